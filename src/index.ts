@@ -1,0 +1,5 @@
+/** The public door: what protocol authors import from 'swarm', and nothing else. */
+export type { FakeClient, Random } from './protocols/client.ts';
+export type { Framer, FunctionParser, Matcher, Parser } from './protocols/parser.ts';
+export type { ModuleLog, Server } from './protocols/module.ts';
+export { wrong_reply } from './protocols/parser.ts';

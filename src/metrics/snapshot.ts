@@ -1,0 +1,82 @@
+/** What a member measured since it started: cumulative counters, gauges and histograms. Taken in one synchronous turn. */
+import type { State } from '../swarm/state.ts';
+
+/**
+ * A histogram on its way: parallel arrays of bucket index and count, only buckets that hold something, in rising order; times in µs.
+ * The buckets are those of an HDR histogram with 3 significant digits (see histogram.ts).
+ */
+export interface HistogramSnapshot {
+  readonly indices: Uint32Array;
+  readonly counts: Uint32Array | Float64Array;
+  readonly count: number;
+  readonly sum: number;
+  /** exact; 0 when empty */
+  readonly min: number;
+  readonly max: number;
+}
+
+export const CLOSE_CAUSES = ['script', 'decr', 'stop', 'server', 'reset', 'timeout', 'wrong_reply', 'fatal', 'limit'] as const;
+export type CloseCause = (typeof CLOSE_CAUSES)[number];
+
+export type Counts = Readonly<Record<string, number>>;
+
+export interface ActionSnapshot {
+  readonly started: number;
+  readonly running: number;
+  readonly ok: number;
+  readonly failed: Counts;
+  readonly aborted: number;
+  readonly service: HistogramSnapshot;
+  readonly response: HistogramSnapshot;
+}
+
+/** One kind of error: how often, what it last said and when (ms since the epoch); `sample` = the first 64 bytes of a wrong reply, escaped. */
+export interface ErrorKind {
+  readonly count: number;
+  readonly last: string;
+  readonly last_at: number;
+  readonly sample?: string;
+}
+
+export interface Snapshot {
+  readonly clients: {
+    readonly created: number;
+    readonly killed: { readonly decr: number; readonly stop: number };
+    readonly done: number;
+    readonly draining: number;
+    readonly peak: number;
+    /** gauges by state; their sum is live */
+    readonly states: Readonly<Record<State, number>>;
+    /** how often each state was entered, ends (`killed`, `done`) included */
+    readonly entered: Counts;
+  };
+  readonly connections: {
+    readonly attempted: number;
+    readonly connecting: number;
+    readonly established: number;
+    readonly open: number;
+    readonly open_peak: number;
+    readonly cancelled: number;
+    readonly failed: Counts;
+    readonly closed: Readonly<Record<CloseCause, number>>;
+    readonly ports_skipped: number;
+    readonly connect: HistogramSnapshot;
+  };
+  readonly requests: {
+    readonly sent: number;
+    readonly in_flight: number;
+    readonly ok: number;
+    readonly wrong: number;
+    readonly timeout: number;
+    readonly aborted: number;
+    readonly noreply: number;
+    readonly unasked_bytes: number;
+  };
+  readonly bytes: { readonly sent: number; readonly received: number };
+  /** one per action of the script, then one more for `connected` */
+  readonly actions: readonly ActionSnapshot[];
+  /** by code; at most 100 kinds, the rest under `other` */
+  readonly errors: Readonly<Record<string, ErrorKind>>;
+  /** of the process: CPU seconds since it started, share of one core in the last interval (1 = a core), bytes, ms */
+  readonly generator: { readonly cpu_s: number; readonly cpu: number; readonly rss_bytes: number; readonly lag_p99_ms: number };
+}

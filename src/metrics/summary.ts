@@ -1,0 +1,120 @@
+/**
+ * The summary: the one object everybody reads (DESIGN 3.6). snake_case; durations `_ms` with µs resolution, sizes `_bytes`,
+ * instants RFC 3339. `docs/summary.schema.json` describes it; a test validates real summaries against that.
+ */
+import type { Counts, CloseCause } from './snapshot.ts';
+import type { State } from '../swarm/state.ts';
+
+/** All 0 when `count` is 0. */
+export interface Latency {
+  count: number;
+  mean: number;
+  min: number;
+  p50: number;
+  p90: number;
+  p95: number;
+  p99: number;
+  p99_9: number;
+  max: number;
+}
+
+export interface ActionSummary {
+  /** position in the script; -1 = the module's `connected` */
+  index: number;
+  command: string;
+  started: number;
+  running: number;
+  ok: number;
+  failed: Counts;
+  aborted: number;
+  lost: number;
+  service_ms: Latency;
+  response_ms: Latency;
+  /** HDR V2, base64, of µs; only in the final summary and in `status json` */
+  histograms?: { service: string; response: string };
+}
+
+export interface WorkerSummary {
+  id: string;
+  incarnation: string;
+  pid: number;
+  live: number;
+  open: number;
+  capacity: number;
+  /** share of one core in the last interval */
+  cpu: number;
+  rss_bytes: number;
+  lag_p99_ms: number;
+  /** since its last report */
+  silent_ms: number;
+  /** given_up: the breaker is open, one try each 60 s */
+  state: 'starting' | 'up' | 'stalled' | 'restarting' | 'given_up' | 'gone';
+}
+
+export interface Summary {
+  format: 'swarm-summary/1';
+  final: boolean;
+  run: {
+    id: string;
+    script_sha256: string;
+    module_sha256: string;
+    seed: string;
+    servers: string[];
+    versions: { swarm: string; node: string };
+    started: string;
+    seconds: number;
+  };
+  phase: 'run' | 'pause' | 'drain' | 'stop';
+  target: number;
+  planned: number;
+  clients: {
+    live: number;
+    draining: number;
+    peak: number;
+    created: number;
+    killed: { decr: number; stop: number };
+    done: number;
+    lost: number;
+    states: Record<State, number>;
+    entered: Record<string, number>;
+  };
+  connections: {
+    attempted: number;
+    connecting: number;
+    established: number;
+    open: number;
+    open_peak: number;
+    cancelled: number;
+    failed: Counts;
+    closed: Record<CloseCause, number>;
+    lost: number;
+    /** attempts lost with their worker while connecting */
+    lost_connecting: number;
+    ports_skipped: number;
+    connect_ms: Latency;
+  };
+  requests: {
+    sent: number;
+    in_flight: number;
+    ok: number;
+    wrong: number;
+    timeout: number;
+    aborted: number;
+    lost: number;
+    noreply: number;
+    unasked_bytes: number;
+  };
+  bytes: { sent: number; received: number };
+  actions: ActionSummary[];
+  /** numbers since the last `mark`, null before the first (ADR 0003) */
+  mark: { text: string; at: string; seconds: number; actions: ActionSummary[] } | null;
+  errors: { code: string; count: number; last: string; last_at: string; sample?: string }[];
+  workers: WorkerSummary[];
+  limits: { capacity: number; open_files_per_process: number; reserved_files: number; why: string };
+  generator: { cpu: number; rss_bytes: number; lag_p99_ms: number };
+  lost_workers: { worker: string; incarnation: string; at: string; silent_ms: number }[];
+  /** the equations of the books hold (DESIGN 3.5) */
+  balanced: boolean;
+  /** false: counts of up to `lost_workers[].silent_ms` are missing */
+  complete: boolean;
+}

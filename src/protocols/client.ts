@@ -1,0 +1,49 @@
+/** What a protocol function receives. snake_case on purpose: modules share the vocabulary of the script. */
+import type { FunctionParser, Framer, Matcher } from './parser.ts';
+
+/** A seeded generator of the client's own: the same seed and id draw the same numbers. */
+export interface Random {
+  /** an integer, a ≤ n ≤ b */
+  int(a: number, b: number): number;
+  /** a real number, a ≤ x < b */
+  real(a: number, b: number): number;
+  /** one element; throws a RangeError on an empty list */
+  pick<T>(list: readonly T[]): T;
+}
+
+/**
+ * One connection's life of a client. The client's next connection gets a new object with the same `id`, `random`, `memory` and
+ * `shared`. When the connection ends a pending call rejects once; every later call on the old object does nothing and never settles.
+ */
+export interface FakeClient {
+  /** positive integer, unique among all clients alive in the whole swarm, constant for the client's life */
+  readonly id: number;
+  /** made on first use from (seed, id) */
+  readonly random: Random;
+  /** lives as long as the client, over all its connections */
+  readonly memory: Record<string, unknown>;
+  /** what the module's `setup` returned; the same object for all clients of a process: do not change it */
+  readonly shared: unknown;
+  /**
+   * Sends (a string goes out as UTF-8) and resolves with the reply when the parser says it is whole. A function parser resolves
+   * with all bytes it consumed, a framer with what it decodes, a matcher with the first message it matches; without a parser
+   * (only in a module that exports `messages`) with the next message. Rejects with `timeout` after --reply-timeout, with `wrong_reply`, or with
+   * the network's errno; each of these closes the connection. Without `messages` only one call may be open at a time.
+   */
+  send_for_reply(request: string | Uint8Array, parser: FunctionParser): Promise<Buffer>;
+  send_for_reply<T>(request: string | Uint8Array, parser: Framer<T>): Promise<T>;
+  send_for_reply<M>(request: string | Uint8Array, parser: Matcher<M>): Promise<M>;
+  send_for_reply<M = unknown>(request: string | Uint8Array): Promise<M>;
+  /**
+   * Sends, no reply expected. Resolves at once while less than 64 KiB of this client wait in user space, otherwise when they
+   * drained; --reply-timeout bounds that wait.
+   */
+  send_noreply(request: string | Uint8Array): Promise<void>;
+  /**
+   * Ends the connection (cause `script`) after letting queued bytes go; the round counts ok; the client waits its reconnect
+   * delay, connects anew and starts a new iteration.
+   */
+  close(): Promise<void>;
+  /** the original's name of {@link close} */
+  close_connection(): Promise<void>;
+}

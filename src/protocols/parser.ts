@@ -1,0 +1,49 @@
+/**
+ * The parser contract (DESIGN 3.1): the three things a reply can be cut and recognised by, told apart by shape.
+ */
+
+/**
+ * The original contract. Called with `null` first, then with at most as many bytes as it last asked for; returns how many
+ * more it needs, 0 when the reply is whole. The bytes are its own to keep. The call resolves with all bytes it consumed.
+ */
+export type FunctionParser = (data: Buffer | null) => number;
+
+/**
+ * Cuts replies out of a buffer. Holds no state: one framer serves every connection.
+ *
+ * `frame(buffer, start, end, seen)`: the length in bytes of the first frame of `buffer[start, end)`, as soon as it can tell — even
+ * when not all of it is here yet — or 0 when it cannot tell yet. `seen` is an index of `buffer`, start ≤ seen ≤ end: the bytes before it were
+ * shown to an earlier call that returned 0, so a delimiter search starts at `max(start, seen - delimiter.length + 1)`.
+ *
+ * `decode(buffer, start, end)` gets one whole frame inside a buffer that is overwritten when it returns: copy what you keep.
+ * Left out: the value is a copy of the frame. `null`: the frame is counted and discarded, the value is undefined.
+ */
+export interface Framer<T = Buffer> {
+  frame(buffer: Buffer, start: number, end: number, seen: number): number;
+  decode?: ((buffer: Buffer, start: number, end: number) => T) | null;
+}
+
+/** Picks the message a call waits for, for protocols that push. Made by {@link match}; needs the module's `messages`. */
+export interface Matcher<M = unknown> {
+  match(message: M): boolean;
+}
+
+export type Parser<T = unknown> = FunctionParser | Framer<T> | Matcher<T>;
+
+/** What `wrong_reply(text)` makes: the server answered wrongly. Fails the round and closes the connection. */
+export class WrongReply extends Error {
+  override readonly name = 'WrongReply';
+}
+
+/**
+ * The error that says "the server answered wrongly". Throw it from a parser, `decode`, a predicate, `on_message` or a protocol
+ * function: the round fails with `wrong_reply` and the connection is closed. Anything else thrown there is a bug of the module.
+ */
+export function wrong_reply(text: string): Error {
+  // No stack: it is an outcome, not a place in the code, and a stack costs twenty times the rest.
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  const error = new WrongReply(text);
+  Error.stackTraceLimit = limit;
+  return error;
+}

@@ -1,0 +1,120 @@
+/** The two documents between coordinator and members, and the seam they cross (DESIGN 3.3). Absolute orders down, cumulative measurements up. */
+import type { Snapshot } from '../metrics/snapshot.ts';
+import type { Script } from '../script/types.ts';
+import type { Server } from '../protocols/module.ts';
+
+export type MemberId = string;
+
+/** What a member needs to play its part, the same for all members and for the whole run. Times in ms, sizes in bytes. */
+export interface RunSpec {
+  readonly id: string;
+  readonly seed: string;
+  readonly server: Server;
+  readonly script: Script;
+  /** the bundled module: an absolute path of a content-addressed file, and its hash */
+  readonly module_path: string;
+  readonly module_sha256: string;
+  readonly connect_timeout_ms: number;
+  readonly reconnect_delay_ms: readonly [number, number];
+  readonly reply_timeout_ms: number;
+  readonly drain_timeout_ms: number;
+  readonly max_reply_bytes: number;
+  /** the connect rate of the whole swarm; a member's part is in its entry */
+  readonly connect_per_s: number;
+  /** `swarm try`: one iteration, no sleeps */
+  readonly once: boolean;
+  /**
+   * The module's hooks (ADR 0002). A member named in `setup_by` runs `setup` once and reports its result until `shared` is in
+   * the plan; `shared` undefined = not known yet, clients wait for it. Likewise `teardown_by` at the end.
+   */
+  readonly setup_by: MemberId | null;
+  readonly teardown_by: MemberId | null;
+  /** what `setup` returned, once known: a box, so that null and undefined results are known too */
+  readonly shared: { readonly value: unknown } | null;
+}
+
+/** `[first, last, step]`, both ends included. */
+export type IdRange = readonly [number, number, number];
+
+export interface GroupShare {
+  /** how many clients this member shall hold, draining ones apart */
+  readonly clients: number;
+  /** all ids this member owns; it uses the lowest free one */
+  readonly ids: readonly IdRange[];
+  /** this member's part of the connect rate */
+  readonly connect_per_s: number;
+  /** shrink by letting clients end their iteration (true) or at once (false) */
+  readonly graceful: boolean;
+}
+
+export interface MemberPlan {
+  /** the process start this entry is for: another incarnation ignores it */
+  readonly incarnation: string;
+  readonly groups: { readonly main: GroupShare };
+  /** clients whose bytes shall be reported, with the token that names the session (ADR 0002) */
+  readonly traces: readonly { readonly token: string; readonly client: number }[];
+}
+
+export interface Plan {
+  readonly term: number;
+  /** grows with every change; a member applies only newer ones */
+  readonly revision: number;
+  /**
+   * run: as it says. pause: connect and run `connected`, start no action. drain: each client ends after its round, nothing connects.
+   * stop: every client ends now.
+   */
+  readonly phase: 'run' | 'pause' | 'drain' | 'stop';
+  readonly run: RunSpec;
+  /** counts `retry fatal` commands: a member that sees it grow restarts its fatal clients */
+  readonly retry_fatal: number;
+  readonly members: Readonly<Record<MemberId, MemberPlan>>;
+}
+
+/** A line for the operator: a log line, or the first stack of a kind of bug. */
+export interface Note {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly text: string;
+}
+
+export type HookResult = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly reason: string };
+
+export interface Report {
+  readonly incarnation: string;
+  readonly pid: number;
+  readonly seq: number;
+  /** the newest revision applied, 0 before the first */
+  readonly revision: number;
+  /** how many clients this member can hold (open files) */
+  readonly capacity: number;
+  /** what bounds it, for the operator: `open files 20000 per process` */
+  readonly capacity_why: string;
+  readonly snapshot: Snapshot;
+  /** at most 50 */
+  readonly notes: readonly Note[];
+  /** notes beyond 50 and log lines beyond 100 a second, since the process started */
+  readonly notes_dropped: number;
+  readonly traces: readonly { readonly token: string; readonly lines: readonly string[] }[];
+  readonly setup: HookResult | null;
+  readonly teardown: HookResult | null;
+  /** `swarm try`: every client has ended its one iteration */
+  readonly finished: boolean;
+}
+
+/** The coordinator's end. Holds at most one unsent Plan per member, the newest. */
+export interface Hub {
+  publish(plan: Plan): void;
+  onReport(f: (member: MemberId, report: Report) => void): void;
+  /** `attested`: its process is known to be dead */
+  onGone(f: (member: MemberId, incarnation: string, attested: boolean) => void): void;
+  /** Ends the members; resolves with those that did not end by the deadline. */
+  close(deadline_ms: number): Promise<MemberId[]>;
+}
+
+/** A member's end. Holds at most one unsent Report. */
+export interface Seat {
+  onPlan(f: (plan: Plan) => void): void;
+  report(report: Report): void;
+  /** the coordinator is gone */
+  onCut(f: () => void): void;
+  close(): Promise<void>;
+}

@@ -1,0 +1,24 @@
+/** The states of a client and the legal moves between them, as data (DESIGN 3.4). */
+
+/** Gauges: their sum is `live`. The numbers index the state counters of a snapshot. */
+export const STATES = ['initial', 'connect', 'acting', 'standby', 'backoff', 'fatal'] as const;
+/** Ends. */
+export const ENDS = ['killed', 'done'] as const;
+
+export type State = (typeof STATES)[number];
+export type End = (typeof ENDS)[number];
+
+/** from → to. Every live state may also end: killed (decr, stop) or done (left gracefully). */
+const MOVES: Record<State, readonly State[]> = {
+  initial: ['connect'], //                                   its turn came
+  connect: ['acting', 'backoff'], //                         established | refused, timed out
+  acting: ['standby', 'backoff', 'fatal'], //                sleeps | lost or closed its connection | the module threw
+  standby: ['acting', 'backoff', 'fatal'], //                woke up | lost its connection | the module threw in on_message
+  backoff: ['connect'], //                                   its delay is over and its turn came
+  fatal: ['backoff'], //                                     `retry fatal`
+};
+
+export function is_legal(from: State | null, to: State | End): boolean {
+  if (from === null) return to === 'initial';
+  return (ENDS as readonly string[]).includes(to) || MOVES[from].includes(to as State);
+}

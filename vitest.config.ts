@@ -1,0 +1,21 @@
+import { defineConfig } from 'vitest/config';
+
+// unit: pure, or sockets inside the test's own process. integration: real processes on dist/, real servers from Debian.
+export default defineConfig({
+  test: {
+    reporters: ['default', './test/closing-line.ts'],
+    coverage: { provider: 'v8', include: ['src/**'], reporter: ['text-summary'] },
+    projects: [
+      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/integration/**'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          maxWorkers: 2,
+        },
+      },
+    ],
+  },
+});
