@@ -15,7 +15,17 @@ export interface HistogramSnapshot {
   readonly max: number;
 }
 
-export const CLOSE_CAUSES = ['script', 'decr', 'stop', 'server', 'reset', 'timeout', 'wrong_reply', 'fatal', 'limit'] as const;
+export const CLOSE_CAUSES = [
+  'script',
+  'decr',
+  'stop',
+  'server',
+  'reset',
+  'timeout',
+  'wrong_reply',
+  'fatal',
+  'limit',
+] as const;
 export type CloseCause = (typeof CLOSE_CAUSES)[number];
 
 export type Counts = Readonly<Record<string, number>>;
@@ -78,5 +88,10 @@ export interface Snapshot {
   /** by code; at most 100 kinds, the rest under `other` */
   readonly errors: Readonly<Record<string, ErrorKind>>;
   /** of the process: CPU seconds since it started, share of one core in the last interval (1 = a core), bytes, ms */
-  readonly generator: { readonly cpu_s: number; readonly cpu: number; readonly rss_bytes: number; readonly lag_p99_ms: number };
+  readonly generator: {
+    readonly cpu_s: number;
+    readonly cpu: number;
+    readonly rss_bytes: number;
+    readonly lag_p99_ms: number;
+  };
 }

@@ -51,6 +51,16 @@ export interface WorkerSummary {
   state: 'starting' | 'up' | 'stalled' | 'restarting' | 'given_up' | 'gone';
 }
 
+/** An incarnation of a worker that died with clients of its own. */
+export interface LostWorker {
+  worker: string;
+  incarnation: string;
+  /** when its death was noticed */
+  at: string;
+  /** since its last report: what happened in that time is not counted anywhere */
+  silent_ms: number;
+}
+
 export interface Summary {
   format: 'swarm-summary/1';
   final: boolean;
@@ -106,13 +116,16 @@ export interface Summary {
   };
   bytes: { sent: number; received: number };
   actions: ActionSummary[];
+  /** service of all rounds that ended in the last --report-every, ms; only in the summary of a state line, left out when there were none */
+  interval?: { p50: number; p99: number };
   /** numbers since the last `mark`, null before the first (ADR 0003) */
   mark: { text: string; at: string; seconds: number; actions: ActionSummary[] } | null;
   errors: { code: string; count: number; last: string; last_at: string; sample?: string }[];
   workers: WorkerSummary[];
   limits: { capacity: number; open_files_per_process: number; reserved_files: number; why: string };
   generator: { cpu: number; rss_bytes: number; lag_p99_ms: number };
-  lost_workers: { worker: string; incarnation: string; at: string; silent_ms: number }[];
+  /** the newest 100 */
+  lost_workers: LostWorker[];
   /** the equations of the books hold (DESIGN 3.5) */
   balanced: boolean;
   /** false: counts of up to `lost_workers[].silent_ms` are missing */

@@ -1,0 +1,138 @@
+/** The monotonic clock, and one coarse timer for all coarse waits of a process. */
+
+/** Milliseconds since an arbitrary instant, monotonic, µs resolution. */
+export const now = (): number => performance.now();
+
+/** One wait of one owner, armed on a {@link Wheel}; made once and armed again and again, so that a sleep allocates nothing. */
+export class Timer<T = unknown> {
+  next: Timer | null = null;
+  prev: Timer | null = null;
+  /** ms of {@link now}; valid while armed */
+  due = 0;
+  /** its place on the wheel: ≥ 0 a slot, IDLE, or FIRING */
+  slot = IDLE;
+  readonly owner: T;
+  readonly run: (owner: T) => void;
+  constructor(owner: T, run: (owner: T) => void) {
+    this.owner = owner;
+    this.run = run;
+  }
+  get armed(): boolean {
+    return this.slot !== IDLE;
+  }
+}
+
+const IDLE = -1;
+const FIRING = -2;
+
+/**
+ * A hashed timing wheel (Varghese & Lauck 1987, scheme 6): arm and disarm are O(1), one native timer ticks for all. Waits land on a
+ * grid of `tick_ms`: a timer fires at the first tick at or after its due instant, never before; {@link align} rounds an instant to the grid.
+ */
+export class Wheel {
+  readonly tick_ms: number;
+  readonly #slots: (Timer | null)[];
+  readonly #mask: number;
+  readonly #clock: () => number;
+  /** the last tick that was played */
+  #tick: number;
+  #armed = 0;
+  #native: NodeJS.Timeout | null = null;
+  readonly #firing: Timer[] = [];
+  readonly #on_tick = (): void => {
+    this.#native = null;
+    this.advance();
+    this.#keep_ticking();
+  };
+
+  /** `slots` is a power of two; waits longer than slots × tick_ms stay in their slot for another turn of the wheel. */
+  constructor(tick_ms = 4, slots = 4096, clock: () => number = now) {
+    this.tick_ms = tick_ms;
+    this.#slots = new Array<Timer | null>(slots).fill(null);
+    this.#mask = slots - 1;
+    this.#clock = clock;
+    this.#tick = Math.floor(clock() / tick_ms);
+  }
+
+  get armed(): number {
+    return this.#armed;
+  }
+
+  /** The instant of the grid nearest to `at`: a sleep planned for it is not late because the grid is coarse. */
+  align(at: number): number {
+    return Math.round(at / this.tick_ms) * this.tick_ms;
+  }
+
+  /** (Re-)arms `timer` to fire at `due`; an instant that is past fires at the next tick. */
+  arm(timer: Timer, due: number): void {
+    if (timer.slot !== IDLE) this.disarm(timer);
+    if (this.#armed++ === 0) {
+      // the wheel stood still while it was empty
+      this.#tick = Math.max(this.#tick, Math.floor(this.#clock() / this.tick_ms));
+      this.#keep_ticking();
+    }
+    timer.due = due;
+    const slot = Math.max(Math.ceil(due / this.tick_ms), this.#tick + 1) & this.#mask;
+    const head = this.#slots[slot]!;
+    timer.slot = slot;
+    timer.next = head;
+    if (head !== null) head.prev = timer;
+    this.#slots[slot] = timer;
+  }
+
+  disarm(timer: Timer): void {
+    if (timer.slot === IDLE) return;
+    if (timer.slot >= 0) this.#unlink(timer);
+    timer.slot = IDLE;
+    this.#armed--;
+  }
+
+  /** Plays all ticks up to now. The native timer calls it; tests with a clock of their own do too. */
+  advance(): void {
+    const tick = Math.floor(this.#clock() / this.tick_ms);
+    // after a stall longer than a turn of the wheel one turn sees every slot
+    let from = Math.max(this.#tick + 1, tick - this.#mask);
+    for (; from <= tick; from++) this.#collect(from & this.#mask, tick * this.tick_ms);
+    this.#tick = tick;
+    const firing = this.#firing;
+    for (let i = 0; i < firing.length; i++) {
+      const timer = firing[i]!;
+      if (timer.slot !== FIRING) continue; // disarmed, or armed anew, by an earlier one of this batch
+      timer.slot = IDLE;
+      this.#armed--;
+      timer.run(timer.owner);
+    }
+    firing.length = 0;
+  }
+
+  stop(): void {
+    if (this.#native !== null) clearTimeout(this.#native);
+    this.#native = null;
+  }
+
+  #collect(slot: number, until: number): void {
+    let timer = this.#slots[slot]!;
+    while (timer !== null) {
+      const next: Timer | null = timer.next;
+      if (timer.due <= until) {
+        this.#unlink(timer);
+        timer.slot = FIRING;
+        this.#firing.push(timer);
+      }
+      timer = next!;
+    }
+  }
+
+  #unlink(timer: Timer): void {
+    if (timer.prev !== null) timer.prev.next = timer.next;
+    else this.#slots[timer.slot] = timer.next;
+    if (timer.next !== null) timer.next.prev = timer.prev;
+    timer.next = timer.prev = null;
+  }
+
+  #keep_ticking(): void {
+    if (this.#native !== null || this.#armed === 0) return;
+    const next = (this.#tick + 1) * this.tick_ms;
+    this.#native = setTimeout(this.#on_tick, Math.max(1, next - this.#clock()));
+  }
+}

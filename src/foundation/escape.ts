@@ -1,0 +1,28 @@
+/** Bytes and texts from outside, made safe for a terminal, a log and a line of JSON. */
+
+/**
+ * At most `max` bytes as printable ASCII: `\r`, `\n`, `\t`, `\\`, `\"` and `\xNN` for the rest; ends with `…(+N bytes)` when more were there.
+ */
+export function escape_bytes(bytes: Uint8Array, max: number): string {
+  let text = '';
+  const end = Math.min(bytes.length, max);
+  for (let i = 0; i < end; i++) text += ESCAPED[bytes[i]!]!;
+  return bytes.length > max ? `${text}…(+${bytes.length - max} bytes)` : text;
+}
+
+const SHORT: Record<number, string> = { 9: '\\t', 10: '\\n', 13: '\\r', 34: '\\"', 92: '\\\\' };
+const ESCAPED = Array.from(
+  { length: 256 },
+  (_, byte) =>
+    SHORT[byte] ?? (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`),
+);
+
+/** A text with its control characters (C0, DEL, C1, line and paragraph separators, bidi marks) escaped, cut to `max` characters. */
+export function escape_text(text: string, max: number): string {
+  const cut = text.length > max ? `${text.slice(0, max)}…` : text;
+  // eslint-disable-next-line no-control-regex
+  return cut.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => {
+    const code = c.charCodeAt(0);
+    return SHORT[code] ?? (code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`);
+  });
+}

@@ -1,0 +1,189 @@
+/** Adding up what several members measured, those included that died. */
+import { STATES } from '../swarm/state.ts';
+import { merge } from './histogram.ts';
+import { CLOSE_CAUSES } from './snapshot.ts';
+import type { ActionSnapshot, Counts, ErrorKind, Snapshot } from './snapshot.ts';
+import type { LostWorker } from './summary.ts';
+
+/** Codes kept apart; what is beyond goes under {@link OTHER}. */
+const MAX_KINDS = 100;
+const OTHER = 'other';
+const MAX_LOST_WORKERS = 100;
+
+/** What was going on in processes when they died: nobody saw how it ended. */
+export interface Lost {
+  readonly clients: number;
+  readonly connecting: number;
+  readonly open: number;
+  readonly in_flight: number;
+  /** rounds, by action as in {@link Snapshot.actions} */
+  readonly running: readonly number[];
+}
+
+/** All dead incarnations of a run in one, so that restarts do not add up in memory. */
+export interface Dead {
+  readonly snapshot: Snapshot;
+  readonly lost: Lost;
+  /** the newest 100 */
+  readonly workers: readonly LostWorker[];
+}
+
+/** Before the first death. */
+export const NO_DEAD: Dead = {
+  snapshot: merge_snapshots([]),
+  lost: { clients: 0, connecting: 0, open: 0, in_flight: 0, running: [] },
+  workers: [],
+};
+
+/**
+ * The sum of all, histograms included, as if one member had done everything. Three fields have no sum: `peak` and `open_peak` are the
+ * highest of any one member (members peak at different times: whoever sees them all tracks the swarm's own), and so is
+ * `lag_p99_ms`. A member that does not know its actions yet counts 0 in each. Without members everything is 0.
+ */
+export function merge_snapshots(list: readonly Snapshot[]): Snapshot {
+  const sum = (of: (snapshot: Snapshot) => number): number => list.reduce((all, snapshot) => all + of(snapshot), 0);
+  const highest = (of: (snapshot: Snapshot) => number): number => Math.max(0, ...list.map(of));
+  const actions = highest((s) => s.actions.length);
+  return {
+    clients: {
+      created: sum((s) => s.clients.created),
+      killed: { decr: sum((s) => s.clients.killed.decr), stop: sum((s) => s.clients.killed.stop) },
+      done: sum((s) => s.clients.done),
+      draining: sum((s) => s.clients.draining),
+      peak: highest((s) => s.clients.peak),
+      states: record_of(STATES, (state) => sum((s) => s.clients.states[state])),
+      entered: merge_counts(list.map((s) => s.clients.entered)),
+    },
+    connections: {
+      attempted: sum((s) => s.connections.attempted),
+      connecting: sum((s) => s.connections.connecting),
+      established: sum((s) => s.connections.established),
+      open: sum((s) => s.connections.open),
+      open_peak: highest((s) => s.connections.open_peak),
+      cancelled: sum((s) => s.connections.cancelled),
+      failed: merge_counts(list.map((s) => s.connections.failed)),
+      closed: record_of(CLOSE_CAUSES, (cause) => sum((s) => s.connections.closed[cause])),
+      ports_skipped: sum((s) => s.connections.ports_skipped),
+      connect: merge(...list.map((s) => s.connections.connect)),
+    },
+    requests: {
+      sent: sum((s) => s.requests.sent),
+      in_flight: sum((s) => s.requests.in_flight),
+      ok: sum((s) => s.requests.ok),
+      wrong: sum((s) => s.requests.wrong),
+      timeout: sum((s) => s.requests.timeout),
+      aborted: sum((s) => s.requests.aborted),
+      noreply: sum((s) => s.requests.noreply),
+      unasked_bytes: sum((s) => s.requests.unasked_bytes),
+    },
+    bytes: { sent: sum((s) => s.bytes.sent), received: sum((s) => s.bytes.received) },
+    actions: Array.from({ length: actions }, (_, i) => merge_actions(list.flatMap((s) => s.actions[i] ?? []))),
+    errors: merge_errors(list.map((s) => s.errors)),
+    generator: {
+      cpu_s: sum((s) => s.generator.cpu_s),
+      cpu: sum((s) => s.generator.cpu),
+      rss_bytes: sum((s) => s.generator.rss_bytes),
+      lag_p99_ms: highest((s) => s.generator.lag_p99_ms),
+    },
+  };
+}
+
+/** The last snapshot of a dead incarnation, with its gauges moved to `lost`: the books of both together still balance. */
+export function settle_lost(snapshot: Snapshot): { snapshot: Snapshot; lost: Lost } {
+  const { clients, connections, requests, actions, generator } = snapshot;
+  return {
+    snapshot: {
+      ...snapshot,
+      clients: { ...clients, draining: 0, states: record_of(STATES, () => 0) },
+      connections: { ...connections, connecting: 0, open: 0 },
+      requests: { ...requests, in_flight: 0 },
+      actions: actions.map((action) => ({ ...action, running: 0 })),
+      generator: { cpu_s: generator.cpu_s, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 },
+    },
+    lost: {
+      clients: live_of(snapshot),
+      connecting: connections.connecting,
+      open: connections.open,
+      in_flight: requests.in_flight,
+      running: actions.map((action) => action.running),
+    },
+  };
+}
+
+/** Adds a dead incarnation: its last snapshot, and how it is named in the summary. */
+export function bury(dead: Dead, last: Snapshot, worker: LostWorker): Dead {
+  const { snapshot, lost } = settle_lost(last);
+  const actions = Math.max(lost.running.length, dead.lost.running.length);
+  return {
+    snapshot: merge_snapshots([dead.snapshot, snapshot]),
+    lost: {
+      clients: dead.lost.clients + lost.clients,
+      connecting: dead.lost.connecting + lost.connecting,
+      open: dead.lost.open + lost.open,
+      in_flight: dead.lost.in_flight + lost.in_flight,
+      running: Array.from({ length: actions }, (_, i) => (dead.lost.running[i] ?? 0) + (lost.running[i] ?? 0)),
+    },
+    workers: [...dead.workers, worker].slice(-MAX_LOST_WORKERS),
+  };
+}
+
+/** Clients that exist, in any state. */
+export function live_of(snapshot: Snapshot): number {
+  return STATES.reduce((all, state) => all + snapshot.clients.states[state], 0);
+}
+
+/** Likewise for one action; of none, nothing happened. */
+export function merge_actions(list: readonly ActionSnapshot[]): ActionSnapshot {
+  const sum = (of: (action: ActionSnapshot) => number): number => list.reduce((all, action) => all + of(action), 0);
+  return {
+    started: sum((a) => a.started),
+    running: sum((a) => a.running),
+    ok: sum((a) => a.ok),
+    failed: merge_counts(list.map((a) => a.failed)),
+    aborted: sum((a) => a.aborted),
+    service: merge(...list.map((a) => a.service)),
+    response: merge(...list.map((a) => a.response)),
+  };
+}
+
+function merge_counts(list: readonly Counts[]): Counts {
+  return merge_kinds(
+    list,
+    (count) => count,
+    (a, b) => a + b,
+  );
+}
+
+/** Of each kind the newest text. */
+function merge_errors(list: readonly Snapshot['errors'][]): Snapshot['errors'] {
+  return merge_kinds(list, (kind) => kind.count, join_errors);
+}
+
+/** The most frequent kinds by code; each member bounds its own, but together they may have more. */
+function merge_kinds<T>(
+  list: readonly Readonly<Record<string, T>>[],
+  count_of: (kind: T) => number,
+  join: (a: T, b: T) => T,
+): Record<string, T> {
+  const kinds = new Map<string, T>();
+  const add = (code: string, kind: T): void => {
+    const known = kinds.get(code);
+    kinds.set(code, known === undefined ? kind : join(known, kind));
+  };
+  for (const member of list) for (const [code, kind] of Object.entries(member)) add(code, kind);
+  const ranked = [...kinds].filter(([code]) => code !== OTHER).sort(([, a], [, b]) => count_of(b) - count_of(a));
+  for (const [code, kind] of ranked.slice(MAX_KINDS)) {
+    kinds.delete(code);
+    add(OTHER, kind);
+  }
+  return Object.fromEntries(kinds);
+}
+
+function join_errors(a: ErrorKind, b: ErrorKind): ErrorKind {
+  const [older, newer] = a.last_at <= b.last_at ? [a, b] : [b, a];
+  return { ...older, ...newer, count: a.count + b.count };
+}
+
+function record_of<K extends string>(keys: readonly K[], value: (key: K) => number): Record<K, number> {
+  return Object.fromEntries(keys.map((key) => [key, value(key)])) as Record<K, number>;
+}

@@ -1,0 +1,123 @@
+/**
+ * What one member counts. Every counter is incremented where its event happens, none is computed from others (DESIGN 3.5); the
+ * message path writes plain fields and typed arrays, `snapshot` copies them in one synchronous turn.
+ */
+import { Histogram } from './histogram.ts';
+import { CLOSE_CAUSES } from './snapshot.ts';
+import type { ActionSnapshot, CloseCause, ErrorKind, Snapshot } from './snapshot.ts';
+import { ENDS, STATES } from '../swarm/state.ts';
+import type { State } from '../swarm/state.ts';
+
+/** Codes beyond this many are counted under `other`: errno values and error names come from outside. */
+const MAX_CODES = 100;
+
+/** Counts by code, bounded. */
+export class CodeCounts {
+  readonly #counts = new Map<string, number>();
+  add(code: string): void {
+    const known = this.#counts.get(code);
+    if (known === undefined && this.#counts.size >= MAX_CODES) return this.add_other();
+    this.#counts.set(code, (known ?? 0) + 1);
+  }
+  add_other(): void {
+    this.#counts.set('other', (this.#counts.get('other') ?? 0) + 1);
+  }
+  snapshot(): Record<string, number> {
+    return Object.fromEntries(this.#counts);
+  }
+}
+
+export class ActionRecorder {
+  started = 0;
+  running = 0;
+  ok = 0;
+  aborted = 0;
+  readonly failed = new CodeCounts();
+  /** of rounds that ended ok, so that their count equals `ok` */
+  readonly service = new Histogram();
+  readonly response = new Histogram();
+
+  snapshot(): ActionSnapshot {
+    return {
+      started: this.started,
+      running: this.running,
+      ok: this.ok,
+      failed: this.failed.snapshot(),
+      aborted: this.aborted,
+      service: this.service.snapshot(),
+      response: this.response.snapshot(),
+    };
+  }
+}
+
+export class Recorder {
+  readonly clients = { created: 0, killed_decr: 0, killed_stop: 0, done: 0, draining: 0, live: 0, peak: 0 };
+  /** gauges by index of STATES */
+  readonly states = new Int32Array(STATES.length);
+  /** by index of STATES, then of ENDS */
+  readonly entered = new Float64Array(STATES.length + ENDS.length);
+  readonly connections = {
+    attempted: 0,
+    connecting: 0,
+    established: 0,
+    open: 0,
+    open_peak: 0,
+    cancelled: 0,
+    ports_skipped: 0,
+  };
+  readonly connect_failed = new CodeCounts();
+  readonly closed: Record<CloseCause, number> = Object.fromEntries(CLOSE_CAUSES.map((cause) => [cause, 0])) as Record<
+    CloseCause,
+    number
+  >;
+  readonly connect = new Histogram();
+  readonly requests = { sent: 0, in_flight: 0, ok: 0, wrong: 0, timeout: 0, aborted: 0, noreply: 0, unasked_bytes: 0 };
+  readonly bytes = { sent: 0, received: 0 };
+  readonly actions: readonly ActionRecorder[];
+  readonly #errors = new Map<string, { count: number; last: string; last_at: number; sample?: string }>();
+
+  /** `actions`: those of the script and one more for `connected`. */
+  constructor(actions: number) {
+    this.actions = Array.from({ length: actions }, () => new ActionRecorder());
+  }
+
+  /** Counts an error by its code; `text` is what it last said. `sample`: the first bytes of a wrong reply, escaped. */
+  error(code: string, text: string, sample?: string): void {
+    let kind = this.#errors.get(code);
+    if (kind === undefined) {
+      if (this.#errors.size >= MAX_CODES && code !== 'other') return this.error('other', text, sample);
+      kind = { count: 0, last: '', last_at: 0 };
+      this.#errors.set(code, kind);
+    }
+    kind.count++;
+    kind.last = text;
+    kind.last_at = Date.now();
+    if (sample !== undefined) kind.sample = sample;
+  }
+
+  snapshot(generator: Snapshot['generator']): Snapshot {
+    const { clients } = this;
+    return {
+      clients: {
+        created: clients.created,
+        killed: { decr: clients.killed_decr, stop: clients.killed_stop },
+        done: clients.done,
+        draining: clients.draining,
+        peak: clients.peak,
+        states: Object.fromEntries(STATES.map((state, i) => [state, this.states[i]!])) as Record<State, number>,
+        entered: Object.fromEntries([...STATES, ...ENDS].map((state, i) => [state, this.entered[i]!])),
+      },
+      connections: {
+        ...this.connections,
+        failed: this.connect_failed.snapshot(),
+        closed: { ...this.closed },
+        connect: this.connect.snapshot(),
+      },
+      requests: { ...this.requests },
+      bytes: { ...this.bytes },
+      actions: this.actions.map((action) => action.snapshot()),
+      errors: Object.fromEntries([...this.#errors].map(([code, kind]): [string, ErrorKind] => [code, { ...kind }])),
+      generator,
+    };
+  }
+}

@@ -1,0 +1,147 @@
+/** From what the members measured to the summary that everybody reads (DESIGN 3.6). */
+import { check_books } from './books.ts';
+import { encode_hdr } from './hdr.ts';
+import { latency_ms, merge, subtract } from './histogram.ts';
+import { live_of, merge_actions, merge_snapshots } from './merge.ts';
+import type { Dead, Lost } from './merge.ts';
+import type { ActionSnapshot, Counts, Snapshot } from './snapshot.ts';
+import type { ActionSummary, Summary } from './summary.ts';
+
+/** Everything measured since the start of the run, by the living and the dead. */
+export interface Totals {
+  readonly snapshot: Snapshot;
+  readonly lost: Lost;
+}
+
+/** A moment the operator marked, and everything measured until then. */
+export interface Mark {
+  readonly text: string;
+  /** ms since the epoch */
+  readonly at_ms: number;
+  /** what `run.seconds` was */
+  readonly run_seconds: number;
+  readonly base: Totals;
+}
+
+/** What the coordinator knows besides the measurements; the fields of the same name go into the summary as they are. */
+export interface SummaryInput extends Pick<
+  Summary,
+  'final' | 'run' | 'phase' | 'target' | 'planned' | 'workers' | 'limits'
+> {
+  /** the highest of the whole swarm so far, as the coordinator saw it */
+  readonly peaks: { readonly live: number; readonly open: number };
+  /** of the script's actions in order, then `connected` if the module has it */
+  readonly commands: readonly string[];
+  /** the newest snapshot of each incarnation that was not buried */
+  readonly members: readonly Snapshot[];
+  readonly dead: Dead;
+  readonly mark: Mark | null;
+  /** everything measured until the last state line, for `interval`; null leaves it out */
+  readonly interval: Totals | null;
+  /** with encoded histograms: a few KB and about a millisecond each */
+  readonly histograms: boolean;
+}
+
+export function totals_of(members: readonly Snapshot[], dead: Dead): Totals {
+  return { snapshot: merge_snapshots([...members, dead.snapshot]), lost: dead.lost };
+}
+
+/** One summary of everything. A final one is `balanced` only if nothing is going on any more. */
+export function to_summary(input: SummaryInput): Summary {
+  const totals = totals_of(input.members, input.dead);
+  const { lost } = totals;
+  const { clients, connections, requests, bytes, errors, generator } = totals.snapshot;
+  const live = live_of(totals.snapshot);
+  const { connect, ...connection_counts } = connections;
+  const summary: Summary = {
+    format: 'swarm-summary/1',
+    final: input.final,
+    run: input.run,
+    phase: input.phase,
+    target: input.target,
+    planned: input.planned,
+    clients: { live, ...clients, peak: Math.max(input.peaks.live, live), lost: lost.clients },
+    connections: {
+      ...connection_counts,
+      open_peak: Math.max(input.peaks.open, connections.open),
+      lost: lost.open,
+      lost_connecting: lost.connecting,
+      connect_ms: latency_ms(connect),
+    },
+    requests: { ...requests, lost: lost.in_flight },
+    bytes,
+    actions: summarize_actions(totals, null, input.commands, input.histograms),
+    ...(input.interval && interval_of(totals, input.interval)),
+    mark: input.mark && {
+      text: input.mark.text,
+      at: new Date(input.mark.at_ms).toISOString(),
+      seconds: round3(input.run.seconds - input.mark.run_seconds),
+      actions: summarize_actions(totals, input.mark.base, input.commands, input.histograms),
+    },
+    errors: Object.entries(errors)
+      .map(([code, { last_at, ...kind }]) => ({ code, ...kind, last_at: new Date(last_at).toISOString() }))
+      .sort((a, b) => b.count - a.count || (a.code < b.code ? -1 : 1)),
+    workers: input.workers,
+    limits: input.limits,
+    generator: { cpu: round3(generator.cpu), rss_bytes: generator.rss_bytes, lag_p99_ms: generator.lag_p99_ms },
+    lost_workers: [...input.dead.workers],
+    balanced: true,
+    complete: input.dead.workers.length === 0,
+  };
+  summary.balanced = check_books(summary, input.final).length === 0;
+  return summary;
+}
+
+/**
+ * What each action did, since the start or since `base`. Since a base `started` does not add up with the rest: rounds that were running
+ * then ended after it.
+ */
+export function summarize_actions(
+  now: Totals,
+  base: Totals | null,
+  commands: readonly string[],
+  histograms: boolean,
+): ActionSummary[] {
+  return commands.map((command, i) => {
+    const whole = now.snapshot.actions[i] ?? merge_actions([]);
+    const before = base?.snapshot.actions[i];
+    const action = before ? since(whole, before) : whole;
+    const { service, response, ...counts } = action;
+    return {
+      // a reserved name: no action of the script has it
+      index: command === 'connected' ? -1 : i,
+      command,
+      ...counts,
+      lost: (now.lost.running[i] ?? 0) - (base?.lost.running[i] ?? 0),
+      service_ms: latency_ms(service),
+      response_ms: latency_ms(response),
+      ...(histograms && { histograms: { service: encode_hdr(service), response: encode_hdr(response) } }),
+    };
+  });
+}
+
+function interval_of({ snapshot }: Totals, base: Totals): Pick<Summary, 'interval'> {
+  const empty = merge_actions([]).service;
+  const parts = snapshot.actions.map(({ service }, i) => subtract(service, base.snapshot.actions[i]?.service ?? empty));
+  const { count, p50, p99 } = latency_ms(merge(...parts));
+  return count === 0 ? {} : { interval: { p50, p99 } };
+}
+
+function since(now: ActionSnapshot, base: ActionSnapshot): ActionSnapshot {
+  const failed: Counts = Object.fromEntries(
+    Object.entries(now.failed)
+      .map(([code, count]): [string, number] => [code, count - (base.failed[code] ?? 0)])
+      .filter(([, count]) => count > 0),
+  );
+  return {
+    started: now.started - base.started,
+    running: now.running,
+    ok: now.ok - base.ok,
+    failed,
+    aborted: now.aborted - base.aborted,
+    service: subtract(now.service, base.service),
+    response: subtract(now.response, base.response),
+  };
+}
+
+const round3 = (value: number): number => Math.round(value * 1000) / 1000;

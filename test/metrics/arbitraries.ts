@@ -1,0 +1,110 @@
+/** Snapshots for property tests: random, but with books that balance. */
+import fc from 'fast-check';
+import { Histogram } from '../../src/metrics/histogram.ts';
+import { NO_DEAD } from '../../src/metrics/merge.ts';
+import { CLOSE_CAUSES } from '../../src/metrics/snapshot.ts';
+import type { ActionSnapshot, Counts, ErrorKind, HistogramSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
+import type { SummaryInput } from '../../src/metrics/totals.ts';
+import { ENDS, STATES } from '../../src/swarm/state.ts';
+
+/** µs from every octave, some of them out of range or not whole */
+export const times = fc.array(
+  fc.oneof(
+    fc.double({ min: 0, max: 33, noNaN: true }).map((log2) => 2 ** log2),
+    fc.integer({ min: -5, max: 3_000 }),
+    fc.double({ min: 0, max: 1e6, noNaN: true }),
+  ),
+  { maxLength: 200 },
+);
+
+export function recorded(values: readonly number[]): HistogramSnapshot {
+  const histogram = new Histogram();
+  for (const value of values) histogram.record(value);
+  return histogram.snapshot();
+}
+
+export const histograms = times.map(recorded);
+
+const n = fc.nat(1000);
+const by = <K extends string>(keys: readonly K[]): fc.Arbitrary<Record<K, number>> =>
+  fc
+    .tuple(...keys.map(() => n))
+    .map((counts) => Object.fromEntries(keys.map((key, i) => [key, counts[i]!])) as Record<K, number>);
+const codes = fc.dictionary(fc.constantFrom('ECONNREFUSED', 'ECONNRESET', 'timeout', 'wrong_reply', '__proto__'), n);
+export const sum = (counts: Counts): number => Object.values(counts).reduce((a, b) => a + b, 0);
+
+const action: fc.Arbitrary<ActionSnapshot> = fc
+  .record({ running: n, ok: n, failed: codes, aborted: n, service: histograms, response: histograms })
+  .map((a) => ({ ...a, started: a.running + a.ok + sum(a.failed) + a.aborted }));
+
+const error: fc.Arbitrary<ErrorKind> = fc.record({ count: n, last: fc.string(), last_at: fc.nat(2 ** 41) });
+
+export const snapshots: fc.Arbitrary<Snapshot> = fc
+  .record({
+    clients: fc.record({
+      killed: by(['decr', 'stop']),
+      done: n,
+      draining: n,
+      peak: n,
+      states: by(STATES),
+      entered: by([...STATES, ...ENDS]),
+    }),
+    connections: fc.record({
+      connecting: n,
+      open: n,
+      open_peak: n,
+      cancelled: n,
+      failed: codes,
+      closed: by(CLOSE_CAUSES),
+      ports_skipped: n,
+      connect: histograms,
+    }),
+    requests: fc.record({ in_flight: n, ok: n, wrong: n, timeout: n, aborted: n, noreply: n, unasked_bytes: n }),
+    bytes: by(['sent', 'received']),
+    actions: fc.array(action, { minLength: 2, maxLength: 2 }),
+    errors: fc.dictionary(fc.constantFrom('timeout', 'fatal', 'other'), error),
+    generator: by(['cpu_s', 'cpu', 'rss_bytes', 'lag_p99_ms']),
+  })
+  .map((s) => {
+    const established = s.connections.open + sum(s.connections.closed);
+    const { in_flight, ok, wrong, timeout, aborted } = s.requests;
+    return {
+      ...s,
+      clients: { ...s.clients, created: sum(s.clients.states) + sum(s.clients.killed) + s.clients.done },
+      connections: {
+        ...s.connections,
+        established,
+        attempted: established + s.connections.connecting + sum(s.connections.failed) + s.connections.cancelled,
+      },
+      requests: { ...s.requests, sent: in_flight + ok + wrong + timeout + aborted },
+    };
+  });
+
+/** One of them, always the same. */
+export const a_snapshot = (seed: number): Snapshot => fc.sample(snapshots, { seed, numRuns: 1 })[0]!;
+
+/** Summary fields that no measurement touches. */
+export const INPUT: Omit<SummaryInput, 'members'> = {
+  final: false,
+  run: {
+    id: 'run-1',
+    script_sha256: 'ab'.repeat(32),
+    module_sha256: 'cd'.repeat(32),
+    seed: 'seed',
+    servers: ['127.0.0.1:6379'],
+    versions: { swarm: '0.1.0', node: '20.19.0' },
+    started: '2026-01-02T03:04:05.678Z',
+    seconds: 12.5,
+  },
+  phase: 'run',
+  target: 10,
+  planned: 5,
+  workers: [],
+  limits: { capacity: 1000, open_files_per_process: 1024, reserved_files: 24, why: 'open files 1024 per process' },
+  peaks: { live: 0, open: 0 },
+  commands: ['heartbeat', 'connected'],
+  dead: NO_DEAD,
+  mark: null,
+  interval: null,
+  histograms: false,
+};
