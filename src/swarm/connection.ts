@@ -1,0 +1,330 @@
+/**
+ * One socket and what it is doing: connecting, open, or closing after its life is over. Reads into one buffer shared by all sockets
+ * of the process; no event emitter of its own, the handlers are shared functions that find their connection on the socket.
+ */
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { now, Timer } from '../foundation/clock.ts';
+import { reason_of } from '../foundation/errors.ts';
+import { CallError } from './call-error.ts';
+import { Inbound, reject_quietly, Waiter } from './inbound.ts';
+import { FakeClientHandle } from './fake-client.ts';
+import type { Wheel } from '../foundation/clock.ts';
+import type { CloseCause } from '../metrics/snapshot.ts';
+import type { FakeClient } from '../protocols/client.ts';
+import type { Parser } from '../protocols/parser.ts';
+import type { Calls, Identity } from './fake-client.ts';
+import type { InboundOwner, InboundRules, Trace } from './inbound.ts';
+
+/** send_noreply resolves at once below this many bytes in user space. */
+const NOREPLY_PRESSURE = 64 * 1024;
+/** More than this unsent by one client is a bug of the module: it sends without waiting. */
+const MAX_UNSENT = 16 * 1024 * 1024;
+/** A closed connection's queued bytes have this long to go. */
+const LINGER_MS = 1000;
+
+/** What all connections of a process share. */
+export interface ConnectionRules extends InboundRules {
+  readonly wheel: Wheel;
+  /** resolved address of the server, asked anew for each connection */
+  address(): { host: string; port: number; family: 4 | 6 };
+  readonly connect_timeout_ms: number;
+  readonly reply_timeout_ms: number;
+  /** sockets that exist, closing ones too: they hold descriptors */
+  sockets: number;
+  /** a descriptor became free */
+  socket_freed(): void;
+}
+
+/** The client whose connection it is. */
+export interface ConnectionClient extends Identity {
+  readonly trace: Trace | null;
+  established(): void;
+  /**
+   * The connection's life is over. `cause` null: it never was established. `error` undefined: nothing failed (script, decr, stop).
+   * Called once, before pending calls reject.
+   */
+  ended(cause: CloseCause | null, code: string, error: unknown): void;
+  /** the last open call was settled; `waited`: not within the call itself, by bytes that were there already */
+  calls_done(waited: boolean): void;
+}
+
+type Owned = Socket & { swarm_connection: Connection };
+
+const READ_SIZE = 64 * 1024;
+const on_read = {
+  buffer: Buffer.allocUnsafeSlow(READ_SIZE),
+  callback(this: unknown, size: number, buffer: Uint8Array): boolean {
+    (this as Owned).swarm_connection.on_bytes(buffer as Buffer, size);
+    return true; // never pause: a paused socket does not see FIN or RST
+  },
+};
+
+function on_connect(this: Socket): void {
+  (this as Owned).swarm_connection.on_connect();
+}
+function on_error(this: Socket, error: NodeJS.ErrnoException): void {
+  (this as Owned).swarm_connection.on_error(error);
+}
+function on_end(this: Socket): void {
+  (this as Owned).swarm_connection.on_end();
+}
+function on_close(this: Socket): void {
+  (this as Owned).swarm_connection.on_close();
+}
+function on_drain(this: Socket): void {
+  (this as Owned).swarm_connection.on_drain();
+}
+
+export class Connection implements InboundOwner, Calls {
+  /** from the start of the attempt until it failed, was lost, closed or taken away */
+  alive = true;
+  /** calls of the module that are not settled */
+  open_calls = 0;
+  readonly handle: FakeClient = new FakeClientHandle(this);
+  readonly client: ConnectionClient;
+  readonly #rules: ConnectionRules;
+  readonly #inbound: Inbound;
+  readonly #socket: Socket;
+  readonly #started = now();
+  #established = false;
+  #calling = false;
+  /** what send_noreply calls above NOREPLY_PRESSURE wait for */
+  #drained: Waiter | null = null;
+  /** connect deadline, then the oldest call's deadline (checked when it fires, not re-armed per call), then the linger */
+  readonly #timer = new Timer<Connection>(this, on_timer);
+
+  constructor(client: ConnectionClient, rules: ConnectionRules) {
+    this.client = client;
+    this.#rules = rules;
+    this.#inbound = new Inbound(this, rules);
+    const { connections } = rules.recorder;
+    connections.attempted++;
+    connections.connecting++;
+    rules.sockets++;
+    const { host, port, family } = rules.address();
+    const socket = connect({ host, port, family, noDelay: true, autoSelectFamily: false, onread: on_read });
+    (socket as Owned).swarm_connection = this;
+    socket.on('connect', on_connect).on('error', on_error).on('end', on_end).on('close', on_close);
+    this.#socket = socket;
+    rules.wheel.arm(this.#timer as Timer, this.#started + rules.connect_timeout_ms);
+  }
+
+  get trace(): Trace | null {
+    return this.client.trace;
+  }
+
+  /** Bytes waiting in user space. */
+  get unsent(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Sends and waits for the reply; see FakeClient.send_for_reply. */
+  request(data: string | Uint8Array, parser: Parser | null): Promise<unknown> {
+    if (!this.alive) return new Promise(() => {});
+    const messages = this.#rules.messages !== null;
+    const fault = bad_data(data) ?? bad_parser(parser, messages);
+    if (fault !== null) return this.#bad_call(`send_for_reply: ${fault}`);
+    if (!messages && this.#inbound.waiting)
+      return this.#bad_call('send_for_reply: another call waits for its reply; without `messages` only one may');
+    const { requests } = this.#rules.recorder;
+    const deadline = now() + this.#rules.reply_timeout_ms;
+    const waiter = new Waiter(parser, deadline);
+    requests.sent++;
+    requests.in_flight++;
+    this.open_calls++;
+    this.#write(data);
+    if (!this.#timer.armed) this.#rules.wheel.arm(this.#timer as Timer, deadline);
+    this.#calling = true;
+    this.#inbound.add(waiter);
+    this.#calling = false;
+    return waiter.promise;
+  }
+
+  /** Sends, no reply expected; see FakeClient.send_noreply. */
+  send(data: string | Uint8Array): Promise<void> {
+    if (!this.alive) return new Promise(() => {});
+    const fault = bad_data(data);
+    if (fault !== null) return this.#bad_call(`send_noreply: ${fault}`) as Promise<never>;
+    this.#rules.recorder.requests.noreply++;
+    this.#write(data);
+    if (this.#socket.writableLength < NOREPLY_PRESSURE) return Promise.resolve();
+    if (this.#socket.writableLength > MAX_UNSENT)
+      return this.#bad_call(
+        `send_noreply: more than ${MAX_UNSENT} bytes wait to be sent: await each call`,
+      ) as Promise<never>;
+    if (this.#drained === null) {
+      const deadline = now() + this.#rules.reply_timeout_ms;
+      this.#drained = new Waiter(null, deadline);
+      this.open_calls++;
+      this.#socket.on('drain', on_drain);
+      if (!this.#timer.armed) this.#rules.wheel.arm(this.#timer as Timer, deadline);
+    }
+    return this.#drained.promise as Promise<void>;
+  }
+
+  /** The module ends the connection. */
+  close_by_script(): Promise<void> {
+    if (!this.alive) return new Promise(() => {});
+    this.#end('script', 'closed', undefined, false);
+    return Promise.resolve();
+  }
+
+  /** The operator takes the client away; an attempt that is not established is cancelled. `now`: do not wait for queued bytes. */
+  take_away(cause: 'decr' | 'stop', at_once: boolean): void {
+    if (!this.alive) return;
+    this.#end(cause, 'killed', undefined, at_once);
+  }
+
+  /** Ends the connection for a failure of the server's or a bug of the module's. */
+  fail(cause: CloseCause, code: string, error: unknown, sample?: string): void {
+    if (!this.alive) return;
+    this.#rules.recorder.error(code, reason_of(error), sample);
+    this.#end(cause, code, error, cause !== 'fatal');
+  }
+
+  settled(): void {
+    if (--this.open_calls === 0) this.client.calls_done(!this.#calling);
+  }
+
+  on_bytes(buffer: Buffer, size: number): void {
+    this.#rules.recorder.bytes.received += size;
+    if (this.alive) this.#inbound.feed(buffer, size);
+  }
+
+  on_connect(): void {
+    if (!this.alive) return;
+    const { connections, connect } = this.#rules.recorder;
+    connections.connecting--;
+    connections.established++;
+    if (++connections.open > connections.open_peak) connections.open_peak = connections.open;
+    connect.record((now() - this.#started) * 1000);
+    this.#established = true;
+    this.#rules.wheel.disarm(this.#timer as Timer);
+    if (this.trace !== null) {
+      const { localAddress, localPort, remoteAddress, remotePort } = this.#socket;
+      this.trace('connect', null, `${localAddress}:${localPort} -> ${remoteAddress}:${remotePort}`);
+    }
+    this.client.established();
+  }
+
+  on_error(error: NodeJS.ErrnoException): void {
+    if (!this.alive) return;
+    const code = error.code ?? 'error';
+    this.#rules.recorder.error(code, error.message);
+    this.#end('reset', code, CallError.make(code, error.message), true);
+  }
+
+  on_end(): void {
+    if (!this.alive) return;
+    // Between rounds a FIN is the server's right, and counted by its cause alone.
+    if (this.open_calls > 0)
+      this.#rules.recorder.error('server_closed', 'the server closed the connection during a call');
+    this.#end('server', 'server_closed', CallError.make('server_closed', 'the server closed the connection'), false);
+  }
+
+  on_close(): void {
+    this.#rules.wheel.disarm(this.#timer as Timer);
+    if (this.alive) this.#end('reset', 'closed', CallError.make('closed', 'the socket closed'), true);
+    this.#rules.sockets--;
+    this.#rules.socket_freed();
+  }
+
+  on_drain(): void {
+    const waiter = this.#drained;
+    if (waiter === null) return;
+    this.#drained = null;
+    this.#socket.off('drain', on_drain);
+    waiter.resolve(undefined);
+    this.settled();
+  }
+
+  on_timer(): void {
+    if (!this.alive) {
+      this.#socket.destroy();
+    } else if (!this.#established) {
+      const text = `no connection within ${this.#rules.connect_timeout_ms} ms`;
+      this.#rules.recorder.error('connect_timeout', text);
+      this.#end('timeout', 'connect_timeout', CallError.make('connect_timeout', text), true);
+    } else {
+      const drain_deadline = this.#drained?.deadline ?? Infinity;
+      const reply_deadline = this.#inbound.deadline;
+      const deadline = Math.min(drain_deadline, reply_deadline);
+      if (deadline === Infinity) return;
+      if (deadline > now()) this.#rules.wheel.arm(this.#timer as Timer, deadline);
+      else if (reply_deadline <= drain_deadline) this.#inbound.time_out(this.#rules.reply_timeout_ms);
+      else {
+        const text = `sent bytes did not drain within ${this.#rules.reply_timeout_ms} ms`;
+        this.fail('timeout', 'timeout', CallError.make('timeout', text));
+      }
+    }
+  }
+
+  #write(data: string | Uint8Array): void {
+    this.#rules.recorder.bytes.sent += typeof data === 'string' ? Buffer.byteLength(data) : data.length;
+    if (this.trace !== null) this.trace('send', typeof data === 'string' ? Buffer.from(data) : data, '');
+    this.#socket.write(data);
+  }
+
+  /** A call the module may not make: a bug, whoever catches the rejection. */
+  #bad_call(text: string): Promise<unknown> {
+    const error = new TypeError(text);
+    const waiter = new Waiter(null, 0);
+    this.fail('fatal', 'bad_call', error);
+    reject_quietly(waiter, error);
+    return waiter.promise;
+  }
+
+  #end(cause: CloseCause, code: string, error: unknown, at_once: boolean): void {
+    this.alive = false;
+    const { recorder, wheel } = this.#rules;
+    if (this.#established) {
+      recorder.connections.open--;
+      recorder.closed[cause]++;
+    } else {
+      recorder.connections.connecting--;
+      if (error === undefined) recorder.connections.cancelled++;
+      else recorder.connect_failed.add(code);
+    }
+    const told =
+      error ??
+      CallError.make(code, cause === 'script' ? 'the module closed the connection' : 'the client was taken away');
+    if (this.trace !== null)
+      this.trace('end', null, this.#established ? `${cause}: ${reason_of(told)}` : reason_of(told));
+    this.client.ended(this.#established ? cause : null, code, error);
+    this.#inbound.abort(told);
+    if (this.#drained !== null) reject_quietly(this.#drained, told);
+    this.#drained = null;
+    if (at_once || !this.#established) {
+      this.#socket.destroy();
+    } else {
+      this.#socket.end();
+      wheel.arm(this.#timer as Timer, now() + LINGER_MS);
+    }
+  }
+}
+
+function on_timer(connection: Connection): void {
+  connection.on_timer();
+}
+
+function bad_data(data: unknown): string | null {
+  return typeof data === 'string' || data instanceof Uint8Array
+    ? null
+    : `the request is ${typeof data}, not a string or bytes`;
+}
+
+function bad_parser(parser: Parser | null, messages: boolean): string | null {
+  if (messages) {
+    if (parser === null || (typeof parser === 'object' && typeof (parser as { match?: unknown }).match === 'function'))
+      return null;
+    return 'a module that exports `messages` passes match(…) or nothing as the parser';
+  }
+  if (typeof parser === 'function') return null;
+  if (typeof parser === 'object' && parser !== null) {
+    if (typeof (parser as { frame?: unknown }).frame === 'function') return null;
+    if (typeof (parser as { match?: unknown }).match === 'function')
+      return 'match(…) needs the module to export `messages`';
+  }
+  return 'the parser is neither a function nor a framer { frame, decode }';
+}

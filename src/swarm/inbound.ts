@@ -1,0 +1,449 @@
+/**
+ * Bytes in, replies and messages out: cuts what a connection reads and settles the calls that wait for it. Knows no socket, so
+ * tests push bytes at it.
+ *
+ *   read ──► [held │ new bytes] ──► framer / function parser ──► the waiting call      (one reply a call)
+ *                                └► messages framer ──► matchers, oldest first ──► on_message
+ */
+import { escape_bytes } from '../foundation/escape.ts';
+import { WrongReply } from '../protocols/parser.ts';
+import { CallError } from './call-error.ts';
+import type { CloseCause } from '../metrics/snapshot.ts';
+import type { Recorder } from '../metrics/recorder.ts';
+import type { FakeClient } from '../protocols/client.ts';
+import type { Framer, FunctionParser, Matcher, Parser } from '../protocols/parser.ts';
+
+/** Bytes nobody asked for that are kept for the next reply; older ones are dropped and counted. */
+export const MAX_UNASKED = 64 * 1024;
+
+/** An event for `trace` and `swarm try`. `bytes` may be a view of a buffer that is overwritten after the call. */
+export type Trace = (
+  event: 'connect' | 'send' | 'reply' | 'push' | 'unread' | 'end',
+  bytes: Uint8Array | null,
+  text: string,
+) => void;
+
+/** The connection's side. */
+export interface InboundOwner {
+  /** false as soon as the connection's life is over: whoever called user code checks it */
+  readonly alive: boolean;
+  readonly handle: FakeClient;
+  readonly trace: Trace | null;
+  /** Ends the connection: a failure of the server's (wrong_reply, …) or, cause `fatal`, a bug of the module's. */
+  fail(cause: CloseCause, code: string, error: unknown, sample?: string): void;
+  /** one open call less */
+  settled(): void;
+}
+
+/** What all connections of a process share here. */
+export interface InboundRules {
+  readonly recorder: Recorder;
+  readonly max_reply: number;
+  readonly messages: Framer<unknown> | null;
+  readonly on_message: ((client: FakeClient, message: unknown) => unknown) | null;
+  /** bytes were dropped: warn once */
+  unasked(): void;
+}
+
+/** A call that waits for its reply. */
+export class Waiter {
+  next: Waiter | null = null;
+  /** function parsers: how many bytes it asked for, and those it consumed in earlier reads */
+  need = 0;
+  taken: Buffer | null = null;
+  readonly deadline: number;
+  readonly parser: Parser | null;
+  resolve!: (value: unknown) => void;
+  reject!: (error: unknown) => void;
+  readonly promise: Promise<unknown>;
+  constructor(parser: Parser | null, deadline: number) {
+    this.parser = parser;
+    this.deadline = deadline;
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+}
+
+const ignore = (): void => {};
+
+/** Rejects without ever raising unhandledRejection. */
+export function reject_quietly(
+  waiter: { promise: Promise<unknown>; reject: (error: unknown) => void },
+  error: unknown,
+): void {
+  waiter.promise.then(undefined, ignore);
+  waiter.reject(error);
+}
+
+export class Inbound {
+  readonly #owner: InboundOwner;
+  readonly #rules: InboundRules;
+  /** waiting calls, oldest first; more than one only with `messages` */
+  #first: Waiter | null = null;
+  #last: Waiter | null = null;
+  /** bytes left over from earlier reads: #held[#start, #end); those before #seen were shown to the framer in vain */
+  #held: Buffer | null = null;
+  #start = 0;
+  #end = 0;
+  #seen = 0;
+  /** the length of the frame that begins the bytes left over, once known */
+  #length = 0;
+  /** bytes still to come of a frame that is discarded as it comes */
+  #skip = 0;
+  #busy = false;
+
+  constructor(owner: InboundOwner, rules: InboundRules) {
+    this.#owner = owner;
+    this.#rules = rules;
+  }
+
+  get waiting(): boolean {
+    return this.#first !== null;
+  }
+
+  /** The deadline of the call that waits longest; Infinity when none does. */
+  get deadline(): number {
+    return this.#first === null ? Infinity : this.#first.deadline;
+  }
+
+  /** Adds a call that was just sent. Bytes that were left over may settle it at once. */
+  add(waiter: Waiter): void {
+    if (this.#last === null) this.#first = waiter;
+    else this.#last.next = waiter;
+    this.#last = waiter;
+    if (typeof waiter.parser === 'function') {
+      waiter.need = this.#ask(waiter.parser, null);
+      if (!this.#owner.alive) return;
+      if (waiter.need === 0) return this.#settle(waiter, Buffer.alloc(0));
+    }
+    if (this.#held !== null && !this.#busy) this.#run_held();
+  }
+
+  /** Takes what was read: `chunk[0, size)`, overwritten when this returns. */
+  feed(chunk: Buffer, size: number): void {
+    let start = 0;
+    if (this.#skip > 0) {
+      start = Math.min(this.#skip, size);
+      this.#skip -= start;
+      if (this.#skip > 0) return;
+      this.#deliver(undefined);
+      if (start === size || !this.#owner.alive) return;
+    }
+    if (this.#held !== null) {
+      this.#hold(chunk, start, size);
+      this.#run_held();
+      return;
+    }
+    this.#seen = start;
+    const left = this.#run(chunk, start, size);
+    if (left < size && this.#owner.alive) {
+      const seen = this.#seen - left;
+      this.#hold(chunk, left, size);
+      this.#seen = seen;
+      this.#drop_unasked();
+    }
+  }
+
+  /** Lets every waiting call go with `error`; counted as aborted. */
+  abort(error: unknown): void {
+    let waiter = this.#first;
+    this.#first = this.#last = null;
+    const { requests } = this.#rules.recorder;
+    while (waiter !== null) {
+      requests.in_flight--;
+      requests.aborted++;
+      reject_quietly(waiter, error);
+      waiter = waiter.next;
+    }
+    this.#trace_unread();
+    this.#held = null;
+  }
+
+  /** The oldest call waited too long. */
+  time_out(reply_timeout_ms: number): void {
+    const waiter = this.#first!;
+    this.#first = waiter.next;
+    if (this.#first === null) this.#last = null;
+    const { requests } = this.#rules.recorder;
+    requests.in_flight--;
+    requests.timeout++;
+    const error = CallError.make('timeout', `no whole reply within ${reply_timeout_ms} ms`);
+    this.#owner.fail('timeout', 'timeout', error);
+    reject_quietly(waiter, error);
+  }
+
+  #run_held(): void {
+    const held = this.#held!;
+    const left = this.#run(held, this.#start, this.#end);
+    if (!this.#owner.alive || this.#held === null) return;
+    this.#start = left;
+    if (left === this.#end) this.#held = null;
+    else this.#drop_unasked();
+  }
+
+  /** Appends to what is held; grows by doubling, so that a dripped reply is copied a constant number of times. */
+  #hold(chunk: Buffer, from: number, to: number): void {
+    const size = to - from;
+    if (this.#held === null) {
+      this.#held = Buffer.allocUnsafeSlow(Math.max(64, size));
+      this.#start = this.#end = this.#seen = 0;
+    } else if (this.#end + size > this.#held.length) {
+      const kept = this.#end - this.#start;
+      const target = kept + size > this.#held.length / 2 ? Buffer.allocUnsafeSlow(2 * (kept + size)) : this.#held;
+      this.#held.copy(target, 0, this.#start, this.#end);
+      this.#held = target;
+      this.#seen -= this.#start;
+      this.#start = 0;
+      this.#end = kept;
+    }
+    chunk.copy(this.#held, this.#end, from, to);
+    this.#end += size;
+  }
+
+  #drop_unasked(): void {
+    if (this.#first !== null || this.#rules.messages !== null || this.#held === null) return;
+    const over = this.#end - this.#start - MAX_UNASKED;
+    if (over <= 0) return;
+    this.#start += over;
+    this.#seen = this.#start;
+    this.#rules.recorder.requests.unasked_bytes += over;
+    this.#rules.unasked();
+  }
+
+  /** Cuts and delivers; returns where the bytes that are left begin. */
+  #run(buffer: Buffer, start: number, end: number): number {
+    this.#busy = true;
+    try {
+      while (start < end && this.#owner.alive) {
+        const parser = this.#rules.messages ?? this.#first?.parser ?? null;
+        if (parser === null) break;
+        const next =
+          typeof parser === 'function'
+            ? this.#run_function(this.#first!, parser, buffer, start, end)
+            : this.#run_framer(parser as Framer<unknown>, buffer, start, end);
+        if (next < 0) break;
+        start = next;
+        this.#seen = start;
+      }
+    } finally {
+      this.#busy = false;
+    }
+    return start;
+  }
+
+  /** One frame; returns its end, or -1 when it is not whole (or the connection failed). */
+  #run_framer(framer: Framer<unknown>, buffer: Buffer, start: number, end: number): number {
+    let length = this.#length;
+    if (length === 0) {
+      try {
+        length = framer.frame(buffer, start, end, this.#seen);
+      } catch (error) {
+        this.#threw(error, buffer, start, end);
+        return -1;
+      }
+      if (!this.#owner.alive) return -1;
+      if (!Number.isSafeInteger(length) || length < 0) {
+        this.#fail_first(
+          'fatal',
+          'bad_parser',
+          new TypeError(`frame() returned ${String(length)}: not a length in bytes`),
+        );
+        return -1;
+      }
+      if (length > this.#rules.max_reply || (length === 0 && end - start > this.#rules.max_reply)) {
+        const size = length === 0 ? `more than ${end - start}` : length;
+        const text = `a reply of ${size} bytes, --max-reply is ${this.#rules.max_reply}`;
+        this.#fail_first('wrong_reply', 'reply_too_large', CallError.make('reply_too_large', text), buffer, start, end);
+        return -1;
+      }
+      if (length === 0) {
+        this.#seen = end;
+        return -1;
+      }
+    }
+    if (end - start < length) {
+      if (framer.decode !== null) {
+        this.#length = length;
+        return -1;
+      }
+      this.#skip = length - (end - start);
+      return end;
+    }
+    this.#length = 0;
+    const stop = start + length;
+    if (this.#owner.trace !== null) this.#trace_frame(buffer, start, stop);
+    let value: unknown;
+    try {
+      if (framer.decode === undefined) value = Buffer.from(buffer.subarray(start, stop));
+      else if (framer.decode !== null) value = framer.decode(buffer, start, stop);
+    } catch (error) {
+      this.#threw(error, buffer, start, stop);
+      return -1;
+    }
+    if (this.#owner.alive) this.#deliver(value);
+    return stop;
+  }
+
+  #run_function(waiter: Waiter, parser: FunctionParser, buffer: Buffer, start: number, end: number): number {
+    // its own copy: a kept view of the shared buffer would show the next socket's data
+    const own = Buffer.from(buffer.subarray(start, end));
+    let used = 0;
+    while (waiter.need > 0 && used < own.length) {
+      const from = used;
+      used = Math.min(used + waiter.need, own.length);
+      waiter.need = this.#ask(parser, own.subarray(from, used));
+      if (!this.#owner.alive) return -1;
+    }
+    const taken = waiter.taken === null ? own.subarray(0, used) : append(waiter, own, used);
+    if (taken.length > this.#rules.max_reply) {
+      const text = `a reply of more than ${taken.length - 1} bytes, --max-reply is ${this.#rules.max_reply}`;
+      this.#fail_first(
+        'wrong_reply',
+        'reply_too_large',
+        CallError.make('reply_too_large', text),
+        taken,
+        0,
+        taken.length,
+      );
+      return -1;
+    }
+    if (waiter.need > 0) {
+      if (waiter.taken === null) append(waiter, own, used);
+      return end;
+    }
+    if (this.#owner.trace !== null) this.#trace_frame(taken, 0, taken.length);
+    this.#settle(waiter, taken);
+    return start + used;
+  }
+
+  /** Asks a function parser how many bytes it needs; anything but a non-negative integer is a bug of the module. */
+  #ask(parser: FunctionParser, data: Buffer | null): number {
+    let need: unknown;
+    try {
+      need = parser(data);
+    } catch (error) {
+      this.#threw(error, data ?? Buffer.alloc(0), 0, data?.length ?? 0);
+      return 0;
+    }
+    if (!this.#owner.alive) return 0;
+    if (Number.isSafeInteger(need) && (need as number) >= 0) return need as number;
+    this.#fail_first(
+      'fatal',
+      'bad_parser',
+      new TypeError(`the parser returned ${String(need)}: not a number of bytes`),
+    );
+    return 0;
+  }
+
+  #deliver(value: unknown): void {
+    if (this.#rules.messages === null) {
+      if (this.#first !== null) this.#settle(this.#first, value);
+      return;
+    }
+    let previous: Waiter | null = null;
+    for (let waiter = this.#first; waiter !== null; previous = waiter, waiter = waiter.next) {
+      let matched = true;
+      if (waiter.parser !== null) {
+        try {
+          matched = (waiter.parser as Matcher).match(value);
+        } catch (error) {
+          this.#unlink(waiter, previous);
+          return this.#fail_waiter(waiter, error);
+        }
+        if (!this.#owner.alive) return;
+      }
+      if (matched) {
+        this.#unlink(waiter, previous);
+        return this.#resolve(waiter, value);
+      }
+    }
+    if (this.#rules.on_message === null) return;
+    try {
+      const result = this.#rules.on_message(this.#owner.handle, value);
+      if (result instanceof Promise) result.then(undefined, (error: unknown) => this.#module_threw(error));
+    } catch (error) {
+      this.#module_threw(error);
+    }
+  }
+
+  #settle(waiter: Waiter, value: unknown): void {
+    this.#first = this.#last = null;
+    this.#resolve(waiter, value);
+  }
+
+  #resolve(waiter: Waiter, value: unknown): void {
+    const { requests } = this.#rules.recorder;
+    requests.in_flight--;
+    requests.ok++;
+    waiter.resolve(value);
+    this.#owner.settled();
+  }
+
+  #unlink(waiter: Waiter, previous: Waiter | null): void {
+    if (previous === null) this.#first = waiter.next;
+    else previous.next = waiter.next;
+    if (this.#last === waiter) this.#last = previous;
+  }
+
+  /** A framer, decode or parser threw. */
+  #threw(error: unknown, buffer: Buffer, start: number, end: number): void {
+    if (!this.#owner.alive) return;
+    if (error instanceof WrongReply) this.#fail_first('wrong_reply', 'wrong_reply', error, buffer, start, end);
+    else this.#fail_first('fatal', 'fatal', error);
+  }
+
+  /** on_message threw: no call is to blame. */
+  #module_threw(error: unknown): void {
+    if (!this.#owner.alive) return;
+    const wrong = error instanceof WrongReply;
+    this.#owner.fail(wrong ? 'wrong_reply' : 'fatal', wrong ? 'wrong_reply' : 'fatal', error);
+  }
+
+  #fail_first(cause: CloseCause, code: string, error: unknown, buffer?: Buffer, start = 0, end = 0): void {
+    const waiter = this.#first;
+    const sample =
+      buffer === undefined ? undefined : escape_bytes(buffer.subarray(start, Math.min(end, start + 64)), 64);
+    if (waiter === null) return this.#owner.fail(cause, code, error, sample);
+    this.#unlink(waiter, null);
+    this.#fail_waiter(waiter, error, cause, code, sample);
+  }
+
+  #fail_waiter(
+    waiter: Waiter,
+    error: unknown,
+    cause: CloseCause = error instanceof WrongReply ? 'wrong_reply' : 'fatal',
+    code: string = cause,
+    sample?: string,
+  ): void {
+    const { requests } = this.#rules.recorder;
+    requests.in_flight--;
+    if (cause === 'wrong_reply') requests.wrong++;
+    else requests.aborted++;
+    this.#owner.fail(cause, code, error, sample);
+    reject_quietly(waiter, error);
+  }
+
+  #trace_frame(buffer: Buffer, start: number, end: number): void {
+    const push = this.#rules.messages !== null && this.#first === null;
+    this.#owner.trace?.(push ? 'push' : 'reply', buffer.subarray(start, end), '');
+  }
+
+  #trace_unread(): void {
+    if (this.#owner.trace === null || this.#held === null || this.#end === this.#start) return;
+    this.#owner.trace('unread', this.#held.subarray(this.#start, this.#end), '');
+  }
+}
+
+/** Adds to what a function parser consumed in earlier reads; amortised by doubling. */
+function append(waiter: Waiter, own: Buffer, used: number): Buffer {
+  const before = waiter.taken;
+  const size = (before?.length ?? 0) + used;
+  const room = before === null ? 0 : before.buffer.byteLength;
+  const target = size <= room ? Buffer.from(before!.buffer, 0, size) : Buffer.from(new ArrayBuffer(2 * size), 0, size);
+  if (before !== null && target.buffer !== before.buffer) before.copy(target);
+  own.copy(target, size - used, 0, used);
+  waiter.taken = target;
+  return target;
+}

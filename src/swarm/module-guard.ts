@@ -1,0 +1,108 @@
+/**
+ * What the user's module does outside a call: prints, throws from its own timers, rejects promises nobody awaits. Kept away from
+ * stdout and from the life of the process: counted, logged within bounds.
+ */
+import { Console } from 'node:console';
+import { Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { reason_of } from '../foundation/errors.ts';
+import { WrongReply } from '../protocols/parser.ts';
+import { CallError } from './call-error.ts';
+import type { Note } from './plan.ts';
+
+/** Different bugs told in full; more are only counted. */
+const MAX_KINDS = 100;
+/** Stacks looked at before giving up on finding new kinds: a source-mapped stack costs up to a millisecond. */
+const MAX_STACKS = 2000;
+const LINES_PER_S = 100;
+
+/** swarm's own code: this file is src/swarm/ or dist/swarm/ of it. */
+const OWN = fileURLToPath(new URL('..', import.meta.url));
+
+const frames_of = (stack: string): string[] =>
+  stack
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith('at '));
+
+const is_own = (frame: string): boolean => frame.includes(OWN);
+const is_node = (frame: string): boolean =>
+  frame.includes('(node:') || frame.startsWith('at node:') || frame.includes('(<anonymous>)');
+
+/** Was it the module's code that threw? A frame in a file that is neither Node's nor ours says so; an error without frames is not ours. */
+export function is_module_error(error: unknown): boolean {
+  const frames = frames_of(error instanceof Error ? (error.stack ?? '') : '').filter((frame) => !is_node(frame));
+  return frames.length === 0 || frames.some((frame) => !is_own(frame));
+}
+
+/** Logs the first stack of each kind of bug: error name and innermost frame in the user's file. */
+export class BugLog {
+  readonly #kinds = new Set<string>();
+  #looked = 0;
+  readonly #note: (note: Note) => void;
+  constructor(note: (note: Note) => void) {
+    this.#note = note;
+  }
+
+  add(what: string, error: unknown): void {
+    if (this.#kinds.size >= MAX_KINDS || ++this.#looked > MAX_STACKS) return;
+    const stack = error instanceof Error ? (error.stack ?? '') : '';
+    const users = frames_of(stack).filter((line) => !is_node(line) && !is_own(line));
+    const name = error instanceof Error ? error.name : typeof error;
+    const kind = `${what} ${name} ${users[0] ?? reason_of(error)}`;
+    if (this.#kinds.has(kind)) return;
+    this.#kinds.add(kind);
+    const where = users.slice(0, 10).map((line) => `\n    ${line}`);
+    const shown = error instanceof Error ? `${name}: ${reason_of(error)}` : `threw ${name} ${reason_of(error)}`;
+    this.#note({ level: 'error', text: `${what}: ${shown}${where.join('')}`.slice(0, 4000) });
+  }
+}
+
+/**
+ * Sends the module's console to `note`, at most 100 lines a second, and its stray errors to `stray`; errors that are not the
+ * module's go to `internal`. Returns the undo, and how many lines were dropped so far.
+ */
+export function guard_module(options: {
+  note(note: Note): void;
+  stray(error: unknown): void;
+  internal(error: unknown): void;
+}): { dropped(): number; undo(): void } {
+  let dropped = 0;
+  let second = 0;
+  let lines = 0;
+  const sink = (level: Note['level']): Writable =>
+    new Writable({
+      decodeStrings: false,
+      write(chunk: string | Buffer, _encoding, done) {
+        const now = Math.floor(performance.now() / 1000);
+        if (now !== second) {
+          second = now;
+          lines = 0;
+        }
+        for (const line of String(chunk).replace(/\n$/, '').split('\n')) {
+          if (++lines > LINES_PER_S) dropped++;
+          else options.note({ level, text: line.slice(0, 1000) });
+        }
+        done();
+      },
+    });
+  const real = globalThis.console;
+  globalThis.console = new Console({ stdout: sink('info'), stderr: sink('warn'), colorMode: false });
+  const on_error = (error: unknown): void => {
+    // a call that failed, and somebody's own promise behind it: the round was counted already
+    if (error instanceof CallError || error instanceof WrongReply) return;
+    if (is_module_error(error)) options.stray(error);
+    else options.internal(error);
+  };
+  process.on('uncaughtException', on_error);
+  process.on('unhandledRejection', on_error);
+  return {
+    dropped: () => dropped,
+    undo() {
+      globalThis.console = real;
+      process.off('uncaughtException', on_error);
+      process.off('unhandledRejection', on_error);
+    },
+  };
+}

@@ -1,0 +1,64 @@
+/** Pacing as arithmetic: how many clients a ramp asks for, how many connects are due. Nothing here reads a clock or sleeps; times in ms of one clock. */
+
+/** A straight line from `from` clients at `start_ms` to `to` at `end_ms`. */
+export interface Ramp {
+  readonly from: number;
+  readonly to: number;
+  readonly start_ms: number;
+  readonly end_ms: number;
+}
+
+/** What the ramp asks for at `now_ms`: an integer, monotone in time, never ahead of the line, exactly `to` from its end on. */
+export function planned_at(ramp: Ramp, now_ms: number): number {
+  if (now_ms >= ramp.end_ms) return ramp.to;
+  const part = Math.max(0, (now_ms - ramp.start_ms) / (ramp.end_ms - ramp.start_ms));
+  return ramp.from + Math.trunc((ramp.to - ramp.from) * part);
+}
+
+/** How late, in ms, a pacer may be and still catch up; what is beyond is forgiven. Covers coarse timers, not stalls. */
+const MAX_ARREARS_MS = 20;
+
+/**
+ * Turns at an even rate. The first is due at once, each next one an interval later. Who comes late because the process was busy
+ * catches up at most 20 ms of turns; who had nothing to do earns none.
+ */
+export class Pacer {
+  #interval: number;
+  /** the instant the last turn was due */
+  #last = -Infinity;
+  /** somebody was left waiting: time since then counts */
+  #waiting = false;
+
+  /** `per_s`: any number ≥ 0, also fractions; 0 = no turns. */
+  constructor(per_s: number, now_ms: number) {
+    this.#interval = interval_of(per_s);
+    this.#last = now_ms - this.#interval;
+  }
+
+  /** The next turn comes one interval of the new rate after the last one, or at once if that is past. */
+  set_rate(per_s: number, now_ms: number): void {
+    if (this.#last === -Infinity) this.#last = now_ms; // no turn yet, since the rate was 0
+    this.#interval = interval_of(per_s);
+    this.#last = Math.max(this.#last, now_ms - this.#interval);
+  }
+
+  /** Takes the turns that are due, at most `want`; returns how many. */
+  take(now_ms: number, want: number): number {
+    if (want <= 0) this.#waiting = false;
+    if (want <= 0 || this.#interval === Infinity) return 0;
+    const earliest = this.#waiting ? now_ms - MAX_ARREARS_MS : now_ms;
+    const next = Math.max(this.#last + this.#interval, earliest);
+    const turns = next > now_ms ? 0 : Math.min(want, 1 + Math.floor((now_ms - next) / this.#interval));
+    if (turns > 0) this.#last = next + (turns - 1) * this.#interval;
+    this.#waiting = turns < want;
+    return turns;
+  }
+
+  /** ms until the next turn, 0 = due now, Infinity = never at this rate. */
+  next_in(now_ms: number): number {
+    if (this.#interval === Infinity) return Infinity;
+    return Math.max(0, this.#last + this.#interval - now_ms);
+  }
+}
+
+const interval_of = (per_s: number): number => (per_s > 0 ? 1000 / per_s : Infinity);

@@ -1,0 +1,314 @@
+/**
+ * All clients of one process: drives the live count to its share, hands out turns to connect at the pace of the plan, takes
+ * clients away. Every client stands in one pool, so that picking a victim costs the same for ten and for a million.
+ */
+import { now } from '../foundation/clock.ts';
+import { make_random } from '../foundation/random.ts';
+import { draw_real } from '../script/range.ts';
+import { IdPool } from './id-pool.ts';
+import { Pacer } from './pacer.ts';
+import { ACTING, BACKOFF, Client, CONNECT, DONE, FATAL, INITIAL, KILLED, STANDBY } from './runner.ts';
+import type { Timer, Wheel } from '../foundation/clock.ts';
+import type { Recorder } from '../metrics/recorder.ts';
+import type { Random } from '../protocols/client.ts';
+import type { ProtocolModule } from '../protocols/module.ts';
+import type { GroupShare, Plan, RunSpec } from './plan.ts';
+import type { RunnerRules } from './runner.ts';
+
+/** The order in which `decr` takes: fatal ones, then those without a connection, then random connected ones. */
+const FATAL_POOL = 0;
+const WAITING_POOL = 1;
+const CONNECTED_POOL = 2;
+const DRAINING_POOL = 3;
+const POOL_OF: readonly number[] = [];
+(POOL_OF as number[])[INITIAL] = WAITING_POOL;
+(POOL_OF as number[])[CONNECT] = WAITING_POOL;
+(POOL_OF as number[])[BACKOFF] = WAITING_POOL;
+(POOL_OF as number[])[ACTING] = CONNECTED_POOL;
+(POOL_OF as number[])[STANDBY] = CONNECTED_POOL;
+(POOL_OF as number[])[FATAL] = FATAL_POOL;
+
+/** Clients that go on in one turn of the event loop: after `resume` all of them are due at once. */
+const TURN_BATCH = 500;
+
+/** When attempts in flight or descriptors leave no room, look again after this long. */
+const BLOCKED_MS = 10;
+
+export interface PopulationOptions {
+  readonly run: RunSpec;
+  readonly member: string;
+  readonly module: ProtocolModule;
+  readonly recorder: Recorder;
+  readonly wheel: Wheel;
+  address(): { host: string; port: number; family: 4 | 6 };
+  /** sockets this process can hold */
+  capacity(): number;
+  bug(error: unknown): void;
+  unasked(): void;
+  /** a client was made, and does not connect yet */
+  created(client: Client): void;
+}
+
+export class Population {
+  readonly #rules: RunnerRules;
+  readonly #options: PopulationOptions;
+  readonly #recorder: Recorder;
+  readonly #pools: Client[][] = [[], [], [], []];
+  readonly #clients = new Map<number, Client>();
+  readonly #ids = new IdPool();
+  readonly #random: Random;
+  readonly #pacer: Pacer;
+  #connect_per_s = 0;
+  /** clients that want to connect, in the order they came */
+  #queue_first: Client | null = null;
+  #queue_last: Client | null = null;
+  #queued = 0;
+  #pump_timer: NodeJS.Timeout | null = null;
+  /** clients that go on in the next turn of the event loop */
+  #turn: Client[] = [];
+  #turn_timer: NodeJS.Immediate | null = null;
+  #parked: Client[] = [];
+
+  constructor(options: PopulationOptions) {
+    const { run, module, recorder, wheel } = options;
+    this.#options = options;
+    this.#recorder = recorder;
+    this.#random = make_random(run.seed, options.member);
+    this.#pacer = new Pacer(0, now());
+    this.#rules = {
+      recorder,
+      wheel,
+      script: run.script,
+      module,
+      seed: run.seed,
+      shared: run.shared?.value,
+      once: run.once,
+      max_reply: module.max_reply ?? run.max_reply_bytes,
+      messages: module.messages ?? null,
+      on_message: module.on_message ?? null,
+      connect_timeout_ms: run.connect_timeout_ms,
+      reply_timeout_ms: run.reply_timeout_ms,
+      sockets: 0,
+      phase: 'run',
+      address: () => options.address(),
+      unit: () => this.#random.real(0, 1),
+      socket_freed: () => this.#keep_pumping(),
+      unasked: () => options.unasked(),
+      bug: (error) => options.bug(error),
+      yield_turn: (client) => this.#next_turn(client),
+      park: (client) => this.#parked.push(client),
+      disconnected: (client) => this.#disconnected(client),
+      wants_turn: (client) => this.#enqueue(client),
+      moved: (client) => this.#place(client),
+      leaves: (client) => this.#leaves(client),
+    };
+  }
+
+  get live(): number {
+    return this.#clients.size;
+  }
+  client(id: number): Client | undefined {
+    return this.#clients.get(id);
+  }
+
+  /** Carries out this member's entry of a plan. */
+  apply(share: GroupShare, phase: Plan['phase']): void {
+    this.#ids.grant(share.ids);
+    this.#connect_per_s = share.connect_per_s;
+    this.#pacer.set_rate(share.connect_per_s, now());
+    const before = this.#rules.phase;
+    this.#rules.phase = phase;
+    if (phase === 'drain' || phase === 'stop') return this.#end_all(phase === 'stop');
+    if (before === 'pause' && phase === 'run') this.#resume();
+    const change = share.clients - (this.live - this.#recorder.clients.draining);
+    if (change > 0) this.#grow(change);
+    else if (change < 0) this.#shrink(-change, share.graceful);
+    this.#keep_pumping();
+  }
+
+  /** Fatal clients start anew, each at its turn. */
+  retry_fatal(): void {
+    for (const client of [...this.#pools[FATAL_POOL]!]) {
+      client.move(BACKOFF);
+      this.#enqueue(client);
+    }
+    this.#keep_pumping();
+  }
+
+  /** Ends every timer of its own; clients are gone by then. */
+  close(): void {
+    if (this.#pump_timer !== null) clearTimeout(this.#pump_timer);
+    if (this.#turn_timer !== null) clearImmediate(this.#turn_timer);
+    this.#pump_timer = this.#turn_timer = null;
+  }
+
+  #grow(count: number): void {
+    const { clients } = this.#recorder;
+    const draining = this.#pools[DRAINING_POOL]!;
+    let left = count;
+    for (; left > 0 && draining.length > 0; left--) {
+      const client = draining.at(-1)!;
+      client.draining = false;
+      clients.draining--;
+      this.#place(client);
+    }
+    for (; left > 0; left--) {
+      const id = this.#ids.take();
+      if (id === null) return; // more ids are on their way
+      const client = new Client(id, this.#rules);
+      this.#clients.set(id, client);
+      this.#options.created(client);
+      clients.created++;
+      if (++clients.live > clients.peak) clients.peak = clients.live;
+      this.#place(client);
+      this.#enqueue(client);
+    }
+  }
+
+  #shrink(count: number, graceful: boolean): void {
+    for (let left = count; left > 0; left--) {
+      const victim = this.#victim();
+      if (victim === null) return;
+      if (!graceful) this.#kill(victim, 'decr', false);
+      else if (victim.pool !== CONNECTED_POOL || (victim.at_top && victim.state === STANDBY)) this.#done(victim);
+      else {
+        victim.draining = true;
+        this.#recorder.clients.draining++;
+        this.#place(victim);
+      }
+    }
+  }
+
+  #victim(): Client | null {
+    for (const pool of [this.#pools[FATAL_POOL]!, this.#pools[WAITING_POOL]!]) if (pool.length > 0) return pool.at(-1)!;
+    const connected = this.#pools[CONNECTED_POOL]!;
+    return connected.length === 0 ? null : connected[this.#random.int(0, connected.length - 1)]!;
+  }
+
+  #end_all(at_once: boolean): void {
+    for (const client of [...this.#clients.values()]) {
+      if (at_once || client.state !== ACTING) this.#kill(client, 'stop', at_once);
+    }
+  }
+
+  #kill(client: Client, cause: 'decr' | 'stop', at_once: boolean): void {
+    client.connection?.take_away(cause, at_once);
+    if (cause === 'decr') this.#recorder.clients.killed_decr++;
+    else this.#recorder.clients.killed_stop++;
+    this.#remove(client, KILLED);
+  }
+
+  #done(client: Client): void {
+    client.connection?.take_away('decr', false);
+    this.#recorder.clients.done++;
+    this.#remove(client, DONE);
+  }
+
+  #remove(client: Client, end: typeof KILLED | typeof DONE): void {
+    this.#options.wheel.disarm(client.timer as Timer);
+    this.#dequeue(client);
+    if (client.draining) this.#recorder.clients.draining--;
+    this.#unplace(client);
+    this.#clients.delete(client.id);
+    this.#recorder.clients.live--;
+    client.move(end);
+    this.#ids.free(client.id);
+  }
+
+  /** Its iteration is over while it drains, its round in phase drain, or its one iteration. */
+  #leaves(client: Client): void {
+    const { phase } = this.#rules;
+    if (phase === 'drain' || phase === 'stop') this.#kill(client, 'stop', phase === 'stop');
+    else this.#done(client);
+  }
+
+  #disconnected(client: Client): void {
+    const { phase, once } = this.#rules;
+    if (phase === 'drain' || phase === 'stop' || client.draining || once) return this.#leaves(client);
+    if (client.state !== BACKOFF) return;
+    const delay = draw_real(this.#options.run.reconnect_delay_ms, this.#random.real(0, 1));
+    this.#options.wheel.arm(client.timer as Timer, now() + delay);
+  }
+
+  #resume(): void {
+    const parked = this.#parked;
+    this.#parked = [];
+    for (const client of parked) if (client.parked) this.#next_turn(client);
+  }
+
+  #next_turn(client: Client): void {
+    this.#turn.push(client);
+    this.#turn_timer ??= setImmediate(() => this.#play_turn());
+  }
+
+  #play_turn(): void {
+    const turn = this.#turn;
+    this.#turn = turn.length > TURN_BATCH ? turn.splice(TURN_BATCH) : [];
+    this.#turn_timer = this.#turn.length > 0 ? setImmediate(() => this.#play_turn()) : null;
+    for (const client of turn) client.go_on();
+  }
+
+  #place(client: Client): void {
+    const pool = client.draining ? DRAINING_POOL : POOL_OF[client.state];
+    if (pool === client.pool || pool === undefined) return;
+    this.#unplace(client);
+    client.pool = pool;
+    client.slot = this.#pools[pool]!.push(client) - 1;
+  }
+
+  #unplace(client: Client): void {
+    if (client.pool < 0) return;
+    const pool = this.#pools[client.pool]!;
+    const last = pool.pop()!;
+    if (last !== client) {
+      pool[client.slot] = last;
+      last.slot = client.slot;
+    }
+    client.pool = -1;
+  }
+
+  #enqueue(client: Client): void {
+    if (client.queued) return;
+    client.queued = true;
+    client.queue_prev = this.#queue_last;
+    if (this.#queue_last === null) this.#queue_first = client;
+    else this.#queue_last.queue_next = client;
+    this.#queue_last = client;
+    this.#queued++;
+    this.#keep_pumping();
+  }
+
+  #dequeue(client: Client): void {
+    if (!client.queued) return;
+    client.queued = false;
+    if (client.queue_prev === null) this.#queue_first = client.queue_next;
+    else client.queue_prev.queue_next = client.queue_next;
+    if (client.queue_next === null) this.#queue_last = client.queue_prev;
+    else client.queue_next.queue_prev = client.queue_prev;
+    client.queue_next = client.queue_prev = null;
+    this.#queued--;
+  }
+
+  #keep_pumping(at_least_ms = 1): void {
+    if (this.#pump_timer !== null || this.#queued === 0 || this.#connect_per_s === 0) return;
+    // native timers are whole milliseconds; what falls due in between goes together
+    const wait = Math.max(at_least_ms, Math.min(this.#pacer.next_in(now()), 1000));
+    this.#pump_timer = setTimeout(() => this.#pump(), wait);
+  }
+
+  /** Gives turns to connect: those that are due, while attempts in flight and descriptors allow. */
+  #pump(): void {
+    this.#pump_timer = null;
+    const in_flight = this.#recorder.connections.connecting;
+    // a server that restarts under many clients meets no SYN storm
+    const most_in_flight = Math.max(1, Math.floor((this.#connect_per_s * this.#options.run.connect_timeout_ms) / 1000));
+    const room = Math.min(this.#queued, most_in_flight - in_flight, this.#options.capacity() - this.#rules.sockets);
+    const turns = this.#pacer.take(now(), Math.max(0, room));
+    for (let i = 0; i < turns; i++) {
+      const client = this.#queue_first!;
+      this.#dequeue(client);
+      client.connect();
+    }
+    this.#keep_pumping(room > 0 ? 1 : BLOCKED_MS);
+  }
+}

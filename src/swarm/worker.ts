@@ -1,0 +1,332 @@
+/**
+ * A member: takes the plan, holds a population to its share, reports once a second and at once after applying a revision. Runs in the
+ * daemon's own process or in a forked one; it knows only its seat.
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Wheel } from '../foundation/clock.ts';
+import { reason_of } from '../foundation/errors.ts';
+import { escape_bytes, escape_text } from '../foundation/escape.ts';
+import { capacity as open_file_capacity } from '../foundation/limits.ts';
+import { Recorder } from '../metrics/recorder.ts';
+import { to_module } from '../protocols/exports.ts';
+import { load_module } from '../protocols/load.ts';
+import { BugLog, guard_module } from './module-guard.ts';
+import { Population } from './population.ts';
+import { Resolver } from './resolver.ts';
+import type { ModuleLog, ProtocolModule } from '../protocols/module.ts';
+import type { Trace } from './inbound.ts';
+import type { HookResult, MemberId, MemberPlan, Note, Plan, Report, RunSpec, Seat } from './plan.ts';
+
+const REPORT_MS = 1000;
+const MAX_NOTES = 50;
+/** per traced client and report */
+const MAX_TRACE_LINES = 200;
+const TRACE_BYTES = 256;
+
+export interface WorkerOptions {
+  readonly member: MemberId;
+  readonly incarnation: string;
+  readonly seat: Seat;
+  /** an error of swarm's own, which this process should not outlive */
+  internal(error: unknown): void;
+}
+
+export interface RunningWorker {
+  /** Ends reporting, timers and guards; clients are gone by then or die with the process. */
+  stop(): Promise<void>;
+}
+
+export function start_worker(options: WorkerOptions): RunningWorker {
+  const worker = new Worker(options);
+  return { stop: () => worker.stop() };
+}
+
+class Worker {
+  readonly #options: WorkerOptions;
+  readonly #wheel = new Wheel();
+  readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  readonly #capacity = open_file_capacity();
+  readonly #started = performance.now();
+  readonly #bugs = new BugLog((note) => this.#note(note));
+  readonly #guard: ReturnType<typeof guard_module>;
+  readonly #timer: NodeJS.Timeout;
+  #recorder = new Recorder(0);
+  #population: Population | null = null;
+  #resolver: Resolver | null = null;
+  #module: ProtocolModule | null = null;
+  /** the newest plan, and whether one is being applied (loading the module takes a while) */
+  #plan: Plan | null = null;
+  #busy = false;
+  #revision = 0;
+  #retry_fatal = 0;
+  #seq = 0;
+  #notes: Note[] = [];
+  #notes_dropped = 0;
+  #early_report_at = 0;
+  #cpu = process.cpuUsage();
+  #cpu_at = performance.now();
+  #cpu_share = 0;
+  readonly #traces = new Map<string, { client: number; lines: string[]; dropped: number }>();
+  #setup: HookResult | 'running' | null = null;
+  #teardown: HookResult | 'running' | null = null;
+  #warned_unasked = false;
+  #had_clients = false;
+  #stopped = false;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#guard = guard_module({
+      note: (note) => this.#note(note),
+      stray: (error) => {
+        this.#recorder.error('module_error', reason_of(error));
+        this.#bugs.add('module_error: outside any call', error);
+      },
+      internal: (error) => options.internal(error),
+    });
+    this.#lag.enable();
+    options.seat.onPlan((plan) => this.#take(plan));
+    this.#timer = setInterval(() => this.#report(), REPORT_MS);
+    this.#report();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    this.#lag.disable();
+    this.#guard.undo();
+    this.#resolver?.close();
+    this.#population?.close();
+    this.#wheel.stop();
+    await this.#options.seat.close();
+  }
+
+  #take(plan: Plan): void {
+    if (this.#plan !== null && plan.revision <= this.#plan.revision) return;
+    const entry = plan.members[this.#options.member];
+    if (entry === undefined || entry.incarnation !== this.#options.incarnation) return;
+    this.#plan = plan;
+    if (!this.#busy) void this.#apply_newest();
+  }
+
+  /** Applies plans until the newest is applied; those overtaken meanwhile are skipped. Never rejects. */
+  async #apply_newest(): Promise<void> {
+    this.#busy = true;
+    try {
+      while (this.#plan !== null && this.#plan.revision > this.#revision && !this.#stopped) {
+        const plan = this.#plan;
+        this.#module ??= await this.#load(plan.run);
+        this.#apply(plan, plan.members[this.#options.member]!);
+        this.#revision = plan.revision;
+        this.#report();
+      }
+    } catch (error) {
+      this.#options.internal(error);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #load(run: RunSpec): Promise<ProtocolModule> {
+    this.#resolver = await Resolver.start(run.server);
+    deep_freeze(run.script); // a copy that came from another process is not frozen any more
+    const commands = run.script.actions.map((action) => action.command);
+    const module = to_module(await load_module(run.module_path), commands);
+    this.#recorder = new Recorder(run.script.actions.length + 1);
+    return module;
+  }
+
+  #apply(plan: Plan, entry: MemberPlan): void {
+    const { run, phase } = plan;
+    if (run.setup_by === this.#options.member && run.shared === null) this.#run_setup(run);
+    if (run.teardown_by === this.#options.member) this.#run_teardown(run);
+    if (run.shared !== null) {
+      this.#population ??= this.#populate(run);
+      this.#population.apply(entry.groups.main, phase);
+      if (plan.retry_fatal > this.#retry_fatal) this.#population.retry_fatal();
+      this.#retry_fatal = plan.retry_fatal;
+      if (entry.groups.main.clients > 0) this.#had_clients = true;
+    }
+    this.#set_traces(entry.traces);
+  }
+
+  #populate(run: RunSpec): Population {
+    return new Population({
+      run,
+      member: this.#options.member,
+      module: this.#module!,
+      recorder: this.#recorder,
+      wheel: this.#wheel,
+      address: () => this.#resolver!.address,
+      capacity: () => this.#capacity.clients,
+      bug: (error) => this.#bugs.add('fatal', error),
+      created: (client) => {
+        for (const [token, trace] of this.#traces) if (trace.client === client.id) client.trace = this.#tracer(token);
+      },
+      unasked: () => {
+        if (this.#warned_unasked) return;
+        this.#warned_unasked = true;
+        this.#note({
+          level: 'warn',
+          text: 'the server sends bytes nobody asked for: the oldest are dropped and counted (unasked_bytes)',
+        });
+      },
+    });
+  }
+
+  #run_setup(run: RunSpec): void {
+    if (this.#setup !== null) return;
+    this.#setup = 'running';
+    const hook = this.#module!.setup;
+    const called = async (): Promise<unknown> =>
+      json_able(await hook?.({ server: run.server, seed: run.seed, log: this.#module_log('setup') }));
+    void outcome(called).then((result) => {
+      this.#setup = result;
+      this.#report();
+    });
+  }
+
+  #run_teardown(run: RunSpec): void {
+    if (this.#teardown !== null) return;
+    this.#teardown = 'running';
+    const hook = this.#module!.teardown;
+    const called = async (): Promise<unknown> => {
+      await hook?.({ shared: run.shared?.value, log: this.#module_log('teardown') });
+      return null;
+    };
+    void outcome(called).then((result) => {
+      this.#teardown = result;
+      this.#report();
+    });
+  }
+
+  #module_log(hook: string): ModuleLog {
+    const note = (level: Note['level']) => (text: string) =>
+      this.#note({ level, text: `${hook}: ${String(text)}`.slice(0, 1000) });
+    return { info: note('info'), warn: note('warn'), error: note('error') };
+  }
+
+  /** Keeps a line for the next report. A full page goes at once, but at most one a second more than the regular ones. */
+  #note(note: Note): void {
+    if (this.#notes.length >= MAX_NOTES) {
+      const at = performance.now();
+      if (at - this.#early_report_at < REPORT_MS) {
+        this.#notes_dropped++;
+        return;
+      }
+      this.#early_report_at = at;
+      this.#report();
+    }
+    this.#notes.push({ level: note.level, text: escape_lines(note.text) });
+  }
+
+  #set_traces(wanted: MemberPlan['traces']): void {
+    for (const [token, trace] of this.#traces) {
+      if (wanted.some((want) => want.token === token)) continue;
+      this.#traces.delete(token);
+      const client = this.#population?.client(trace.client);
+      if (client) client.trace = null;
+    }
+    for (const { token, client } of wanted) {
+      if (this.#traces.has(token)) continue;
+      this.#traces.set(token, { client, lines: [], dropped: 0 });
+      const traced = this.#population?.client(client);
+      if (traced) traced.trace = this.#tracer(token);
+    }
+  }
+
+  #tracer(token: string): Trace {
+    return (event, bytes, text) => {
+      const trace = this.#traces.get(token);
+      if (trace === undefined) return;
+      if (trace.lines.length >= MAX_TRACE_LINES) {
+        trace.dropped++;
+        return;
+      }
+      const at = ((performance.now() - this.#started) / 1000).toFixed(6);
+      const what =
+        bytes === null ? escape_text(text, 200) : `${bytes.length} bytes "${escape_bytes(bytes, TRACE_BYTES)}"`;
+      trace.lines.push(`${at} ${event} ${what}`);
+    };
+  }
+
+  #take_trace_lines(): Report['traces'] {
+    return [...this.#traces].map(([token, trace]) => {
+      const lines = trace.dropped > 0 ? [...trace.lines, `(${trace.dropped} more events not shown)`] : trace.lines;
+      trace.lines = [];
+      trace.dropped = 0;
+      return { token, lines };
+    });
+  }
+
+  #report(): void {
+    if (this.#stopped) return;
+    const notes = this.#notes;
+    this.#notes = [];
+    const result = (hook: HookResult | 'running' | null): HookResult | null => (hook === 'running' ? null : hook);
+    this.#options.seat.report({
+      incarnation: this.#options.incarnation,
+      pid: process.pid,
+      seq: ++this.#seq,
+      revision: this.#revision,
+      capacity: this.#capacity.clients,
+      capacity_why: this.#capacity.why,
+      snapshot: this.#recorder.snapshot(this.#generator()),
+      notes,
+      notes_dropped: this.#notes_dropped + this.#guard.dropped(),
+      traces: this.#take_trace_lines(),
+      setup: result(this.#setup),
+      teardown: result(this.#teardown),
+      finished: this.#had_clients && this.#population?.live === 0,
+    });
+  }
+
+  #generator(): Report['snapshot']['generator'] {
+    const at = performance.now();
+    const elapsed = at - this.#cpu_at;
+    const cpu = process.cpuUsage();
+    // reports forced by a command come close together: a share of a few milliseconds says nothing
+    if (elapsed >= REPORT_MS / 2) {
+      this.#cpu_share = (cpu.user + cpu.system - this.#cpu.user - this.#cpu.system) / 1000 / elapsed;
+      this.#cpu = cpu;
+      this.#cpu_at = at;
+    }
+    const lag = Math.max(0, this.#lag.percentile(99) / 1e6 - LAG_RESOLUTION_MS);
+    if (elapsed >= REPORT_MS / 2) this.#lag.reset();
+    return {
+      cpu_s: (cpu.user + cpu.system) / 1e6,
+      cpu: this.#cpu_share,
+      rss_bytes: process.memoryUsage.rss(),
+      lag_p99_ms: Math.round(lag * 1000) / 1000,
+    };
+  }
+}
+
+const LAG_RESOLUTION_MS = 20;
+
+/** A line of its own per line of the text, nothing a terminal would act on. */
+const escape_lines = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => escape_text(line, 1000))
+    .join('\n');
+
+async function outcome(called: () => Promise<unknown>): Promise<HookResult> {
+  try {
+    return { ok: true, value: await called() };
+  } catch (error) {
+    const stack = error instanceof Error ? (error.stack ?? '').split('\n')[1]?.trim() : undefined;
+    return { ok: false, reason: escape_text(`${reason_of(error)}${stack === undefined ? '' : ` (${stack})`}`, 500) };
+  }
+}
+
+/** What survives the way to the other members: the same in local mode, so that a module does not work there alone. */
+function json_able(value: unknown): unknown {
+  return value === undefined ? undefined : deep_freeze(JSON.parse(JSON.stringify(value)) as unknown);
+}
+
+function deep_freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  Object.freeze(value);
+  for (const inner of Object.values(value)) deep_freeze(inner);
+  return value;
+}

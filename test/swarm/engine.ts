@@ -1,0 +1,143 @@
+/** A population in the test's process: module functions and a script as values, no files, no coordinator. */
+import { Wheel } from '../../src/foundation/clock.ts';
+import { Recorder } from '../../src/metrics/recorder.ts';
+import { Population } from '../../src/swarm/population.ts';
+import type { Snapshot } from '../../src/metrics/snapshot.ts';
+import type { FakeClient } from '../../src/protocols/client.ts';
+import type { ProtocolModule } from '../../src/protocols/module.ts';
+import type { Action, Range } from '../../src/script/types.ts';
+import type { GroupShare, Plan, RunSpec } from '../../src/swarm/plan.ts';
+
+export type Command = (client: FakeClient, args: Readonly<Record<string, unknown>>) => unknown;
+
+export interface EngineOptions {
+  port: number;
+  /** in script order; each is played once per iteration with no sleep unless `actions` says otherwise */
+  commands: Record<string, Command>;
+  actions?: Record<string, { rounds?: Range; between?: Range; after?: Range; args?: Record<string, unknown> }>;
+  module?: Partial<Omit<ProtocolModule, 'commands'>>;
+  run?: Partial<RunSpec>;
+  capacity?: number;
+}
+
+export interface Engine {
+  readonly population: Population;
+  readonly recorder: Recorder;
+  readonly bugs: unknown[];
+  books(): Snapshot;
+  /** sets the share and the phase; ids are 1, 2, 3 … */
+  apply(clients: number, phase?: Plan['phase'], share?: Partial<GroupShare>): void;
+  /** until `condition` holds, looked at each turn; rejects with the books after 10 s */
+  until(condition: (books: Snapshot) => boolean): Promise<Snapshot>;
+  /** takes every client away and checks that nothing is left */
+  close(): Promise<Snapshot>;
+}
+
+export function start_engine(options: EngineOptions): Engine {
+  const names = Object.keys(options.commands);
+  const actions: Action[] = names.map((command, index) => {
+    const shape = options.actions?.[command];
+    return {
+      index,
+      command,
+      args: Object.freeze(shape?.args ?? {}),
+      rounds: shape?.rounds ?? [1, 1],
+      sleep_between_rounds: shape?.between ?? [0, 0],
+      sleep_after_action: shape?.after ?? [0, 0],
+    };
+  });
+  const run: RunSpec = {
+    id: 'test',
+    seed: 'seed',
+    server: { host: '127.0.0.1', port: options.port },
+    script: { protocol: 'test', actions },
+    module_path: '',
+    module_sha256: '',
+    connect_timeout_ms: 2000,
+    reconnect_delay_ms: [1, 5],
+    reply_timeout_ms: 5000,
+    drain_timeout_ms: 5000,
+    max_reply_bytes: 1024 * 1024,
+    connect_per_s: 10_000,
+    once: false,
+    setup_by: null,
+    teardown_by: null,
+    shared: { value: undefined },
+    ...options.run,
+  };
+  const recorder = new Recorder(actions.length + 1);
+  const wheel = new Wheel();
+  const bugs: unknown[] = [];
+  const population = new Population({
+    run,
+    member: 'm1',
+    module: { ...options.module, commands: options.commands },
+    recorder,
+    wheel,
+    address: () => ({ host: '127.0.0.1', port: options.port, family: 4 }),
+    capacity: () => options.capacity ?? 10_000,
+    bug: (error) => bugs.push(error),
+    unasked: () => {},
+    created: () => {},
+  });
+  const books = (): Snapshot => recorder.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
+  let granted = 0;
+  const apply: Engine['apply'] = (clients, phase = 'run', share = {}) => {
+    granted = Math.max(granted, clients);
+    population.apply(
+      {
+        clients,
+        ids: granted > 0 ? [[1, granted, 1]] : [],
+        connect_per_s: run.connect_per_s,
+        graceful: false,
+        ...share,
+      },
+      phase,
+    );
+  };
+  const until: Engine['until'] = async (condition) => {
+    const deadline = performance.now() + 10_000;
+    for (;;) {
+      const now = books();
+      if (condition(now)) return now;
+      if (performance.now() > deadline) throw new Error(`not within 10 s; books: ${JSON.stringify(now, null, 1)}`);
+      await new Promise((done) => setTimeout(done, 2));
+    }
+  };
+  return {
+    population,
+    recorder,
+    bugs,
+    books,
+    apply,
+    until,
+    async close() {
+      apply(0, 'stop');
+      population.close();
+      const after = await until(() => population.live === 0);
+      wheel.stop();
+      return after;
+    },
+  };
+}
+
+/** The equations of DESIGN 3.5 that a member's own books must satisfy at every instant; returns those that do not hold. */
+export function imbalances(s: Snapshot): string[] {
+  const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
+  const wrong: string[] = [];
+  const equal = (name: string, left: number, right: number): void => {
+    if (left !== right) wrong.push(`${name}: ${left} ≠ ${right}`);
+  };
+  const { clients, connections, requests } = s;
+  equal('clients', clients.created, sum(clients.states) + clients.killed.decr + clients.killed.stop + clients.done);
+  equal(
+    'attempted',
+    connections.attempted,
+    connections.connecting + connections.established + sum(connections.failed) + connections.cancelled,
+  );
+  equal('established', connections.established, connections.open + sum(connections.closed));
+  equal('sent', requests.sent, requests.in_flight + requests.ok + requests.wrong + requests.timeout + requests.aborted);
+  s.actions.forEach((a, i) => equal(`rounds ${i}`, a.started, a.running + a.ok + sum(a.failed) + a.aborted));
+  s.actions.forEach((a, i) => equal(`latencies ${i}`, a.ok, a.service.count));
+  return wrong;
+}

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import { BugLog, guard_module, is_module_error } from '../../src/swarm/module-guard.ts';
+import type { Note } from '../../src/swarm/plan.ts';
+
+const with_stack = (message: string, ...frames: string[]): Error => {
+  const error = new TypeError(message);
+  error.stack = `TypeError: ${message}\n${frames.map((f) => `    at ${f}`).join('\n')}`;
+  return error;
+};
+const own = `call (${new URL('../../src/swarm/runner.ts', import.meta.url).pathname}:1:1)`;
+
+describe('is_module_error', () => {
+  it('is the module’s when a frame is neither Node’s nor ours', () => {
+    expect(is_module_error(with_stack('x', 'f (/home/u/protocols/x.ts:3:5)', own))).toBe(true);
+    expect(
+      is_module_error(
+        with_stack('x', 'JSON.parse (<anonymous>)', 'listOnTimeout (node:internal/timers:1:1)', '/home/u/x.ts:1:1'),
+      ),
+    ).toBe(true);
+    expect(is_module_error('a string')).toBe(true);
+    expect(is_module_error(with_stack('x', own, 'listOnTimeout (node:internal/timers:1:1)'))).toBe(false);
+  });
+});
+
+describe('BugLog', () => {
+  it('tells the first of each kind with the user’s frames, and at most 100 kinds', () => {
+    const notes: Note[] = [];
+    const log = new BugLog((note) => notes.push(note));
+    for (let i = 0; i < 5; i++) log.add('fatal', with_stack('oops', 'f (/home/u/x.ts:3:5)', own));
+    expect(notes).toEqual([{ level: 'error', text: 'fatal: TypeError: oops\n    at f (/home/u/x.ts:3:5)' }]);
+    for (let i = 0; i < 300; i++) log.add('fatal', with_stack('oops', `f (/home/u/x.ts:${i}:1)`));
+    expect(notes.length).toBe(100);
+    log.add('fatal', {
+      toString: () => {
+        throw new Error('evil');
+      },
+    });
+  });
+});
+
+describe('guard_module', () => {
+  it('takes the console away from stdout, at most 100 lines a second, and gives it back', () => {
+    const notes: Note[] = [];
+    const real = globalThis.console;
+    const guard = guard_module({ note: (n) => notes.push(n), stray: () => {}, internal: () => {} });
+    try {
+      for (let i = 0; i < 250; i++) console.log('line', i);
+      console.error('two\nlines');
+    } finally {
+      guard.undo();
+    }
+    expect(globalThis.console).toBe(real);
+    expect(notes.length + guard.dropped()).toBe(252);
+    expect(notes.length).toBeGreaterThanOrEqual(100);
+    expect(notes.length).toBeLessThanOrEqual(200); // a second may turn in between
+    expect(notes[0]).toEqual({ level: 'info', text: 'line 0' });
+  });
+});
