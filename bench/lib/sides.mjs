@@ -1,0 +1,60 @@
+/** What several benches do: a window of time on a process, the C client, a swarm from start to balanced books. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { reference } from '../build.mjs';
+import { cpu_s_of, scoped, start } from './processes.mjs';
+import { start_swarm } from './swarm.mjs';
+
+/**
+ * What a process does in the `seconds` from now.
+ * @param {{ pid: number, server: import('./servers.mjs').Server, seconds: number }} options
+ * @returns {Promise<{ cpu_us: number, per_cpu_s: number, per_s: number }>} CPU per message, messages per CPU second and per second
+ */
+export async function window_of({ pid, server, seconds }) {
+  const before = { messages: await server.answered(), cpu_s: cpu_s_of(pid), ms: performance.now() };
+  await sleep(seconds * 1000);
+  const messages = (await server.answered()) - before.messages;
+  const cpu_s = cpu_s_of(pid) - before.cpu_s;
+  if (messages === 0) throw new Error(`no message within ${seconds} s`);
+  return {
+    cpu_us: (cpu_s / messages) * 1e6,
+    per_cpu_s: messages / cpu_s,
+    per_s: (messages / (performance.now() - before.ms)) * 1000,
+  };
+}
+
+/** The C client in a closed loop, measured by itself with getrusage once all are connected. */
+export function c_client({ server, connections, seconds }) {
+  return scoped(async (keep) => {
+    const child = await keep(
+      start(reference('epoll_client'), ['127.0.0.1', String(server.port), String(connections), String(seconds)]),
+    );
+    const { round_trips, user_s, system_s, wall_s } = JSON.parse(await child.line((seconds + 60) * 1000));
+    return { cpu_us: ((user_s + system_s) / round_trips) * 1e6, per_s: round_trips / wall_s };
+  });
+}
+
+/**
+ * Starts a swarm, holds `connections`, measures, stops it; fails when its final summary and the server disagree about what was sent: a
+ * generator that lost count measures nothing.
+ * @template T
+ * @param {{ server: import('./servers.mjs').Server, script: string, connections: number, connect_per_s: number,
+ *   measure: (pid: number, hold: () => Promise<void>) => Promise<T> }} options
+ * @returns {Promise<T>}
+ */
+export function swarm({ server, script, connections, connect_per_s, measure }) {
+  return scoped(async (keep) => {
+    const before = await server.answered();
+    const daemon = await keep(start_swarm({ server_port: server.port, script, connect_per_s }));
+    const figures = await measure(daemon.pid, () =>
+      daemon.hold(connections, Math.ceil(connections / connect_per_s) + 30),
+    );
+    const { requests, balanced } = await daemon.stop();
+    const answered = (await server.answered()) - before;
+    if (requests.sent !== answered || !balanced) {
+      throw new Error(
+        `the books differ: swarm says ${requests.sent} requests sent, the server answered ${answered} (balanced: ${balanced})`,
+      );
+    }
+    return figures;
+  });
+}
