@@ -20,7 +20,6 @@ const ESCAPED = Array.from(
 /** A text with its control characters (C0, DEL, C1, line and paragraph separators, bidi marks) escaped, cut to `max` characters. */
 export function escape_text(text: string, max: number): string {
   const cut = text.length > max ? `${text.slice(0, max)}…` : text;
-  // eslint-disable-next-line no-control-regex
   return cut.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => {
     const code = c.charCodeAt(0);
     return SHORT[code] ?? (code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`);

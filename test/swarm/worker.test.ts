@@ -1,0 +1,190 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { local_pair } from '../../src/cluster/local.ts';
+import { start_worker } from '../../src/swarm/worker.ts';
+import { start_ledger } from '../ledger.ts';
+import type { Hub, MemberPlan, Plan, Report, RunSpec } from '../../src/swarm/plan.ts';
+import type { RunningWorker } from '../../src/swarm/worker.ts';
+import type { Ledger } from '../ledger.ts';
+
+const MODULE = `
+  export const setup = ({ server, seed, log }) => { log.info('preparing ' + seed); return { port: server.port }; };
+  export const teardown = ({ shared }) => { if (shared.port === 0) throw new Error('no port'); };
+  const line = { frame: (b, s, e) => { for (let i = s; i < e; i++) if (b[i] === 10) return i + 1 - s; return 0; } };
+  export async function hi(client, args) {
+    if (args.explode) setTimeout(() => { throw new Error('stray of ' + client.id); }, 1);
+    if (args.mutate) args.mutate.push(1);
+    console.log('client', client.id, client.shared.port > 0);
+    await client.send_for_reply('hi\\r\\n', line);
+  }
+`;
+
+let ledger: Ledger;
+let dir: string;
+let worker: RunningWorker | undefined;
+let reports: Report[];
+let hub: Hub;
+const internal: unknown[] = [];
+
+beforeEach(async () => {
+  ledger = await start_ledger();
+  dir = mkdtempSync(join(tmpdir(), 'swarm-worker-test-'));
+  writeFileSync(join(dir, 'm.mjs'), MODULE);
+  const pair = local_pair('w1');
+  hub = pair.hub;
+  reports = [];
+  internal.length = 0;
+  hub.onReport((_, report) => reports.push(report));
+  worker = start_worker({
+    member: 'w1',
+    incarnation: 'i1',
+    seat: pair.seat,
+    internal: (error) => internal.push(error),
+  });
+});
+afterEach(async () => {
+  await worker?.stop();
+  await ledger.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function plan(
+  revision: number,
+  clients: number,
+  more: { run?: Partial<RunSpec>; entry?: Partial<MemberPlan>; plan?: Partial<Plan> } = {},
+): Plan {
+  return {
+    term: 1,
+    revision,
+    phase: 'run',
+    retry_fatal: 0,
+    run: {
+      id: 'r',
+      seed: 's',
+      server: { host: '127.0.0.1', port: ledger.port },
+      script: {
+        protocol: 'm',
+        actions: [
+          {
+            index: 0,
+            command: 'hi',
+            args: {},
+            rounds: [1, 1],
+            sleep_between_rounds: [0.01, 0.02],
+            sleep_after_action: [0, 0],
+          },
+        ],
+      },
+      module_path: join(dir, 'm.mjs'),
+      module_sha256: '',
+      connect_timeout_ms: 1000,
+      reconnect_delay_ms: [1, 2],
+      reply_timeout_ms: 1000,
+      drain_timeout_ms: 1000,
+      max_reply_bytes: 1000,
+      connect_per_s: 1000,
+      once: false,
+      setup_by: null,
+      teardown_by: null,
+      shared: { value: { port: 1 } },
+      ...more.run,
+    },
+    members: {
+      w1: {
+        incarnation: 'i1',
+        groups: { main: { clients, ids: [[1, 100, 1]], connect_per_s: 1000, graceful: false } },
+        traces: [],
+        ...more.entry,
+      },
+    },
+    ...more.plan,
+  };
+}
+
+async function until(condition: (report: Report) => boolean): Promise<Report> {
+  const deadline = performance.now() + 10_000;
+  for (;;) {
+    const found = reports.find(condition);
+    if (found) return found;
+    if (performance.now() > deadline) throw new Error(`no such report; last: ${JSON.stringify(reports.at(-1))}`);
+    await new Promise((done) => setTimeout(done, 5));
+  }
+}
+
+describe('a worker', () => {
+  it('says hello, applies the newest plan and reports its revision at once', async () => {
+    const hello = await until((r) => r.seq === 1);
+    expect(hello).toMatchObject({ incarnation: 'i1', pid: process.pid, revision: 0 });
+    expect(hello.capacity).toBeGreaterThan(0);
+    hub.publish(plan(5, 3));
+    const applied = await until((r) => r.revision === 5);
+    expect(applied.snapshot.clients.created).toBe(3);
+    await until((r) => (r.snapshot.actions[0]?.ok ?? 0) >= 3);
+    hub.publish(plan(4, 100)); // older: nothing happens
+    hub.publish(plan(6, 1));
+    const fewer = await until((r) => r.revision === 6);
+    expect(fewer.snapshot.clients).toMatchObject({ created: 3, killed: { decr: 2, stop: 0 } });
+  });
+
+  it('ignores an entry for another incarnation', async () => {
+    hub.publish(plan(1, 3, { entry: { incarnation: 'other' } }));
+    hub.publish(plan(2, 0));
+    const report = await until((r) => r.revision === 2);
+    expect(report.snapshot.clients.created).toBe(0);
+  });
+
+  it('runs setup and teardown once when it is the one, and tells what they returned', async () => {
+    hub.publish(plan(1, 0, { run: { shared: null, setup_by: 'w1' } }));
+    hub.publish(plan(2, 0, { run: { shared: null, setup_by: 'w1' } }));
+    const up = await until((r) => r.setup !== null);
+    expect(up.setup).toEqual({ ok: true, value: { port: ledger.port } });
+    expect(reports.flatMap((r) => r.notes).filter((n) => n.text === 'setup: preparing s').length).toBe(1);
+    hub.publish(plan(3, 0, { run: { shared: { value: { port: 0 } }, teardown_by: 'w1' }, plan: { phase: 'stop' } }));
+    const down = await until((r) => r.teardown !== null);
+    expect(down.teardown).toMatchObject({ ok: false });
+    expect(down.teardown!.ok ? '' : down.teardown!.reason).toMatch(/no port/);
+  });
+
+  it('sends the module’s console to the notes, with a bound', async () => {
+    hub.publish(plan(1, 5));
+    await until((r) => r.notes.some((n) => n.text === 'client 1 true'));
+    for (const r of reports) expect(r.notes.length).toBeLessThanOrEqual(50);
+  });
+
+  it('counts what the module throws outside any call, and goes on', async () => {
+    const run = plan(1, 1).run;
+    hub.publish(
+      plan(1, 2, {
+        run: { script: { protocol: 'm', actions: [{ ...run.script.actions[0]!, args: { explode: true } }] } },
+      }),
+    );
+    const report = await until((r) => (r.snapshot.errors['module_error']?.count ?? 0) >= 5);
+    expect(report.snapshot.clients.states.fatal).toBe(0);
+    const told = reports.flatMap((r) => r.notes).filter((n) => n.text.includes('stray of'));
+    expect(told.length).toBe(1); // once per kind
+    expect(told[0]!.text).toMatch(/m\.mjs:\d+/);
+    expect(internal).toEqual([]);
+  });
+
+  it('args are frozen: who writes to them is told so as a bug', async () => {
+    const run = plan(1, 1).run;
+    const args = structuredClone({ mutate: [] }); // as it comes from another process
+    hub.publish(plan(1, 1, { run: { script: { protocol: 'm', actions: [{ ...run.script.actions[0]!, args }] } } }));
+    const report = await until((r) => r.snapshot.clients.states.fatal === 1);
+    expect(report.snapshot.errors['fatal']!.last).toMatch(/not extensible/);
+  });
+
+  it('traces a client while the plan says so', async () => {
+    const traces = [{ token: 't1', client: 2 }];
+    hub.publish(plan(1, 3, { entry: { traces } }));
+    await until((r) => r.traces.some((t) => t.lines.some((line) => line.includes('reply 7 bytes "OK hi\\r\\n"'))));
+    const lines = reports.flatMap((r) => r.traces).flatMap((t) => t.lines);
+    expect(lines.some((line) => / connect 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:/.test(line))).toBe(true);
+    expect(lines.some((line) => line.includes('send 4 bytes "hi\\r\\n"'))).toBe(true);
+    hub.publish(plan(2, 3));
+    const after = await until((r) => r.revision === 2);
+    expect(after.traces).toEqual([]);
+  });
+});
