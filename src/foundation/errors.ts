@@ -8,6 +8,84 @@
  */
 export const FAULTS = {
   bad_option: { text: '{option}: {reason}', hint: 'run `swarm --help` for the shape it takes', exit: 2 },
+  bad_script: {
+    text: '{file} is not a script that can run: {faults}',
+    hint: '`swarm schema` prints what editors complete and check scripts with',
+    exit: 2,
+  },
+  no_script: { text: 'cannot read the script {file}: {reason}', hint: 'name a YAML file with --script', exit: 2 },
+  bad_token_file: {
+    text: 'the console token file {file} cannot be used: {reason}',
+    hint: 'it holds one line of 1 to 1024 characters that only its owner may read',
+    exit: 2,
+  },
+  bad_summary_path: {
+    text: 'the summary cannot be written to {file}: {reason}',
+    hint: 'name a file in a folder that exists and can be written with --summary',
+    exit: 2,
+  },
+  name_unknown: {
+    text: 'the name of the server, {host}, does not resolve: {reason}',
+    hint: 'check --server and the name service',
+    exit: 1,
+  },
+  summary_lost: {
+    text: 'the final summary could not be written to {file}: {reason}',
+    hint: 'it stands above as a table',
+    exit: 1,
+  },
+  module_name: {
+    text: '{protocol} is not a module name',
+    hint: 'protocol: takes a name in the protocol folder, without path or ending: letters, digits, _ and -, at most 64',
+    exit: 2,
+  },
+  module_not_found: {
+    text: 'no protocol module {protocol} in {dir}: {reason}',
+    hint: 'it is the first of <name>.ts, .mts, .js, .mjs, .cjs in the protocol folder, see --protocol-dir',
+    exit: 2,
+  },
+  module_outside: {
+    text: '{file} leads out of the protocol folder, to {path}',
+    hint: 'put the file itself there, or name its folder with --protocol-dir',
+    exit: 2,
+  },
+  module_native: {
+    text: '{file} needs {name}, a compiled add-on, at {place}',
+    hint: 'modules are bundled into one file of JavaScript: use a dependency without native code',
+    exit: 2,
+  },
+  module_build: { text: '{file} does not build: {reason}', hint: 'correct the module and start again', exit: 2 },
+  module_load: {
+    text: 'the protocol module failed while it was loaded: {reason}',
+    hint: 'its top-level code threw or never ended: correct it, or do the work in setup',
+    exit: 2,
+  },
+  bad_module: {
+    text: 'the protocol module has exports that cannot be used: {reason}',
+    hint: 'docs/protocols.md lists what each export must be',
+    exit: 2,
+  },
+  console_in_use: {
+    text: 'the console address {listen} is in use',
+    hint: 'another swarm may be running there; choose another port with --listen',
+    exit: 2,
+  },
+  console_listen: { text: 'the console cannot listen at {listen}: {reason}', hint: 'choose another address with --listen', exit: 2 },
+  console_open: {
+    text: 'the console address {listen} is not a loopback address, so anybody could steer the swarm',
+    hint: 'protect it with --console-token-file, or listen at 127.0.0.1',
+    exit: 2,
+  },
+  setup_failed: {
+    text: 'setup of the module failed: {reason}',
+    hint: 'no client was connected; the log has the stack',
+    exit: 1,
+  },
+  workers_missing: {
+    text: 'not every worker started: {reason}',
+    hint: 'the log says what each died of',
+    exit: 1,
+  },
   internal: { text: 'swarm itself failed: {reason}', hint: 'this is a bug of swarm: please report it with the log', exit: 1 },
 } as const satisfies Record<string, { text: string; hint: string; exit: 1 | 2 }>;
 

@@ -1,4 +1,4 @@
-/** The shape of a loaded protocol module: what the runner calls. Checked once by `check_module`, so the message path checks nothing. */
+/** The shape of a loaded protocol module: what the runner calls. Checked once by `to_module`, so the message path checks nothing. */
 import type { Framer } from './parser.ts';
 import type { FakeClient } from './client.ts';
 
@@ -18,7 +18,15 @@ export interface ModuleLog {
 export type ProtocolFunction = (client: FakeClient, args: Readonly<Record<string, unknown>>) => unknown;
 
 /** Exports with a meaning of their own; a `command:` of these names is a fault. */
-export const RESERVED_EXPORTS = ['setup', 'teardown', 'connected', 'messages', 'on_message', 'args', 'max_reply'] as const;
+export const RESERVED_EXPORTS = [
+  'setup',
+  'teardown',
+  'connected',
+  'messages',
+  'on_message',
+  'args',
+  'max_reply',
+] as const;
 
 export interface ProtocolModule {
   /** once per run, in one member, before the console listens; its JSON-able result is `client.shared` everywhere */

@@ -100,12 +100,18 @@ export interface Report {
   readonly finished: boolean;
 }
 
+/**
+ * A member without a process. restarting: another one comes soon, the share waits for it. given_up: it died too often, its share goes to the others,
+ * a try comes each 60 s. gone: none will come.
+ */
+export type Absence = 'restarting' | 'given_up' | 'gone';
+
 /** The coordinator's end. Holds at most one unsent Plan per member, the newest. */
 export interface Hub {
   publish(plan: Plan): void;
   onReport(f: (member: MemberId, report: Report) => void): void;
-  /** `attested`: its process is known to be dead */
-  onGone(f: (member: MemberId, incarnation: string, attested: boolean) => void): void;
+  /** `attested`: its process is known to be dead; `absence`: what becomes of the member */
+  onGone(f: (member: MemberId, incarnation: string, attested: boolean, absence: Absence) => void): void;
   /** Ends the members; resolves with those that did not end by the deadline. */
   close(deadline_ms: number): Promise<MemberId[]>;
 }

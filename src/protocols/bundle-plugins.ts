@@ -1,0 +1,84 @@
+/** What esbuild has to be told about swarm's modules: whose `swarm` it is, what cannot be shipped, where each file really lies. */
+import { readFile } from 'node:fs/promises';
+import { dirname, extname } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Loader, Plugin } from 'esbuild';
+
+/** The namespace of {@link host_swarm}, as it stands in esbuild's errors. */
+export const HOST = 'host';
+
+/**
+ * The specifier `swarm` means the swarm that runs the module, imported from outside the bundle: with a copy inside, a `wrong_reply` would be no
+ * `WrongReply` of ours. A name it does not export fails the build at the line that asks for it.
+ *
+ * @param url of swarm's own index.js
+ * @param names what that exports
+ */
+export function host_swarm(url: string, names: readonly string[]): Plugin {
+  return {
+    name: 'host-swarm',
+    setup(build) {
+      build.onResolve({ filter: /^swarm$/ }, () => ({ path: 'swarm', namespace: HOST }));
+      build.onLoad({ filter: /.*/, namespace: HOST }, () => ({
+        contents: `export { ${names.join(', ')} } from ${JSON.stringify(url)};`,
+      }));
+      build.onResolve({ filter: /.*/, namespace: HOST }, () => ({ path: url, external: true }));
+    },
+  };
+}
+
+/** Packages whose only use is to find a `.node` file at run time. */
+const NATIVE_LOADERS =
+  /^(bindings|node-gyp-build(-optional-packages)?|@mapbox\/node-pre-gyp|node-pre-gyp|pkg-prebuilds)$/;
+
+/** How {@link refuse_native} marks its errors, so that they get a text of their own. */
+export const NATIVE = 'refuse-native';
+
+/** Compiled add-ons cannot be bundled: no file for every platform, no copy per process. */
+export function refuse_native(): Plugin {
+  const refuse = ({ path }: { path: string }): { errors: { text: string }[] } => ({ errors: [{ text: path }] });
+  return {
+    name: NATIVE,
+    setup(build) {
+      build.onResolve({ filter: /\.node$/ }, refuse);
+      build.onResolve({ filter: NATIVE_LOADERS }, refuse);
+    },
+  };
+}
+
+/** `import.meta.url` and the like → what {@link own_place} puts in their place. */
+export const PLACES = {
+  'import.meta.url': '__swarm_url',
+  'import.meta.filename': '__swarm_filename',
+  'import.meta.dirname': '__swarm_dirname',
+  __filename: '__swarm_filename',
+  __dirname: '__swarm_dirname',
+};
+
+const LOADERS: Record<string, Loader> = { '.ts': 'ts', '.mts': 'ts', '.cts': 'ts', '.tsx': 'tsx', '.jsx': 'jsx' };
+
+/**
+ * Lets a file that asks where it is (to read a list of users beside it) learn its own place, not the bundle's. The answer is put before the
+ * file's first line, so that line numbers stay.
+ */
+export function own_place(): Plugin {
+  return {
+    name: 'own-place',
+    setup(build) {
+      build.onLoad({ filter: /\.[cm]?[jt]sx?$/, namespace: 'file' }, async ({ path }) => {
+        const text = await readFile(path, 'utf8');
+        if (!/\b(import\.meta|__filename|__dirname)\b/.test(text)) return undefined;
+        const places = {
+          __swarm_url: pathToFileURL(path).href,
+          __swarm_filename: path,
+          __swarm_dirname: dirname(path),
+        };
+        const told = Object.entries(places).map(([name, value]) => `${name} = ${JSON.stringify(value)}`);
+        return {
+          contents: `var ${told.join(', ')}; ${text.replace(/^#!/, '//')}`,
+          loader: LOADERS[extname(path)] ?? 'js',
+        };
+      });
+    },
+  };
+}

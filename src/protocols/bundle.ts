@@ -1,0 +1,136 @@
+/** Makes one file of a protocol module: TypeScript stripped, npm dependencies and relative imports inside, `swarm` outside. */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build, stop, type BuildFailure, type Message } from 'esbuild';
+import { SwarmError, reason_of } from '../foundation/errors.ts';
+import { find_module } from './find-module.ts';
+import { HOST, NATIVE, PLACES, host_swarm, own_place, refuse_native } from './bundle-plugins.ts';
+
+/** At most this many errors of one build are shown. */
+const SHOWN = 10;
+
+/** Builds under way: esbuild has one child for all of them, stopped after the last. */
+let builds = 0;
+
+export interface BundleOptions {
+  /** the script's `protocol:`; the file is the first of .ts, .mts, .js, .mjs, .cjs in `dir` */
+  protocol: string;
+  /** the protocol folder */
+  dir: string;
+  /** file URL or path of swarm's own index.js, which the specifier `swarm` means */
+  host_entry: string;
+  /** where the bundle goes, made when missing; its name is its SHA-256 */
+  out_dir: string;
+}
+
+/**
+ * Bundles the module into `<out_dir>/<sha256>.mjs`, whose stack traces name the user's own files and lines where
+ * `process.setSourceMapsEnabled(true)` was called before it is imported.
+ *
+ * @throws SwarmError as {@link find_module}, and `module_native` (needs a compiled add-on), `module_build` (does not compile,
+ * does not resolve, cannot be written)
+ */
+export async function bundle_module(options: BundleOptions): Promise<{ path: string; sha256: string }> {
+  const { protocol, dir, host_entry, out_dir } = options;
+  const entry = find_module(protocol, dir);
+  const code = await compiled(entry, host_entry.startsWith('file:') ? host_entry : pathToFileURL(host_entry).href);
+  const sha256 = createHash('sha256').update(code).digest('hex');
+  const path = resolve(out_dir, `${sha256}.mjs`);
+  await written(path, code).catch((error: unknown) => {
+    throw new SwarmError(
+      'module_build',
+      { file: shown(entry), reason: `cannot write ${path}: ${reason_of(error)}` },
+      error,
+    );
+  });
+  return { path, sha256 };
+}
+
+async function compiled(entry: string, host: string): Promise<string> {
+  const names = Object.keys((await import(host)) as object);
+  const folder = dirname(entry);
+  builds++;
+  try {
+    const { outputFiles } = await build({
+      entryPoints: [entry],
+      absWorkingDir: folder,
+      outfile: join(folder, 'bundle.mjs'), // never written: the sources of the map are relative to it
+      write: false,
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      target: 'node20',
+      sourcemap: 'external',
+      sourcesContent: false,
+      logLevel: 'silent',
+      logLimit: SHOWN,
+      define: PLACES,
+      // What a bundled CommonJS package calls; named from the module's own place, so that a computed name is found beside it.
+      banner: {
+        js: `import { createRequire as __swarm_create_require } from 'node:module'; const require = __swarm_create_require(${JSON.stringify(pathToFileURL(entry).href)});`,
+      },
+      plugins: [host_swarm(host, names), refuse_native(), own_place()],
+    });
+    const text = (suffix: string): string => outputFiles.find(({ path }) => path.endsWith(suffix))?.text ?? '';
+    return text('.mjs') + inline_map(text('.map'), folder);
+  } catch (error) {
+    throw fault_of(error, entry);
+  } finally {
+    if (--builds === 0) await stop();
+  }
+}
+
+/** The source map as a comment, its sources as file URLs: right wherever the bundle lies. */
+function inline_map(text: string, folder: string): string {
+  const map = JSON.parse(text) as { sources: string[] };
+  map.sources = map.sources.map((source) => pathToFileURL(resolve(folder, source)).href);
+  return `//# sourceMappingURL=data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString('base64')}\n`;
+}
+
+/** A temporary name, then renamed: a worker never reads half a bundle. */
+async function written(path: string, code: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    await writeFile(temporary, code, { flag: 'wx', mode: 0o600 });
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+function fault_of(error: unknown, entry: string): unknown {
+  const errors = (error as Partial<BuildFailure>)?.errors;
+  if (!Array.isArray(errors))
+    return new SwarmError('module_build', { file: shown(entry), reason: reason_of(error) }, error);
+  const native = errors.find(({ pluginName }) => pluginName === NATIVE);
+  if (native)
+    return new SwarmError('module_native', { file: shown(entry), name: native.text, place: place_of(native, entry) });
+  const lines = errors.slice(0, SHOWN).map((message) => `\n  ${place_of(message, entry)} ${text_of(message)}`);
+  return new SwarmError('module_build', { file: shown(entry), reason: lines.join('') });
+}
+
+/** `file:line:column`, both counted from 1. */
+function place_of({ location }: Message, entry: string): string {
+  if (!location) return shown(entry);
+  const before = Buffer.from(location.lineText).subarray(0, location.column).toString(); // esbuild counts bytes
+  return `${shown(resolve(dirname(entry), location.file))}:${location.line}:${before.length + 1}`;
+}
+
+function text_of({ text }: Message): string {
+  const [, missing] = /^Could not resolve "([^./][^"]*)"/.exec(text) ?? [];
+  if (missing !== undefined)
+    return `Could not resolve "${missing}": is it installed beside the module? (npm install ${missing})`;
+  const [, name] = new RegExp(`^No matching export in "${HOST}:swarm" for import "(.+)"`).exec(text) ?? [];
+  if (name !== undefined) return `'swarm' exports no ${name}; a type is imported as \`type ${name}\``;
+  return text;
+}
+
+/** As the operator would type it: relative to where swarm was started, when it lies below that. */
+function shown(path: string): string {
+  const below = relative(process.cwd(), path);
+  return below.startsWith('..') ? path : below;
+}

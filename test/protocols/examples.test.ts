@@ -1,0 +1,110 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { Ajv } from 'ajv';
+import { load } from 'js-yaml';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { to_module } from '../../src/protocols/exports.ts';
+import { load_module } from '../../src/protocols/load.ts';
+import type { Framer } from '../../src/protocols/parser.ts';
+import { all_cuts, feed } from './harness.ts';
+import { Workshop } from './workshop.ts';
+
+const EXAMPLES = resolve(import.meta.dirname, '../../examples');
+const PROTOCOLS = join(EXAMPLES, 'protocols');
+const shop = new Workshop();
+beforeAll(() => shop.make_host());
+afterAll(() => shop.close());
+
+interface Sketch {
+  protocol: string;
+  actions: { command: string; args?: object }[];
+}
+
+describe('examples', () => {
+  it.each(readdirSync(join(EXAMPLES, 'scripts')))('%s asks for what its module exports', async (file) => {
+    const text = readFileSync(join(EXAMPLES, 'scripts', file), 'utf8');
+    expect(text).toMatch(new RegExp(`^# .*\\. Run it: .*examples/scripts/${basename(file)}\\n`));
+    const { protocol, actions } = load(text) as Sketch;
+    const module = to_module(
+      await shop.load(protocol, PROTOCOLS),
+      actions.map(({ command }) => command),
+    );
+    const ajv = new Ajv({ strict: true });
+    for (const { command, args = {} } of actions) {
+      const schema = module.args?.[command];
+      if (schema) expect(ajv.validate(schema, args), `${command}: ${ajv.errorsText()}`).toBe(true);
+    }
+  });
+
+  it('durian has what the original had', async () => {
+    expect(Object.keys(await shop.load('durian', PROTOCOLS)).sort()).toEqual([
+      'close_chatroom',
+      'close_connection',
+      'create_chatroom',
+      'enter_chatroom',
+      'heartbeat',
+      'leave_chatroom',
+    ]);
+  });
+});
+
+describe('the framer of redis.ts', () => {
+  let resp: Framer<unknown>;
+  let request: (...words: string[]) => string;
+  beforeAll(async () => {
+    const { path } = await shop.bundle('redis', PROTOCOLS);
+    ({ resp, request } = (await load_module(path)) as { resp: typeof resp; request: typeof request });
+  });
+
+  it.each([
+    ['+OK\r\n', ['OK']],
+    [':-42\r\n$5\r\nhello\r\n', [-42, 'hello']],
+    ['$0\r\n\r\n$-1\r\n*-1\r\n_\r\n', ['', null, null, null]],
+    ['*3\r\n$1\r\na\r\n*2\r\n:1\r\n*0\r\n+x\r\n', [['a', [1, []], 'x']]],
+    ['$4\r\n\r\n\r\n\r\n', ['\r\n\r\n']],
+    ['$3\r\n€\r\n', ['€']],
+    ['#t\r\n#f\r\n,1.5\r\n,-inf\r\n(12345678901234567890\r\n', [true, false, 1.5, -Infinity, '12345678901234567890']],
+    ['=8\r\ntxt:note\r\n~1\r\n:1\r\n>2\r\n+push\r\n+x\r\n', ['note', [1], ['push', 'x']]],
+    [
+      '%2\r\n+a\r\n:1\r\n+b\r\n*1\r\n_\r\n',
+      [
+        new Map<string, unknown>([
+          ['a', 1],
+          ['b', [null]],
+        ]),
+      ],
+    ],
+    ['|1\r\n+ttl\r\n:9\r\n+value\r\n', ['value']],
+  ])('%j, cut at every offset', (text, wanted) => {
+    for (const chunks of all_cuts(Buffer.from(text))) expect(feed(resp, chunks, '\r\n')).toEqual(wanted);
+  });
+
+  it('tells the length of a long string from its first line', () => {
+    const bytes = Buffer.from('$1000000\r\nabc');
+    expect(resp.frame(bytes, 0, bytes.length, 0)).toBe(1_000_012);
+  });
+
+  it.each([
+    '-ERR unknown command\r\n',
+    '!3\r\nbad\r\n',
+    '*2\r\n+OK\r\n-ERR x\r\n',
+    `${'*1\r\n'.repeat(40)}:1\r\n`,
+    'HTTP/1.1\r\n',
+    '$x\r\n',
+    '$-2\r\n',
+    '!-1\r\n',
+    '%-1\r\n',
+  ])('%j is a wrong reply', (text) => {
+    let thrown: unknown;
+    try {
+      feed(resp, [Buffer.from(text)]);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ name: 'WrongReply' });
+  });
+
+  it('counts bytes, not characters, in a request', () => {
+    expect(request('SET', 'k', '€')).toBe('*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\n€\r\n');
+  });
+});
