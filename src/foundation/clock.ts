@@ -3,6 +3,9 @@
 /** Milliseconds since an arbitrary instant, monotonic, µs resolution. */
 export const now = (): number => performance.now();
 
+/** Bivariant, so that the wheel takes timers of any owner. */
+type Run<T> = { run(owner: T): void }['run'];
+
 /** One wait of one owner, armed on a {@link Wheel}; made once and armed again and again, so that a sleep allocates nothing. */
 export class Timer<T = unknown> {
   next: Timer | null = null;
@@ -12,8 +15,8 @@ export class Timer<T = unknown> {
   /** its place on the wheel: ≥ 0 a slot, IDLE, or FIRING */
   slot = IDLE;
   readonly owner: T;
-  readonly run: (owner: T) => void;
-  constructor(owner: T, run: (owner: T) => void) {
+  readonly run: Run<T>;
+  constructor(owner: T, run: Run<T>) {
     this.owner = owner;
     this.run = run;
   }

@@ -70,7 +70,11 @@ export const FAULTS = {
     hint: 'another swarm may be running there; choose another port with --listen',
     exit: 2,
   },
-  console_listen: { text: 'the console cannot listen at {listen}: {reason}', hint: 'choose another address with --listen', exit: 2 },
+  console_listen: {
+    text: 'the console cannot listen at {listen}: {reason}',
+    hint: 'choose another address with --listen',
+    exit: 2,
+  },
   console_open: {
     text: 'the console address {listen} is not a loopback address, so anybody could steer the swarm',
     hint: 'protect it with --console-token-file, or listen at 127.0.0.1',
@@ -86,7 +90,11 @@ export const FAULTS = {
     hint: 'the log says what each died of',
     exit: 1,
   },
-  internal: { text: 'swarm itself failed: {reason}', hint: 'this is a bug of swarm: please report it with the log', exit: 1 },
+  internal: {
+    text: 'swarm itself failed: {reason}',
+    hint: 'this is a bug of swarm: please report it with the log',
+    exit: 1,
+  },
 } as const satisfies Record<string, { text: string; hint: string; exit: 1 | 2 }>;
 
 export type FaultCode = keyof typeof FAULTS;
@@ -105,7 +113,8 @@ export const FAILURES = {
   killed: 'the client was taken away (decr, stop) while it was connecting or in a round',
   fatal: 'code of the module threw: a bug in the module, see its stack in the log',
   bad_parser: 'a function parser returned something that is not a non-negative integer',
-  bad_call: 'a FakeClient method was called with arguments it cannot take, or while another call without `messages` was open',
+  bad_call:
+    'a FakeClient method was called with arguments it cannot take, or while another call without `messages` was open',
 } as const satisfies Record<string, string>;
 
 export type FailureCode = keyof typeof FAILURES;

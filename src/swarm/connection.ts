@@ -107,7 +107,7 @@ export class Connection implements InboundOwner, Calls {
     (socket as Owned).swarm_connection = this;
     socket.on('connect', on_connect).on('error', on_error).on('end', on_end).on('close', on_close);
     this.#socket = socket;
-    rules.wheel.arm(this.#timer as Timer, this.#started + rules.connect_timeout_ms);
+    rules.wheel.arm(this.#timer, this.#started + rules.connect_timeout_ms);
   }
 
   get trace(): Trace | null {
@@ -134,7 +134,7 @@ export class Connection implements InboundOwner, Calls {
     requests.in_flight++;
     this.open_calls++;
     this.#write(data);
-    if (!this.#timer.armed) this.#rules.wheel.arm(this.#timer as Timer, deadline);
+    if (!this.#timer.armed) this.#rules.wheel.arm(this.#timer, deadline);
     this.#calling = true;
     this.#inbound.add(waiter);
     this.#calling = false;
@@ -158,7 +158,7 @@ export class Connection implements InboundOwner, Calls {
       this.#drained = new Waiter(null, deadline);
       this.open_calls++;
       this.#socket.on('drain', on_drain);
-      if (!this.#timer.armed) this.#rules.wheel.arm(this.#timer as Timer, deadline);
+      if (!this.#timer.armed) this.#rules.wheel.arm(this.#timer, deadline);
     }
     return this.#drained.promise as Promise<void>;
   }
@@ -200,7 +200,7 @@ export class Connection implements InboundOwner, Calls {
     if (++connections.open > connections.open_peak) connections.open_peak = connections.open;
     connect.record((now() - this.#started) * 1000);
     this.#established = true;
-    this.#rules.wheel.disarm(this.#timer as Timer);
+    this.#rules.wheel.disarm(this.#timer);
     if (this.trace !== null) {
       const { localAddress, localPort, remoteAddress, remotePort } = this.#socket;
       this.trace('connect', null, `${localAddress}:${localPort} -> ${remoteAddress}:${remotePort}`);
@@ -224,7 +224,7 @@ export class Connection implements InboundOwner, Calls {
   }
 
   on_close(): void {
-    this.#rules.wheel.disarm(this.#timer as Timer);
+    this.#rules.wheel.disarm(this.#timer);
     if (this.alive) this.#end('reset', 'closed', CallError.make('closed', 'the socket closed'), true);
     this.#rules.sockets--;
     this.#rules.socket_freed();
@@ -251,7 +251,7 @@ export class Connection implements InboundOwner, Calls {
       const reply_deadline = this.#inbound.deadline;
       const deadline = Math.min(drain_deadline, reply_deadline);
       if (deadline === Infinity) return;
-      if (deadline > now()) this.#rules.wheel.arm(this.#timer as Timer, deadline);
+      if (deadline > now()) this.#rules.wheel.arm(this.#timer, deadline);
       else if (reply_deadline <= drain_deadline) this.#inbound.time_out(this.#rules.reply_timeout_ms);
       else {
         const text = `sent bytes did not drain within ${this.#rules.reply_timeout_ms} ms`;
@@ -299,7 +299,7 @@ export class Connection implements InboundOwner, Calls {
       this.#socket.destroy();
     } else {
       this.#socket.end();
-      wheel.arm(this.#timer as Timer, now() + LINGER_MS);
+      wheel.arm(this.#timer, now() + LINGER_MS);
     }
   }
 }

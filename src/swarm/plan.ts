@@ -76,7 +76,8 @@ export interface Note {
   readonly text: string;
 }
 
-export type HookResult = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly reason: string };
+export type HookResult =
+  { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly reason: string };
 
 export interface Report {
   readonly incarnation: string;

@@ -8,7 +8,7 @@ import { draw_real } from '../script/range.ts';
 import { IdPool } from './id-pool.ts';
 import { Pacer } from './pacer.ts';
 import { ACTING, BACKOFF, Client, CONNECT, DONE, FATAL, INITIAL, KILLED, STANDBY } from './runner.ts';
-import type { Timer, Wheel } from '../foundation/clock.ts';
+import type { Wheel } from '../foundation/clock.ts';
 import type { Recorder } from '../metrics/recorder.ts';
 import type { Random } from '../protocols/client.ts';
 import type { ProtocolModule } from '../protocols/module.ts';
@@ -205,7 +205,7 @@ export class Population {
   }
 
   #remove(client: Client, end: typeof KILLED | typeof DONE): void {
-    this.#options.wheel.disarm(client.timer as Timer);
+    this.#options.wheel.disarm(client.timer);
     this.#dequeue(client);
     if (client.draining) this.#recorder.clients.draining--;
     this.#unplace(client);
@@ -227,7 +227,7 @@ export class Population {
     if (phase === 'drain' || phase === 'stop' || client.draining || once) return this.#leaves(client);
     if (client.state !== BACKOFF) return;
     const delay = draw_real(this.#options.run.reconnect_delay_ms, this.#random.real(0, 1));
-    this.#options.wheel.arm(client.timer as Timer, now() + delay);
+    this.#options.wheel.arm(client.timer, now() + delay);
   }
 
   #resume(): void {

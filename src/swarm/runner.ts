@@ -158,7 +158,7 @@ export class Client implements ConnectionClient {
   ended(cause: CloseCause | null, code: string, error: unknown): void {
     this.connection = null;
     this.parked = false;
-    this.#rules.wheel.disarm(this.timer as Timer);
+    this.#rules.wheel.disarm(this.timer);
     if (this.#running) {
       const action = this.#recorder;
       this.#running = false;
@@ -212,7 +212,7 @@ export class Client implements ConnectionClient {
     if (sleep > 0) {
       this.#due = this.#rules.wheel.align(from + sleep * 1000);
       if (this.state !== STANDBY) this.move(STANDBY);
-      this.#rules.wheel.arm(this.timer as Timer, this.#due);
+      this.#rules.wheel.arm(this.timer, this.#due);
     } else {
       this.#due = from;
       if (this.#waited) this.#next_round();

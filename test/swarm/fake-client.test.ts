@@ -420,16 +420,19 @@ describe('parsers', () => {
     ],
     ['never ending', () => ({ raw: Buffer.alloc(200_000, 120) }), { frame: () => 0 }],
     ['never ending, to a function', () => ({ raw: Buffer.alloc(200_000, 120) }), () => 1000],
-  ] as [string, LedgerOptions['reply'], never][])('refuses a reply over max_reply: %s', async (_, reply, parser) => {
-    const e = await play(reply, {
-      module: { max_reply: 100_000 },
-      commands: { go: (client) => client.send_for_reply('a\r\n', parser) },
-    });
-    const books = await e.until((b) => b.connections.closed.wrong_reply >= 1);
-    expect(books.actions[0]!.failed['reply_too_large']).toBeGreaterThanOrEqual(1);
-    expect(books.requests.wrong).toBeGreaterThanOrEqual(1);
-    expect(books.errors['reply_too_large']!.last).toMatch(/--max-reply is 100000/);
-  });
+  ] as unknown as [string, LedgerOptions['reply'], never][])(
+    'refuses a reply over max_reply: %s',
+    async (_, reply, parser) => {
+      const e = await play(reply, {
+        module: { max_reply: 100_000 },
+        commands: { go: (client) => client.send_for_reply('a\r\n', parser) },
+      });
+      const books = await e.until((b) => b.connections.closed.wrong_reply >= 1);
+      expect(books.actions[0]!.failed['reply_too_large']).toBeGreaterThanOrEqual(1);
+      expect(books.requests.wrong).toBeGreaterThanOrEqual(1);
+      expect(books.errors['reply_too_large']!.last).toMatch(/--max-reply is 100000/);
+    },
+  );
 });
 
 const u32 = (n: number): Buffer => {

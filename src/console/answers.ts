@@ -1,0 +1,143 @@
+/** The console's answers: Summary to lines. Pure. Every text that came from outside is escaped and cut. */
+import { escape_text } from '../foundation/escape.ts';
+import type { ActionSummary, Latency, Summary } from '../metrics/summary.ts';
+
+const MAX_TEXT = 200;
+const text_of = (text: string): string => escape_text(text, MAX_TEXT);
+
+const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
+
+/** Milliseconds with about three digits: 0.034, 4.21, 56.7, 1234. */
+export function ms(value: number): string {
+  return value.toFixed(value >= 100 || value === 0 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3);
+}
+
+export function seconds(value: number): string {
+  return `${value.toFixed(1)} s`;
+}
+
+export function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+/** `name: n, …` of what is not 0, or `empty`: the original's way. */
+export function counts_line(counts: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(counts).filter(([, n]) => n !== 0);
+  return parts.map(([name, n]) => `${text_of(name)}: ${n}`).join(', ') || 'empty';
+}
+
+export function realtime_line(s: Summary): string {
+  return `Realtime: total: ${s.clients.live}, ${counts_line(s.clients.states)}`;
+}
+
+export function aggregates_line(s: Summary): string {
+  return `Aggregates: ${counts_line(s.clients.entered)}`;
+}
+
+/** Columns under a heading: names to the left, numbers to the right. */
+export function aligned(rows: readonly (readonly (string | number)[])[], left: readonly number[]): string[] {
+  const width = (column: number): number => Math.max(...rows.map((row) => String(row[column] ?? '').length));
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (left.includes(i) ? String(cell).padEnd(width(i)) : String(cell).padStart(width(i))))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+export function status_lines(s: Summary): string[] {
+  const { clients: c, connections: n, requests: r } = s;
+  return [
+    `${s.phase}, ${seconds(s.run.seconds)} since the start, servers ${text_of(s.run.servers.join(' '))}`,
+    `target ${s.target}, planned ${s.planned}, live ${c.live} (draining ${c.draining}), open ${n.open} (peak ${n.open_peak})`,
+    realtime_line(s),
+    aggregates_line(s),
+    `connections: attempted ${n.attempted}, failed ${sum(n.failed)}, established ${n.established}, closed ${sum(n.closed)}`,
+    `requests: sent ${r.sent}, ok ${r.ok}, wrong ${r.wrong}, timeout ${r.timeout}, aborted ${r.aborted}, noreply ${r.noreply}`,
+    `bytes: sent ${s.bytes.sent}, received ${s.bytes.received}`,
+    `generator: cpu ${s.generator.cpu.toFixed(2)} cores, memory ${mebibytes(s.generator.rss_bytes)}, lag p99 ${ms(s.generator.lag_p99_ms)} ms`,
+  ];
+}
+
+/** One line of JSON that holds no character a terminal would obey: JSON escapes C0, this the rest. */
+export function status_json(s: Summary): string {
+  return JSON.stringify(s).replace(
+    /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+const PERCENTILES = ['p50', 'p90', 'p95', 'p99', 'max'] as const satisfies (keyof Latency)[];
+
+export const ACTION_HEAD = [
+  'action',
+  ...['started', 'running', 'ok', 'failed', 'aborted'],
+  ...['service', 'response'].flatMap((time) => PERCENTILES.map((p) => (p === 'p50' ? `${time} p50` : p))),
+];
+
+export function action_row(a: ActionSummary): (string | number)[] {
+  return [
+    a.index < 0 ? text_of(a.command) : `${a.index} ${text_of(a.command)}`,
+    ...[a.started, a.running, a.ok, sum(a.failed), a.aborted],
+    ...[a.service_ms, a.response_ms].flatMap((time) => PERCENTILES.map((p) => ms(time[p]))),
+  ];
+}
+
+/** Which rounds are counted, then a table with a heading; times in ms. */
+export function action_lines(s: Summary): string[] {
+  const { mark } = s;
+  const named = mark?.text ? ` "${text_of(mark.text)}"` : '';
+  const since = mark
+    ? `since the mark${named} at ${mark.at}, ${seconds(mark.seconds)}`
+    : `since the start, ${seconds(s.run.seconds)}`;
+  const rows = (mark?.actions ?? s.actions).map(action_row);
+  return [`${since}; service and response in ms`, ...aligned([ACTION_HEAD, ...rows], [0])];
+}
+
+export const ERROR_HEAD = ['code', 'count', 'last at', 'last text'];
+
+export function error_rows(s: Summary): (string | number)[][] {
+  return s.errors.map((e) => [
+    text_of(e.code),
+    e.count,
+    e.last_at,
+    text_of(e.last) + (e.sample === undefined ? '' : ` | ${text_of(e.sample)}`),
+  ]);
+}
+
+/** Empty when there were none. */
+export function error_lines(s: Summary): string[] {
+  return s.errors.length === 0 ? [] : aligned([ERROR_HEAD, ...error_rows(s)], [0, 2, 3]);
+}
+
+export const WORKER_HEAD = [
+  'worker',
+  'state',
+  'pid',
+  'live',
+  'open',
+  'capacity',
+  'cpu',
+  'memory',
+  'lag p99 ms',
+  'silent ms',
+];
+
+export function worker_rows(s: Summary): (string | number)[][] {
+  return s.workers.map((w) => [
+    ...[text_of(w.id), w.state, w.pid, w.live, w.open, w.capacity],
+    ...[w.cpu.toFixed(2), mebibytes(w.rss_bytes), ms(w.lag_p99_ms), Math.round(w.silent_ms)],
+  ]);
+}
+
+export function worker_lines(s: Summary): string[] {
+  return aligned([WORKER_HEAD, ...worker_rows(s)], [0, 1]);
+}
+
+export function limit_lines(s: Summary): string[] {
+  const { capacity, open_files_per_process, reserved_files, why } = s.limits;
+  return [
+    `capacity ${capacity} clients: ${text_of(why)}`,
+    `open files ${open_files_per_process} per process, ${reserved_files} of them reserved for swarm itself`,
+  ];
+}

@@ -1,0 +1,220 @@
+/** The console's grammar: one table for parsing, help, completion and docs/console.md (a test compares them, both ways). Pure. */
+import { parse_duration } from '../foundation/duration.ts';
+import { escape_text } from '../foundation/escape.ts';
+import { nearest } from '../foundation/suggest.ts';
+import type { Command } from '../swarm/command.ts';
+
+/** What a session does by itself, from the summary or with its own connection. */
+export type SessionRequest =
+  | { op: 'status'; json: boolean }
+  /** `count` null: as many as the target says */
+  | { op: 'wait'; count: number | null; within_ms: number }
+  | { op: 'actions' }
+  | { op: 'errors' }
+  | { op: 'workers' }
+  | { op: 'limits' }
+  | { op: 'trace'; id: number; seconds: number }
+  | { op: 'help'; name: string | null }
+  | { op: 'auth'; token: string }
+  | { op: 'quit' };
+
+export type Request = Command | SessionRequest;
+
+export type Parsed = { ok: true; request: Request } | { ok: false; code: 'bad_command'; text: string };
+
+export interface Row {
+  readonly name: string;
+  readonly usage: string;
+  readonly help: string;
+  /** the words after the name; undefined = not of that shape */
+  readonly parse: (words: readonly string[]) => Request | undefined;
+  /** what may stand after these words, for completion */
+  readonly next?: (words: readonly string[]) => readonly string[];
+}
+
+const MAX_COUNT = 10_000_000;
+const MAX_RAMP_MS = 24 * 3_600_000;
+const WAIT_MS = 60_000;
+const MAX_WAIT_MS = 3_600_000;
+const TRACE_S = 10;
+const MAX_TRACE_S = 300;
+const MAX_MARK = 200;
+
+const is = (word: string | undefined, keyword: string): boolean => word?.toLowerCase() === keyword;
+
+function whole(word: string | undefined, max: number): number | undefined {
+  return /^[1-9][0-9]{0,7}$/.test(word ?? '') && Number(word) <= max ? Number(word) : undefined;
+}
+
+/** `keyword TIME` as exactly these words, in ms; `absent` when there are none. */
+function time(words: readonly string[], keyword: string, max_ms: number, absent: number): number | undefined {
+  if (words.length === 0) return absent;
+  const ms = words.length === 2 && is(words[0], keyword) ? parse_duration(words[1]!) : undefined;
+  return ms !== undefined && ms <= max_ms ? ms : undefined;
+}
+
+/** A row whose words are all given: `request` when nothing, or exactly `keyword`, follows the name. */
+function fixed(name: string, help: string, request: Request, keyword?: string): Row {
+  const words = keyword === undefined ? [] : [keyword];
+  return {
+    name,
+    usage: [name, ...words].join(' '),
+    help,
+    parse: (given) =>
+      given.length === words.length && words.every((word, i) => is(given[i], word)) ? request : undefined,
+    next: (given) => (given.length === 0 ? words : []),
+  };
+}
+
+/** A row with one optional keyword. */
+function optional(name: string, keyword: string, help: string, request: (given: boolean) => Request): Row {
+  return {
+    name,
+    usage: `${name} [${keyword}]`,
+    help,
+    parse: (words) =>
+      words.length === 0 ? request(false) : words.length === 1 && is(words[0], keyword) ? request(true) : undefined,
+    next: (words) => (words.length === 0 ? [keyword] : []),
+  };
+}
+
+export const COMMANDS: readonly Row[] = [
+  {
+    name: 'incr',
+    usage: 'incr N [over 30s]',
+    help: 'start N more clients, at the connect rate or evenly over that time',
+    parse([n, ...rest]) {
+      const count = whole(n, MAX_COUNT);
+      const over_ms = time(rest, 'over', MAX_RAMP_MS, 0);
+      return count === undefined || over_ms === undefined ? undefined : { op: 'incr', count, over_ms };
+    },
+    next: (words) => (words.length === 1 ? ['over'] : []),
+  },
+  {
+    name: 'decr',
+    usage: 'decr N [graceful] [over 30s]',
+    help: 'end N clients: fatal ones first, then waiting ones, then random ones; graceful: each ends its iteration first',
+    parse([n, ...rest]) {
+      const count = whole(n, MAX_COUNT);
+      const graceful = is(rest[0], 'graceful');
+      const over_ms = time(graceful ? rest.slice(1) : rest, 'over', MAX_RAMP_MS, 0);
+      return count === undefined || over_ms === undefined ? undefined : { op: 'decr', count, graceful, over_ms };
+    },
+    next: (words) =>
+      words.length === 1 ? ['graceful', 'over'] : words.length === 2 && is(words[1], 'graceful') ? ['over'] : [],
+  },
+  {
+    name: 'set',
+    usage: 'set N [over 30s]',
+    help: 'make it N clients in all, 0 included',
+    parse([n, ...rest]) {
+      const count = n === '0' ? 0 : whole(n, MAX_COUNT);
+      const over_ms = time(rest, 'over', MAX_RAMP_MS, 0);
+      return count === undefined || over_ms === undefined ? undefined : { op: 'set', count, over_ms };
+    },
+    next: (words) => (words.length === 1 ? ['over'] : []),
+  },
+  fixed('pause', 'clients keep or make their connections but start no action', { op: 'pause' }),
+  fixed('resume', 'end of the pause', { op: 'resume' }),
+  optional('status', 'json', 'what the swarm is doing, for people or as one line of JSON', (json) => ({
+    op: 'status',
+    json,
+  })),
+  {
+    name: 'wait',
+    usage: 'wait [N] [within 30s]',
+    help: 'answer when N connections are open (as many as the target if left out); at most 1h, 60s if left out',
+    parse(words) {
+      const count = is(words[0], 'within') || words.length === 0 ? null : whole(words[0], MAX_COUNT);
+      const within_ms = time(count === null ? words : words.slice(1), 'within', MAX_WAIT_MS, WAIT_MS);
+      return count === undefined || within_ms === undefined ? undefined : { op: 'wait', count, within_ms };
+    },
+    next: (words) => (words.length === 0 || (words.length === 1 && !is(words[0], 'within')) ? ['within'] : []),
+  },
+  fixed('actions', 'per action: rounds, errors and percentiles in ms, since the start or the last mark', {
+    op: 'actions',
+  }),
+  {
+    name: 'mark',
+    usage: 'mark [TEXT]',
+    help: `from now on \`actions\` counts anew; TEXT (at most ${MAX_MARK} characters) says why`,
+    parse(words) {
+      const text = words.join(' ');
+      return text.length <= MAX_MARK ? { op: 'mark', text } : undefined;
+    },
+  },
+  fixed('errors', 'errors by code, with the last text and its time', { op: 'errors' }),
+  fixed('retry', 'let the clients start again that a bug of the module stopped', { op: 'retry_fatal' }, 'fatal'),
+  fixed('workers', 'the processes that hold the clients', { op: 'workers' }),
+  fixed('limits', 'how many clients fit, and what bounds it', { op: 'limits' }),
+  {
+    name: 'trace',
+    usage: 'trace ID [SECONDS]',
+    help: `show what one client sends and receives, as lines that begin with TRACE; ${TRACE_S} seconds, at most ${MAX_TRACE_S}`,
+    parse([client, given, ...rest]) {
+      const id = whole(client, MAX_COUNT);
+      const seconds = given === undefined ? TRACE_S : whole(given, MAX_TRACE_S);
+      return id === undefined || seconds === undefined || rest.length > 0 ? undefined : { op: 'trace', id, seconds };
+    },
+  },
+  optional('stop', 'now', 'end the run: each client finishes its round first; now: at once', (now) => ({
+    op: 'stop',
+    now,
+  })),
+  fixed('quit', 'close this session; the swarm goes on', { op: 'quit' }),
+  {
+    name: 'help',
+    usage: 'help [COMMAND]',
+    help: 'all commands, or one',
+    parse(words) {
+      const name = words[0]?.toLowerCase() ?? null;
+      return words.length > 1 || (name !== null && !row_of(name)) ? undefined : { op: 'help', name };
+    },
+    next: (words) => (words.length === 0 ? COMMANDS.map((row) => row.name) : []),
+  },
+  {
+    name: 'auth',
+    usage: 'auth TOKEN',
+    help: 'the first command where the console has a token',
+    parse: ([token, ...rest]) => (token === undefined || rest.length > 0 ? undefined : { op: 'auth', token }),
+  },
+];
+
+function row_of(name: string): Row | undefined {
+  return COMMANDS.find((row) => row.name === name);
+}
+
+const words_of = (line: string): string[] => line.split(/[ \t]+/).filter((word) => word !== '');
+
+/** One line, not blank. A bad one answers with its row's usage, never with what was typed after the name: it may be a token. */
+export function parse_line(line: string): Parsed {
+  const [typed = '', ...words] = words_of(line);
+  const name = typed.toLowerCase();
+  const row = row_of(name);
+  const request = row?.parse(words);
+  if (request) return { ok: true, request };
+  if (row) return { ok: false, code: 'bad_command', text: `usage: ${row.usage}` };
+  const meant = nearest(
+    name,
+    COMMANDS.map((known) => known.name),
+  );
+  const advice = meant ? `did you mean "${meant}"?` : 'help lists what there is';
+  return { ok: false, code: 'bad_command', text: `unknown command "${escape_text(typed, 40)}", ${advice}` };
+}
+
+/** For readline: what the last word of `line` can become, and that word. */
+export function complete(line: string): [string[], string] {
+  const words = words_of(line);
+  const last = /[ \t]$/.test(line) ? '' : (words.pop() ?? '');
+  const [name, ...rest] = words;
+  const candidates =
+    name === undefined ? COMMANDS.map((row) => row.name) : (row_of(name.toLowerCase())?.next?.(rest) ?? []);
+  return [candidates.filter((word) => word.startsWith(last.toLowerCase())).map((word) => `${word} `), last];
+}
+
+/** The lines of `help`: all rows, or the one with this name. */
+export function help_lines(name: string | null): string[] {
+  const rows = COMMANDS.filter((row) => name === null || row.name === name);
+  const width = Math.max(...rows.map((row) => row.usage.length));
+  return rows.map((row) => `${row.usage.padEnd(width)}  -- ${row.help}`);
+}

@@ -1,0 +1,76 @@
+/** What answers a question: the summary, now (`status`, …) or when it says what was waited for. */
+import { escape_text } from '../foundation/escape.ts';
+import type { Control, Reply } from '../swarm/command.ts';
+import * as answers from './answers.ts';
+import type { Request, SessionRequest } from './commands.ts';
+
+const QUESTIONS = ['status', 'wait', 'actions', 'errors', 'workers', 'limits'] as const;
+export type Question = Extract<SessionRequest, { op: (typeof QUESTIONS)[number] }>;
+
+export function is_question(request: Request): request is Question {
+  return (QUESTIONS as readonly string[]).includes(request.op);
+}
+
+const MAX_REPLY_TEXT = 1000;
+
+export function reply_line(reply: Reply): string {
+  return escape_text(reply.ok ? `OK ${reply.text}` : `ERR ${reply.code} ${reply.text}`, MAX_REPLY_TEXT).trimEnd();
+}
+
+/** `OK <n>`, then exactly these n lines. */
+export function list(lines: readonly string[]): string[] {
+  return [`OK ${lines.length}`, ...lines];
+}
+
+/** The lines of the answer. `signal` ends a `wait` early. */
+export async function answer(question: Question, control: Control, signal: AbortSignal): Promise<string[]> {
+  if (question.op === 'wait')
+    return [reply_line(await wait_for_open(control, question.count, question.within_ms, signal))];
+  const summary = control.summary();
+  switch (question.op) {
+    case 'status':
+      return question.json ? [`OK ${answers.status_json(summary)}`] : list(answers.status_lines(summary));
+    case 'actions':
+      return list(answers.action_lines(summary));
+    case 'errors':
+      return list(answers.error_lines(summary));
+    case 'workers':
+      return list(answers.worker_lines(summary));
+    case 'limits':
+      return list(answers.limit_lines(summary));
+  }
+}
+
+/** Resolves when `count` connections (null: the target of that moment) are open, at the deadline, when the run ends, or at `signal`. */
+function wait_for_open(control: Control, count: number | null, within_ms: number, signal: AbortSignal): Promise<Reply> {
+  const wanted = (): number => count ?? control.summary().target;
+  const check = (): Reply | null => {
+    const { phase, connections } = control.summary();
+    if (phase === 'drain' || phase === 'stop') return { ok: false, code: 'stopping', text: 'the swarm is stopping' };
+    return connections.open >= wanted() ? { ok: true, text: `${connections.open} open` } : null;
+  };
+  const too_late = (): Reply => ({
+    ok: false,
+    code: 'not_yet',
+    text: `${control.summary().connections.open} of ${wanted()}`,
+  });
+  return new Promise((resolve) => {
+    const settle = (reply: Reply): void => {
+      clearTimeout(timer);
+      unwatch();
+      signal.removeEventListener('abort', interrupted);
+      resolve(reply);
+    };
+    const look = (): void => {
+      const reply = check();
+      if (reply) settle(reply);
+    };
+    const interrupted = (): void => settle({ ok: false, code: 'interrupted', text: 'the wait was given up' });
+    const timer = setTimeout(() => settle(check() ?? too_late()), within_ms);
+    // Not at once: `watch` may call back before it has returned what ends it.
+    const unwatch = control.watch(() => queueMicrotask(look));
+    signal.addEventListener('abort', interrupted);
+    if (signal.aborted) interrupted();
+    else look();
+  });
+}

@@ -1,0 +1,17 @@
+/**
+ * Other protocols that end up at the console's port by mistake or by malice: a web page can make a browser send HTTP requests to
+ * a loopback port, with commands in their body. None of their bytes may be taken for a command.
+ */
+
+const REQUEST_LINE =
+  /^(get|head|post|put|delete|connect|options|trace|patch) +(\/|\*|[a-z][a-z0-9+.-]*:\/\/|\S+ +http\/)/i;
+
+/** A request line (verb first; no console command looks like it) or a `Host:` header, which no browser leaves out. */
+export function is_http(line: string): boolean {
+  return REQUEST_LINE.test(line) || /^host:/i.test(line);
+}
+
+/** How a connection begins that wants TLS: handshake record (22), version 3.x (RFC 8446, 5.1). */
+export function is_tls(first: Buffer): boolean {
+  return first[0] === 0x16 && (first.length === 1 || first[1] === 0x03);
+}

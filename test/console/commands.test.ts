@@ -1,0 +1,160 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { COMMANDS, complete, help_lines, parse_line } from '../../src/console/commands.ts';
+
+const request = (line: string): unknown => {
+  const parsed = parse_line(line);
+  return parsed.ok ? parsed.request : parsed.text;
+};
+
+describe('parse_line', () => {
+  const good: [string, object][] = [
+    ['incr 1', { op: 'incr', count: 1, over_ms: 0 }],
+    ['incr 10000000', { op: 'incr', count: 10_000_000, over_ms: 0 }],
+    ['  INCR\t5  ', { op: 'incr', count: 5, over_ms: 0 }],
+    ['Incr 5 OVER 30s', { op: 'incr', count: 5, over_ms: 30_000 }],
+    ['incr 5 over 1.5', { op: 'incr', count: 5, over_ms: 1500 }],
+    ['incr 5 over 24h', { op: 'incr', count: 5, over_ms: 86_400_000 }],
+    ['decr 7', { op: 'decr', count: 7, graceful: false, over_ms: 0 }],
+    ['decr 7 graceful', { op: 'decr', count: 7, graceful: true, over_ms: 0 }],
+    ['decr 7 over 500ms', { op: 'decr', count: 7, graceful: false, over_ms: 500 }],
+    ['decr 7 Graceful over 1m', { op: 'decr', count: 7, graceful: true, over_ms: 60_000 }],
+    ['set 0', { op: 'set', count: 0, over_ms: 0 }],
+    ['set 12 over 2s', { op: 'set', count: 12, over_ms: 2000 }],
+    ['pause', { op: 'pause' }],
+    ['resume', { op: 'resume' }],
+    ['status', { op: 'status', json: false }],
+    ['status JSON', { op: 'status', json: true }],
+    ['wait', { op: 'wait', count: null, within_ms: 60_000 }],
+    ['wait 9', { op: 'wait', count: 9, within_ms: 60_000 }],
+    ['wait within 5s', { op: 'wait', count: null, within_ms: 5000 }],
+    ['wait 9 within 1h', { op: 'wait', count: 9, within_ms: 3_600_000 }],
+    ['actions', { op: 'actions' }],
+    ['mark', { op: 'mark', text: '' }],
+    ['mark Ramp is   Over', { op: 'mark', text: 'Ramp is Over' }],
+    [`mark ${'x'.repeat(200)}`, { op: 'mark', text: 'x'.repeat(200) }],
+    ['errors', { op: 'errors' }],
+    ['retry fatal', { op: 'retry_fatal' }],
+    ['workers', { op: 'workers' }],
+    ['limits', { op: 'limits' }],
+    ['trace 4', { op: 'trace', id: 4, seconds: 10 }],
+    ['trace 4 300', { op: 'trace', id: 4, seconds: 300 }],
+    ['stop', { op: 'stop', now: false }],
+    ['stop now', { op: 'stop', now: true }],
+    ['quit', { op: 'quit' }],
+    ['help', { op: 'help', name: null }],
+    ['help Incr', { op: 'help', name: 'incr' }],
+    ['auth SeCret', { op: 'auth', token: 'SeCret' }],
+  ];
+  it.each(good)('%s', (line, wanted) => expect(request(line)).toEqual(wanted));
+
+  it('tries every command', () => {
+    expect(new Set(good.map(([line]) => line.trim().split(/\s/)[0]!.toLowerCase()))).toEqual(
+      new Set(COMMANDS.map((row) => row.name)),
+    );
+  });
+
+  const numbers = [
+    '',
+    '0',
+    '-5',
+    '+5',
+    '1e9',
+    '0x10',
+    '05',
+    '1.5',
+    '1_000',
+    'five',
+    '10000001',
+    '99999999',
+    '123456789',
+    '５',
+    '1;',
+    'NaN',
+  ];
+  it.each(['incr', 'decr', 'trace'])('%s with a bad number is its usage', (name) => {
+    const usage = `usage: ${COMMANDS.find((row) => row.name === name)!.usage}`;
+    for (const number of numbers) expect(request(`${name} ${number}`)).toBe(usage);
+  });
+  it.each(['set', 'wait'])('%s with a bad number is its usage', (name) => {
+    const usage = `usage: ${COMMANDS.find((row) => row.name === name)!.usage}`;
+    const allowed = name === 'set' ? '0' : '';
+    for (const number of numbers.filter((n) => n !== allowed)) expect(request(`${name} ${number}`)).toBe(usage);
+  });
+
+  it.each([
+    'incr 5 6',
+    'incr 5 over',
+    'incr 5 over -1s',
+    'incr 5 over 25h',
+    'incr 5 over 3x',
+    'incr 5 graceful',
+    'incr over 30s',
+    'decr 5 over 3s graceful',
+    'pause now',
+    'status jsonx',
+    'status json json',
+    'wait within',
+    'wait 5 within 61m',
+    'wait 5 over 3s',
+    `mark ${'x'.repeat(201)}`,
+    'retry',
+    'retry all',
+    'trace 5 301',
+    'trace 5 0',
+    'trace 5 6 7',
+    'stop later',
+    'quit now',
+    'help nothing',
+    'help incr decr',
+    'auth',
+    'auth a b',
+  ])('%s is not of that shape', (line) => {
+    expect(request(line)).toBe(`usage: ${COMMANDS.find((row) => row.name === line.split(' ')[0])!.usage}`);
+  });
+
+  it('suggests the nearest command, and shows nothing a terminal would obey', () => {
+    expect(request('icnr 5')).toBe('unknown command "icnr", did you mean "incr"?');
+    expect(request('xyzzy')).toBe('unknown command "xyzzy", help lists what there is');
+    expect(request('\u009b31m')).toBe('unknown command "\\x9b31m", help lists what there is');
+    expect(request('x'.repeat(4000))).toBe(`unknown command "${'x'.repeat(40)}…", help lists what there is`);
+  });
+
+  it.each(['constructor', '__proto__', 'toString'])('knows no %s', (line) => expect(request(line)).toMatch(/^unknown/));
+});
+
+describe('complete', () => {
+  it.each([
+    ['', COMMANDS.map((row) => `${row.name} `), ''],
+    ['st', ['status ', 'stop '], 'st'],
+    ['IN', ['incr '], 'IN'],
+    ['incr ', [], ''],
+    ['incr 5 ', ['over '], ''],
+    ['decr 5 ', ['graceful ', 'over '], ''],
+    ['decr 5 graceful o', ['over '], 'o'],
+    ['incr 5 over ', [], ''],
+    ['wait ', ['within '], ''],
+    ['wait 5 w', ['within '], 'w'],
+    ['wait within ', [], ''],
+    ['stop ', ['now '], ''],
+    ['retry ', ['fatal '], ''],
+    ['status j', ['json '], 'j'],
+    ['help li', ['limits '], 'li'],
+    ['nothing ', [], ''],
+  ])('%j', (line, hits, word) => expect(complete(line)).toEqual([hits, word]));
+});
+
+describe('help', () => {
+  it('has a line for each command, or one', () => {
+    expect(help_lines(null)).toHaveLength(COMMANDS.length);
+    expect(help_lines('stop')).toEqual([
+      'stop [now]  -- end the run: each client finishes its round first; now: at once',
+    ]);
+  });
+
+  it('is what docs/console.md says, in the same order', () => {
+    const docs = readFileSync(new URL('../../docs/console.md', import.meta.url), 'utf8');
+    const rows = [...docs.matchAll(/^\| `([^`]+)` +\| (.*?) +\|$/gm)].map(([, usage, help]) => [usage, help]);
+    expect(rows).toEqual(COMMANDS.map((row) => [row.usage, row.help]));
+  });
+});

@@ -1,0 +1,244 @@
+/** A coordinator over members that live in memory, with a clock that only moves when told. */
+import { merge_snapshots } from '../../src/metrics/merge.ts';
+import { Coordinator, type CoordinatorOptions } from '../../src/swarm/coordinator.ts';
+import type { Command, Reply } from '../../src/swarm/command.ts';
+import type {
+  Absence,
+  HookResult,
+  Hub,
+  MemberId,
+  MemberPlan,
+  Note,
+  Plan,
+  Report,
+  RunSpec,
+} from '../../src/swarm/plan.ts';
+
+export const RUN: RunSpec = {
+  id: 'run-1',
+  seed: 'seed',
+  server: { host: '127.0.0.1', port: 1 },
+  script: { protocol: 'p', actions: [] },
+  module_path: '/m.mjs',
+  module_sha256: 'm',
+  connect_timeout_ms: 3000,
+  reconnect_delay_ms: [1000, 20_000],
+  reply_timeout_ms: 30_000,
+  drain_timeout_ms: 10_000,
+  max_reply_bytes: 1 << 20,
+  connect_per_s: 1000,
+  once: false,
+  setup_by: null,
+  teardown_by: null,
+  shared: null,
+};
+
+/** A member that does at once what the plan says, unless it is told not to. */
+export class FakeMember {
+  readonly id: MemberId;
+  readonly #swarm: FakeSwarm;
+  incarnation = '';
+  alive = false;
+  /** takes plans in */
+  listens = true;
+  /** its clients do not leave before `stop` */
+  lingers = false;
+  capacity = 1000;
+  setup: HookResult | null = { ok: true, value: { room: 7 } };
+  teardown: HookResult | null = { ok: true, value: null };
+  plan: Plan | null = null;
+  notes: Note[] = [];
+  lines: string[] = [];
+  live = 0;
+  #created = 0;
+  #ended = 0;
+  #seq = 0;
+
+  constructor(id: MemberId, swarm: FakeSwarm) {
+    this.id = id;
+    this.#swarm = swarm;
+  }
+
+  get entry(): MemberPlan | undefined {
+    const entry = this.plan?.members[this.id];
+    return entry?.incarnation === this.incarnation ? entry : undefined;
+  }
+
+  get clients(): number {
+    return this.entry?.groups.main.clients ?? 0;
+  }
+
+  start(): void {
+    this.incarnation = `${this.id}-${++this.#swarm.starts}`;
+    this.alive = true;
+    this.listens = true;
+    this.plan = null;
+    this.live = this.#created = this.#ended = this.#seq = 0;
+    this.report();
+  }
+
+  die(absence: Absence = 'restarting', attested = true): void {
+    if (attested) {
+      this.alive = false;
+      this.live = 0;
+      this.plan = null;
+    }
+    this.#swarm.gone(this.id, this.incarnation, attested, absence);
+  }
+
+  take(plan: Plan): void {
+    if (!this.alive || !this.listens || plan.members[this.id]?.incarnation !== this.incarnation) return;
+    this.plan = plan;
+    if (plan.phase === 'stop' || (plan.phase === 'drain' && !this.lingers)) this.#go_to(0);
+    else if (plan.phase !== 'drain') this.#go_to(this.clients);
+    this.report();
+  }
+
+  #go_to(live: number): void {
+    this.#created += Math.max(0, live - this.live);
+    this.#ended += Math.max(0, this.live - live);
+    this.live = live;
+  }
+
+  report(changes: Partial<Report> = {}): void {
+    if (!this.alive || !this.listens) return;
+    const none = merge_snapshots([]);
+    const { clients, connections } = none;
+    const run = this.plan?.run;
+    this.#swarm.reported(this.id, {
+      incarnation: this.incarnation,
+      pid: 100,
+      seq: ++this.#seq,
+      revision: this.plan?.revision ?? 0,
+      capacity: this.capacity,
+      capacity_why: `open files ${this.capacity + 100} per process`,
+      snapshot: {
+        ...none,
+        clients: {
+          ...clients,
+          created: this.#created,
+          killed: { decr: this.#ended, stop: 0 },
+          peak: this.live,
+          states: { ...clients.states, acting: this.live },
+        },
+        connections: {
+          ...connections,
+          attempted: this.#created,
+          established: this.#created,
+          open: this.live,
+          open_peak: this.live,
+          closed: { ...connections.closed, decr: this.#ended },
+        },
+      },
+      notes: this.notes.splice(0),
+      notes_dropped: 0,
+      traces: (this.entry?.traces ?? []).map(({ token }) => ({ token, lines: this.lines.splice(0) })),
+      setup: run?.setup_by === this.id ? this.setup : null,
+      teardown: run?.teardown_by === this.id ? this.teardown : null,
+      finished: false,
+      ...changes,
+    });
+  }
+}
+
+export class FakeSwarm {
+  readonly members: FakeMember[];
+  readonly coordinator: Coordinator;
+  readonly plans: Plan[] = [];
+  readonly notes: string[] = [];
+  now = 50_000;
+  starts = 0;
+  reported: (member: MemberId, report: Report) => void = () => {};
+  gone: Parameters<Hub['onGone']>[0] = () => {};
+  #timers: { ms: number; f: () => void }[] = [];
+  #due: (() => void)[] = [];
+
+  constructor(ids: MemberId[], options: Partial<CoordinatorOptions> = {}) {
+    this.members = ids.map((id) => new FakeMember(id, this));
+    this.coordinator = new Coordinator({
+      hub: {
+        publish: (plan) => {
+          this.plans.push(plan);
+          // a turn later, as on any real way
+          this.#due.push(() => this.members.forEach((member) => member.take(plan)));
+        },
+        onReport: (f) => (this.reported = f),
+        onGone: (f) => (this.gone = f),
+        close: () => Promise.resolve([]),
+      },
+      members: ids,
+      run: RUN,
+      commands: [],
+      about: { script_sha256: 's', servers: ['127.0.0.1:1'], versions: { swarm: '0', node: '20' } },
+      limits: { open_files_per_process: 1100, reserved_files: 100 },
+      clock: {
+        now: () => this.now,
+        wall: () => 1_700_000_000_000 + this.now,
+        every: (ms, f) => {
+          const timer = { ms, f };
+          this.#timers.push(timer);
+          return () => (this.#timers = this.#timers.filter((one) => one !== timer));
+        },
+      },
+      on_note: (member, note) => this.notes.push(`${member} ${note.level} ${note.text}`),
+      ...options,
+    });
+  }
+
+  /** All members up, setup done. */
+  static async up(ids: MemberId[], options: Partial<CoordinatorOptions> = {}): Promise<FakeSwarm> {
+    const swarm = new FakeSwarm(ids, options);
+    for (const member of swarm.members) member.start();
+    const ready = swarm.coordinator.ready(1000).then(() => swarm.coordinator.setup());
+    await swarm.settle();
+    await ready;
+    await swarm.settle();
+    return swarm;
+  }
+
+  member(id: MemberId): FakeMember {
+    return this.members.find((member) => member.id === id)!;
+  }
+
+  get clients(): number[] {
+    return this.members.map((member) => member.live);
+  }
+
+  get ticking(): boolean {
+    return this.#timers.length > 0;
+  }
+
+  /** Delivers what is on its way, until nothing is. */
+  async settle(): Promise<void> {
+    for (let quiet = 0; quiet < 10; quiet++) {
+      const due = this.#due.splice(0);
+      if (due.length > 0) quiet = 0;
+      for (const deliver of due) deliver();
+      await Promise.resolve();
+    }
+  }
+
+  /** Lets time pass, in ticks of 100 ms; members report each second. */
+  async pass(ms: number): Promise<void> {
+    for (const end = this.now + ms; this.now < end;) {
+      this.now += 100;
+      for (const timer of [...this.#timers]) timer.f();
+      if (this.now % 1000 === 0) for (const member of this.members) member.report();
+      await this.settle();
+    }
+  }
+
+  /** Applies a command and lets time pass until it is answered; `OK …` or `ERR <code> …`. */
+  async ask(command: Command): Promise<string> {
+    let reply: Reply | null = null;
+    void this.coordinator.apply(command).then((answer) => (reply = answer));
+    await this.settle();
+    for (let i = 0; i < 30 && reply === null; i++) await this.pass(100);
+    const { ok, text, ...rest } = reply as unknown as Reply & { code?: string };
+    return ok ? `OK ${text}` : `ERR ${rest.code} ${text}`;
+  }
+
+  incr = (count: number, over_ms = 0): Promise<string> => this.ask({ op: 'incr', count, over_ms });
+  decr = (count: number, graceful = false): Promise<string> => this.ask({ op: 'decr', count, graceful, over_ms: 0 });
+  set = (count: number, over_ms = 0): Promise<string> => this.ask({ op: 'set', count, over_ms });
+}
