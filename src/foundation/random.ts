@@ -2,8 +2,11 @@
 import alea from 'seedrandom/lib/alea.js';
 
 export interface Random {
+  /** an integer, a ≤ n ≤ b */
   int(a: number, b: number): number;
+  /** a real number, a ≤ x < b */
   real(a: number, b: number): number;
+  /** one element; throws a RangeError on an empty list */
   pick<T>(list: readonly T[]): T;
 }
 

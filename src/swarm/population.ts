@@ -47,6 +47,8 @@ export interface PopulationOptions {
   unasked(): void;
   /** a client was made, and does not connect yet */
   created(client: Client): void;
+  /** the last client is gone */
+  emptied(): void;
 }
 
 export class Population {
@@ -213,6 +215,7 @@ export class Population {
     this.#recorder.clients.live--;
     client.move(end);
     this.#ids.free(client.id);
+    if (this.live === 0) this.#options.emptied();
   }
 
   /** Its iteration is over while it drains, its round in phase drain, or its one iteration. */

@@ -162,6 +162,8 @@ class Worker {
       created: (client) => {
         for (const [token, trace] of this.#traces) if (trace.client === client.id) client.trace = this.#tracer(token);
       },
+      // once the turn is over: what waits for the end of a run need not wait for the next second
+      emptied: () => setImmediate(() => this.#report()),
       unasked: () => {
         if (this.#warned_unasked) return;
         this.#warned_unasked = true;

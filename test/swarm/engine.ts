@@ -79,6 +79,7 @@ export function start_engine(options: EngineOptions): Engine {
     bug: (error) => bugs.push(error),
     unasked: () => {},
     created: () => {},
+    emptied: () => {},
   });
   const books = (): Snapshot => recorder.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
   let granted = 0;

@@ -1,0 +1,46 @@
+/** Plans and reports over the IPC channel of a forked process. Never throws and never queues: at most one document waits on each side. */
+import type { ChildProcess } from 'node:child_process';
+import type { MemberId, Plan, Report, Seat } from '../swarm/plan.ts';
+import { fold_reports, Outbox } from './outbox.ts';
+
+/** The coordinator's end of one channel. `child` was forked with `serialization: 'advanced'`. */
+export function plan_outbox(child: ChildProcess, member: MemberId): { put(plan: Plan): void } {
+  const outbox = new Outbox<Plan>((plan, sent) => {
+    // `connected` turns false before the exit is known; a send that fails calls back with an error, which the exit explains
+    if (child.connected) child.send(plan, sent);
+    else setImmediate(sent);
+  });
+  return {
+    put(plan) {
+      const entry = plan.members[member];
+      // the others' entries are none of its business; before its hello it has none
+      if (entry) outbox.put({ ...plan, members: { [member]: entry } });
+    },
+  };
+}
+
+/** A report, as far as one can tell from a process that may run the user's code: only ours carry an incarnation. */
+export function is_report(message: unknown, incarnation: string): message is Report {
+  return (
+    typeof message === 'object' && message !== null && 'incarnation' in message && message.incarnation === incarnation
+  );
+}
+
+/** The member's end, in the forked process. */
+export function fork_seat(): Seat {
+  const outbox = new Outbox<Report>((report, sent) => {
+    if (process.connected && process.send) process.send(report, undefined, undefined, () => sent());
+    else setImmediate(sent);
+  }, fold_reports);
+  return {
+    onPlan: (f) => void process.on('message', (plan: Plan) => f(plan)),
+    report: (report) => outbox.put(report),
+    onCut: (f) => void process.once('disconnect', f),
+    async close() {
+      // Disconnecting in the turn of a send, inside a message handler, crashes the process (Node 20): let the channel empty first.
+      do await new Promise((resolve) => setImmediate(resolve));
+      while (!outbox.is_empty);
+      if (process.connected) process.disconnect();
+    },
+  };
+}

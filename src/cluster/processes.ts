@@ -1,0 +1,198 @@
+/** The workers as processes: started, watched, started again, ended. The hub of forked mode. */
+import { fork, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import type { Absence, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
+import { Breaker } from './breaker.ts';
+import { is_report, plan_outbox } from './fork.ts';
+
+const HELLO_WITHIN_MS = 10_000;
+/** from SIGKILL to the exit of a process that is not stuck in the kernel */
+const KILL_WITHIN_MS = 1000;
+const SETPRIV = '/usr/bin/setpriv';
+
+export interface ProcessesOptions {
+  readonly members: readonly MemberId[];
+  /** script of a worker, called with the member's id and the incarnation as arguments */
+  readonly entry: string;
+  /** deaths, restarts and workers given up, for the log */
+  readonly on_note: (member: MemberId, note: Note) => void;
+}
+
+interface Listeners {
+  report: (member: MemberId, report: Report) => void;
+  gone: (member: MemberId, incarnation: string, attested: boolean, absence: Absence) => void;
+}
+
+/** Starts a process per member, and again whenever one dies, until `close`. */
+export function start_processes(options: ProcessesOptions): Hub {
+  const listeners: Listeners = { report: () => {}, gone: () => {} };
+  const turns = new Turns(2 * availableParallelism());
+  const workers = options.members.map((member) => new Worker(member, options, listeners, turns));
+  for (const worker of workers) worker.start();
+  return {
+    publish: (plan) => workers.forEach((worker) => worker.publish(plan)),
+    onReport: (f) => (listeners.report = f),
+    onGone: (f) => (listeners.gone = f),
+    close: async (deadline_ms) => {
+      const late = await Promise.all(workers.map((worker) => worker.close(deadline_ms)));
+      return workers.filter((_, i) => late[i]).map((worker) => worker.member);
+    },
+  };
+}
+
+/** Lets a few start at a time: fifty at once on two cores would all be late with their hello. */
+class Turns {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(at_once: number) {
+    this.#free = at_once;
+  }
+
+  take(start: () => void): void {
+    this.#waiting.push(start);
+    this.#next();
+  }
+
+  give_back(): void {
+    this.#free++;
+    this.#next();
+  }
+
+  #next(): void {
+    while (this.#free > 0 && this.#waiting.length > 0) {
+      this.#free--;
+      this.#waiting.shift()!();
+    }
+  }
+}
+
+class Worker {
+  readonly member: MemberId;
+  readonly #options: ProcessesOptions;
+  readonly #listeners: Listeners;
+  readonly #turns: Turns;
+  readonly #breaker = new Breaker();
+  #child: ChildProcess | null = null;
+  #outbox: { put(plan: Plan): void } | null = null;
+  #restart: NodeJS.Timeout | undefined;
+  #is_closing = false;
+  #exited: Promise<void> = Promise.resolve();
+
+  constructor(member: MemberId, options: ProcessesOptions, listeners: Listeners, turns: Turns) {
+    this.member = member;
+    this.#turns = turns;
+    this.#options = options;
+    this.#listeners = listeners;
+  }
+
+  publish(plan: Plan): void {
+    this.#outbox?.put(plan);
+  }
+
+  start(): void {
+    this.#turns.take(() => {
+      if (this.#is_closing) this.#turns.give_back();
+      else this.#start();
+    });
+  }
+
+  #start(): void {
+    const incarnation = randomBytes(8).toString('hex');
+    const child = fork_bound(this.#options.entry, [this.member, incarnation]);
+    this.#child = child;
+    this.#outbox = plan_outbox(child, this.member);
+    let is_starting = true;
+    const started = (): void => {
+      if (is_starting) this.#turns.give_back();
+      is_starting = false;
+      clearTimeout(hello);
+    };
+    const hello = setTimeout(() => {
+      this.#note(
+        'error',
+        `worker ${this.member} (pid ${child.pid}) said nothing within ${HELLO_WITHIN_MS / 1000} s: killed`,
+      );
+      child.kill('SIGKILL');
+    }, HELLO_WITHIN_MS);
+    child.on('message', (message) => {
+      if (this.#child !== child || !is_report(message, incarnation)) return;
+      if (is_starting) this.#breaker.succeeded();
+      started();
+      this.#listeners.report(this.member, message);
+    });
+    // Cut off it can neither be steered nor measured. One that is exiting closes its channel a little before: its exit code says why.
+    let cut: NodeJS.Timeout | undefined;
+    child.on('disconnect', () => {
+      if (!this.#is_closing) cut = setTimeout(() => child.kill('SIGKILL'), KILL_WITHIN_MS);
+    });
+    this.#exited = new Promise((resolve) => {
+      const gone = (how: string): void => {
+        if (this.#child !== child) return;
+        started();
+        clearTimeout(cut);
+        this.#child = this.#outbox = null;
+        resolve();
+        this.#on_death(incarnation, `worker ${this.member} (pid ${child.pid ?? 'none'}) ${how}`);
+      };
+      child.on('exit', (code, signal) => gone(signal ? `died of ${signal}` : `exited with code ${code}`));
+      // never started; an error after the start is a failed kill or send, and the exit comes all the same
+      child.on('error', (error) => child.pid === undefined && gone(`did not start: ${error.message}`));
+    });
+  }
+
+  #on_death(incarnation: string, what: string): void {
+    if (this.#is_closing) return this.#listeners.gone(this.member, incarnation, true, 'gone');
+    const { delay_ms, is_open } = this.#breaker.died(performance.now());
+    const next = is_open ? `given up, one try each ${delay_ms / 1000} s` : `starting again in ${delay_ms / 1000} s`;
+    this.#note('error', `${what}; ${next}`);
+    this.#restart = setTimeout(() => this.start(), delay_ms);
+    this.#listeners.gone(this.member, incarnation, true, is_open ? 'given_up' : 'restarting');
+  }
+
+  /** Cuts the channel, on which a worker exits, and kills what is left at the deadline; true if it came to that. */
+  async close(deadline_ms: number): Promise<boolean> {
+    this.#is_closing = true;
+    clearTimeout(this.#restart);
+    const child = this.#child;
+    if (!child) return false;
+    if (child.connected) child.disconnect();
+    if (await within(this.#exited, deadline_ms)) return false;
+    child.kill('SIGKILL');
+    await within(this.#exited, KILL_WITHIN_MS);
+    return true;
+  }
+
+  #note(level: Note['level'], text: string): void {
+    this.#options.on_note(this.member, { level, text });
+  }
+}
+
+/**
+ * Forks `entry` so that it dies with this process, busy or not, where util-linux' setpriv is there: it asks the kernel for SIGKILL at the parent's
+ * death and becomes node. Elsewhere a worker ends when it sees its channel cut. Both outputs go to our stderr: stdout is the state lines'.
+ */
+function fork_bound(entry: string, args: string[]): ChildProcess {
+  const bound = existsSync(SETPRIV);
+  return fork(entry, args, {
+    serialization: 'advanced',
+    stdio: ['ignore', 2, 2, 'ipc'],
+    ...(bound && {
+      execPath: SETPRIV,
+      execArgv: ['--pdeathsig', 'KILL', process.execPath, ...process.execArgv],
+    }),
+  });
+}
+
+/** True if `done` resolves within `ms`. */
+async function within(done: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), ms)));
+  try {
+    return await Promise.race([done.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

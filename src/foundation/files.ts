@@ -1,0 +1,89 @@
+/** Files of the run: read with a bound, written whole or not at all. Every function throws an Error that says what is wrong. */
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+
+/** What a secret file may hold, bytes. */
+const MAX_SECRET = 1024;
+
+/** The text of a regular file of at most `max` bytes. */
+export function read_text(path: string, max: number): string {
+  return with_file(path, (file) => read_open(file, max));
+}
+
+/**
+ * The secret in a file that nobody but its owner may read or write (mode 0600 or less): at most 1 KiB on one line, without the line
+ * end. Looks at the open file, so that the file which was checked is the file which is read.
+ */
+export function read_secret(path: string): string {
+  return with_file(path, (file) => {
+    const mode = fstatSync(file).mode & 0o777;
+    if ((mode & 0o177) !== 0) throw new Error(`its mode is 0${mode.toString(8)}, wanted 0600 (chmod 600)`);
+    const secret = read_open(file, MAX_SECRET).replace(/\r?\n$/, '');
+    if (!/^[\x21-\x7e]+$/.test(secret)) throw new Error('it must hold one line of printable ASCII without blanks');
+    return secret;
+  });
+}
+
+/** Throws when {@link write_whole} could not write there now. */
+export function check_writable(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  // renaming over a device or a pipe would replace it
+  if (found && !found.isFile()) throw new Error('it exists and is not a regular file');
+  const temporary = temporary_of(path);
+  closeSync(openSync(temporary, 'wx'));
+  rmSync(temporary);
+}
+
+/** Writes to a temporary name beside `path` and renames it: a reader sees the old file or the whole new one. */
+export function write_whole(path: string, text: string): void {
+  const temporary = temporary_of(path);
+  const file = openSync(temporary, 'wx');
+  try {
+    try {
+      const bytes = Buffer.from(text);
+      for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+const temporary_of = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+
+function with_file<T>(path: string, use: (file: number) => T): T {
+  // without O_NONBLOCK opening a named pipe waits for its writer
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!fstatSync(file).isFile()) throw new Error('it is not a regular file');
+    return use(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function read_open(file: number, max: number): string {
+  const bytes = Buffer.alloc(max + 1);
+  let length = 0;
+  for (let read = 1; read > 0 && length <= max; length += read)
+    read = readSync(file, bytes, length, max + 1 - length, null);
+  if (length > max) throw new Error(`it is larger than ${max} bytes`);
+  return bytes.toString('utf8', 0, length);
+}

@@ -1,0 +1,61 @@
+/** What the coordinator answers to changing commands: the text after `OK`, or a code and the text after `ERR`. Pure. */
+import type { Reply } from './command.ts';
+import type { Member } from './members.ts';
+
+/** The most clients a swarm can be asked for. */
+export const MAX_TARGET = 10_000_000;
+/** members named in one answer */
+const MAX_NAMED = 5;
+
+export interface Limits {
+  /** clients that all members together can hold */
+  readonly capacity: number;
+  /** what bounds it: `open files 20000 per process` */
+  readonly why: string;
+  /** the largest capacity of one member */
+  readonly per_member: number;
+  readonly members: number;
+}
+
+export const ok = (text: string): Reply => ({ ok: true, text });
+export const err = (code: string, text: string): Reply => ({ ok: false, code, text });
+
+/** What a command makes of the target, with the answer; the target stays when the answer is not ok. */
+export interface Aim {
+  readonly target: number;
+  readonly answer: Reply;
+}
+
+/** `asked`: the number as typed; `wanted`: the target it means; `had`: the target so far. */
+export function aim(asked: number, wanted: number, had: number, limits: Limits): Aim {
+  if (wanted < 0) return { target: 0, answer: ok(`target 0 (asked ${asked}, had ${had})`) };
+  const target = Math.min(wanted, MAX_TARGET, limits.capacity);
+  if (target === wanted) return { target, answer: ok(`target ${target}`) };
+  const by_files = target === limits.capacity;
+  const why = by_files ? why_full(wanted, limits) : `at most ${MAX_TARGET} clients`;
+  if (wanted > had && target <= had) {
+    const code = by_files ? 'limit_files' : 'limit_clients';
+    return { target: had, answer: err(code, `nothing fits: target ${had} (asked ${asked}: ${why})`) };
+  }
+  return { target, answer: ok(`target ${target} (asked ${asked}${had > 0 ? `, had ${had}` : ''}: ${why})`) };
+}
+
+function why_full(wanted: number, { why, per_member, members }: Limits): string {
+  const enough = Math.ceil(Math.min(wanted, MAX_TARGET) / per_member);
+  return Number.isFinite(enough) && enough > members ? `${why}; try --workers ${enough}` : why;
+}
+
+/** Adds who did not acknowledge, if anybody: `…, 1 of 2 workers acknowledged (w2 silent 3 s)`. */
+export function with_acks(text: string, members: readonly Member[], late: readonly Member[], now: number): string {
+  if (members.length === 0) return `${text}, but no worker is up`;
+  if (late.length === 0) return text;
+  const named = late.slice(0, MAX_NAMED).map((member) => {
+    if (!member.report) return member.absent_text;
+    return `${member.id} silent ${Math.round((now - member.heard_at) / 1000)} s`;
+  });
+  if (late.length > MAX_NAMED) named.push(`and ${late.length - MAX_NAMED} more`);
+  return `${text}, ${members.length - late.length} of ${members.length} workers acknowledged (${named.join(', ')})`;
+}
+
+/** `10 s`, `0.5 s` */
+export const seconds = (ms: number): string => `${Number((ms / 1000).toFixed(1))} s`;

@@ -1,0 +1,356 @@
+/** The coordinator: turns commands into the plan all members follow, and their reports into the summary. */
+import { SwarmError, reason_of } from '../foundation/errors.ts';
+import { to_summary, totals_of, type Mark, type Totals } from '../metrics/totals.ts';
+import type { Summary } from '../metrics/summary.ts';
+import { aim, err, ok, seconds, with_acks, type Limits } from './answers.ts';
+import type { Command, Control, Reply } from './command.ts';
+import { Members, type Member } from './members.ts';
+import { Planner } from './planner.ts';
+import type { Absence, HookResult, Hub, MemberId, Note, Report, RunSpec } from './plan.ts';
+import { Traces } from './traces.ts';
+import { Waits } from './waits.ts';
+
+const TICK_MS = 100;
+/** while ramping the plan is published at most 5 times a second */
+const RAMP_STEP_MS = 200;
+const WATCH_MS = 1000;
+const ACK_WITHIN_MS = 2000;
+const HOOK_WITHIN_MS = 60_000;
+/** from ending every client at once to none left */
+const STOP_WITHIN_MS = 5000;
+const MAX_TRACE_S = 3600;
+
+export interface Clock {
+  /** ms, monotonic */
+  now(): number;
+  /** ms since the epoch */
+  wall(): number;
+  /** calls `f` each `ms` until the returned function is called */
+  every(ms: number, f: () => void): () => void;
+}
+
+export interface CoordinatorOptions {
+  readonly hub: Hub;
+  /** all there will be; their order breaks ties */
+  readonly members: readonly MemberId[];
+  readonly run: RunSpec;
+  /** of the script's actions in order, then `connected` if the module has it */
+  readonly commands: readonly string[];
+  readonly about: Pick<Summary['run'], 'script_sha256' | 'servers' | 'versions'>;
+  readonly limits: Pick<Summary['limits'], 'open_files_per_process' | 'reserved_files'>;
+  readonly clock: Clock;
+  readonly on_note: (member: MemberId, note: Note) => void;
+}
+
+/** How the run ended. */
+export interface Ended {
+  readonly summary: Summary;
+  /** members that did not confirm that their last client is gone */
+  readonly unconfirmed: readonly MemberId[];
+  /** why the module's teardown failed, null when it did not */
+  readonly teardown_failed: string | null;
+  /** nobody asked: every worker was given up */
+  readonly given_up: boolean;
+}
+
+export class Coordinator implements Control {
+  /** Resolves once: after `stop`, or by itself when every worker was given up. */
+  readonly ended: Promise<Ended>;
+
+  readonly #options: CoordinatorOptions;
+  readonly #clock: Clock;
+  readonly #members: Members;
+  readonly #traces = new Traces();
+  readonly #planner: Planner;
+  readonly #waits: Waits;
+  readonly #watchers = new Set<(summary: Summary) => void>();
+  readonly #started: { readonly now: number; readonly wall: number };
+  readonly #stop_ticking: () => void;
+  #ticks = 0;
+  #mark: Mark | null = null;
+  /** everything measured until the last state line */
+  #interval: Totals | null = null;
+  #is_ending = false;
+  #final: Summary | null = null;
+  #resolve_ended: (ended: Ended) => void = () => {};
+
+  constructor(options: CoordinatorOptions) {
+    const { hub, members, run, clock } = options;
+    this.#options = options;
+    this.#clock = clock;
+    this.#members = new Members(members);
+    this.#planner = new Planner(hub, this.#members, this.#traces, run);
+    this.#waits = new Waits(() => clock.now());
+    this.#started = { now: clock.now(), wall: clock.wall() };
+    this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
+    hub.onReport((id, report) => this.#on_report(id, report));
+    hub.onGone((id, incarnation, attested, absence) => this.#on_gone(id, incarnation, attested, absence));
+    this.#stop_ticking = clock.every(TICK_MS, () => this.#tick());
+  }
+
+  /**
+   * Resolves when every member has said hello.
+   * @throws SwarmError `workers_missing` after `within_ms`, or as soon as all are given up
+   */
+  async ready(within_ms: number): Promise<void> {
+    const { all } = this.#members;
+    const missing = (): readonly Member[] => all.filter((member) => !member.report);
+    await this.#waits.until(() => missing().length === 0 || this.#all_out() || this.#is_ending, within_ms);
+    const absent = missing();
+    if (absent.length === 0) return;
+    const named = absent.map((member) => member.absent_text).join(', ');
+    throw new SwarmError('workers_missing', {
+      reason: `${all.length - absent.length} of ${all.length} are up (${named})`,
+    });
+  }
+
+  /**
+   * Has the module's `setup` run in one member, 60 s at most, and gives its result to all.
+   * @throws SwarmError `setup_failed`
+   */
+  async setup(): Promise<void> {
+    const result = await this.#run_hook('setup');
+    if (!result.ok) throw new SwarmError('setup_failed', { reason: result.reason });
+    this.#planner.run = { ...this.#planner.run, shared: { value: result.value } };
+    this.#planner.replan(true);
+  }
+
+  async apply(command: Command): Promise<Reply> {
+    try {
+      const answer = this.#carry_out(command);
+      if (!answer.ok) return answer;
+      this.#planner.replan(true);
+      if (command.op === 'stop') this.#begin_end(false);
+      const late = await this.#acknowledged();
+      if (command.op === 'mark') this.#set_mark(command.text);
+      this.#notify();
+      return ok(with_acks(answer.text, this.#members.expected, late, this.#clock.now()));
+    } catch (error) {
+      return err('internal', reason_of(error));
+    }
+  }
+
+  watch(listener: (summary: Summary) => void): () => void {
+    this.#watchers.add(listener);
+    return () => void this.#watchers.delete(listener);
+  }
+
+  summary(): Summary {
+    return this.#final ?? this.#summarize(false);
+  }
+
+  /** The summary for a state line: `interval` is the time since the last call. */
+  next_interval(): Summary {
+    const summary = this.#summarize(false, this.#interval);
+    this.#interval = this.#totals();
+    return summary;
+  }
+
+  async trace(
+    id: number,
+    for_seconds: number,
+    on_line: (line: string | null) => void,
+  ): Promise<Reply & { stop?: () => void }> {
+    const owner = this.#planner.ids.owner(id);
+    const member = owner === null ? undefined : this.#members.get(owner);
+    if (!member) return err('no_such_client', `no client has the id ${id}`);
+    if (this.#planner.is_ending) return err('stopping', 'the swarm is stopping');
+    if (!member.report) return err('no_such_client', `the worker of client ${id}, ${member.id}, is not up`);
+    if (this.#traces.is_full) return err('too_many', 'too many traces run already: wait until one ends');
+    const ends_at = this.#clock.now() + Math.min(for_seconds, MAX_TRACE_S) * 1000;
+    const token = this.#traces.start(member.id, id, ends_at, on_line);
+    this.#planner.replan(true);
+    const { revision } = this.#planner;
+    const taken = await this.#waits.until(() => member.has_applied(revision), ACK_WITHIN_MS);
+    const text = with_acks(`trace of client ${id} in ${member.id}`, [member], taken ? [] : [member], this.#clock.now());
+    const stop = (): void => {
+      this.#traces.end(token);
+      this.#planner.replan(false);
+    };
+    return { ...ok(text), stop };
+  }
+
+  /** Changes what is wanted, in one turn; publishing comes after. */
+  #carry_out(command: Command): Reply {
+    const planner = this.#planner;
+    const is_second_try = command.op === 'stop' && command.now && planner.phase === 'drain';
+    if (planner.is_ending && !is_second_try) return err('stopping', 'the swarm is stopping');
+    switch (command.op) {
+      case 'incr':
+        return this.#aim(command, planner.target + command.count);
+      case 'decr':
+        planner.graceful = command.graceful;
+        return this.#aim(command, planner.target - command.count);
+      case 'set':
+        planner.graceful = false;
+        return this.#aim(command, command.count);
+      case 'pause':
+        planner.phase = 'pause';
+        return ok('paused');
+      case 'resume':
+        planner.phase = 'run';
+        return ok('running');
+      case 'retry_fatal': {
+        planner.retry_fatal();
+        const fatal = this.#members.snapshots.reduce((all, snapshot) => all + snapshot.clients.states.fatal, 0);
+        return ok(`retrying ${fatal} fatal clients`);
+      }
+      case 'mark':
+        return ok(command.text ? `marked ${command.text}` : 'marked');
+      case 'stop':
+        planner.phase = command.now ? 'stop' : 'drain';
+        return ok(command.now ? 'stopping now' : `stopping, within ${seconds(planner.run.drain_timeout_ms)}`);
+    }
+  }
+
+  #aim({ count, over_ms }: { count: number; over_ms: number }, wanted: number): Reply {
+    const { target, answer } = aim(count, wanted, this.#planner.target, this.#limits());
+    if (answer.ok) this.#planner.aim(target, over_ms, this.#clock.now());
+    return answer;
+  }
+
+  /** Waits until all members applied the plan of now, 2 s at most; returns who did not. */
+  async #acknowledged(): Promise<readonly Member[]> {
+    const { revision } = this.#planner;
+    const late = (): readonly Member[] => this.#members.expected.filter((member) => !member.has_applied(revision));
+    await this.#waits.until(() => late().length === 0, ACK_WITHIN_MS);
+    return late();
+  }
+
+  /** Has one living member run a hook of the module, and waits for its result. */
+  async #run_hook(hook: 'setup' | 'teardown'): Promise<HookResult> {
+    const planner = this.#planner;
+    // one that answers, rather than one that is stalled
+    const member = this.#members.up.find((one) => one.state(this.#clock.now()) === 'up') ?? this.#members.up[0];
+    if (!member) return { ok: false, reason: 'no worker is up' };
+    const { incarnation } = member.report!;
+    planner.run = { ...planner.run, [`${hook}_by`]: member.id };
+    planner.replan(true);
+    const died = (): boolean => member.report?.incarnation !== incarnation;
+    const stopped = (): boolean => hook === 'setup' && planner.is_ending;
+    await this.#waits.until(() => died() || stopped() || member.report![hook] !== null, HOOK_WITHIN_MS);
+    planner.run = { ...planner.run, [`${hook}_by`]: null };
+    if (died()) return { ok: false, reason: `worker ${member.id} died in it` };
+    const reason = stopped() ? 'stopped before it ended' : `no result within ${seconds(HOOK_WITHIN_MS)}`;
+    return member.report![hook] ?? { ok: false, reason };
+  }
+
+  #begin_end(given_up: boolean): void {
+    if (this.#is_ending) return;
+    this.#is_ending = true;
+    void this.#end(given_up);
+  }
+
+  /** The stages of the end, each with its deadline; the first was published. */
+  async #end(given_up: boolean): Promise<void> {
+    const planner = this.#planner;
+    const busy = (): readonly Member[] =>
+      this.#members.up.filter((member) => member.live > 0 || member.open > 0 || !member.has_applied(planner.revision));
+    await this.#waits.until(() => planner.phase === 'stop' || busy().length === 0, planner.run.drain_timeout_ms);
+    planner.phase = 'stop';
+    planner.replan(true);
+    await this.#waits.until(() => busy().length === 0, STOP_WITHIN_MS);
+    const unconfirmed = busy().map((member) => member.id);
+    const teardown = planner.run.shared ? await this.#run_hook('teardown') : null;
+    this.#stop_ticking();
+    this.#traces.end_all();
+    this.#final = this.#summarize(true);
+    this.#notify();
+    const teardown_failed = teardown && !teardown.ok ? teardown.reason : null;
+    this.#resolve_ended({ summary: this.#final, unconfirmed, teardown_failed, given_up });
+  }
+
+  #on_report(id: MemberId, report: Report): void {
+    if (this.#final || !this.#members.accept(id, report, this.#clock.now(), this.#clock.wall())) return;
+    for (const note of report.notes) this.#options.on_note(id, note);
+    this.#traces.deliver(report.traces);
+    this.#planner.replan(false);
+    this.#waits.poke();
+  }
+
+  #on_gone(id: MemberId, incarnation: string, attested: boolean, absence: Absence): void {
+    const member = this.#members.get(id);
+    // Unattested, it may run on: it stays counted as it is, and shows as stalled. After the end workers leave as they should.
+    if (!member || !attested || this.#final) return;
+    this.#members.depart(member, incarnation, absence, this.#clock.now(), this.#clock.wall());
+    if (member.is_out) this.#planner.ids.release(id);
+    this.#planner.replan(false);
+    this.#waits.poke();
+    if (!this.#all_out() || this.#planner.is_ending) return;
+    this.#planner.phase = 'stop';
+    this.#begin_end(true);
+  }
+
+  #all_out(): boolean {
+    return this.#members.expected.length === 0;
+  }
+
+  #tick(): void {
+    this.#ticks++;
+    const now = this.#clock.now();
+    const is_due = (ms: number): boolean => this.#ticks % (ms / TICK_MS) === 0;
+    const stepped = is_due(RAMP_STEP_MS) && this.#planner.step(now);
+    const expired = this.#traces.expire(now);
+    if (stepped || expired) this.#planner.replan(false);
+    this.#waits.poke();
+    if (is_due(WATCH_MS)) this.#notify();
+  }
+
+  #limits(): Limits {
+    const { all, capacity } = this.#members;
+    const out = all.filter((member) => member.is_out).map((member) => member.absent_text);
+    const why = all.find((member) => member.capacity_why)?.capacity_why ?? 'no worker is up';
+    const per_member = Math.max(0, ...all.map((member) => member.capacity));
+    return { capacity, why: [why, ...out].join('; '), per_member, members: all.length };
+  }
+
+  #set_mark(text: string): void {
+    this.#mark = { text, at_ms: this.#clock.wall(), run_seconds: this.#seconds(), base: this.#totals() };
+  }
+
+  #totals(): Totals {
+    return totals_of(this.#members.snapshots, this.#members.dead);
+  }
+
+  #seconds(): number {
+    return Math.round(this.#clock.now() - this.#started.now) / 1000;
+  }
+
+  #notify(): void {
+    if (this.#watchers.size === 0) return;
+    const summary = this.summary();
+    for (const listener of [...this.#watchers]) {
+      try {
+        listener(summary);
+      } catch (error) {
+        this.#options.on_note('coordinator', { level: 'error', text: `a watcher failed: ${reason_of(error)}` });
+      }
+    }
+  }
+
+  #summarize(final: boolean, interval: Totals | null = null): Summary {
+    const { about, commands, limits } = this.#options;
+    const { run, phase, target, planned } = this.#planner;
+    const { all, snapshots, dead, peaks } = this.#members;
+    const now = this.#clock.now();
+    const { id, seed, module_sha256 } = run;
+    const started = new Date(this.#started.wall).toISOString();
+    const { capacity, why } = this.#limits();
+    return to_summary({
+      final,
+      run: { id, seed, module_sha256, ...about, started, seconds: this.#seconds() },
+      phase,
+      target,
+      planned,
+      workers: all.map((member) => member.summary(now)),
+      limits: { capacity, why, ...limits },
+      peaks,
+      commands,
+      members: snapshots,
+      dead,
+      mark: this.#mark,
+      interval,
+      histograms: final,
+    });
+  }
+}

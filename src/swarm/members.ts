@@ -1,0 +1,146 @@
+/** The members of a swarm as the coordinator knows them: who is up, what each reported last, what the dead left behind. */
+import { bury, live_of, NO_DEAD, type Dead } from '../metrics/merge.ts';
+import type { Snapshot } from '../metrics/snapshot.ts';
+import type { WorkerSummary } from '../metrics/summary.ts';
+import { Orders } from './orders.ts';
+import type { Absence, MemberId, Report } from './plan.ts';
+
+/** ms without a report after which a member counts as stalled */
+export const STALLED_AFTER_MS = 3000;
+
+export class Member {
+  readonly id: MemberId;
+  /** the newest report of the living process; null = none said hello */
+  report: Report | null = null;
+  /** when it came, ms */
+  heard_at = 0;
+  /** what it is while no process lives */
+  absence: 'starting' | Absence = 'starting';
+  /** the last known, kept while it restarts; 0 before its first hello and while it is given up */
+  capacity = 0;
+  capacity_why = '';
+  /** its part of what is planned; what it was ordered may lag behind */
+  share = 0;
+  readonly orders = new Orders();
+  /** a late report of a process that is dead must not bring it back */
+  buried: string | null = null;
+
+  constructor(id: MemberId) {
+    this.id = id;
+  }
+
+  get live(): number {
+    return this.report ? live_of(this.report.snapshot) : 0;
+  }
+
+  get open(): number {
+    return this.report?.snapshot.connections.open ?? 0;
+  }
+
+  /** nobody waits for it to come back */
+  get is_out(): boolean {
+    return !this.report && (this.absence === 'given_up' || this.absence === 'gone');
+  }
+
+  /** `w2 given up`: why there is no process */
+  get absent_text(): string {
+    return `${this.id} ${this.absence.replace('_', ' ')}`;
+  }
+
+  has_applied(revision: number): boolean {
+    return this.report !== null && this.report.revision >= revision;
+  }
+
+  state(now: number): WorkerSummary['state'] {
+    if (!this.report) return this.absence;
+    return now - this.heard_at > STALLED_AFTER_MS ? 'stalled' : 'up';
+  }
+
+  summary(now: number): WorkerSummary {
+    const { report } = this;
+    const generator = report?.snapshot.generator ?? { cpu: 0, rss_bytes: 0, lag_p99_ms: 0 };
+    return {
+      id: this.id,
+      incarnation: report?.incarnation ?? '',
+      pid: report?.pid ?? 0,
+      live: this.live,
+      open: this.open,
+      capacity: this.capacity,
+      cpu: generator.cpu,
+      rss_bytes: generator.rss_bytes,
+      lag_p99_ms: generator.lag_p99_ms,
+      silent_ms: report ? Math.round(now - this.heard_at) : 0,
+      state: this.state(now),
+    };
+  }
+}
+
+export class Members {
+  readonly all: readonly Member[];
+  /** the highest of the whole swarm so far */
+  readonly peaks = { live: 0, open: 0 };
+  #dead: Dead = NO_DEAD;
+
+  constructor(ids: readonly MemberId[]) {
+    this.all = ids.map((id) => new Member(id));
+  }
+
+  get dead(): Dead {
+    return this.#dead;
+  }
+
+  get up(): readonly Member[] {
+    return this.all.filter((member) => member.report !== null);
+  }
+
+  /** those whose acknowledgement is worth waiting for */
+  get expected(): readonly Member[] {
+    return this.all.filter((member) => !member.is_out);
+  }
+
+  get capacity(): number {
+    return this.all.reduce((all, member) => all + member.capacity, 0);
+  }
+
+  get snapshots(): readonly Snapshot[] {
+    return this.up.map((member) => member.report!.snapshot);
+  }
+
+  get(id: MemberId): Member | undefined {
+    return this.all.find((member) => member.id === id);
+  }
+
+  /** Takes a report in; null if it is repeated, out of order, of a dead process or of no member. */
+  accept(id: MemberId, report: Report, now: number, wall: number): Member | null {
+    const member = this.get(id);
+    if (!member || report.incarnation === member.buried) return null;
+    const last = member.report;
+    if (last && last.incarnation !== report.incarnation) this.depart(member, last.incarnation, 'restarting', now, wall);
+    else if (last && report.seq <= last.seq) return null;
+    member.report = report;
+    member.heard_at = now;
+    member.capacity = report.capacity;
+    member.capacity_why = report.capacity_why;
+    member.orders.acknowledge(report.revision);
+    const { clients, connections } = report.snapshot;
+    const sum = (of: (member: Member) => number): number => this.all.reduce((all, one) => all + of(one), 0);
+    this.peaks.live = Math.max(this.peaks.live, clients.peak, sum((one) => one.live)); // prettier-ignore
+    this.peaks.open = Math.max(this.peaks.open, connections.open_peak, sum((one) => one.open)); // prettier-ignore
+    return member;
+  }
+
+  /** A process of `member` is dead. Its last snapshot goes to the dead; its share stays with the member, unless nobody will replace it. */
+  depart(member: Member, incarnation: string, absence: Absence, now: number, wall: number): void {
+    if (member.report && member.report.incarnation !== incarnation) return; // an earlier one, replaced since
+    if (member.report) {
+      const silent_ms = Math.round(now - member.heard_at);
+      const lost = { worker: member.id, incarnation, at: new Date(wall).toISOString(), silent_ms };
+      this.#dead = bury(this.#dead, member.report.snapshot, lost);
+    }
+    member.report = null;
+    member.buried = incarnation;
+    member.orders.clear();
+    member.absence = absence;
+    if (member.is_out) member.capacity = member.share = 0;
+  }
+}

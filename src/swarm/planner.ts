@@ -1,0 +1,112 @@
+/** From what is wanted to the plan: shares within what is safe, ids, connect rates; published when they change. */
+import { allocate, grant, split_rate } from './allocate.ts';
+import { Ids } from './ids.ts';
+import type { Members } from './members.ts';
+import { planned_at, type Ramp } from './pacer.ts';
+import type { Hub, MemberId, MemberPlan, Plan, RunSpec } from './plan.ts';
+import type { Traces } from './traces.ts';
+
+export class Planner {
+  phase: Plan['phase'] = 'run';
+  run: RunSpec;
+  graceful = false;
+  /** of the plan published last, 0 before the first */
+  revision = 0;
+  readonly ids = new Ids();
+  readonly #hub: Hub;
+  readonly #members: Members;
+  readonly #traces: Traces;
+  #target = 0;
+  #planned = 0;
+  #ramp: Ramp | null = null;
+  #retry_fatal = 0;
+  /** what the last plan ordered, as text: an equal one is not published again */
+  #ordered = '';
+
+  constructor(hub: Hub, members: Members, traces: Traces, run: RunSpec) {
+    this.#hub = hub;
+    this.#members = members;
+    this.#traces = traces;
+    this.run = run;
+  }
+
+  get target(): number {
+    return this.#target;
+  }
+
+  get planned(): number {
+    return this.#planned;
+  }
+
+  get is_ending(): boolean {
+    return this.phase === 'drain' || this.phase === 'stop';
+  }
+
+  /** A new target, reached from planned-now in `over_ms`; an earlier ramp is forgotten. */
+  aim(target: number, over_ms: number, now: number): void {
+    this.step(now);
+    this.#target = target;
+    this.#ramp = over_ms > 0 ? { from: this.#planned, to: target, start_ms: now, end_ms: now + over_ms } : null;
+    this.step(now);
+    if (!this.#ramp) this.#planned = target;
+  }
+
+  /** Moves along the ramp; planning again comes after. False without a ramp. */
+  step(now: number): boolean {
+    if (!this.#ramp) return false;
+    this.#planned = planned_at(this.#ramp, now);
+    if (now >= this.#ramp.end_ms) this.#ramp = null;
+    return true;
+  }
+
+  retry_fatal(): void {
+    this.#retry_fatal++;
+  }
+
+  /** Works out what to order now and publishes it if that differs from the last plan (`anyway`: in any case, as a new revision). */
+  replan(anyway: boolean): void {
+    const entries = this.#entries();
+    const ordered = JSON.stringify(entries);
+    if (ordered === this.#ordered && !anyway) return;
+    this.#ordered = ordered;
+    const revision = ++this.revision;
+    for (const [id, entry] of Object.entries(entries)) {
+      this.#members.get(id)!.orders.add(revision, entry.groups.main.clients);
+    }
+    const { phase, run } = this;
+    this.#hub.publish({ term: 1, revision, phase, run, retry_fatal: this.#retry_fatal, members: entries });
+  }
+
+  #entries(): Record<MemberId, MemberPlan> {
+    const members = this.#members.all;
+    const granted = this.#share();
+    const rates = split_rate(this.run.connect_per_s, granted.filter((clients) => clients > 0).length);
+    const entries: Record<MemberId, MemberPlan> = {};
+    for (const [i, { id, report }] of members.entries()) {
+      if (!report) continue;
+      const clients = granted[i]!;
+      const connect_per_s = clients > 0 ? rates.pop()! : 0;
+      const main = { clients, ids: this.ids.of(id), connect_per_s, graceful: this.graceful };
+      entries[id] = { incarnation: report.incarnation, groups: { main }, traces: this.#traces.of(id) };
+    }
+    return entries;
+  }
+
+  /** Shares what is planned and sees that everybody has ids for it; returns what may be ordered now. */
+  #share(): number[] {
+    const members = this.#members.all;
+    const before = members.map(({ id, orders, share, capacity }) => {
+      return { id, may: orders.may, held: share, capacity, weight: 1 };
+    });
+    const shares = allocate(this.#planned, before);
+    for (const [i, member] of members.entries()) member.share = shares[i]!;
+    // ids for the end of the ramp already, so that its steps do not break them into small ranges
+    const after = before.map((one, i) => ({ ...one, held: shares[i]! }));
+    const at_end = allocate(this.#target, after);
+    const needs = members.map(({ id, is_out }, i) => ({ id, is_out, count: Math.max(shares[i]!, at_end[i]!) }));
+    this.ids.ensure(needs.filter((need) => !need.is_out));
+    // a share whose member has no process waits for one: nothing is ordered of it
+    const wanted = shares.map((share, i) => (members[i]!.report ? share : 0));
+    return grant(this.#planned, wanted, after);
+  }
+}

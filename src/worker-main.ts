@@ -1,0 +1,24 @@
+/** Entry of a forked worker: `node worker-main.js <member> <incarnation>`, with an IPC channel. Imports little: every MB counts 50 times. */
+import { fork_seat } from './cluster/fork.ts';
+import { start_worker } from './swarm/worker.ts';
+
+const [member, incarnation] = process.argv.slice(2);
+if (member === undefined || incarnation === undefined || !process.connected) {
+  process.stderr.write('this is the inside of a worker: `swarm run --workers N` starts it\n');
+  process.exit(2);
+}
+
+// Ctrl-C reaches the whole process group: the coordinator decides how the swarm ends.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+
+const seat = fork_seat();
+seat.onCut(() => process.exit(0));
+start_worker({
+  member,
+  incarnation,
+  seat,
+  internal: (error) => {
+    process.stderr.write(`worker ${member}: ${error instanceof Error ? error.stack : String(error)}\n`);
+    process.exit(1);
+  },
+});

@@ -1,0 +1,38 @@
+/** A worker for tests: says hello, follows its share, and behaves as its name says. */
+import { fork_seat } from '../../src/cluster/fork.ts';
+import { merge_snapshots } from '../../src/metrics/merge.ts';
+import type { Report } from '../../src/swarm/plan.ts';
+
+const [member, incarnation] = process.argv.slice(2) as [string, string];
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+if (member === 'crash') process.exit(3);
+
+const seat = fork_seat();
+if (member !== 'stubborn') seat.onCut(() => process.exit(0));
+let seq = 0;
+const report = (changes: Partial<Report> = {}): void =>
+  seat.report({
+    incarnation,
+    pid: process.pid,
+    seq: ++seq,
+    revision: 0,
+    capacity: 100,
+    capacity_why: 'open files',
+    snapshot: merge_snapshots([]),
+    notes: [],
+    notes_dropped: 0,
+    traces: [],
+    setup: null,
+    teardown: null,
+    finished: false,
+    ...changes,
+  });
+
+if (member !== 'mute') report();
+seat.onPlan((plan) => {
+  report({ revision: plan.revision, notes: [{ level: 'info', text: Object.keys(plan.members).join() }] });
+  // the trap: leaving inside a message handler, right after a send
+  if (plan.phase === 'stop' && member === 'leaver') void seat.close();
+});
+if (member === 'stubborn') setInterval(() => {}, 1000);
+if (member === 'busy') setTimeout(() => { for (;;); }, 200); // prettier-ignore

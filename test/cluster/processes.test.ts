@@ -1,0 +1,154 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { start_processes } from '../../src/cluster/processes.ts';
+import type { Hub, MemberId, Plan, Report } from '../../src/swarm/plan.ts';
+import { RUN } from '../swarm/fake-swarm.ts';
+import { build_fixtures, eventually, is_alive, type Built } from './built.ts';
+
+let built: Built;
+beforeAll(async () => {
+  built = await build_fixtures();
+});
+afterAll(() => built.remove());
+
+class Swarm {
+  readonly hub: Hub;
+  readonly notes: string[] = [];
+  readonly reports = new Map<MemberId, Report>();
+  readonly gone: [MemberId, string, boolean, string][] = [];
+  #revision = 0;
+
+  constructor(members: MemberId[]) {
+    this.hub = start_processes({ members, entry: built.worker, on_note: (_, { text }) => this.notes.push(text) });
+    this.hub.onReport((member, report) => this.reports.set(member, report));
+    this.hub.onGone((...gone) => this.gone.push(gone));
+  }
+
+  publish(phase: Plan['phase'] = 'run'): number {
+    const main = { clients: 5, ids: [[1, 9, 2]], connect_per_s: 1, graceful: false } as const;
+    const entries = [...this.reports].map(([member, { incarnation }]) => [
+      member,
+      { incarnation, groups: { main }, traces: [] },
+    ]);
+    const members = Object.fromEntries(entries) as Plan['members'];
+    this.hub.publish({ term: 1, revision: ++this.#revision, phase, run: RUN, retry_fatal: 0, members });
+    return this.#revision;
+  }
+
+  pid(member: MemberId): number {
+    return this.reports.get(member)!.pid;
+  }
+}
+
+const open: Swarm[] = [];
+const start = (...members: MemberId[]): Swarm => {
+  const swarm = new Swarm(members);
+  open.push(swarm);
+  return swarm;
+};
+afterEach(async () => {
+  for (const swarm of open.splice(0)) await swarm.hub.close(2000);
+});
+
+describe('workers as processes', () => {
+  it('say hello, take plans, report with typed arrays, and end when asked', async () => {
+    const swarm = start('w1', 'w2');
+    await eventually(() => swarm.reports.size === 2);
+    const pids = [swarm.pid('w1'), swarm.pid('w2')];
+    expect(swarm.reports.get('w1')!.snapshot.connections.connect.indices).toBeInstanceOf(Uint32Array);
+    const revision = swarm.publish();
+    await eventually(() => [...swarm.reports.values()].every((report) => report.revision === revision));
+    // each gets its own entry only
+    expect(swarm.reports.get('w2')!.notes).toEqual([{ level: 'info', text: 'w2' }]);
+    expect(await swarm.hub.close(5000)).toEqual([]);
+    expect(pids.map(is_alive)).toEqual([false, false]);
+    expect(swarm.gone.map(([member, , attested, absence]) => [member, attested, absence]).sort()).toEqual([
+      ['w1', true, 'gone'],
+      ['w2', true, 'gone'],
+    ]);
+    swarm.publish(); // nobody there: nothing happens
+  });
+
+  it('killed with -9: noticed, replaced under a new incarnation', async () => {
+    const swarm = start('w1', 'w2');
+    await eventually(() => swarm.reports.size === 2);
+    const { pid, incarnation } = swarm.reports.get('w1')!;
+    process.kill(pid, 'SIGKILL');
+    await eventually(() => swarm.gone.length === 1);
+    expect(swarm.gone).toEqual([['w1', incarnation, true, 'restarting']]);
+    expect(swarm.notes).toEqual([`worker w1 (pid ${pid}) died of SIGKILL; starting again in 0.1 s`]);
+    await eventually(() => swarm.pid('w1') !== pid);
+    expect(swarm.reports.get('w1')!.incarnation).not.toBe(incarnation);
+  });
+
+  it('that die five times are given up', async () => {
+    const swarm = start('crash');
+    await eventually(() => swarm.gone.length === 5);
+    expect(swarm.gone.map(([, , , absence]) => absence)).toEqual([...Array<string>(4).fill('restarting'), 'given_up']);
+    expect(new Set(swarm.gone.map(([, incarnation]) => incarnation)).size).toBe(5);
+    expect(swarm.notes.at(-1)).toMatch(/exited with code 3; given up, one try each 60 s$/);
+  });
+
+  it('do not end of SIGINT, SIGTERM or SIGHUP', async () => {
+    const swarm = start('w1');
+    await eventually(() => swarm.reports.size === 1);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(swarm.pid('w1'), signal);
+    const revision = swarm.publish();
+    await eventually(() => swarm.reports.get('w1')!.revision === revision);
+    expect(swarm.gone).toEqual([]);
+  });
+
+  it('that do not end by the deadline are killed and named', async () => {
+    const swarm = start('w1', 'stubborn');
+    await eventually(() => swarm.reports.size === 2);
+    expect(await swarm.hub.close(300)).toEqual(['stubborn']);
+    expect(is_alive(swarm.pid('stubborn'))).toBe(false);
+  });
+
+  it('may leave inside a message handler', async () => {
+    const swarm = start('leaver');
+    await eventually(() => swarm.reports.size === 1);
+    const revision = swarm.publish('stop');
+    await eventually(() => swarm.gone.length === 1);
+    expect(swarm.reports.get('leaver')!.revision).toBe(revision);
+    expect(swarm.notes[0]).toMatch(/exited with code 0; /);
+  });
+
+  it('stopped by the system get one plan, the newest, when they go on', async () => {
+    const swarm = start('w1');
+    await eventually(() => swarm.reports.size === 1);
+    process.kill(swarm.pid('w1'), 'SIGSTOP');
+    let revision = 0;
+    const seen: number[] = [];
+    swarm.hub.onReport((_, report) => seen.push(report.revision));
+    for (let i = 0; i < 20_000; i++) revision = swarm.publish();
+    process.kill(swarm.pid('w1'), 'SIGCONT');
+    await eventually(() => seen.at(-1) === revision);
+    expect(seen.length).toBeLessThan(100);
+  });
+
+  it('that never say hello are killed after 10 s', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const swarm = start('mute');
+    vi.advanceTimersByTime(9_999);
+    expect(swarm.notes).toEqual([]);
+    vi.advanceTimersByTime(1);
+    vi.useRealTimers();
+    expect(swarm.notes[0]).toMatch(/^worker mute \(pid \d+\) said nothing within 10 s: killed$/);
+    await eventually(() => swarm.gone.length === 1);
+    expect(swarm.notes[1]).toMatch(/died of SIGKILL; starting again in 0.1 s$/);
+  });
+
+  it('do not outlive a daemon killed with -9, not even a busy one', async () => {
+    const daemon = spawn(process.execPath, [built.daemon, built.worker, 'w1', 'busy'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = (await once(daemon.stdout, 'data')) as [Buffer];
+    const pids = JSON.parse(line.toString()) as number[];
+    expect(pids.map(is_alive)).toEqual([true, true]);
+    await new Promise((resolve) => setTimeout(resolve, 400)); // until it is busy
+    daemon.kill('SIGKILL');
+    await eventually(() => !pids.some(is_alive));
+  });
+});
