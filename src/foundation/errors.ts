@@ -9,7 +9,7 @@
 export const FAULTS = {
   bad_option: { text: '{option}: {reason}', hint: 'run `swarm --help` for the shape it takes', exit: 2 },
   bad_script: {
-    text: '{file} is not a script that can run: {faults}',
+    text: '{file} is not a script that can run:{faults}',
     hint: '`swarm schema` prints what editors complete and check scripts with',
     exit: 2,
   },

@@ -1,0 +1,90 @@
+/** A script against its protocol module, before the first socket: every action's command and args. */
+import { Ajv, type ValidateFunction } from 'ajv';
+import { reason_of } from '../foundation/errors.ts';
+import { nearest } from '../foundation/suggest.ts';
+import { RESERVED_EXPORTS } from '../protocols/module.ts';
+import type { Fault } from './fault.ts';
+import type { ParsedScript } from './parse.ts';
+import type { Action } from './types.ts';
+import { did_you_mean, findings, list, quoted, shown } from './wording.ts';
+
+/** What of a module the check looks at: its exports, and its `args`, one JSON Schema (draft-07) per command. */
+export interface CheckedModule {
+  readonly exports: Readonly<Record<string, unknown>>;
+  readonly args?: Readonly<Record<string, object>>;
+}
+
+/** All faults in the order of the file; what is wrong with the module's own `args` is shown at the script's `protocol`. */
+export function check_actions(parsed: ParsedScript, file: string, module: CheckedModule): Fault[] {
+  const { script, where } = parsed;
+  const faults: Fault[] = [];
+  const report = (pointer: string, of: 'value' | 'key', message: string): void => {
+    faults.push({ file, ...where(pointer, of), message });
+  };
+  const functions = Object.keys(module.exports).filter(
+    (name) => typeof module.exports[name] === 'function' && !(RESERVED_EXPORTS as readonly string[]).includes(name),
+  );
+  const validators = compile(module.args ?? {}, functions, (message) => report('/protocol', 'value', message));
+  for (const action of script.actions) {
+    const pointer = `/actions/${action.index}`;
+    const wrong = check_command(action, script.protocol, module.exports, functions);
+    if (wrong !== undefined) report(`${pointer}/command`, 'value', wrong);
+    const validate = validators.get(action.command);
+    if (validate === undefined || validate(action.args)) continue;
+    for (const found of findings(validate.errors ?? [], '`args`')) {
+      report(`${pointer}/args${found.pointer}`, found.of, found.message);
+    }
+  }
+  return faults.sort((a, b) => a.line - b.line || a.column - b.column);
+}
+
+function check_command(
+  { command }: Action,
+  protocol: string,
+  exports: CheckedModule['exports'],
+  functions: readonly string[],
+): string | undefined {
+  if (functions.includes(command)) return undefined;
+  if (Object.hasOwn(exports, command))
+    return `${quoted(command)} of the module ${quoted(protocol)} is not a function: it is ${shown(exports[command])}`;
+  const near = nearest(command, functions);
+  const instead = near === undefined ? `; it has ${list(functions.map(quoted)) || 'no functions'}` : did_you_mean(near);
+  return `the module ${quoted(protocol)} does not export ${quoted(command)}${instead}`;
+}
+
+function compile(
+  schemas: Readonly<Record<string, unknown>>,
+  functions: readonly string[],
+  report: (message: string) => void,
+): Map<string, ValidateFunction> {
+  const validators = new Map<string, ValidateFunction>();
+  for (const [command, schema] of Object.entries(schemas)) {
+    if (!functions.includes(command)) {
+      report(
+        `the module's \`args\` describes ${quoted(command)}, which it does not export${did_you_mean(nearest(command, functions))}`,
+      );
+      continue;
+    }
+    try {
+      validators.set(command, compile_one(schema));
+    } catch (error) {
+      report(`the module's \`args\` for ${quoted(command)} is not a JSON Schema (draft-07): ${reason_of(error)}`);
+    }
+  }
+  return validators;
+}
+
+function compile_one(schema: unknown): ValidateFunction {
+  if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) throw new Error(`it is ${shown(schema)}`);
+  if ('$async' in schema) throw new Error('it is asynchronous');
+  // An ajv of its own: two schemas may carry the same $id. Unknown keywords are typing mistakes; `format` says nothing without a library.
+  const ajv = new Ajv({
+    allErrors: true,
+    verbose: true,
+    strictTypes: false,
+    strictTuples: false,
+    validateFormats: false,
+    logger: false,
+  });
+  return ajv.compile(schema);
+}

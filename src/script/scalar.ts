@@ -1,0 +1,74 @@
+/** One scalar of YAML → its value, or what is wrong with it. */
+import {
+  CORE_SCHEMA,
+  EVENT_ID,
+  NOT_RESOLVED,
+  SCALAR_STYLE,
+  YAML11_SCHEMA,
+  YAMLException,
+  constructFromEvents,
+  getScalarValue,
+  type ScalarEvent,
+  type Schema,
+} from 'js-yaml';
+import { quoted, shown } from './wording.ts';
+
+/** A value that cannot be used comes with `wrong`, which says why. */
+export interface Scalar {
+  readonly value: unknown;
+  readonly wrong?: string;
+}
+
+export function read_scalar(source: string, event: ScalarEvent): Scalar {
+  if (event.tagStart >= 0) return tagged(source, event);
+  const text = getScalarValue(source, event);
+  if (event.style !== SCALAR_STYLE.PLAIN) return { value: text };
+  const value = resolve(text, CORE_SCHEMA);
+  return judged(value, inexact(text, value) ?? ambiguous(text, value));
+}
+
+const judged = (value: unknown, wrong: string | undefined): Scalar =>
+  wrong === undefined ? { value } : { value, wrong };
+
+/** A scalar with a tag of its own (`!!str 123`): rare, so js-yaml constructs it as a document of one node. */
+function tagged(source: string, event: ScalarEvent): Scalar {
+  const document = { type: EVENT_ID.DOCUMENT, explicitStart: false, explicitEnd: false, directives: [] };
+  try {
+    const node = { ...event, anchorStart: -1, anchorEnd: -1 };
+    const value = constructFromEvents([document, node, { type: EVENT_ID.POP }], { source })[0];
+    return judged(value, inexact(getScalarValue(source, event), value));
+  } catch (error) {
+    return { value: null, wrong: error instanceof YAMLException ? error.reason : String(error) };
+  }
+}
+
+function resolve(text: string, schema: Schema): unknown {
+  for (const tag of schema.tags) {
+    if (tag.nodeKind !== 'scalar' || !tag.implicit) continue;
+    if (tag.implicitFirstChars !== null && !tag.implicitFirstChars.includes(text.charAt(0))) continue;
+    const value: unknown = tag.resolve(text, false, tag.tagName);
+    if (value !== NOT_RESOLVED) return value;
+  }
+  return text;
+}
+
+function inexact(text: string, value: unknown): string | undefined {
+  if (typeof value !== 'number') return undefined;
+  if (!Number.isFinite(value)) return `${quoted(text)} is not a finite number`;
+  const exact = Number.isSafeInteger(value) || !/^[-+]?\d+$/.test(text);
+  return exact ? undefined : `${quoted(text)} is too large to be exact as a number: put it in quotes`;
+}
+
+/**
+ * The original read YAML 1.1 with PyYAML: there `yes` is true, `010` is 8, `1_000` is 1000, `1:30` is 90. A script that changes its meaning
+ * silently would be worse than one that does not load.
+ */
+function ambiguous(text: string, value: unknown): string | undefined {
+  if (text.length < 2) return undefined; // PyYAML leaves `y` and `n` alone
+  const old = resolve(text, YAML11_SCHEMA);
+  const differs =
+    old !== value && (typeof old === 'boolean' || typeof old === 'number' || (old === text && /^[-+]?0\d/.test(text)));
+  return differs
+    ? `${quoted(text)} is ${shown(old)} in YAML 1.1 and ${shown(value)} in YAML 1.2: write what you mean, text in quotes`
+    : undefined;
+}
