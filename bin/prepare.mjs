@@ -14,24 +14,42 @@ process.chdir(root);
 
 const say = (text) => process.stderr.write(`prepare: ${text}\n`);
 const run = (command, args, options = {}) => execFileSync(command, args, { stdio: ['ignore', 2, 2], ...options });
+/** A step without which nothing works: its own output says why. */
+const need = (what, command, args) => {
+  say(what);
+  try {
+    run(command, args);
+  } catch {
+    say(`${what} failed, see above`);
+    process.exit(1);
+  }
+};
 const changed = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
 const newest = (folder) =>
-  Math.max(...readdirSync(folder, { withFileTypes: true }).map((e) => (e.isDirectory() ? newest(join(folder, e.name)) : changed(join(folder, e.name)))));
+  Math.max(
+    ...readdirSync(folder, { withFileTypes: true }).map((e) =>
+      e.isDirectory() ? newest(join(folder, e.name)) : changed(join(folder, e.name)),
+    ),
+  );
 
 if (changed('node_modules/.package-lock.json') < changed('package-lock.json')) {
-  say('npm ci');
-  run('npm', ['ci', '--engine-strict', '--no-fund', '--no-audit']);
+  need('npm ci', 'npm', ['ci', '--engine-strict', '--no-fund', '--no-audit']);
 }
 
 if (changed('dist/.tsbuildinfo') < Math.max(newest('src'), changed('tsconfig.json'), changed('package-lock.json'))) {
-  say('building dist/');
   rmSync('dist', { recursive: true, force: true });
-  run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.']);
+  need('building dist/', process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.']);
 }
 
 if (process.argv.includes('--test')) {
   /** a command that shows the package is there → the Debian package */
-  const wanted = { 'redis-server': 'redis-server', telnet: 'telnet', nc: 'netcat-openbsd', tmux: 'tmux', cc: 'gcc libc6-dev' };
+  const wanted = {
+    'redis-server': 'redis-server',
+    telnet: 'telnet',
+    nc: 'netcat-openbsd',
+    tmux: 'tmux',
+    cc: 'gcc libc6-dev',
+  };
   const has = (command) => process.env.PATH.split(':').some((folder) => existsSync(join(folder, command)));
   const missing = Object.keys(wanted).filter((command) => !has(command));
   if (missing.length > 0) {
@@ -46,6 +64,7 @@ if (process.argv.includes('--test')) {
       } catch {
         say(`could not install ${packages.join(' ')}: tests that need them will say that they are skipped`);
       }
-    } else say(`not root on Debian and without ${missing.join(', ')}: tests that need them will say that they are skipped`);
+    } else
+      say(`not root on Debian and without ${missing.join(', ')}: tests that need them will say that they are skipped`);
   }
 }

@@ -1,15 +1,8 @@
 /** What a protocol function receives. snake_case on purpose: modules share the vocabulary of the script. */
+import type { Random } from '../foundation/random.ts';
 import type { FunctionParser, Framer, Matcher } from './parser.ts';
 
-/** A seeded generator of the client's own: the same seed and id draw the same numbers. */
-export interface Random {
-  /** an integer, a ≤ n ≤ b */
-  int(a: number, b: number): number;
-  /** a real number, a ≤ x < b */
-  real(a: number, b: number): number;
-  /** one element; throws a RangeError on an empty list */
-  pick<T>(list: readonly T[]): T;
-}
+export type { Random };
 
 /**
  * One connection's life of a client. The client's next connection gets a new object with the same `id`, `random`, `memory` and

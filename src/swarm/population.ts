@@ -210,10 +210,11 @@ export class Population {
     this.#options.wheel.disarm(client.timer);
     this.#dequeue(client);
     if (client.draining) this.#recorder.clients.draining--;
+    client.draining = false;
+    client.move(end);
     this.#unplace(client);
     this.#clients.delete(client.id);
     this.#recorder.clients.live--;
-    client.move(end);
     this.#ids.free(client.id);
     if (this.live === 0) this.#options.emptied();
   }
@@ -253,7 +254,7 @@ export class Population {
 
   #place(client: Client): void {
     const pool = client.draining ? DRAINING_POOL : POOL_OF[client.state];
-    if (pool === client.pool || pool === undefined) return;
+    if (pool === client.pool || pool === undefined) return; // undefined: it has ended
     this.#unplace(client);
     client.pool = pool;
     client.slot = this.#pools[pool]!.push(client) - 1;

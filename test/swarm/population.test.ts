@@ -195,6 +195,19 @@ describe('draining', () => {
     expect(live(e)).toBe(12);
   });
 
+  it('growing again after clients were drained creates new ones', async () => {
+    const e = await start({ commands: steps, actions: { first: { between: [0.02, 0.04] } } });
+    e.apply(10);
+    await e.until((b) => b.connections.open === 10);
+    e.apply(4, 'run', { graceful: true });
+    await e.until((b) => b.clients.done === 6 && b.clients.draining === 0);
+    e.apply(20);
+    const books = await e.until((b) => b.connections.open === 20);
+    expect(books.clients).toMatchObject({ created: 26, draining: 0, done: 6 });
+    e.apply(0);
+    expect([live(e), e.books().clients.killed.decr]).toEqual([0, 20]);
+  });
+
   it('phase drain: sleepers end at once, a round in progress first ends, nothing reconnects', async () => {
     const e = await start(
       { commands: { go: (c) => c.send_for_reply(c.id === 1 ? 'slow\r\n' : 'fast\r\n', line()) }, actions: sleepy },

@@ -1,0 +1,28 @@
+/** `swarm check` and `swarm schema`: what a script may say, and whether this one can run. Opens nothing. */
+import { make_log } from './foundation/log.ts';
+import { hush_module, load } from './load.ts';
+import type { OptionsWith } from './options.ts';
+import type { Io } from './program.ts';
+import { with_run_folder } from './run-folder.ts';
+import { SCRIPT_SCHEMA } from './script/schema.ts';
+
+export async function run_check(options: OptionsWith<'script'>, io: Io): Promise<number> {
+  const log = make_log(options.log_level, io.err, io.colour.err);
+  return await new Promise((resolve, reject) => {
+    const undo = hush_module(log, reject);
+    with_run_folder((folder) => load(options, folder, io.colour.err))
+      .finally(undo)
+      .then(({ script }) => {
+        const count = script.actions.length;
+        io.out.line(
+          `OK script ${options.script}: ${count} action${count === 1 ? '' : 's'}, protocol ${script.protocol}`,
+        );
+        resolve(0);
+      }, reject);
+  });
+}
+
+export async function print_schema(io: Io): Promise<number> {
+  io.out.line(JSON.stringify(SCRIPT_SCHEMA, null, 2));
+  return 0;
+}

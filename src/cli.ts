@@ -1,0 +1,28 @@
+/** The executable's code: one command, then its exit code. Each command's code is loaded when it is asked for. */
+import { Output } from './foundation/output.ts';
+import { run_program, type Io } from './program.ts';
+
+// A surface that goes away (a closed terminal, `| head`) is no reason to end; Node ignores SIGPIPE by itself.
+process.on('SIGHUP', () => undefined);
+
+const out = new Output(process.stdout);
+const err = new Output(process.stderr);
+// https://no-color.org and its opposite, each for the stream in question
+const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
+const colours = (output: Output): boolean => !NO_COLOR && (Boolean(FORCE_COLOR) || (output.is_tty && TERM !== 'dumb'));
+const io: Io = { out, err, colour: { out: colours(out), err: colours(err) } };
+
+const code = await run_program(
+  process.argv.slice(2),
+  {
+    run: async (options) => (await import('./daemon.ts')).run_daemon(options, io),
+    check: async (options) => (await import('./check.ts')).run_check(options, io),
+    try: async (options) => (await import('./try.ts')).run_try(options, io),
+    schema: async () => (await import('./check.ts')).print_schema(io),
+    demo: async () => (await import('./demo.ts')).run_demo(io),
+  },
+  io,
+);
+await Promise.all([out.flush(1000), err.flush(1000)]);
+// not process.exitCode: a module's own timers must not keep a finished run alive
+process.exit(code);

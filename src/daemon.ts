@@ -1,0 +1,198 @@
+/** `swarm run`: the composition root. Reads files, wires hub, members, coordinator and console; ends them in stages. */
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { local_pair } from './cluster/local.ts';
+import { start_processes } from './cluster/processes.ts';
+import { final_table, state_line } from './console/render.ts';
+import { start_console, type Console } from './console/server.ts';
+import { now } from './foundation/clock.ts';
+import { reason_of } from './foundation/errors.ts';
+import { RESERVED_FILES, open_files } from './foundation/limits.ts';
+import { make_log, type Log } from './foundation/log.ts';
+import { VERSION } from './foundation/version.ts';
+import { hush_module, load, type Loaded } from './load.ts';
+import { check_books } from './metrics/books.ts';
+import type { Summary } from './metrics/summary.ts';
+import type { OptionsWith } from './options.ts';
+import { check_name, check_summary_path, read_token, write_summary } from './preflight.ts';
+import type { Io } from './program.ts';
+import type { Server } from './protocols/module.ts';
+import { with_run_folder } from './run-folder.ts';
+import { endpoint_text, new_run } from './run-spec.ts';
+import { on_signals } from './signals.ts';
+import { Coordinator, type Clock, type Ended } from './swarm/coordinator.ts';
+import type { Hub, MemberId, Note } from './swarm/plan.ts';
+import { start_worker } from './swarm/worker.ts';
+
+const WORKER_ENTRY = fileURLToPath(new URL('./worker-main.js', import.meta.url));
+const MAX_AUTO_WORKERS = 64;
+const READY_WITHIN_MS = 30_000;
+const CLOSE_WITHIN_MS = 5_000;
+const MAX_FAILURES_LOGGED = 10;
+
+const CLOCK: Clock = {
+  now,
+  wall: Date.now,
+  every(ms, f) {
+    const timer = setInterval(f, ms);
+    return () => clearInterval(timer);
+  },
+};
+
+type RunOptions = OptionsWith<'server' | 'script'>;
+/** The console listens: where, and how to stop the swarm from this process. */
+export type OnListening = (address: Server, stop: () => void) => void;
+
+/**
+ * Runs the swarm until it is stopped. Resolves with the exit code.
+ * @throws SwarmError when it cannot start: before the first client connects
+ */
+export async function run_daemon(
+  options: RunOptions,
+  io: Io,
+  on_listening: OnListening = () => undefined,
+): Promise<number> {
+  const token = options.console_token_file === null ? undefined : read_token(options.console_token_file);
+  if (options.summary !== null) check_summary_path(options.summary);
+  return await with_run_folder((folder) => new Daemon(options, io, token, on_listening).run(folder));
+}
+
+class Daemon {
+  readonly #options: RunOptions;
+  readonly #io: Io;
+  readonly #token: string | undefined;
+  readonly #on_listening: OnListening;
+  readonly #log: Log;
+  #coordinator: Coordinator | null = null;
+  /** errors of swarm itself on the way */
+  #failures = 0;
+  /** what was started, newest last */
+  readonly #closing: (() => Promise<void> | void)[] = [];
+
+  constructor(options: RunOptions, io: Io, token: string | undefined, on_listening: OnListening) {
+    this.#options = options;
+    this.#io = io;
+    this.#token = token;
+    this.#on_listening = on_listening;
+    this.#log = make_log(options.log_level, io.err, io.colour.err);
+  }
+
+  async run(folder: string): Promise<number> {
+    try {
+      this.#closing.push(
+        on_signals(
+          (signal) => this.#stop(`${signal}: stopping; once more ends at once`),
+          (exit) => process.exit(exit),
+        ),
+      );
+      const unhush = hush_module(this.#log, (error) => this.#fail(error));
+      this.#closing.push(unhush);
+      const loaded = await load(this.#options, folder, this.#io.colour.err);
+      await check_name(this.#options.server.host);
+      const coordinator = this.#start_members(loaded, unhush);
+      // says that the port is taken before `setup` does its work; listening comes after it
+      await (await this.#start_console(coordinator)).close();
+      // a signal may end it before it began
+      const started = coordinator.ready(READY_WITHIN_MS).then(() => coordinator.setup());
+      const early = await Promise.race([started, coordinator.ended]);
+      if (early === undefined) await this.#open(coordinator);
+      return this.#conclude(await coordinator.ended);
+    } finally {
+      for (const close of this.#closing.reverse()) await close();
+    }
+  }
+
+  #start_members(loaded: Loaded, unhush: () => void): Coordinator {
+    const { server, workers } = this.#options;
+    const count = workers === 'auto' ? Math.min(availableParallelism(), MAX_AUTO_WORKERS) : workers;
+    const members = count === 0 ? ['local'] : Array.from({ length: count }, (_, i) => `w${i + 1}`);
+    const on_note = (worker: MemberId, { level, text }: Note): void => this.#log[level]({ worker }, text);
+    // in this process the worker does the hushing
+    if (count === 0) unhush();
+    const hub = count === 0 ? this.#start_local() : start_processes({ members, entry: WORKER_ENTRY, on_note });
+    this.#closing.push(async () => {
+      const late = await hub.close(CLOSE_WITHIN_MS);
+      if (late.length > 0)
+        this.#log.warn(`killed, they did not end within ${CLOSE_WITHIN_MS / 1000} s: ${late.join(', ')}`);
+    });
+    const { script, script_sha256, module } = loaded;
+    this.#coordinator = new Coordinator({
+      hub,
+      members,
+      run: new_run(this.#options, loaded, false),
+      commands: [...script.actions.map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
+      about: {
+        script_sha256,
+        servers: [endpoint_text(server)],
+        versions: { swarm: VERSION, node: process.versions.node },
+      },
+      limits: { open_files_per_process: open_files().soft, reserved_files: RESERVED_FILES },
+      clock: CLOCK,
+      on_note,
+    });
+    return this.#coordinator;
+  }
+
+  #start_local(): Hub {
+    const { hub, seat } = local_pair('local');
+    const worker = start_worker({
+      member: 'local',
+      incarnation: 'local',
+      seat,
+      internal: (error) => this.#fail(error),
+    });
+    this.#closing.push(() => worker.stop());
+    return hub;
+  }
+
+  #start_console(control: Coordinator): Promise<Console> {
+    return start_console({ listen: this.#options.listen, control, token: this.#token, log: this.#log });
+  }
+
+  async #open(coordinator: Coordinator): Promise<void> {
+    const console = await this.#start_console(coordinator);
+    this.#closing.push(() => console.close());
+    const { host, port } = console.address;
+    this.#io.out.line(`console listening on ${endpoint_text(console.address)}   (telnet ${host} ${port})`);
+    let before: Summary | null = null;
+    const report = setInterval(() => {
+      const summary = coordinator.next_interval();
+      for (const line of state_line(summary, before, this.#io.colour.out)) this.#io.out.line(line);
+      before = summary;
+    }, this.#options.report_every);
+    void coordinator.ended.then(() => clearInterval(report));
+    this.#on_listening(console.address, () => this.#stop('stopping'));
+  }
+
+  #stop(why: string): void {
+    this.#log.info(why);
+    // nothing was started yet
+    if (this.#coordinator === null) process.exit(this.#failures === 0 ? 0 : 1);
+    void this.#coordinator.apply({ op: 'stop', now: false });
+  }
+
+  /** An error of swarm's own, outside anything that could catch it. */
+  #fail(error: unknown): void {
+    if (++this.#failures > MAX_FAILURES_LOGGED) return;
+    this.#log.error({ err: error }, 'swarm itself failed: please report it with this log');
+    this.#stop('stopping because swarm itself failed');
+  }
+
+  #conclude({ summary, unconfirmed, teardown_failed, given_up }: Ended): number {
+    this.#io.out.line(`\n${final_table(summary, this.#io.colour.out)}`);
+    const faults = [
+      ...(given_up ? ['every worker was given up'] : []),
+      ...(teardown_failed === null ? [] : [`teardown of the module failed: ${teardown_failed}`]),
+      ...(summary.balanced ? [] : check_books(summary, true).map((fault) => `the books do not balance: ${fault}`)),
+    ];
+    if (unconfirmed.length > 0)
+      this.#log.warn(`did not confirm that their last client is gone: ${unconfirmed.join(', ')}`);
+    try {
+      if (this.#options.summary !== null) write_summary(this.#options.summary, summary);
+    } catch (error) {
+      faults.push(reason_of(error));
+    }
+    for (const fault of faults) this.#log.error(fault);
+    return faults.length > 0 || !summary.balanced || this.#failures > 0 ? 1 : 0;
+  }
+}

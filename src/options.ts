@@ -1,0 +1,223 @@
+/** Every option of the command line: one table for the flags, the environment, the help and the checks. Pure. */
+import { isIP } from 'node:net';
+import { SwarmError } from './foundation/errors.ts';
+import { parse_duration, parse_span } from './foundation/duration.ts';
+import { LOG_LEVELS } from './foundation/log.ts';
+import type { Server } from './protocols/module.ts';
+
+interface Option<T> {
+  /** as commander reads them; the long one in capitals with SWARM_ before it is the variable of the environment */
+  readonly flags: string;
+  readonly help: string;
+  /** null: none */
+  readonly fallback: string | null;
+  /** completes the sentence "… is not …" */
+  readonly shape: string;
+  /** undefined = the text does not have the shape */
+  readonly parse: (text: string) => T | undefined;
+}
+
+const MAX_WORKERS = 64;
+const MAX_REPLY = 2 ** 30;
+/** ms: a day, well inside what Node's timers can count */
+const MAX_DURATION = 86_400_000;
+const SIZES: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+
+function integer(text: string, min: number, max: number): number | undefined {
+  const n = /^(0|[1-9]\d{0,9})$/.test(text) ? Number(text) : NaN;
+  return n >= min && n <= max ? n : undefined;
+}
+
+function duration(text: string, min: number): number | undefined {
+  const ms = parse_duration(text);
+  return ms !== undefined && ms >= min && ms <= MAX_DURATION ? ms : undefined;
+}
+
+/** `host:port`, an IPv6 address in brackets. */
+function endpoint(text: string, min_port: number, is_host: (host: string) => boolean): Server | undefined {
+  const found = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text);
+  const port = integer(found?.[3] ?? '', min_port, 65_535);
+  if (!found || port === undefined) return undefined;
+  const [, inside, outside] = found;
+  if (inside !== undefined) return isIP(inside) === 6 ? { host: inside, port } : undefined;
+  return is_host(outside!) ? { host: outside!, port } : undefined;
+}
+
+/** A host name (RFC 1123, underscores allowed) or an IPv4 address; a name of digits and dots only is a mistyped address. */
+function is_name(host: string): boolean {
+  if (/^[\d.]*$/.test(host)) return isIP(host) === 4;
+  const labels = host.replace(/\.$/, '').split('.');
+  return host.length <= 253 && labels.every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(label));
+}
+
+function size(text: string): number | undefined {
+  const [, number, unit] = /^(\d{1,10})(?:([kmg])(?:ib)?)?$/i.exec(text) ?? [];
+  const bytes = Number(number) * SIZES[unit?.toLowerCase() ?? '']!;
+  return bytes >= 1 && bytes <= MAX_REPLY ? bytes : undefined;
+}
+
+function delays(text: string): readonly [number, number] | undefined {
+  const span = parse_span(text);
+  return span !== undefined && span[1] <= MAX_DURATION ? span : undefined;
+}
+
+const text_of = (text: string): string | undefined => (text.length >= 1 && text.length <= 4096 ? text : undefined);
+const option = <T, F extends string | null>(row: Option<T> & { fallback: F }): Option<T> & { fallback: F } => row;
+
+/** Times are in ms after parsing, sizes in bytes. */
+export const OPTIONS = {
+  listen: option({
+    flags: '-l, --listen <ip:port>',
+    help: 'where the console listens; port 0 = any free one',
+    fallback: '127.0.0.1:8411',
+    shape: '<ip:port>, such as 127.0.0.1:8411 or [::1]:8411',
+    parse: (text) => endpoint(text, 0, (host) => isIP(host) === 4),
+  }),
+  server: option({
+    flags: '-r, --server <host:port>',
+    help: 'the server to connect to; an IPv6 address in brackets',
+    fallback: null,
+    shape: '<host:port>, such as chat.example:7000, 10.0.0.5:7000 or [::1]:7000 (port 1 to 65535)',
+    parse: (text) => endpoint(text, 1, is_name),
+  }),
+  script: option({
+    flags: '-s, --script <file>',
+    help: 'the script (YAML) that every client loops',
+    fallback: null,
+    shape: 'the name of a file',
+    parse: text_of,
+  }),
+  protocol_dir: option({
+    flags: '-p, --protocol-dir <dir>',
+    help: "where the script's protocol module is (default: the folder protocols beside the script's folder, else the script's folder)",
+    fallback: null,
+    shape: 'the name of a folder',
+    parse: text_of,
+  }),
+  workers: option({
+    flags: '--workers <n|auto>',
+    help: 'processes that hold the clients; 0 = this one alone, auto = one per core',
+    fallback: '0',
+    shape: `a whole number from 0 to ${MAX_WORKERS}, or auto`,
+    parse: (text) => (text === 'auto' ? text : integer(text, 0, MAX_WORKERS)),
+  }),
+  seed: option({
+    flags: '--seed <text>',
+    help: 'draws the same random numbers again (default: a new one, told in the summary)',
+    fallback: null,
+    shape: 'a text of 1 to 256 characters',
+    parse: (text) => (text.length <= 256 ? text_of(text) : undefined),
+  }),
+  connect_timeout: option({
+    flags: '--connect-timeout <time>',
+    help: 'how long a TCP connect may take',
+    fallback: '3s',
+    shape: 'a time above 0 up to 24h, such as 1.5 (seconds), 500ms, 2s or 1m',
+    parse: (text) => duration(text, 1),
+  }),
+  connect_rate: option({
+    flags: '--connect-rate <n>',
+    help: 'connects per second over the whole swarm',
+    fallback: '1000',
+    shape: 'a number above 0 up to 1000000, such as 1000 or 0.5',
+    parse: (text) => {
+      const rate = /^\d{1,7}(\.\d{1,6})?$/.test(text) ? Number(text) : 0;
+      return rate > 0 && rate <= 1e6 ? rate : undefined;
+    },
+  }),
+  reconnect_delay: option({
+    flags: '--reconnect-delay <a-b>',
+    help: 'wait a random time between a and b before a client connects again',
+    fallback: '1-20',
+    shape: 'one time or two with a dash between, the smaller first, up to 24h, such as 5, 1-20 (seconds) or 500ms-2s',
+    parse: delays,
+  }),
+  reply_timeout: option({
+    flags: '--reply-timeout <time>',
+    help: 'how long a reply may take',
+    fallback: '30s',
+    shape: 'a time above 0 up to 24h, such as 1.5 (seconds), 500ms, 2s or 1m',
+    parse: (text) => duration(text, 1),
+  }),
+  drain_timeout: option({
+    flags: '--drain-timeout <time>',
+    help: 'how long stop waits for clients to finish their round',
+    fallback: '10s',
+    shape: 'a time up to 24h, such as 0, 1.5 (seconds), 500ms, 2s or 1m',
+    parse: (text) => duration(text, 0),
+  }),
+  max_reply: option({
+    flags: '--max-reply <size>',
+    help: 'the longest reply; a longer one closes its connection',
+    fallback: '1MiB',
+    shape: 'a number of bytes from 1 up to 1GiB, such as 65536, 64k or 1MiB',
+    parse: size,
+  }),
+  report_every: option({
+    flags: '--report-every <time>',
+    help: 'how often a state line goes to stdout',
+    fallback: '10s',
+    shape: 'a time from 100ms up to 24h, such as 10 (seconds), 500ms or 1m',
+    parse: (text) => duration(text, 100),
+  }),
+  summary: option({
+    flags: '--summary <file>',
+    help: 'write the final summary there as JSON',
+    fallback: null,
+    shape: 'the name of a file',
+    parse: text_of,
+  }),
+  console_token_file: option({
+    flags: '--console-token-file <file>',
+    help: 'console sessions must say `auth` and the word in this file (mode 0600); needed to listen beyond loopback',
+    fallback: null,
+    shape: 'the name of a file',
+    parse: text_of,
+  }),
+  log_level: option({
+    flags: '--log-level <level>',
+    help: `what goes to the log on stderr: ${LOG_LEVELS.join(', ')}`,
+    fallback: 'info',
+    shape: `one of ${LOG_LEVELS.join(', ')}`,
+    parse: (text) => LOG_LEVELS.find((level) => level === text),
+  }),
+};
+
+export type OptionName = keyof typeof OPTIONS;
+type Value<K extends OptionName> = Exclude<ReturnType<(typeof OPTIONS)[K]['parse']>, undefined>;
+export type Options = {
+  readonly [K in OptionName]: (typeof OPTIONS)[K]['fallback'] extends null ? Value<K> | null : Value<K>;
+};
+/** {@link Options} in which those named `K` were given. */
+export type OptionsWith<K extends OptionName> = Options & { readonly [N in K]: NonNullable<Options[N]> };
+
+/** The flag as the user types it (`--connect-rate`) and its variable of the environment (`SWARM_CONNECT_RATE`). */
+export const flag_of = (name: OptionName): string => `--${name.replaceAll('_', '-')}`;
+export const variable_of = (name: OptionName): string => `SWARM_${name.toUpperCase()}`;
+
+/** What was given, by name, and where: the faults quote it as the user wrote it. */
+export interface Given {
+  readonly text: string;
+  readonly from: 'flag' | 'environment';
+}
+
+/** The options, or everything that is wrong with them at once. */
+export function parse_options<K extends OptionName = never>(
+  given: Partial<Record<OptionName, Given>>,
+  required: readonly K[] = [],
+): { readonly options: OptionsWith<K> } | { readonly faults: readonly SwarmError[] } {
+  const faults: SwarmError[] = [];
+  const fault = (option: string, reason: string): number =>
+    faults.push(new SwarmError('bad_option', { option, reason }));
+  const values: Partial<Record<OptionName, unknown>> = {};
+  for (const [name, row] of Object.entries(OPTIONS) as [OptionName, Option<unknown>][]) {
+    const text = given[name]?.text ?? row.fallback;
+    const value = text === null ? null : row.parse(text);
+    values[name] = value;
+    const called = given[name]?.from === 'environment' ? variable_of(name) : flag_of(name);
+    if (value === undefined) fault(called, `${JSON.stringify(text)} is not ${row.shape}`);
+    if (value === null && (required as readonly OptionName[]).includes(name))
+      fault(called, `not given; it takes ${row.shape}, here or in ${variable_of(name)}`);
+  }
+  return faults.length > 0 ? { faults } : { options: values as OptionsWith<K> };
+}

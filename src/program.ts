@@ -1,0 +1,123 @@
+/** The command line as commander reads it: which command, with which options. What the commands do is passed in. */
+import { Command, CommanderError, Option } from 'commander';
+import { SwarmError, reason_of } from './foundation/errors.ts';
+import type { Output } from './foundation/output.ts';
+import { VERSION } from './foundation/version.ts';
+import {
+  OPTIONS,
+  flag_of,
+  parse_options,
+  variable_of,
+  type Given,
+  type OptionName,
+  type OptionsWith,
+} from './options.ts';
+
+/** Where a command writes: `out` is for what was asked for, `err` for the log and for faults. Colours only where a person looks. */
+export interface Io {
+  readonly out: Output;
+  readonly err: Output;
+  readonly colour: { readonly out: boolean; readonly err: boolean };
+}
+
+/** Each resolves with the exit code of the process; a {@link SwarmError} thrown carries its own. */
+export interface Commands {
+  run(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number>;
+  check(options: OptionsWith<'script'>, io: Io): Promise<number>;
+  try(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number>;
+  schema(io: Io): Promise<number>;
+  demo(io: Io): Promise<number>;
+}
+
+const EXIT_CODES = `
+Every option may also come from the environment, as shown; the command line wins.
+
+Exit codes: 0 ended as asked; 1 failed at run time; 2 bad usage, script or module; 130, 143 ended at once by a second SIGINT, SIGTERM.
+`;
+
+/** Runs the command that `args` (without node and the program's name) ask for; says every fault on `io.err`. Never rejects. */
+export async function run_program(args: readonly string[], commands: Commands, io: Io): Promise<number> {
+  let code = 0;
+  const program = new Command('swarm')
+    .description(
+      'Holds massive numbers of TCP connections against a server, each looping a script, steered from a telnet console.',
+    )
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => io.out.write(text), writeErr: (text) => io.err.write(text) })
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('(swarm --help lists commands and options)')
+    .addHelpText('after', EXIT_CODES);
+  for (const [name, { flags, help, fallback }] of Object.entries(OPTIONS) as [
+    OptionName,
+    (typeof OPTIONS)[OptionName],
+  ][]) {
+    const option = new Option(flags, help).env(variable_of(name));
+    program.addOption(fallback === null ? option : option.default(fallback));
+  }
+
+  const options_of = <K extends OptionName>(required: readonly K[]): OptionsWith<K> => {
+    const result = parse_options(given_to(program), required);
+    if ('options' in result) return result.options;
+    for (const fault of result.faults.slice(0, -1)) say_fault(fault, io);
+    throw result.faults.at(-1);
+  };
+  const command = (name: string, text: string, action: () => Promise<number>, is_default = false): void => {
+    program
+      .command(name, { isDefault: is_default })
+      .description(text)
+      // commander would say "too many arguments for 'run'" to a mistyped command
+      .allowExcessArguments(is_default)
+      .action(async (_, self: Command) => {
+        const [unknown] = self.args;
+        if (unknown !== undefined && !(is_default && unknown === name))
+          self.error(`error: unknown command '${unknown}'`);
+        code = await action();
+      });
+  };
+  command(
+    'run',
+    'connect and steer the swarm (the default)',
+    () => commands.run(options_of(['server', 'script']), io),
+    true,
+  );
+  command('check', 'validate the script and its module, open nothing', () =>
+    commands.check(options_of(['script']), io),
+  );
+  command('try', 'one client, one iteration without sleeps, every byte printed', () =>
+    commands.try(options_of(['server', 'script']), io),
+  );
+  command('schema', 'print the JSON Schema of scripts', () => commands.schema(io));
+  command('demo', 'start an example server, swarm it and steer it for half a minute', () => commands.demo(io));
+
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    // help and version are errors to commander too, with exit code 0
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    const fault = error instanceof SwarmError ? error : new SwarmError('internal', { reason: reason_of(error) }, error);
+    say_fault(fault, io);
+    if (fault.code === 'internal' && error instanceof Error) io.err.line(String(error.stack));
+    return fault.exit;
+  }
+  return code;
+}
+
+const say_fault = (fault: SwarmError, io: Io): void => io.err.line(`swarm: ${fault.message}`);
+
+/** What the user gave, by name, and where: options left alone are not in it. */
+function given_to(program: Command): Partial<Record<OptionName, Given>> {
+  const given: Partial<Record<OptionName, Given>> = {};
+  for (const option of program.options) {
+    const name = (Object.keys(OPTIONS) as OptionName[]).find((key) => flag_of(key) === option.long);
+    const source = program.getOptionValueSource(option.attributeName());
+    if (name !== undefined && (source === 'cli' || source === 'env'))
+      given[name] = {
+        text: program.getOptionValue(option.attributeName()) as string,
+        from: source === 'env' ? 'environment' : 'flag',
+      };
+  }
+  return given;
+}

@@ -1,0 +1,31 @@
+/** What all members need to know, from the options and what was loaded. */
+import { randomBytes } from 'node:crypto';
+import type { Loaded } from './load.ts';
+import type { OptionsWith } from './options.ts';
+import type { RunSpec } from './swarm/plan.ts';
+
+/** A new run with a name of its own, and with a new seed unless one was asked for. */
+export function new_run(options: OptionsWith<'server'>, loaded: Loaded, once: boolean): RunSpec {
+  return {
+    id: `${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`,
+    seed: options.seed ?? randomBytes(8).toString('hex'),
+    server: options.server,
+    script: loaded.script,
+    module_path: loaded.module_path,
+    module_sha256: loaded.module_sha256,
+    connect_timeout_ms: options.connect_timeout,
+    reconnect_delay_ms: options.reconnect_delay,
+    reply_timeout_ms: options.reply_timeout,
+    drain_timeout_ms: options.drain_timeout,
+    max_reply_bytes: options.max_reply,
+    connect_per_s: options.connect_rate,
+    once,
+    setup_by: null,
+    teardown_by: null,
+    shared: null,
+  };
+}
+
+/** `host:port` as --server takes it. */
+export const endpoint_text = ({ host, port }: { host: string; port: number }): string =>
+  `${host.includes(':') ? `[${host}]` : host}:${port}`;

@@ -1,0 +1,158 @@
+/** `swarm try`: one client, one iteration without sleeps, every byte printed; the tool with which a first module is made to work. */
+import { randomUUID } from 'node:crypto';
+import { aligned, ms } from './console/answers.ts';
+import { SwarmError } from './foundation/errors.ts';
+import { make_log, type Log } from './foundation/log.ts';
+import { hush_module, load } from './load.ts';
+import { latency_ms } from './metrics/histogram.ts';
+import type { OptionsWith } from './options.ts';
+import { check_name } from './preflight.ts';
+import type { Io } from './program.ts';
+import { with_run_folder } from './run-folder.ts';
+import { endpoint_text, new_run } from './run-spec.ts';
+import { on_signals } from './signals.ts';
+import type { HookResult, Plan, Report, RunSpec } from './swarm/plan.ts';
+import { Waits } from './swarm/waits.ts';
+import { start_worker } from './swarm/worker.ts';
+
+const HOOK_WITHIN_MS = 60_000;
+const STOP_WITHIN_MS = 5_000;
+const MEMBER = 'try';
+const CLIENT = 1;
+
+/** Exit code 0 when the iteration, `setup` and `teardown` went well, else 1. */
+export async function run_try(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number> {
+  const log = make_log(options.log_level, io.err, io.colour.err);
+  return await with_run_folder(
+    (folder) =>
+      new Promise<number>((resolve, reject) => {
+        const attempt = async (): Promise<number> => {
+          const undo = hush_module(log, reject);
+          const loaded = await load(options, folder, io.colour.err).finally(undo);
+          await check_name(options.server.host);
+          io.out.line(`one client on ${endpoint_text(options.server)}, one iteration of ${options.script}; times in s`);
+          return await new Trial(new_run(options, loaded, true), io, log, reject).run();
+        };
+        attempt().then(resolve, reject);
+      }),
+  );
+}
+
+/** The whole of the other side of one worker's seat: three plans down, reports up. */
+class Trial {
+  readonly #io: Io;
+  readonly #log: Log;
+  readonly #internal: (error: unknown) => void;
+  readonly #incarnation = randomUUID();
+  readonly #waits = new Waits(() => performance.now());
+  #run: RunSpec;
+  #revision = 0;
+  #take: (plan: Plan) => void = () => undefined;
+  #report: Report | null = null;
+  #interrupted = false;
+
+  constructor(run: RunSpec, io: Io, log: Log, internal: (error: unknown) => void) {
+    this.#run = run;
+    this.#io = io;
+    this.#log = log;
+    this.#internal = internal;
+  }
+
+  async run(): Promise<number> {
+    const worker = start_worker({
+      member: MEMBER,
+      incarnation: this.#incarnation,
+      seat: {
+        onPlan: (f) => (this.#take = f),
+        report: (report) => this.#on_report(report),
+        onCut: () => undefined,
+        close: () => Promise.resolve(),
+      },
+      internal: this.#internal,
+    });
+    const poke = setInterval(() => this.#waits.poke(), 100);
+    const undo = on_signals(
+      () => (this.#interrupted = true),
+      (exit) => process.exit(exit),
+    );
+    try {
+      const setup = await this.#hook('setup');
+      if (!setup.ok) throw new SwarmError('setup_failed', { reason: setup.reason });
+      this.#run = { ...this.#run, shared: { value: setup.value } };
+      const whole = await this.#iteration();
+      const teardown = await this.#hook('teardown');
+      if (!teardown.ok) this.#log.error(`teardown of the module failed: ${teardown.reason}`);
+      return this.#verdict(whole && teardown.ok);
+    } finally {
+      undo();
+      clearInterval(poke);
+      await worker.stop();
+    }
+  }
+
+  /** Whether it came to its end: a module may also close the connection itself, which ends the trial here. */
+  async #iteration(): Promise<boolean> {
+    this.#publish('run', 1);
+    // a client that lost its connection would come back and start from the top
+    const stuck = (report: Report): boolean => {
+      const { backoff, fatal } = report.snapshot.clients.states;
+      return backoff + fatal > 0;
+    };
+    await this.#waits.until(
+      () => this.#interrupted || (this.#report !== null && (this.#report.finished || stuck(this.#report))),
+      Infinity,
+    );
+    if (this.#report?.finished) return true;
+    this.#publish('stop', 0);
+    await this.#waits.until(() => this.#report?.finished === true, STOP_WITHIN_MS);
+    return !this.#interrupted && (this.#report?.snapshot.connections.closed.script ?? 0) > 0;
+  }
+
+  async #hook(hook: 'setup' | 'teardown'): Promise<HookResult> {
+    this.#run = { ...this.#run, [`${hook}_by`]: MEMBER };
+    this.#publish('run', 0);
+    await this.#waits.until(() => this.#interrupted || (this.#report?.[hook] ?? null) !== null, HOOK_WITHIN_MS);
+    return this.#report?.[hook] ?? { ok: false, reason: this.#interrupted ? 'interrupted' : 'no result within 60 s' };
+  }
+
+  #publish(phase: Plan['phase'], clients: 0 | 1): void {
+    this.#take({
+      term: 1,
+      revision: ++this.#revision,
+      phase,
+      run: this.#run,
+      retry_fatal: 0,
+      members: {
+        [MEMBER]: {
+          incarnation: this.#incarnation,
+          groups: {
+            main: { clients, ids: [[CLIENT, CLIENT, 1]], connect_per_s: this.#run.connect_per_s, graceful: false },
+          },
+          traces: [{ token: MEMBER, client: CLIENT }],
+        },
+      },
+    });
+  }
+
+  #on_report(report: Report): void {
+    this.#report = report;
+    for (const { lines } of report.traces) for (const line of lines) this.#io.out.line(line);
+    for (const { level, text } of report.notes) this.#log[level](text);
+    this.#waits.poke();
+  }
+
+  #verdict(whole: boolean): number {
+    const { actions, connections, errors } = this.#report!.snapshot;
+    const names = [...this.#run.script.actions.map(({ command }) => command), 'connected'];
+    const rows = actions.map(({ started, ok, failed, aborted, service }, i) => [
+      names[i]!,
+      ...[started, ok, Object.values(failed).reduce((a, b) => a + b, 0), aborted, ms(latency_ms(service).mean)],
+    ]);
+    const played = rows.filter((row) => row[1] !== 0 || row[0] !== 'connected');
+    const table = aligned([['action', 'rounds', 'ok', 'failed', 'aborted', 'mean ms'], ...played], [0]);
+    const wrong = Object.entries(errors).map(([code, { last }]) => `${code}: ${last}`);
+    const good = whole && wrong.length === 0 && connections.established > 0;
+    for (const line of ['', ...table, ...wrong, good ? 'OK' : 'FAILED']) this.#io.out.line(line);
+    return good ? 0 : 1;
+  }
+}

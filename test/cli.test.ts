@@ -1,0 +1,116 @@
+import { Writable } from 'node:stream';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Output } from '../src/foundation/output.ts';
+import { SwarmError } from '../src/foundation/errors.ts';
+import { VERSION } from '../src/foundation/version.ts';
+import { run_program, type Commands } from '../src/program.ts';
+
+const sink = (): { output: Output; text: () => string } => {
+  const chunks: string[] = [];
+  const stream = new Writable({ write: (chunk, _, done) => (chunks.push(String(chunk)), done()) });
+  return { output: new Output(stream), text: () => chunks.join('') };
+};
+
+async function run(
+  args: string[],
+  commands: Partial<Commands> = {},
+): Promise<{ code: number; out: string; err: string; called: unknown[] }> {
+  const [out, err] = [sink(), sink()];
+  const called: unknown[] = [];
+  const call = (name: keyof Commands) => (options: never, io: never) => {
+    called.push(name, options);
+    return commands[name] ? commands[name](options, io) : Promise.resolve(0);
+  };
+  const code = await run_program(
+    args,
+    {
+      run: call('run'),
+      check: call('check'),
+      try: call('try'),
+      schema: call('schema') as never,
+      demo: call('demo') as never,
+    },
+    { out: out.output, err: err.output, colour: { out: false, err: false } },
+  );
+  return { code, out: out.text(), err: err.text(), called };
+}
+
+const USUAL = ['-r', 'localhost:7000', '-s', 'a.yml'];
+
+describe('the command line', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  it('runs the daemon with or without the word run, options before or after it', async () => {
+    for (const args of [USUAL, ['run', ...USUAL], [...USUAL, 'run']]) {
+      const { code, called } = await run(args);
+      expect(code).toBe(0);
+      expect(called[0]).toBe('run');
+      expect(called[1]).toMatchObject({ server: { host: 'localhost', port: 7000 }, script: 'a.yml', workers: 0 });
+    }
+  });
+
+  it.each(['check', 'try', 'schema', 'demo'])('runs %s', async (name) => {
+    expect((await run([name, ...USUAL])).called[0]).toBe(name);
+  });
+
+  it('takes options from the environment, the command line wins', async () => {
+    vi.stubEnv('SWARM_SERVER', 'from.env:1');
+    vi.stubEnv('SWARM_CONNECT_RATE', '5');
+    vi.stubEnv('SWARM_SCRIPT', 'env.yml');
+    const { called } = await run(['--connect-rate', '7', '-s', 'flag.yml']);
+    expect(called[1]).toMatchObject({ server: { host: 'from.env', port: 1 }, connect_rate: 7, script: 'flag.yml' });
+  });
+
+  it('passes the exit code of the command on', async () => {
+    for (const code of [1, 130, 143]) expect((await run(USUAL, { run: () => Promise.resolve(code) })).code).toBe(code);
+  });
+
+  it('ends with 2 and one text per fault on bad options', async () => {
+    vi.stubEnv('SWARM_WORKERS', 'lots');
+    const { code, err, out, called } = await run(['--connect-timeout', 'soon']);
+    expect(code).toBe(2);
+    expect(called).toEqual([]);
+    expect(out).toBe('');
+    const lines = err.trimEnd().split('\n');
+    expect(lines).toHaveLength(4);
+    expect(lines.every((line) => line.startsWith('swarm: ') && line.includes('bad_option'))).toBe(true);
+    expect(err).toContain('SWARM_WORKERS: "lots" is not');
+    expect(err).toContain('--connect-timeout: "soon" is not a time');
+  });
+
+  it.each([
+    [['--conect-rate', '5'], /unknown option '--conect-rate'[^]*did you mean --connect-rate/i],
+    [['--workers'], /argument missing/],
+    [['rum'], /unknown command 'rum'/],
+    [['run', 'again'], /unknown command 'again'/],
+    [['check', 'again'], /argument|unknown/],
+  ])('ends with 2 on %j', async (args, text) => {
+    const { code, err, called } = await run([...USUAL, ...args]);
+    expect(code).toBe(2);
+    expect(called).toEqual([]);
+    expect(err).toMatch(text);
+    expect(err).toContain('swarm --help');
+  });
+
+  it('says a fault of a command and ends with its exit code', async () => {
+    const fault = new SwarmError('name_unknown', { host: 'nowhere', reason: 'ENOTFOUND' });
+    const { code, err } = await run(USUAL, { run: () => Promise.reject(fault) });
+    expect(code).toBe(1);
+    expect(err).toBe(`swarm: ${fault.message}\n`);
+  });
+
+  it('ends with 1 and the stack when swarm itself fails', async () => {
+    const { code, err } = await run(USUAL, { run: () => Promise.reject(new TypeError('oh')) });
+    expect(code).toBe(1);
+    expect(err).toMatch(/internal[^]*TypeError: oh\n +at /);
+  });
+
+  it('prints version and help to stdout', async () => {
+    expect(await run(['--version'])).toMatchObject({ code: 0, out: `${VERSION}\n`, err: '' });
+    const { code, out, err } = await run(['-h']);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    for (const word of ['run', 'check', 'try', 'schema', 'demo', '--max-reply', 'SWARM_MAX_REPLY', 'Exit codes'])
+      expect(out).toContain(word);
+    expect((await run(['try', '-h'])).out).toContain('--server');
+  });
+});

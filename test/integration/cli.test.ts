@@ -1,0 +1,276 @@
+import { readFileSync, rmSync, mkdirSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Summary } from '../../src/metrics/summary.ts';
+import { start_ledger, type Ledger, type LedgerOptions } from '../ledger.ts';
+import { ROOT, Workplace } from './swarm-process.ts';
+
+const SCRIPT = `protocol: lines
+actions:
+  - command: ping
+    args: { uid: 7 }
+    sleep_between_rounds: 0.05
+    sleep_after_action: 0
+`;
+const MODULE = `import { reply_parser_crlf, type FakeClient } from 'swarm';
+export async function ping(client: FakeClient, { uid }: { uid: number }) {
+  await client.send_for_reply(\`ping \${uid}\\r\\n\`, reply_parser_crlf());
+}
+`;
+
+let place: Workplace;
+let ledger: Ledger;
+let script: string;
+
+beforeEach(() => {
+  place = new Workplace();
+  script = place.write('scripts/a.yml', SCRIPT);
+  place.write('protocols/lines.ts', MODULE);
+});
+afterEach(async () => {
+  await place.close();
+  await ledger?.close();
+});
+
+const listen = async (options: LedgerOptions = {}): Promise<string[]> => {
+  ledger = await start_ledger(options);
+  return ['-r', `${ledger.host}:${ledger.port}`, '-s', script];
+};
+const run_args = async (options: LedgerOptions = {}): Promise<string[]> => [
+  ...(await listen(options)),
+  '-l',
+  '127.0.0.1:0',
+];
+const read_summary = (file: string): Summary => JSON.parse(readFileSync(file, 'utf8')) as Summary;
+
+describe('swarm check', () => {
+  it.each(['example', 'heartbeat', 'chat', 'redis'])('takes the example %s', async (name) => {
+    const swarm = place.swarm('check', '-s', join(ROOT, `examples/scripts/${name}.yml`));
+    expect(await swarm.exited).toBe(0);
+    expect(swarm.out).toMatch(/^OK script \S+: \d actions?, protocol \w+\n$/);
+    expect(swarm.err).toBe('');
+    expect(place.left_behind).toEqual([]);
+  });
+
+  it('shows every fault of the file at once, by place', async () => {
+    const bad = place.write(
+      'scripts/b.yml',
+      'protocol: lines\nactions:\n  - command: ping\n    round: 2\n    sleep_after_action: [5, 1]\n',
+    );
+    const swarm = place.swarm('check', '-s', bad);
+    expect(await swarm.exited).toBe(2);
+    expect(swarm.out).toBe('');
+    expect(swarm.err).toMatch(/b\.yml:4:5 .*round.*did you mean `?rounds/);
+    expect(swarm.err).toMatch(/b\.yml:5:\d+ .*sleep_after_action/);
+    expect(swarm.err).toContain('bad_script');
+  });
+
+  it('shows every action that the module cannot play, with the nearest name', async () => {
+    const bad = place.write('scripts/b.yml', `${SCRIPT}  - command: pinh\n  - command: setup\n`);
+    const swarm = place.swarm('check', '-s', bad);
+    expect(await swarm.exited).toBe(2);
+    expect(swarm.err).toContain('setup');
+    const other = place.write('scripts/c.yml', `${SCRIPT}  - command: pinh\n  - command: nothing_like_it\n`);
+    const again = place.swarm('check', '-s', other);
+    expect(await again.exited).toBe(2);
+    expect(again.err).toMatch(/c\.yml:7:\d+ .*pinh.*did you mean `?ping/);
+    expect(again.err).toMatch(/c\.yml:8:\d+ .*nothing_like_it/);
+  });
+
+  it('ends with 2 where there is no script or no module', async () => {
+    const missing = place.swarm('check', '-s', join(place.folder, 'none.yml'));
+    expect(await missing.exited).toBe(2);
+    expect(missing.err).toContain('no_script');
+    const no_module = place.swarm('check', '-s', place.write('scripts/d.yml', SCRIPT.replace('lines', 'linse')));
+    expect(await no_module.exited).toBe(2);
+    expect(no_module.err).toMatch(/did you mean lines/);
+  });
+
+  it('keeps what the module prints away from stdout', async () => {
+    place.write('protocols/lines.ts', `console.log('loaded');\n${MODULE}`);
+    const swarm = place.swarm('check', '-s', script);
+    expect(await swarm.exited).toBe(0);
+    expect(swarm.out).not.toContain('loaded');
+    expect(swarm.err).toContain('loaded');
+  });
+});
+
+describe('swarm schema', () => {
+  it('prints the JSON Schema of scripts', async () => {
+    const swarm = place.swarm('schema');
+    expect(await swarm.exited).toBe(0);
+    expect(JSON.parse(swarm.out)).toMatchObject({ $schema: 'http://json-schema.org/draft-07/schema#' });
+  });
+});
+
+describe('swarm try', () => {
+  it('prints what one client sends and gets in one iteration, without its sleeps', async () => {
+    script = place.write(
+      'scripts/a.yml',
+      SCRIPT.replace('sleep_after_action: 0', 'rounds: 3\n    sleep_after_action: 1000'),
+    );
+    const swarm = place.swarm('try', ...(await listen()));
+    expect(await swarm.exited).toBe(0);
+    expect(swarm.out.match(/^\d+\.\d+ send 8 bytes "ping 7\\r\\n"$/gm)).toHaveLength(3);
+    expect(swarm.out.match(/^\d+\.\d+ reply 9 bytes "OK ping\\r\\n"$/gm)).toHaveLength(3);
+    expect(swarm.out).toMatch(/^ping +3 +3 +0 +0 /m);
+    expect(swarm.out).toMatch(/\nOK\n$/);
+    expect((await ledger.settled()).requests).toBe(3);
+    expect(place.left_behind).toEqual([]);
+  });
+
+  it('ends with 1 and the reason when the server, the reply or the module is wrong', async () => {
+    const args = await listen({ reply: () => 'close' });
+    const closed = place.swarm('try', ...args);
+    expect(await closed.exited).toBe(1);
+    expect(closed.out).toMatch(/server_closed.*\n(.*\n)*FAILED\n$/);
+    place.write('protocols/lines.ts', `export function ping() { throw new TypeError('my bug'); }`);
+    const bug = place.swarm('try', ...args);
+    expect(await bug.exited).toBe(1);
+    expect(bug.err).toMatch(/TypeError: my bug[^]*lines\.ts:1:\d+/);
+    await ledger.close();
+    const refused = place.swarm('try', ...args);
+    expect(await refused.exited).toBe(1);
+    expect(refused.out).toContain('ECONNREFUSED');
+  });
+});
+
+describe('swarm run', () => {
+  it.each(['0', '2'])(
+    'does as the console says, with %s workers; its books are those of the server',
+    async (workers) => {
+      const summary_file = join(place.folder, 'summary.json');
+      const swarm = place.swarm(
+        ...(await run_args()),
+        '--workers',
+        workers,
+        '--summary',
+        summary_file,
+        '--report-every',
+        '200ms',
+      );
+      const session = await swarm.console();
+      expect(await session.ask('incr 40')).toEqual(['OK target 40']);
+      expect(await session.ask('wait within 20s', 25_000)).toEqual(['OK 40 open']);
+      expect(await session.ask('decr 10')).toEqual(['OK target 30']);
+      await swarm.said(/target 30, live 30.*messages\/s/);
+      expect((await session.ask('stop'))[0]).toMatch(/^OK stopping/);
+      expect(await swarm.exited).toBe(0);
+      expect(swarm.out).toContain('the books balance');
+      const books = await ledger.settled();
+      const summary = read_summary(summary_file);
+      expect(summary).toMatchObject({ format: 'swarm-summary/1', final: true, balanced: true, complete: true });
+      expect(summary.clients).toMatchObject({ created: 40, live: 0, peak: 40 });
+      expect(summary.connections).toMatchObject({ established: books.accepted, open: 0 });
+      expect(summary.requests).toMatchObject({ sent: books.requests, ok: books.requests });
+      expect(summary.bytes).toEqual({ sent: books.bytes.received, received: books.bytes.sent });
+      expect(place.left_behind).toEqual([]);
+    },
+  );
+
+  it('ends in stages with a summary and exit code 0 on one SIGTERM or SIGINT, and not on SIGHUP', async () => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      const summary_file = join(place.folder, `${signal}.json`);
+      const swarm = place.swarm(...(await run_args()), '--summary', summary_file);
+      const session = await swarm.console();
+      await session.ask('incr 5');
+      await session.ask('wait within 10s');
+      swarm.child.kill('SIGHUP');
+      expect((await session.ask('status'))[0]).toMatch(/^OK/);
+      swarm.child.kill(signal);
+      expect(await swarm.exited).toBe(0);
+      expect(read_summary(summary_file)).toMatchObject({ final: true, balanced: true });
+      await ledger.close();
+    }
+  });
+
+  it.each([
+    ['SIGINT', 130, '0'],
+    ['SIGTERM', 143, '2'],
+  ] as const)('ends at once on a second %s', async (signal, code, workers) => {
+    const swarm = place.swarm(
+      ...(await run_args({ reply: () => 'silent' })),
+      '--drain-timeout',
+      '60s',
+      '--workers',
+      workers,
+    );
+    const session = await swarm.console();
+    await session.ask('incr 5');
+    await session.ask('wait within 10s');
+    swarm.child.kill(signal);
+    for (let phase = ''; !phase.includes('drain'); [, phase = ''] = await session.ask('status')) await sleep(20);
+    swarm.child.kill(signal);
+    expect(await swarm.exited).toBe(code);
+    await ledger.settled();
+    expect(place.left_behind).toEqual([]);
+  });
+
+  it('goes on when nobody reads stdout and stderr any more', async () => {
+    const swarm = place.swarm(...(await run_args()), '--report-every', '100ms', '--log-level', 'debug');
+    const session = await swarm.console();
+    swarm.child.stdout!.destroy();
+    swarm.child.stderr!.destroy();
+    expect(await session.ask('incr 5')).toEqual(['OK target 5']);
+    await sleep(500);
+    expect(await session.ask('wait within 10s')).toEqual(['OK 5 open']);
+    await session.ask('stop');
+    expect(await swarm.exited).toBe(0);
+  });
+
+  it('says before the first client what will not work', async () => {
+    place.write('protocols/lines.ts', `${MODULE}\nexport function setup() { console.log('setup ran'); }`);
+    const args = await listen();
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const token = place.write('token', 'secret', 0o644);
+    const cases: [string[], number, RegExp][] = [
+      [['-l', `127.0.0.1:${port}`], 2, /console_in_use/],
+      [['-l', '0.0.0.0:0'], 2, /console_open/],
+      [['-l', '127.0.0.1:0', '--console-token-file', token], 2, /0600/],
+      [['-l', '127.0.0.1:0', '--summary', '/nowhere/at/all.json'], 2, /bad_summary_path/],
+      [['-l', '127.0.0.1:0', '--summary', '/dev/null'], 2, /not a regular file/],
+      [['-l', '127.0.0.1:0', '-r', 'nowhere.invalid:80'], 1, /name_unknown/],
+    ];
+    for (const [more, code, text] of cases) {
+      const swarm = place.swarm(...args, ...more);
+      expect([await swarm.exited, swarm.err], more.join(' ')).toEqual([code, expect.stringMatching(text)]);
+      expect(swarm.err).not.toContain('setup ran');
+    }
+    taken.close();
+    expect(ledger.books().accepted).toBe(0);
+    expect(place.left_behind).toEqual([]);
+  });
+
+  it('ends with 1 when setup fails, before the console listens', async () => {
+    place.write('protocols/lines.ts', `${MODULE}\nexport function setup() { throw new Error('no database'); }`);
+    const swarm = place.swarm(...(await run_args()));
+    expect(await swarm.exited).toBe(1);
+    expect(swarm.err).toMatch(/setup_failed|setup of the module failed/);
+    expect(swarm.err).toContain('no database');
+    expect(swarm.out).not.toContain('listening');
+  });
+
+  it('ends with 1 when teardown fails or the summary cannot be written', async () => {
+    place.write('protocols/lines.ts', `${MODULE}\nexport function teardown() { throw new Error('cannot clean up'); }`);
+    const failing = place.swarm(...(await run_args()));
+    await (await failing.console()).ask('stop');
+    expect(await failing.exited).toBe(1);
+    expect(failing.err).toContain('cannot clean up');
+    await ledger.close();
+
+    place.write('protocols/lines.ts', MODULE);
+    mkdirSync(join(place.folder, 'gone'));
+    const lost = place.swarm(...(await run_args()), '--summary', join(place.folder, 'gone/summary.json'));
+    const session = await lost.console();
+    rmSync(join(place.folder, 'gone'), { recursive: true });
+    await session.ask('stop');
+    expect(await lost.exited).toBe(1);
+    expect(lost.err).toContain('summary_lost');
+    expect(lost.out).toContain('the books balance');
+  });
+});

@@ -1,0 +1,82 @@
+/** The real executable in a process of its own, on dist/, with a temporary folder that everything it makes goes to. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Session } from '../../src/session.ts';
+
+export const ROOT = resolve(import.meta.dirname, '../..');
+const SWARM = join(ROOT, 'bin/swarm');
+const WITHIN_MS = 30_000;
+
+export class SwarmProcess {
+  readonly child: ChildProcess;
+  out = '';
+  err = '';
+  readonly exited: Promise<number | string>;
+
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv) {
+    this.child = spawn(process.execPath, [SWARM, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
+    this.child.stdout!.on('data', (data) => (this.out += String(data)));
+    this.child.stderr!.on('data', (data) => (this.err += String(data)));
+    // 'close': the exit, and everything it said was read
+    this.exited = once(this.child, 'close').then(([code, signal]) => (code ?? signal) as number | string);
+  }
+
+  /** Resolves with the match once it said so on stdout. */
+  async said(what: RegExp): Promise<RegExpExecArray> {
+    for (const until = Date.now() + WITHIN_MS; Date.now() < until && this.child.exitCode === null; await sleep(20)) {
+      const found = what.exec(this.out);
+      if (found) return found;
+    }
+    throw new Error(`it did not say ${what} but:\n${this.out}\n${this.err}`);
+  }
+
+  /** A session on its console, once it listens. */
+  async console(): Promise<Session> {
+    const [, host, port] = await this.said(/^console listening on (\S+):(\d+)/m);
+    return await Session.open({ host: host!, port: Number(port) });
+  }
+}
+
+/** A folder for scripts and modules, and the processes started in it; `close` leaves nothing of either. */
+export class Workplace {
+  readonly folder = mkdtempSync(join(tmpdir(), 'swarm-test-'));
+  readonly temporary = join(this.folder, 'tmp');
+  readonly #processes: SwarmProcess[] = [];
+
+  constructor() {
+    mkdirSync(this.temporary);
+    this.write('package.json', '{}');
+  }
+
+  /** Writes a file of the folder, returns its path. */
+  write(name: string, text: string, mode = 0o644): string {
+    const path = join(this.folder, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text, { mode });
+    return path;
+  }
+
+  swarm(...args: string[]): SwarmProcess {
+    const inherited = Object.entries(process.env).filter(([name]) => !/^(SWARM_|FORCE_COLOR|VITEST|NODE_)/.test(name));
+    const started = new SwarmProcess(args, { ...Object.fromEntries(inherited), TMPDIR: this.temporary });
+    this.#processes.push(started);
+    return started;
+  }
+
+  /** what the processes left in the folder for temporary files */
+  get left_behind(): string[] {
+    return readdirSync(this.temporary);
+  }
+
+  async close(): Promise<void> {
+    for (const { child, exited } of this.#processes) {
+      child.kill('SIGKILL');
+      await exited;
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

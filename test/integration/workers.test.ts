@@ -1,0 +1,212 @@
+/** What happens to a swarm of several processes when one of them, or the one above them, is killed or hangs. */
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { start_ledger, type Ledger } from '../ledger.ts';
+import { Workplace, type SwarmProcess } from './swarm-process.ts';
+import type { Summary } from '../../src/metrics/summary.ts';
+import { Session } from '../../src/session.ts';
+
+const SCRIPT =
+  'protocol: lines\nactions:\n  - command: ping\n    sleep_between_rounds: [0.02, 0.1]\n    sleep_after_action: 0\n';
+const MODULE = `import { line } from 'swarm';
+export const ping = (client) => client.send_for_reply('ping\\r\\n', line());
+export const hang = () => { for (;;); };
+`;
+
+let place: Workplace;
+let ledger: Ledger;
+beforeEach(async () => {
+  place = new Workplace();
+  place.write('protocols/lines.js', MODULE);
+  ledger = await start_ledger();
+});
+afterEach(async () => {
+  await place.close();
+  await ledger.close();
+});
+
+async function start(
+  workers: number,
+  script = SCRIPT,
+): Promise<{ swarm: SwarmProcess; session: Session; summary: () => Summary; status: () => Promise<Summary> }> {
+  const file = join(place.folder, 'summary.json');
+  const swarm = place.swarm(
+    '-r',
+    `127.0.0.1:${ledger.port}`,
+    '-s',
+    place.write('scripts/a.yml', script),
+    '-l',
+    '127.0.0.1:0',
+    '--workers',
+    String(workers),
+    '--summary',
+    file,
+  );
+  const session = await swarm.console();
+  return {
+    swarm,
+    session,
+    summary: () => JSON.parse(readFileSync(file, 'utf8')) as Summary,
+    status: async () => JSON.parse((await session.ask('status json'))[0]!.replace(/^OK /, '')) as Summary,
+  };
+}
+
+const alive = (pid: number): boolean => {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+};
+
+describe('a worker killed with -9', () => {
+  it('is replaced; never above the target; its last second is named, the books still balance', async () => {
+    const { swarm, session, summary, status } = await start(3);
+    expect(await session.ask('incr 100')).toEqual(['OK target 100']);
+    expect(await session.ask('wait within 20s', 25_000)).toEqual(['OK 100 open']);
+    const before = await status();
+    expect(before.workers.map((w) => w.live).sort()).toEqual([33, 33, 34]);
+    const victim = before.workers[1]!;
+    let most_live = 0;
+    process.kill(victim.pid, 'SIGKILL');
+    for (let i = 0; i < 200; i++) {
+      const now = await status();
+      most_live = Math.max(most_live, now.clients.live);
+      expect(now.balanced, JSON.stringify(now)).toBe(true);
+      if (now.workers[1]!.incarnation !== victim.incarnation && now.connections.open === 100) break;
+      await sleep(50);
+    }
+    const after = await status();
+    expect(after.connections.open).toBe(100);
+    expect(most_live).toBe(100);
+    expect(after).toMatchObject({ complete: false, target: 100 });
+    expect(after.lost_workers).toMatchObject([{ worker: victim.id, incarnation: victim.incarnation }]);
+    expect(after.clients.lost).toBe(victim.live);
+    await session.ask('stop');
+    expect(await swarm.exited, swarm.err).toBe(0);
+    expect(summary()).toMatchObject({ balanced: true, complete: false });
+    // what the ledger saw beyond our counts happened in the dead worker's last second
+    const books = await ledger.settled();
+    expect(books.accepted).toBeGreaterThanOrEqual(summary().connections.established);
+    expect(books.requests).toBeGreaterThanOrEqual(summary().requests.ok);
+    expect(books.requests - summary().requests.sent).toBeLessThanOrEqual(34 * 50);
+  });
+
+  it('five times a minute: the breaker opens, its share goes to the other, `workers` says so', async () => {
+    const { session, status } = await start(2);
+    await session.ask('incr 40');
+    await session.ask('wait within 20s', 25_000);
+    for (let death = 0; death < 5; death++) {
+      let pid = 0;
+      for (let i = 0; i < 400 && pid === 0; i++) {
+        const one = (await status()).workers[0]!;
+        if (one.state === 'up' && alive(one.pid)) pid = one.pid;
+        else await sleep(50);
+      }
+      expect(pid).toBeGreaterThan(0);
+      process.kill(pid, 'SIGKILL');
+      for (let i = 0; i < 400 && (await status()).workers[0]!.state === 'up'; i++) await sleep(20);
+    }
+    for (let i = 0; i < 400 && (await status()).connections.open < 40; i++) await sleep(50);
+    const now = await status();
+    expect(now.workers.map((w) => [w.state, w.open])).toEqual([
+      ['given_up', 0],
+      ['up', 40],
+    ]);
+    expect((await session.ask('workers')).join('\n')).toMatch(/w1 .*given_up/);
+  });
+});
+
+describe('a worker that hangs', () => {
+  it('shows as stalled; the console goes on and says who did not acknowledge', async () => {
+    const { session, status, swarm } = await start(2);
+    await session.ask('incr 10');
+    await session.ask('wait within 20s', 25_000);
+    const { pid } = (await status()).workers[1]!;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      for (let i = 0; i < 200 && (await status()).workers[1]!.state !== 'stalled'; i++) await sleep(50);
+      expect((await status()).workers[1]!.state).toBe('stalled');
+      expect(await session.ask('incr 10')).toEqual([
+        expect.stringMatching(/^OK target 20, 1 of 2 workers acknowledged \(w2 silent \d+ s\)$/),
+      ]);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    expect(await session.ask('wait within 20s', 25_000)).toEqual(['OK 20 open']);
+    await session.ask('stop');
+    expect(await swarm.exited, swarm.err).toBe(0);
+    expect((await ledger.settled()).open_peak).toBeLessThanOrEqual(20);
+  });
+
+  it('in a loop for ever does not outlive a stop: killed at the deadline, said so, exit code 1', async () => {
+    const { session, swarm } = await start(2, SCRIPT.replace('ping', 'hang'));
+    await session.ask('incr 1');
+    await sleep(300);
+    await session.ask('stop now');
+    expect(await swarm.exited).toBe(1);
+    expect(swarm.out + swarm.err).toMatch(/w1|unconfirmed/);
+  });
+});
+
+describe('the daemon killed with -9', () => {
+  it.skipIf(!existsSync('/usr/bin/setpriv'))('leaves no worker, not even one in a busy loop', async () => {
+    const { session, status, swarm } = await start(2, SCRIPT.replace('ping', 'hang'));
+    const pids = (await status()).workers.map((w) => w.pid);
+    expect(pids.every(alive)).toBe(true);
+    await session.ask('incr 1'); // w1 spins now
+    swarm.child.kill('SIGKILL');
+    await swarm.exited;
+    for (let i = 0; i < 100 && pids.some(alive); i++) await sleep(50);
+    expect(pids.filter(alive)).toEqual([]);
+  });
+});
+
+describe('the open-file limit', () => {
+  it('is known before it bites: the target becomes what fits, and the console goes on at the limit', async () => {
+    const script = place.write('scripts/a.yml', SCRIPT);
+    // 200 files: 100 stay reserved
+    const wrapper = place.write('limited.sh', '#!/bin/sh\nulimit -n 200\nexec "$@"\n', 0o755);
+    const child = spawn(
+      wrapper,
+      [
+        process.execPath,
+        'bin/swarm',
+        '-r',
+        `127.0.0.1:${ledger.port}`,
+        '-s',
+        script,
+        '-l',
+        '127.0.0.1:0',
+        '--report-every',
+        '200ms',
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    try {
+      let out = '';
+      child.stdout.on('data', (data) => (out += String(data)));
+      for (let i = 0; i < 400 && !/console listening/.test(out); i++) await sleep(25);
+      const [, port] = /console listening on \S+:(\d+)/.exec(out)!;
+      const session = await Session.open({ host: '127.0.0.1', port: Number(port) });
+      const [answer] = await session.ask('incr 300');
+      const [, target] = /^OK target (\d+) \(asked 300: open files 200 per process; try --workers \d+\)$/.exec(
+        answer!,
+      )!;
+      expect(Number(target)).toBeGreaterThan(50);
+      expect(Number(target)).toBeLessThanOrEqual(100);
+      expect(await session.ask('wait within 20s', 25_000)).toEqual([`OK ${target} open`]);
+      expect((await session.ask('incr 1'))[0]).toMatch(/^ERR limit_files /);
+      const more = await Promise.all([1, 2, 3].map(() => Session.open({ host: '127.0.0.1', port: Number(port) })));
+      for (const other of more) expect((await other.ask('status'))[0]).toMatch(/^OK/);
+      await session.ask('stop now');
+      await new Promise((done) => child.once('exit', done));
+      expect(child.exitCode).toBe(0);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});

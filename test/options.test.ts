@@ -1,0 +1,140 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  OPTIONS,
+  flag_of,
+  parse_options,
+  variable_of,
+  type Given,
+  type OptionName,
+  type Options,
+} from '../src/options.ts';
+
+const flags = (given: Partial<Record<OptionName, string>>): Partial<Record<OptionName, Given>> =>
+  Object.fromEntries(Object.entries(given).map(([name, text]) => [name, { text, from: 'flag' }]));
+
+/** What one option becomes; undefined when it is refused. */
+function parsed(name: OptionName, text: string): Options[OptionName] | undefined {
+  const result = parse_options(flags({ [name]: text }));
+  return 'options' in result ? result.options[name] : undefined;
+}
+
+const faults_of = (given: Partial<Record<OptionName, Given>>, required: OptionName[] = []): string[] => {
+  const result = parse_options(given, required);
+  return 'faults' in result ? result.faults.map((fault) => fault.message) : [];
+};
+
+describe('parse_options', () => {
+  it('has defaults for everything but the server, the script and files', () => {
+    expect(parse_options({})).toEqual({
+      options: {
+        listen: { host: '127.0.0.1', port: 8411 },
+        server: null,
+        script: null,
+        protocol_dir: null,
+        workers: 0,
+        seed: null,
+        connect_timeout: 3000,
+        connect_rate: 1000,
+        reconnect_delay: [1000, 20_000],
+        reply_timeout: 30_000,
+        drain_timeout: 10_000,
+        max_reply: 1_048_576,
+        report_every: 10_000,
+        summary: null,
+        console_token_file: null,
+        log_level: 'info',
+      },
+    });
+  });
+
+  it.each<[OptionName, string, unknown]>([
+    ['listen', '0.0.0.0:0', { host: '0.0.0.0', port: 0 }],
+    ['listen', '[::1]:8411', { host: '::1', port: 8411 }],
+    ['server', 'chat.example:7000', { host: 'chat.example', port: 7000 }],
+    ['server', 'my_server.:65535', { host: 'my_server.', port: 65_535 }],
+    ['server', '10.0.0.5:1', { host: '10.0.0.5', port: 1 }],
+    ['server', '[2001:db8::7]:80', { host: '2001:db8::7', port: 80 }],
+    ['workers', 'auto', 'auto'],
+    ['workers', '64', 64],
+    ['connect_timeout', '500ms', 500],
+    ['connect_timeout', '1.5', 1500],
+    ['connect_rate', '0.5', 0.5],
+    ['connect_rate', '1000000', 1e6],
+    ['reconnect_delay', '1-20', [1000, 20_000]],
+    ['reconnect_delay', '500ms-2s', [500, 2000]],
+    ['reconnect_delay', '0', [0, 0]],
+    ['drain_timeout', '0', 0],
+    ['max_reply', '65536', 65_536],
+    ['max_reply', '64k', 65_536],
+    ['max_reply', '2MiB', 2_097_152],
+    ['max_reply', '1g', 1_073_741_824],
+    ['log_level', 'debug', 'debug'],
+    ['seed', 'as you like it', 'as you like it'],
+  ])('reads --%s %s', (name, text, value) => expect(parsed(name, text)).toEqual(value));
+
+  it.each<[OptionName, string]>([
+    ['listen', '8411'],
+    ['listen', 'localhost:8411'],
+    ['listen', '127.0.0.1:65536'],
+    ['listen', '::1:8411'],
+    ['listen', '127.0.0.1:08411'],
+    ['server', 'chat.example'],
+    ['server', 'chat.example:0'],
+    ['server', ':80'],
+    ['server', '10.0.0:80'],
+    ['server', '10.0.0.256:80'],
+    ['server', '[10.0.0.1]:80'],
+    ['server', 'chat..example:80'],
+    ['server', 'http://chat.example:80'],
+    ['workers', '65'],
+    ['workers', '-1'],
+    ['workers', '1.5'],
+    ['workers', ''],
+    ['connect_timeout', '0'],
+    ['connect_timeout', '25h'],
+    ['connect_timeout', '1e3'],
+    ['connect_rate', '0'],
+    ['connect_rate', '1000001'],
+    ['connect_rate', '-3'],
+    ['connect_rate', 'Infinity'],
+    ['reconnect_delay', '20-1'],
+    ['reconnect_delay', '1-2-3'],
+    ['reconnect_delay', '-1'],
+    ['max_reply', '0'],
+    ['max_reply', '2g'],
+    ['max_reply', '1MB'],
+    ['report_every', '0'],
+    ['log_level', 'loud'],
+    ['seed', ''],
+  ])('refuses --%s %j', (name, text) => expect(parsed(name, text)).toBeUndefined());
+
+  it('says option, what was given and the shape wanted, for every fault at once', () => {
+    const faults = faults_of(
+      { workers: { text: 'many', from: 'flag' }, connect_rate: { text: '1k', from: 'environment' } },
+      ['server', 'script'],
+    );
+    expect(faults).toHaveLength(4);
+    expect(faults.join('\n')).toContain('--workers: "many" is not a whole number from 0 to 64, or auto');
+    expect(faults.join('\n')).toContain('SWARM_CONNECT_RATE: "1k" is not a number above 0 up to 1000000, such as 1000');
+    expect(faults.join('\n')).toContain('--server: not given; it takes <host:port>');
+    expect(faults.join('\n')).toContain('here or in SWARM_SCRIPT');
+  });
+
+  it('names flags and variables as the table does', () => {
+    for (const [name, { flags: text }] of Object.entries(OPTIONS) as [OptionName, { flags: string }][]) {
+      expect(text).toMatch(new RegExp(`(^|, )${flag_of(name)} <`));
+      expect(variable_of(name)).toMatch(/^SWARM_[A-Z_]+$/);
+    }
+  });
+
+  it('accepts its own defaults and never throws, whatever it is given', () => {
+    const names = Object.keys(OPTIONS) as OptionName[];
+    fc.assert(
+      fc.property(fc.constantFrom(...names), fc.string(), (name, text) => {
+        const result = parse_options(flags({ [name]: text }));
+        if ('faults' in result) for (const fault of result.faults) expect(fault.exit).toBe(2);
+      }),
+    );
+  });
+});
