@@ -4,6 +4,9 @@ import { reference } from '../build.mjs';
 import { cpu_s_of, scoped, start } from './processes.mjs';
 import { start_swarm } from './swarm.mjs';
 
+/** From the last connection to the window: a daemon runs for hours, its first seconds are spent compiling. */
+const WARM_UP_MS = 3000;
+
 /**
  * What a process does in the `seconds` from now.
  * @param {{ pid: number, server: import('./servers.mjs').Server, seconds: number }} options
@@ -45,9 +48,10 @@ export function swarm({ server, script, connections, connect_per_s, measure }) {
   return scoped(async (keep) => {
     const before = await server.answered();
     const daemon = await keep(start_swarm({ server_port: server.port, script, connect_per_s }));
-    const figures = await measure(daemon.pid, () =>
-      daemon.hold(connections, Math.ceil(connections / connect_per_s) + 30),
-    );
+    const figures = await measure(daemon.pid, async () => {
+      await daemon.hold(connections, Math.ceil(connections / connect_per_s) + 30);
+      await sleep(WARM_UP_MS);
+    });
     const { requests, balanced } = await daemon.stop();
     const answered = (await server.answered()) - before;
     if (requests.sent !== answered || !balanced) {

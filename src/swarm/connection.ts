@@ -45,9 +45,12 @@ export interface ConnectionClient extends Identity {
    * Called once, before pending calls reject.
    */
   ended(cause: CloseCause | null, code: string, error: unknown): void;
-  /** the last open call was settled; `waited`: not within the call itself, by bytes that were there already */
-  calls_done(waited: boolean): void;
+  /** the last open call was settled */
+  calls_done(): void;
 }
+
+/** What send_noreply returns when nothing waits. */
+const SENT = Promise.resolve();
 
 type Owned = Socket & { swarm_connection: Connection };
 
@@ -81,6 +84,8 @@ export class Connection implements InboundOwner, Calls {
   alive = true;
   /** calls of the module that are not settled */
   open_calls = 0;
+  /** now, while the runner is calling a function of the module; 0 otherwise */
+  at = 0;
   readonly handle: FakeClient = new FakeClientHandle(this);
   readonly client: ConnectionClient;
   readonly #rules: ConnectionRules;
@@ -88,9 +93,10 @@ export class Connection implements InboundOwner, Calls {
   readonly #socket: Socket;
   readonly #started = now();
   #established = false;
-  #calling = false;
   /** what send_noreply calls above NOREPLY_PRESSURE wait for */
   #drained: Waiter | null = null;
+  /** what the newest call returned */
+  #latest: Promise<unknown> | null = null;
   /** connect deadline, then the oldest call's deadline (checked when it fires, not re-armed per call), then the linger */
   readonly #timer = new Timer<Connection>(this, on_timer);
 
@@ -119,6 +125,11 @@ export class Connection implements InboundOwner, Calls {
     return this.#socket.writableLength;
   }
 
+  /** Is it the promise of the newest call? Whoever waits for the open calls need not wait for it too. */
+  is_call(value: unknown): boolean {
+    return value === this.#latest || value === SENT;
+  }
+
   /** Sends and waits for the reply; see FakeClient.send_for_reply. */
   request(data: string | Uint8Array, parser: Parser | null): Promise<unknown> {
     if (!this.alive) return new Promise(() => {});
@@ -128,16 +139,15 @@ export class Connection implements InboundOwner, Calls {
     if (!messages && this.#inbound.waiting)
       return this.#bad_call('send_for_reply: another call waits for its reply; without `messages` only one may');
     const { requests } = this.#rules.recorder;
-    const deadline = now() + this.#rules.reply_timeout_ms;
+    const deadline = (this.at || now()) + this.#rules.reply_timeout_ms;
     const waiter = new Waiter(parser, deadline);
+    this.#latest = waiter.promise;
     requests.sent++;
     requests.in_flight++;
     this.open_calls++;
     this.#write(data);
     if (!this.#timer.armed) this.#rules.wheel.arm(this.#timer, deadline);
-    this.#calling = true;
     this.#inbound.add(waiter);
-    this.#calling = false;
     return waiter.promise;
   }
 
@@ -148,7 +158,7 @@ export class Connection implements InboundOwner, Calls {
     if (fault !== null) return this.#bad_call(`send_noreply: ${fault}`) as Promise<never>;
     this.#rules.recorder.requests.noreply++;
     this.#write(data);
-    if (this.#socket.writableLength < NOREPLY_PRESSURE) return Promise.resolve();
+    if (this.#socket.writableLength < NOREPLY_PRESSURE) return SENT;
     if (this.#socket.writableLength > MAX_UNSENT)
       return this.#bad_call(
         `send_noreply: more than ${MAX_UNSENT} bytes wait to be sent: await each call`,
@@ -184,7 +194,7 @@ export class Connection implements InboundOwner, Calls {
   }
 
   settled(): void {
-    if (--this.open_calls === 0) this.client.calls_done(!this.#calling);
+    if (--this.open_calls === 0) this.client.calls_done();
   }
 
   on_bytes(buffer: Buffer, size: number): void {

@@ -45,6 +45,15 @@ export interface InboundRules {
   unasked(): void;
 }
 
+type Settle = (value?: unknown) => void;
+let captured_resolve: Settle;
+let captured_reject: Settle;
+/** One executor for all promises: a closure of its own for each call would be the path's largest allocation. */
+const capture = (resolve: Settle, reject: Settle): void => {
+  captured_resolve = resolve;
+  captured_reject = reject;
+};
+
 /** A call that waits for its reply. */
 export class Waiter {
   next: Waiter | null = null;
@@ -53,16 +62,12 @@ export class Waiter {
   taken: Buffer | null = null;
   readonly deadline: number;
   readonly parser: Parser | null;
-  resolve!: (value: unknown) => void;
-  reject!: (error: unknown) => void;
-  readonly promise: Promise<unknown>;
+  readonly promise: Promise<unknown> = new Promise(capture);
+  readonly resolve = captured_resolve;
+  readonly reject = captured_reject;
   constructor(parser: Parser | null, deadline: number) {
     this.parser = parser;
     this.deadline = deadline;
-    this.promise = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
   }
 }
 

@@ -82,6 +82,7 @@ export class Population {
       wheel,
       script: run.script,
       module,
+      functions: run.script.actions.map((action) => module.commands[action.command]!),
       seed: run.seed,
       shared: run.shared?.value,
       once: run.once,

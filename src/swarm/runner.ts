@@ -16,7 +16,7 @@ import type { CloseCause } from '../metrics/snapshot.ts';
 import type { ActionRecorder } from '../metrics/recorder.ts';
 import type { Random } from '../protocols/client.ts';
 import type { ProtocolFunction, ProtocolModule } from '../protocols/module.ts';
-import type { Script } from '../script/types.ts';
+import type { Range, Script } from '../script/types.ts';
 import type { ConnectionClient, ConnectionRules } from './connection.ts';
 import type { Trace } from './inbound.ts';
 
@@ -37,6 +37,8 @@ const CHECK_MOVES = process.env['VITEST'] !== undefined;
 export interface RunnerRules extends ConnectionRules {
   readonly script: Script;
   readonly module: ProtocolModule;
+  /** what each action calls, by its index: the message path looks nothing up by name */
+  readonly functions: readonly ProtocolFunction[];
   readonly seed: string;
   readonly shared: unknown;
   /** `swarm try`: one iteration, no sleeps */
@@ -85,10 +87,9 @@ export class Client implements ConnectionClient {
   /** index of the action whose rounds are played; script.actions.length = `connected`; -1 before the first */
   #action = -1;
   #rounds_left = 0;
-  /** a round is open, its function has returned, it waited for the network */
+  /** a round is open, its function has returned */
   #running = false;
   #returned = false;
-  #waited = false;
   #due = 0;
   #called = 0;
 
@@ -133,7 +134,8 @@ export class Client implements ConnectionClient {
     const { module, script } = this.#rules;
     if (module.connected !== undefined) {
       this.#action = script.actions.length;
-      this.#start_round(now());
+      const at = now();
+      this.#start_round(at, at);
     } else this.#begin_script(now());
   }
 
@@ -150,8 +152,7 @@ export class Client implements ConnectionClient {
     this.#next_round();
   }
 
-  calls_done(waited: boolean): void {
-    if (waited) this.#waited = true;
+  calls_done(): void {
     if (this.#running && this.#returned) this.#round_ok();
   }
 
@@ -180,6 +181,11 @@ export class Client implements ConnectionClient {
     return this.#rules.recorder.actions[this.#action]!;
   }
 
+  /** Seconds of sleep; most ranges of a fast script are a single number, which costs no draw. */
+  #draw(range: Range): number {
+    return range[0] === range[1] ? range[0] : draw_real(range, this.#rules.unit());
+  }
+
   #begin_script(due: number): void {
     this.at_top = true;
     this.#action = -1;
@@ -201,31 +207,30 @@ export class Client implements ConnectionClient {
         this.at_top = true;
       }
       const action = actions[this.#action]!;
-      this.#rounds_left = draw_int(action.rounds, this.#rules.unit());
-      if (this.#rounds_left === 0 && !once) sleep += draw_real(action.sleep_after_action, this.#rules.unit());
+      const { rounds } = action;
+      this.#rounds_left = rounds[0] === rounds[1] ? rounds[0] : draw_int(rounds, this.#rules.unit());
+      if (this.#rounds_left === 0 && !once) sleep += this.#draw(action.sleep_after_action);
       // a whole iteration without a round: let the others have their turn
-      if (this.#rounds_left === 0 && ++passed >= actions.length) {
-        this.#waited = false;
-        break;
-      }
+      if (this.#rounds_left === 0 && ++passed >= actions.length) break;
     }
     if (sleep > 0) {
       this.#due = this.#rules.wheel.align(from + sleep * 1000);
       if (this.state !== STANDBY) this.move(STANDBY);
       this.#rules.wheel.arm(this.timer, this.#due);
     } else {
+      // after the replies that are there already were read: their times would hold the cost of this send otherwise
       this.#due = from;
-      if (this.#waited) this.#next_round();
-      else this.#rules.yield_turn(this);
+      this.#rules.yield_turn(this);
     }
   }
 
   #next_round(): void {
-    if (this.#rounds_left === 0) return this.#advance(now(), 0);
+    const at = now();
+    if (this.#rounds_left === 0) return this.#advance(at, 0);
     if (this.#rules.phase === 'run') {
       if (this.state !== ACTING) this.move(ACTING);
       this.at_top = false;
-      return this.#start_round(this.#due);
+      return this.#start_round(this.#due, at);
     }
     if (this.#rules.phase === 'pause') {
       if (this.state !== STANDBY) this.move(STANDBY);
@@ -234,8 +239,9 @@ export class Client implements ConnectionClient {
     } else this.#rules.leaves(this);
   }
 
-  #start_round(due: number): void {
-    const { script, module } = this.#rules;
+  /** `called`: the instant of the call. */
+  #start_round(due: number, called: number): void {
+    const { script, module, functions } = this.#rules;
     const connection = this.connection!;
     const action = script.actions[this.#action];
     const recorder = this.#recorder;
@@ -243,28 +249,27 @@ export class Client implements ConnectionClient {
     recorder.running++;
     this.#running = true;
     this.#returned = false;
-    this.#waited = false;
     this.#due = due;
-    this.#called = now();
+    this.#called = called;
     let result: unknown;
+    let is_promise: boolean;
+    connection.at = called;
     try {
       if (action === undefined) result = module.connected!(connection.handle);
-      else result = (module.commands[action.command] as ProtocolFunction)(connection.handle, action.args);
+      else result = functions[action.index]!(connection.handle, action.args);
+      // `return client.send_for_reply(…)`: the round ends with its call, no promise to wait for
+      is_promise = !connection.is_call(result) && is_thenable(result);
     } catch (error) {
       return this.#threw(connection, error);
+    } finally {
+      connection.at = 0;
     }
-    // Also after close() or a failed call in it: a promise of its own must not raise unhandledRejection.
-    if (result instanceof Promise) {
-      result.then(
-        () => this.#return(connection),
-        (error: unknown) => this.#threw(connection, error),
-      );
-    } else if (is_thenable(result)) {
-      Promise.resolve(result).then(
-        () => this.#return(connection),
-        (error: unknown) => this.#threw(connection, error),
-      );
-    } else this.#return(connection);
+    if (!is_promise) return this.#return(connection);
+    // Also behind a connection that ended meanwhile: a promise of the function's must not raise unhandledRejection.
+    Promise.resolve(result).then(
+      () => this.#return(connection),
+      (error: unknown) => this.#threw(connection, error),
+    );
   }
 
   #return(connection: Connection): void {
@@ -297,8 +302,8 @@ export class Client implements ConnectionClient {
     if (phase === 'drain' || phase === 'stop') return this.#rules.leaves(this);
     const action = script.actions[index];
     if (action === undefined) return this.#begin_script(ended);
-    let sleep = once ? 0 : draw_real(action.sleep_between_rounds, this.#rules.unit());
-    if (--this.#rounds_left === 0 && !once) sleep += draw_real(action.sleep_after_action, this.#rules.unit());
+    let sleep = once ? 0 : this.#draw(action.sleep_between_rounds);
+    if (--this.#rounds_left === 0 && !once) sleep += this.#draw(action.sleep_after_action);
     this.#advance(ended, sleep);
   }
 }
