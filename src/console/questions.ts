@@ -26,7 +26,7 @@ export function list(lines: readonly string[]): string[] {
 export async function answer(question: Question, control: Control, signal: AbortSignal): Promise<string[]> {
   if (question.op === 'wait')
     return [reply_line(await wait_for_open(control, question.count, question.within_ms, signal))];
-  const summary = control.summary();
+  const summary = control.summary(question.op === 'status' && question.json);
   switch (question.op) {
     case 'status':
       return question.json ? [`OK ${answers.status_json(summary)}`] : list(answers.status_lines(summary));

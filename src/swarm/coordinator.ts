@@ -1,6 +1,6 @@
 /** The coordinator: turns commands into the plan all members follow, and their reports into the summary. */
 import { SwarmError, reason_of } from '../foundation/errors.ts';
-import { to_summary, totals_of, type Mark, type Totals } from '../metrics/totals.ts';
+import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../metrics/totals.ts';
 import type { Summary } from '../metrics/summary.ts';
 import { aim, err, ok, seconds, with_acks, type Limits } from './answers.ts';
 import type { Command, Control, Reply } from './command.ts';
@@ -52,6 +52,9 @@ export interface Ended {
   /** nobody asked: every worker was given up */
   readonly given_up: boolean;
 }
+
+/** What a summary shows beyond the numbers of now. */
+type Shown = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
 
 export class Coordinator implements Control {
   /** Resolves once: after `stop`, or by itself when every worker was given up. */
@@ -135,13 +138,13 @@ export class Coordinator implements Control {
     return () => void this.#watchers.delete(listener);
   }
 
-  summary(): Summary {
-    return this.#final ?? this.#summarize(false);
+  summary(histograms = false): Summary {
+    return this.#final ?? this.#summarize({ histograms });
   }
 
   /** The summary for a state line: `interval` is the time since the last call. */
   next_interval(): Summary {
-    const summary = this.#summarize(false, this.#interval);
+    const summary = this.#summarize({ interval: this.#interval });
     this.#interval = this.#totals();
     return summary;
   }
@@ -254,7 +257,7 @@ export class Coordinator implements Control {
     const teardown = planner.run.shared ? await this.#run_hook('teardown') : null;
     this.#stop_ticking();
     this.#traces.end_all();
-    this.#final = this.#summarize(true);
+    this.#final = this.#summarize({ final: true, histograms: true });
     this.#notify();
     const teardown_failed = teardown && !teardown.ok ? teardown.reason : null;
     this.#resolve_ended({ summary: this.#final, unconfirmed, teardown_failed, given_up });
@@ -328,7 +331,7 @@ export class Coordinator implements Control {
     }
   }
 
-  #summarize(final: boolean, interval: Totals | null = null): Summary {
+  #summarize({ final = false, histograms = false, interval = null }: Partial<Shown>): Summary {
     const { about, commands, limits } = this.#options;
     const { run, phase, target, planned } = this.#planner;
     const { all, snapshots, dead, peaks } = this.#members;
@@ -350,7 +353,7 @@ export class Coordinator implements Control {
       dead,
       mark: this.#mark,
       interval,
-      histograms: final,
+      histograms,
     });
   }
 }

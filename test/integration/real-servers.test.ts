@@ -108,6 +108,10 @@ async function play(script: string, server: string, workers: number, clients: nu
   expect(await session.ask(`incr ${clients}`)).toEqual([`OK target ${clients}`]);
   expect(await session.ask('wait within 30s', 35_000)).toEqual([`OK ${clients} open`]);
   await sleep(3000);
+  const now = JSON.parse((await session.ask('status json'))[0]!.replace(/^OK /, '')) as Summary;
+  expect(validate(now), JSON.stringify(validate.errors)).toBe(true);
+  expect(now).toMatchObject({ final: false, balanced: true });
+  expect(now.actions.every((action) => action.histograms!.service.length > 10)).toBe(true);
   expect(await session.ask(`decr ${clients / 2}`)).toEqual([`OK target ${clients / 2}`]);
   expect((await session.ask('stop'))[0]).toMatch(/^OK stopping/);
   expect(await swarm.exited, swarm.err).toBe(0);

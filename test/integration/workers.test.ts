@@ -162,6 +162,10 @@ describe('the daemon killed with -9', () => {
     await swarm.exited;
     for (let i = 0; i < 100 && pids.some(alive); i++) await sleep(50);
     expect(pids.filter(alive)).toEqual([]);
+    // the next run sweeps up the folder it could not remove any more
+    expect(place.left_behind.length).toBe(1);
+    expect(await place.swarm('check', '-s', join(place.folder, 'scripts/a.yml')).exited).toBe(0);
+    expect(place.left_behind).toEqual([]);
   });
 });
 
