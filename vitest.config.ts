@@ -13,7 +13,9 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
+          // each test holds several processes; its own group because only groups may differ in their number of workers
           maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -7,7 +7,7 @@ import { final_table, state_line } from './console/render.ts';
 import { start_console, type Console } from './console/server.ts';
 import { now } from './foundation/clock.ts';
 import { reason_of } from './foundation/errors.ts';
-import { RESERVED_FILES, open_files } from './foundation/limits.ts';
+import { MAX_WORKERS, RESERVED_FILES, open_files } from './foundation/limits.ts';
 import { make_log, type Log } from './foundation/log.ts';
 import { VERSION } from './foundation/version.ts';
 import { hush_module, load, type Loaded } from './load.ts';
@@ -25,7 +25,6 @@ import type { Hub, MemberId, Note } from './swarm/plan.ts';
 import { start_worker } from './swarm/worker.ts';
 
 const WORKER_ENTRY = fileURLToPath(new URL('./worker-main.js', import.meta.url));
-const MAX_AUTO_WORKERS = 64;
 const READY_WITHIN_MS = 30_000;
 const CLOSE_WITHIN_MS = 5_000;
 const MAX_FAILURES_LOGGED = 10;
@@ -66,6 +65,7 @@ class Daemon {
   #coordinator: Coordinator | null = null;
   /** errors of swarm itself on the way */
   #failures = 0;
+  #is_stopping = false;
   /** what was started, newest last */
   readonly #closing: (() => Promise<void> | void)[] = [];
 
@@ -93,7 +93,13 @@ class Daemon {
       // says that the port is taken before `setup` does its work; listening comes after it
       await (await this.#start_console(coordinator)).close();
       // a signal may end it before it began
-      const started = coordinator.ready(READY_WITHIN_MS).then(() => coordinator.setup());
+      const started = coordinator
+        .ready(READY_WITHIN_MS)
+        .then(() => coordinator.setup())
+        .catch((error: unknown) => {
+          if (this.#is_stopping) return coordinator.ended;
+          throw error;
+        });
       const early = await Promise.race([started, coordinator.ended]);
       if (early === undefined) await this.#open(coordinator);
       return this.#conclude(await coordinator.ended);
@@ -104,7 +110,7 @@ class Daemon {
 
   #start_members(loaded: Loaded, unhush: () => void): Coordinator {
     const { server, workers } = this.#options;
-    const count = workers === 'auto' ? Math.min(availableParallelism(), MAX_AUTO_WORKERS) : workers;
+    const count = workers === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : workers;
     const members = count === 0 ? ['local'] : Array.from({ length: count }, (_, i) => `w${i + 1}`);
     const on_note = (worker: MemberId, { level, text }: Note): void => this.#log[level]({ worker }, text);
     // in this process the worker does the hushing
@@ -166,6 +172,7 @@ class Daemon {
 
   #stop(why: string): void {
     this.#log.info(why);
+    this.#is_stopping = true;
     // nothing was started yet
     if (this.#coordinator === null) process.exit(this.#failures === 0 ? 0 : 1);
     void this.#coordinator.apply({ op: 'stop', now: false });

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { SwarmError } from './foundation/errors.ts';
 import { parse_duration, parse_span } from './foundation/duration.ts';
+import { MAX_WORKERS } from './foundation/limits.ts';
 import { LOG_LEVELS } from './foundation/log.ts';
 import type { Server } from './protocols/module.ts';
 
@@ -17,7 +18,6 @@ interface Option<T> {
   readonly parse: (text: string) => T | undefined;
 }
 
-const MAX_WORKERS = 64;
 const MAX_REPLY = 2 ** 30;
 /** ms: a day, well inside what Node's timers can count */
 const MAX_DURATION = 86_400_000;

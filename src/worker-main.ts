@@ -12,8 +12,7 @@ if (member === undefined || incarnation === undefined || !process.connected) {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 
 const seat = fork_seat();
-seat.onCut(() => process.exit(0));
-start_worker({
+const worker = start_worker({
   member,
   incarnation,
   seat,
@@ -22,3 +21,4 @@ start_worker({
     process.exit(1);
   },
 });
+seat.onCut(() => void worker.stop().finally(() => process.exit(0)));

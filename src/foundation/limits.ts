@@ -4,6 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** Descriptors kept from the clients, so that console, logs and summary file keep working when every other one is taken. */
 export const RESERVED_FILES = 100;
 
+/** What --workers takes at most. */
+export const MAX_WORKERS = 64;
+
 export interface OpenFiles {
   /** the limit in force; {@link UNLIMITED} when there is none */
   readonly soft: number;

@@ -92,7 +92,9 @@ export class Recorder {
     kind.count++;
     kind.last = text;
     kind.last_at = Date.now();
-    if (sample !== undefined) kind.sample = sample;
+    // never another reply's bytes beside this one's text
+    if (sample === undefined) delete kind.sample;
+    else kind.sample = sample;
   }
 
   snapshot(generator: Snapshot['generator']): Snapshot {

@@ -1,4 +1,5 @@
 /** What the coordinator answers to changing commands: the text after `OK`, or a code and the text after `ERR`. Pure. */
+import { MAX_WORKERS } from '../foundation/limits.ts';
 import type { Reply } from './command.ts';
 import type { Member } from './members.ts';
 
@@ -42,7 +43,7 @@ export function aim(asked: number, wanted: number, had: number, limits: Limits):
 
 function why_full(wanted: number, { why, per_member, members }: Limits): string {
   const enough = Math.ceil(Math.min(wanted, MAX_TARGET) / per_member);
-  return Number.isFinite(enough) && enough > members ? `${why}; try --workers ${enough}` : why;
+  return enough > members && enough <= MAX_WORKERS ? `${why}; try --workers ${enough}` : why;
 }
 
 /** Adds who did not acknowledge, if anybody: `…, 1 of 2 workers acknowledged (w2 silent 3 s)`. */

@@ -86,6 +86,8 @@ export class Connection implements InboundOwner, Calls {
   open_calls = 0;
   /** now, while the runner is calling a function of the module; 0 otherwise */
   at = 0;
+  /** of this round: what the module calls wrong is most likely this */
+  last_reply: unknown = undefined;
   readonly handle: FakeClient = new FakeClientHandle(this);
   readonly client: ConnectionClient;
   readonly #rules: ConnectionRules;
@@ -156,13 +158,14 @@ export class Connection implements InboundOwner, Calls {
     if (!this.alive) return new Promise(() => {});
     const fault = bad_data(data);
     if (fault !== null) return this.#bad_call(`send_noreply: ${fault}`) as Promise<never>;
-    this.#rules.recorder.requests.noreply++;
-    this.#write(data);
-    if (this.#socket.writableLength < NOREPLY_PRESSURE) return SENT;
+    // what waited before: a single large request may be as large as it likes
     if (this.#socket.writableLength > MAX_UNSENT)
       return this.#bad_call(
         `send_noreply: more than ${MAX_UNSENT} bytes wait to be sent: await each call`,
       ) as Promise<never>;
+    this.#rules.recorder.requests.noreply++;
+    this.#write(data);
+    if (this.#socket.writableLength < NOREPLY_PRESSURE) return SENT;
     if (this.#drained === null) {
       const deadline = now() + this.#rules.reply_timeout_ms;
       this.#drained = new Waiter(null, deadline);
@@ -193,7 +196,8 @@ export class Connection implements InboundOwner, Calls {
     this.#end(cause, code, error, cause !== 'fatal');
   }
 
-  settled(): void {
+  settled(reply: unknown): void {
+    this.last_reply = reply;
     if (--this.open_calls === 0) this.client.calls_done();
   }
 
@@ -246,7 +250,7 @@ export class Connection implements InboundOwner, Calls {
     this.#drained = null;
     this.#socket.off('drain', on_drain);
     waiter.resolve(undefined);
-    this.settled();
+    this.settled(undefined);
   }
 
   on_timer(): void {

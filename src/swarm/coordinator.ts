@@ -264,9 +264,14 @@ export class Coordinator implements Control {
   }
 
   #on_report(id: MemberId, report: Report): void {
+    const dropped = this.#members.get(id)?.report?.notes_dropped ?? 0;
     if (this.#final || !this.#members.accept(id, report, this.#clock.now(), this.#clock.wall())) return;
     for (const note of report.notes) this.#options.on_note(id, note);
-    this.#traces.deliver(report.traces);
+    if (report.notes_dropped > dropped) {
+      const text = `${report.notes_dropped - dropped} more lines were not logged: at most 100 a second are`;
+      this.#options.on_note(id, { level: 'warn', text });
+    }
+    this.#traces.deliver(id, report);
     this.#planner.replan(false);
     this.#waits.poke();
   }
@@ -293,8 +298,8 @@ export class Coordinator implements Control {
     const now = this.#clock.now();
     const is_due = (ms: number): boolean => this.#ticks % (ms / TICK_MS) === 0;
     const stepped = is_due(RAMP_STEP_MS) && this.#planner.step(now);
-    const expired = this.#traces.expire(now);
-    if (stepped || expired) this.#planner.replan(false);
+    const expired = this.#traces.expire(now, this.#planner.revision + 1);
+    if (stepped || expired) this.#planner.replan(expired);
     this.#waits.poke();
     if (is_due(WATCH_MS)) this.#notify();
   }

@@ -31,8 +31,8 @@ export interface InboundOwner {
   readonly trace: Trace | null;
   /** Ends the connection: a failure of the server's (wrong_reply, …) or, cause `fatal`, a bug of the module's. */
   fail(cause: CloseCause, code: string, error: unknown, sample?: string): void;
-  /** one open call less */
-  settled(): void;
+  /** one open call less; `reply` is what it resolved with */
+  settled(reply: unknown): void;
 }
 
 /** What all connections of a process share here. */
@@ -355,7 +355,7 @@ export class Inbound {
           matched = (waiter.parser as Matcher).match(value);
         } catch (error) {
           this.#unlink(waiter, previous);
-          return this.#fail_waiter(waiter, error);
+          return this.#fail_waiter(waiter, error, undefined, undefined, sample_of(value));
         }
         if (!this.#owner.alive) return;
       }
@@ -367,9 +367,9 @@ export class Inbound {
     if (this.#rules.on_message === null) return;
     try {
       const result = this.#rules.on_message(this.#owner.handle, value);
-      if (result instanceof Promise) result.then(undefined, (error: unknown) => this.#module_threw(error));
+      if (result instanceof Promise) result.then(undefined, (error: unknown) => this.#module_threw(error, value));
     } catch (error) {
-      this.#module_threw(error);
+      this.#module_threw(error, value);
     }
   }
 
@@ -383,7 +383,7 @@ export class Inbound {
     requests.in_flight--;
     requests.ok++;
     waiter.resolve(value);
-    this.#owner.settled();
+    this.#owner.settled(value);
   }
 
   #unlink(waiter: Waiter, previous: Waiter | null): void {
@@ -400,16 +400,15 @@ export class Inbound {
   }
 
   /** on_message threw: no call is to blame. */
-  #module_threw(error: unknown): void {
+  #module_threw(error: unknown, message: unknown): void {
     if (!this.#owner.alive) return;
-    const wrong = error instanceof WrongReply;
-    this.#owner.fail(wrong ? 'wrong_reply' : 'fatal', wrong ? 'wrong_reply' : 'fatal', error);
+    if (error instanceof WrongReply) this.#owner.fail('wrong_reply', 'wrong_reply', error, sample_of(message));
+    else this.#owner.fail('fatal', 'fatal', error);
   }
 
   #fail_first(cause: CloseCause, code: string, error: unknown, buffer?: Buffer, start = 0, end = 0): void {
     const waiter = this.#first;
-    const sample =
-      buffer === undefined ? undefined : escape_bytes(buffer.subarray(start, Math.min(end, start + 64)), 64);
+    const sample = buffer === undefined ? undefined : sample_of(buffer.subarray(start, end));
     if (waiter === null) return this.#owner.fail(cause, code, error, sample);
     this.#unlink(waiter, null);
     this.#fail_waiter(waiter, error, cause, code, sample);
@@ -438,6 +437,20 @@ export class Inbound {
   #trace_unread(): void {
     if (this.#owner.trace === null || this.#held === null || this.#end === this.#start) return;
     this.#owner.trace('unread', this.#held.subarray(this.#start, this.#end), '');
+  }
+}
+
+const SAMPLE_BYTES = 64;
+
+/** The beginning of a reply that was found wrong, escaped: of its bytes, its text, or what it was decoded to. */
+export function sample_of(reply: unknown): string | undefined {
+  try {
+    const shown = typeof reply === 'string' || reply instanceof Uint8Array ? reply : JSON.stringify(reply);
+    if (shown === undefined) return undefined;
+    const bytes = typeof shown === 'string' ? Buffer.from(shown.slice(0, SAMPLE_BYTES)) : shown;
+    return escape_bytes(bytes.subarray(0, SAMPLE_BYTES), SAMPLE_BYTES);
+  } catch {
+    return undefined; // a value of the module's that cannot be shown
   }
 }
 

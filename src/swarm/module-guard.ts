@@ -45,7 +45,8 @@ export class BugLog {
     this.#note = note;
   }
 
-  add(what: string, error: unknown): void {
+  /** `whose`: who it happened to first; not part of the kind. */
+  add(what: string, error: unknown, whose = ''): void {
     if (this.#kinds.size >= MAX_KINDS || ++this.#looked > MAX_STACKS) return;
     const stack = error instanceof Error ? (error.stack ?? '') : '';
     const users = frames_of(stack).filter((line) => !is_node(line) && !is_own(line));
@@ -55,7 +56,7 @@ export class BugLog {
     this.#kinds.add(kind);
     const where = users.slice(0, 10).map((line) => `\n    ${line}`);
     const shown = error instanceof Error ? `${name}: ${reason_of(error)}` : `threw ${name} ${reason_of(error)}`;
-    this.#note({ level: 'error', text: `${what}: ${shown}${where.join('')}`.slice(0, 4000) });
+    this.#note({ level: 'error', text: `${what}${whose && ` in ${whose}`}: ${shown}${where.join('')}`.slice(0, 4000) });
   }
 }
 

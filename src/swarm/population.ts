@@ -31,6 +31,9 @@ const POOL_OF: readonly number[] = [];
 /** Clients that go on in one turn of the event loop: after `resume` all of them are due at once. */
 const TURN_BATCH = 500;
 
+/** A little longer than a closed connection lingers. */
+const CLOSED_WITHIN_MS = 1100;
+
 /** When attempts in flight or descriptors leave no room, look again after this long. */
 const BLOCKED_MS = 10;
 
@@ -43,7 +46,7 @@ export interface PopulationOptions {
   address(): { host: string; port: number; family: 4 | 6 };
   /** sockets this process can hold */
   capacity(): number;
-  bug(error: unknown): void;
+  bug(error: unknown, client: number): void;
   unasked(): void;
   /** a client was made, and does not connect yet */
   created(client: Client): void;
@@ -97,7 +100,7 @@ export class Population {
       unit: () => this.#random.real(0, 1),
       socket_freed: () => this.#keep_pumping(),
       unasked: () => options.unasked(),
-      bug: (error) => options.bug(error),
+      bug: (error, client) => options.bug(error, client),
       yield_turn: (client) => this.#next_turn(client),
       park: (client) => this.#parked.push(client),
       disconnected: (client) => this.#disconnected(client),
@@ -136,6 +139,12 @@ export class Population {
       this.#enqueue(client);
     }
     this.#keep_pumping();
+  }
+
+  /** Resolves when no socket is left: those that are closing have sent what they had to send, or were destroyed. */
+  async sockets_closed(): Promise<void> {
+    for (let waited = 0; this.#rules.sockets > 0 && waited < CLOSED_WITHIN_MS; waited += 10)
+      await new Promise((done) => setTimeout(done, 10));
   }
 
   /** Ends every timer of its own; clients are gone by then. */

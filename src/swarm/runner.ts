@@ -11,6 +11,7 @@ import { make_random } from '../foundation/random.ts';
 import { WrongReply } from '../protocols/parser.ts';
 import { draw_int, draw_real } from '../script/range.ts';
 import { Connection } from './connection.ts';
+import { sample_of } from './inbound.ts';
 import { ENDS, is_legal, STATES } from './state.ts';
 import type { CloseCause } from '../metrics/snapshot.ts';
 import type { ActionRecorder } from '../metrics/recorder.ts';
@@ -60,7 +61,7 @@ export interface RunnerRules extends ConnectionRules {
   /** the client ended its iteration while draining, its round in phase drain, or its one iteration */
   leaves(client: Client): void;
   /** a bug of the module, for the log */
-  bug(error: unknown): void;
+  bug(error: unknown, client: number): void;
 }
 
 export class Client implements ConnectionClient {
@@ -170,7 +171,7 @@ export class Client implements ConnectionClient {
     }
     if (cause === 'decr' || cause === 'stop') return; // the population takes it away
     if (cause === 'fatal') {
-      this.#rules.bug(error);
+      this.#rules.bug(error, this.id);
       this.move(FATAL);
     } else if (cause === null && error === undefined) return;
     else this.move(BACKOFF);
@@ -256,7 +257,10 @@ export class Client implements ConnectionClient {
     connection.at = called;
     try {
       if (action === undefined) result = module.connected!(connection.handle);
-      else result = functions[action.index]!(connection.handle, action.args);
+      else {
+        const play = functions[action.index]!; // not called as a member: `this` is nobody's
+        result = play(connection.handle, action.args);
+      }
       // `return client.send_for_reply(…)`: the round ends with its call, no promise to wait for
       is_promise = !connection.is_call(result) && is_thenable(result);
     } catch (error) {
@@ -280,7 +284,8 @@ export class Client implements ConnectionClient {
 
   #threw(connection: Connection, error: unknown): void {
     if (!connection.alive) return;
-    if (error instanceof WrongReply) connection.fail('wrong_reply', 'wrong_reply', error);
+    if (error instanceof WrongReply)
+      connection.fail('wrong_reply', 'wrong_reply', error, sample_of(connection.last_reply));
     else connection.fail('fatal', 'fatal', error);
   }
 
@@ -299,6 +304,7 @@ export class Client implements ConnectionClient {
     this.#running = false;
     recorder.running--;
     const ended = this.#count_ok(recorder);
+    if (this.connection !== null) this.connection.last_reply = undefined;
     if (phase === 'drain' || phase === 'stop') return this.#rules.leaves(this);
     const action = script.actions[index];
     if (action === undefined) return this.#begin_script(ended);

@@ -3,6 +3,8 @@ import { randomBytes } from 'node:crypto';
 import type { MemberId, MemberPlan, Report } from './plan.ts';
 
 const MAX_TRACES = 16;
+/** After its time a trace waits this long for the report with its last lines. */
+const LAST_LINES_WITHIN_MS = 2000;
 
 interface Trace {
   readonly token: string;
@@ -10,6 +12,8 @@ interface Trace {
   readonly client: number;
   readonly ends_at: number;
   readonly on_line: (line: string | null) => void;
+  /** its time is over: the member was told so by this revision */
+  over_since: number | null;
 }
 
 export class Traces {
@@ -22,7 +26,7 @@ export class Traces {
   /** Returns its token. `on_line` gets null once, when it ends. */
   start(member: MemberId, client: number, ends_at: number, on_line: (line: string | null) => void): string {
     const token = randomBytes(8).toString('hex');
-    this.#running.set(token, { token, member, client, ends_at, on_line });
+    this.#running.set(token, { token, member, client, ends_at, on_line, over_since: null });
     return token;
   }
 
@@ -35,23 +39,35 @@ export class Traces {
     for (const token of [...this.#running.keys()]) this.end(token);
   }
 
-  /** Ends those whose time is over; true if there were any. */
-  expire(now: number): boolean {
-    const over = [...this.#running.values()].filter((trace) => now >= trace.ends_at);
-    for (const trace of over) this.end(trace.token);
-    return over.length > 0;
+  /**
+   * Takes those whose time is over out of the plan; true if there were any. They end with the report of their member that has applied
+   * `next_revision`, which carries their last lines.
+   */
+  expire(now: number, next_revision: number): boolean {
+    let expired = false;
+    for (const trace of this.#running.values()) {
+      if (now >= trace.ends_at + LAST_LINES_WITHIN_MS) this.end(trace.token);
+      else if (now >= trace.ends_at && trace.over_since === null) {
+        trace.over_since = next_revision;
+        expired = true;
+      }
+    }
+    return expired;
   }
 
-  deliver(traces: Report['traces']): void {
+  deliver(member: MemberId, { traces, revision }: Pick<Report, 'traces' | 'revision'>): void {
     for (const { token, lines } of traces) {
       for (const line of lines) this.#running.get(token)?.on_line(line);
+    }
+    for (const trace of this.#running.values()) {
+      if (trace.member === member && trace.over_since !== null && revision >= trace.over_since) this.end(trace.token);
     }
   }
 
   /** the part of a member's plan */
   of(member: MemberId): MemberPlan['traces'] {
     return [...this.#running.values()]
-      .filter((trace) => trace.member === member)
+      .filter((trace) => trace.member === member && trace.over_since === null)
       .map(({ token, client }) => ({ token, client }));
   }
 }

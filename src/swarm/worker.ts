@@ -32,7 +32,7 @@ export interface WorkerOptions {
 }
 
 export interface RunningWorker {
-  /** Ends reporting, timers and guards; clients are gone by then or die with the process. */
+  /** Lets closing connections send what they have, 1.1 s at most, then ends reporting, timers and guards. */
   stop(): Promise<void>;
 }
 
@@ -66,7 +66,9 @@ class Worker {
   #cpu = process.cpuUsage();
   #cpu_at = performance.now();
   #cpu_share = 0;
-  readonly #traces = new Map<string, { client: number; lines: string[]; dropped: number }>();
+  readonly #traces = new Map<string, RunningTrace>();
+  /** what traces that are over left for the next report */
+  #traces_ended: { token: string; lines: string[] }[] = [];
   #setup: HookResult | 'running' | null = null;
   #teardown: HookResult | 'running' | null = null;
   #warned_unasked = false;
@@ -90,6 +92,8 @@ class Worker {
   }
 
   async stop(): Promise<void> {
+    // connections whose life is over may have bytes to send yet; clients that live on are for the process' end to cut
+    if (this.#population?.live === 0) await this.#population.sockets_closed();
     this.#stopped = true;
     clearInterval(this.#timer);
     this.#lag.disable();
@@ -158,7 +162,7 @@ class Worker {
       wheel: this.#wheel,
       address: () => this.#resolver!.address,
       capacity: () => this.#capacity.clients,
-      bug: (error) => this.#bugs.add('fatal', error),
+      bug: (error, client) => this.#bugs.add('fatal', error, `client ${client}`),
       created: (client) => {
         for (const [token, trace] of this.#traces) if (trace.client === client.id) client.trace = this.#tracer(token);
       },
@@ -224,6 +228,7 @@ class Worker {
   #set_traces(wanted: MemberPlan['traces']): void {
     for (const [token, trace] of this.#traces) {
       if (wanted.some((want) => want.token === token)) continue;
+      this.#traces_ended.push({ token, lines: lines_of(trace) });
       this.#traces.delete(token);
       const client = this.#population?.client(trace.client);
       if (client) client.trace = null;
@@ -233,6 +238,7 @@ class Worker {
       this.#traces.set(token, { client, lines: [], dropped: 0 });
       const traced = this.#population?.client(client);
       if (traced) traced.trace = this.#tracer(token);
+      else this.#tracer(token)('end', null, `no client ${client} lives now`);
     }
   }
 
@@ -241,8 +247,12 @@ class Worker {
       const trace = this.#traces.get(token);
       if (trace === undefined) return;
       if (trace.lines.length >= MAX_TRACE_LINES) {
-        trace.dropped++;
-        return;
+        // `swarm try` shows everything
+        if (this.#plan?.run.once === true) this.#report();
+        else {
+          trace.dropped++;
+          return;
+        }
       }
       const at = ((performance.now() - this.#started) / 1000).toFixed(6);
       const what =
@@ -252,12 +262,10 @@ class Worker {
   }
 
   #take_trace_lines(): Report['traces'] {
-    return [...this.#traces].map(([token, trace]) => {
-      const lines = trace.dropped > 0 ? [...trace.lines, `(${trace.dropped} more events not shown)`] : trace.lines;
-      trace.lines = [];
-      trace.dropped = 0;
-      return { token, lines };
-    });
+    const ended = this.#traces_ended;
+    this.#traces_ended = [];
+    const running = [...this.#traces].map(([token, trace]) => ({ token, lines: lines_of(trace) }));
+    return [...ended, ...running];
   }
 
   #report(): void {
@@ -304,6 +312,20 @@ class Worker {
 }
 
 const LAG_RESOLUTION_MS = 20;
+
+interface RunningTrace {
+  readonly client: number;
+  lines: string[];
+  dropped: number;
+}
+
+/** Takes the lines of a trace since the last report. */
+function lines_of(trace: RunningTrace): string[] {
+  const lines = trace.dropped > 0 ? [...trace.lines, `(${trace.dropped} more events not shown)`] : trace.lines;
+  trace.lines = [];
+  trace.dropped = 0;
+  return lines;
+}
 
 /** A line of its own per line of the text, nothing a terminal would act on. */
 const escape_lines = (text: string): string =>

@@ -224,6 +224,38 @@ describe('wrong or bug', () => {
     expect(books.errors['wrong_reply']!.sample).toBe(`\\x1b[31m${'x'.repeat(59)}`);
   });
 
+  it('shows the reply a function found wrong, and never another reply’s bytes', async () => {
+    let mode: 'function' | 'nothing' = 'function';
+    const e = await play(() => ({ text: 'HOT\x07' }), {
+      commands: {
+        async go(client) {
+          if (mode === 'function') await client.send_for_reply('a\r\n', line());
+          throw wrong_reply(mode);
+        },
+      },
+    });
+    const first = await e.until((b) => b.errors['wrong_reply'] !== undefined);
+    expect(first.errors['wrong_reply']).toMatchObject({ last: 'function', sample: 'HOT\\x07' });
+    mode = 'nothing';
+    const second = await e.until((b) => b.errors['wrong_reply']!.last === 'nothing');
+    expect(second.errors['wrong_reply']!.sample).toBeUndefined();
+  });
+
+  it('shows the message a predicate or on_message found wrong', async () => {
+    const e = await play(() => ({ text: '{"bad":1}' }), {
+      module: {
+        messages: { ...line(), decode: (b, s, end) => JSON.parse(b.toString('utf8', s, end)) as unknown },
+        on_message: () => {
+          throw wrong_reply('push');
+        },
+      },
+      commands: { go: (c) => c.send_noreply('a\r\n') },
+      actions: { go: { after: [1000, 1000] } },
+    });
+    const books = await e.until((b) => b.errors['wrong_reply'] !== undefined);
+    expect(books.errors['wrong_reply']!.sample).toBe('{\\"bad\\":1}');
+  });
+
   it.each([
     [
       'a function that throws',
@@ -662,6 +694,19 @@ describe('closing and back-pressure', () => {
     expect(sent * 32 * 1024).toBeLessThan(64 * 1024 * 1024);
     expect(books.actions[0]!.failed).toEqual({ timeout: 1 });
     stalled.close();
+  });
+
+  it('one large request is no flood: it may be larger than any buffer', async () => {
+    const e = await play(() => 'silent', {
+      run: { reconnect_delay_ms: [100_000, 100_000] },
+      commands: {
+        go: async (client) => (await client.send_noreply(Buffer.alloc(20 * 1024 * 1024, 'x\r\n')), client.close()),
+      },
+    });
+    const books = await e.until((b) => b.connections.closed.script + b.clients.states.fatal === 1);
+    expect(books.clients.states.fatal).toBe(0);
+    expect(books.actions[0]!.ok).toBe(1);
+    await ledger!.until((b) => b.bytes.received === 20 * 1024 * 1024);
   });
 
   it('a module that floods without awaiting is stopped at 16 MiB', async () => {
