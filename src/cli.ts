@@ -1,9 +1,11 @@
 /** The executable's code: one command, then its exit code. Each command's code is loaded when it is asked for. */
+import { exit, guard_exit } from './exit.ts';
 import { Output } from './foundation/output.ts';
 import { run_program, type Io } from './program.ts';
 
 // A surface that goes away (a closed terminal, `| head`) is no reason to end; Node ignores SIGPIPE by itself.
 process.on('SIGHUP', () => undefined);
+guard_exit();
 
 const out = new Output(process.stdout);
 const err = new Output(process.stderr);
@@ -25,4 +27,4 @@ const code = await run_program(
 );
 await Promise.all([out.flush(1000), err.flush(1000)]);
 // not process.exitCode: a module's own timers must not keep a finished run alive
-process.exit(code);
+exit(code);

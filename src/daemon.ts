@@ -5,6 +5,7 @@ import { local_pair } from './cluster/local.ts';
 import { start_processes } from './cluster/processes.ts';
 import { final_table, state_line } from './console/render.ts';
 import { start_console, type Console } from './console/server.ts';
+import { exit } from './exit.ts';
 import { now } from './foundation/clock.ts';
 import { reason_of } from './foundation/errors.ts';
 import { MAX_WORKERS, RESERVED_FILES, open_files } from './foundation/limits.ts';
@@ -79,12 +80,7 @@ class Daemon {
 
   async run(folder: string): Promise<number> {
     try {
-      this.#closing.push(
-        on_signals(
-          (signal) => this.#stop(`${signal}: stopping; once more ends at once`),
-          (exit) => process.exit(exit),
-        ),
-      );
+      this.#closing.push(on_signals((signal) => this.#stop(`${signal}: stopping; once more ends at once`), exit));
       const unhush = hush_module(this.#log, (error) => this.#fail(error));
       this.#closing.push(unhush);
       const loaded = await load(this.#options, folder, this.#io.colour.err);
@@ -134,6 +130,7 @@ class Daemon {
       },
       limits: { open_files_per_process: open_files().soft, reserved_files: RESERVED_FILES },
       clock: CLOCK,
+      has_teardown: module.teardown !== undefined,
       on_note,
     });
     return this.#coordinator;
@@ -174,7 +171,7 @@ class Daemon {
     this.#log.info(why);
     this.#is_stopping = true;
     // nothing was started yet
-    if (this.#coordinator === null) process.exit(this.#failures === 0 ? 0 : 1);
+    if (this.#coordinator === null) exit(this.#failures === 0 ? 0 : 1);
     void this.#coordinator.apply({ op: 'stop', now: false });
   }
 
@@ -189,11 +186,12 @@ class Daemon {
     this.#io.out.line(`\n${final_table(summary, this.#io.colour.out)}`);
     const faults = [
       ...(given_up ? ['every worker was given up'] : []),
+      ...(unconfirmed.length > 0
+        ? [`stopped, but did not confirm that their last client is gone: ${unconfirmed.join(', ')}`]
+        : []),
       ...(teardown_failed === null ? [] : [`teardown of the module failed: ${teardown_failed}`]),
       ...(summary.balanced ? [] : check_books(summary, true).map((fault) => `the books do not balance: ${fault}`)),
     ];
-    if (unconfirmed.length > 0)
-      this.#log.warn(`did not confirm that their last client is gone: ${unconfirmed.join(', ')}`);
     try {
       if (this.#options.summary !== null) write_summary(this.#options.summary, summary);
     } catch (error) {

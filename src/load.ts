@@ -10,8 +10,8 @@ import { to_module } from './protocols/exports.ts';
 import { load_module } from './protocols/load.ts';
 import type { ProtocolModule } from './protocols/module.ts';
 import { check_actions } from './script/check.ts';
-import { render_faults, type Fault } from './script/fault.ts';
-import { parse_script } from './script/parse.ts';
+import { in_file_order, render_faults, type Fault } from './script/fault.ts';
+import { parse_script, type CheckableScript } from './script/parse.ts';
 import type { Script } from './script/types.ts';
 import { guard_module } from './swarm/module-guard.ts';
 import type { Log } from './foundation/log.ts';
@@ -29,35 +29,58 @@ export interface Loaded {
   readonly module_sha256: string;
 }
 
+interface LoadedModule {
+  readonly exports: Readonly<Record<string, unknown>>;
+  readonly path: string;
+  readonly sha256: string;
+}
+
 /**
  * Reads and checks the script, bundles its module into `out_dir` and imports it.
  *
- * @throws SwarmError `no_script`, `bad_script` with all faults, or a code of {@link bundle_module}, {@link load_module}, {@link to_module}
+ * @throws SwarmError `no_script`, `bad_script` with all faults (then why the module cannot be loaded, if it cannot either), or a code of
+ * {@link bundle_module}, {@link load_module}, {@link to_module}
  */
 export async function load(options: OptionsWith<'script'>, out_dir: string, colour: boolean): Promise<Loaded> {
   const file = options.script;
   const text = read_script(file);
-  const refuse = (faults: readonly Fault[]): never => {
-    throw new SwarmError('bad_script', { file, faults: `\n\n${render_faults(faults, text, colour)}\n\n` });
+  const refuse = (faults: readonly Fault[], more = ''): never => {
+    throw new SwarmError('bad_script', { file, faults: `\n\n${render_faults(faults, text, colour)}\n\n${more}` });
   };
   const parsed = parse_script(text, file);
-  if ('faults' in parsed) return refuse(parsed.faults);
-  const { script } = parsed;
   const dir = options.protocol_dir ?? protocol_dir_of(file);
-  const bundle = await bundle_module({ protocol: script.protocol, dir, host_entry: HOST_ENTRY, out_dir });
-  const exports = await load_module(bundle.path);
-  // its own faults first: args that are no schemas would spoil the check of the actions
-  to_module(exports, []);
-  const faults = check_actions(parsed, file, { exports, args: exports.args as Record<string, object> });
+  if ('faults' in parsed) {
+    const { faults, rest } = parsed;
+    if (rest === undefined) return refuse(faults);
+    const module = await load_exports(rest.script.protocol, dir, out_dir).catch((error: unknown) => {
+      if (!(error instanceof SwarmError)) throw error;
+      return refuse(faults, `${error.message}\n\n`);
+    });
+    return refuse(in_file_order([...faults, ...check_module(rest, file, module)]));
+  }
+  const { script } = parsed;
+  const module = await load_exports(script.protocol, dir, out_dir);
+  const faults = check_module(parsed, file, module);
   if (faults.length > 0) return refuse(faults);
   return {
     script,
     script_sha256: createHash('sha256').update(text).digest('hex'),
-    module: to_module(exports, script.actions.map((action) => action.command)), // prettier-ignore
-    module_path: bundle.path,
-    module_sha256: bundle.sha256,
+    module: to_module(module.exports, script.actions.map((action) => action.command)), // prettier-ignore
+    module_path: module.path,
+    module_sha256: module.sha256,
   };
 }
+
+async function load_exports(protocol: string, dir: string, out_dir: string): Promise<LoadedModule> {
+  const { path, sha256 } = await bundle_module({ protocol, dir, host_entry: HOST_ENTRY, out_dir });
+  const exports = await load_module(path);
+  // its own faults first: args that are no schemas would spoil the check of the actions
+  to_module(exports, []);
+  return { exports, path, sha256 };
+}
+
+const check_module = (script: CheckableScript, file: string, { exports }: LoadedModule): Fault[] =>
+  check_actions(script, file, { exports, args: exports.args as Record<string, object> });
 
 function read_script(file: string): string {
   try {

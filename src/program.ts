@@ -64,7 +64,7 @@ export async function run_program(args: readonly string[], commands: Commands, i
     for (const fault of result.faults.slice(0, -1)) say_fault(fault, io);
     throw result.faults.at(-1);
   };
-  const command = (name: string, text: string, action: () => Promise<number>, is_default = false): void => {
+  const command = (name: string, text: string, action: () => Promise<number>, is_default = false): Command =>
     program
       .command(name, { isDefault: is_default })
       .description(text)
@@ -76,7 +76,6 @@ export async function run_program(args: readonly string[], commands: Commands, i
           self.error(`error: unknown command '${unknown}'`);
         code = await action();
       });
-  };
   command(
     'run',
     'connect and steer the swarm (the default)',
@@ -90,7 +89,10 @@ export async function run_program(args: readonly string[], commands: Commands, i
     commands.try(options_of(['server', 'script']), io),
   );
   command('schema', 'print the JSON Schema of scripts', () => commands.schema(io));
-  command('demo', 'start an example server, swarm it and steer it for half a minute', () => commands.demo(io));
+  command('demo', 'start an example server, swarm it and steer it for half a minute; takes no options', () => {
+    refuse_flags('demo', program);
+    return commands.demo(io);
+  }).configureHelp({ showGlobalOptions: false });
 
   try {
     await program.parseAsync(args, { from: 'user' });
@@ -103,6 +105,15 @@ export async function run_program(args: readonly string[], commands: Commands, i
     return fault.exit;
   }
   return code;
+}
+
+/** Flags only: what the environment says is for the other commands. */
+function refuse_flags(command: string, program: Command): void {
+  const given = Object.entries(given_to(program)) as [OptionName, Given][];
+  const flags = given.filter(([, { from }]) => from === 'flag').map(([name]) => flag_of(name));
+  if (flags.length === 0) return;
+  const reason = `${command} takes no options, it brings its own server and script; swarm run takes them`;
+  throw new SwarmError('bad_option', { option: flags.join(', '), reason });
 }
 
 const say_fault = (fault: SwarmError, io: Io): void => io.err.line(`swarm: ${fault.message}`);

@@ -2,14 +2,18 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SwarmError, reason_of } from './foundation/errors.ts';
 
 /** `swarm-run-<pid of the daemon>-<random>` */
 const NAME = /^swarm-run-(\d+)-/;
 
-/** Makes the folder (mode 0700), removes it after `use`, or when the process exits meanwhile. */
+/**
+ * Makes the folder (mode 0700), removes it after `use`, or when the process exits meanwhile.
+ * @throws SwarmError `bad_tmpdir`
+ */
 export async function with_run_folder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   sweep();
-  const folder = mkdtempSync(join(tmpdir(), `swarm-run-${process.pid}-`));
+  const folder = make();
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   process.once('exit', remove);
   try {
@@ -20,9 +24,17 @@ export async function with_run_folder<T>(use: (folder: string) => Promise<T>): P
   }
 }
 
+function make(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), `swarm-run-${process.pid}-`));
+  } catch (error) {
+    throw new SwarmError('bad_tmpdir', { dir: tmpdir(), reason: reason_of(error) }, error);
+  }
+}
+
 /** Removes what daemons left that were killed: folders of ours whose process is gone. Those of other users stay: they refuse. */
 function sweep(): void {
-  for (const name of readdirSync(tmpdir())) {
+  for (const name of names()) {
     const pid = Number(NAME.exec(name)?.[1] ?? 0);
     if (pid === 0 || is_running(pid)) continue;
     try {
@@ -30,6 +42,15 @@ function sweep(): void {
     } catch {
       // not ours
     }
+  }
+}
+
+function names(): string[] {
+  try {
+    return readdirSync(tmpdir());
+  } catch {
+    // a folder may be written but not listed; `make` tells of one that is not there
+    return [];
   }
 }
 

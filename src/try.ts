@@ -1,7 +1,9 @@
 /** `swarm try`: one client, one iteration without sleeps, every byte printed; the tool with which a first module is made to work. */
 import { randomUUID } from 'node:crypto';
 import { aligned, ms } from './console/answers.ts';
+import { exit } from './exit.ts';
 import { SwarmError } from './foundation/errors.ts';
+import { escape_text } from './foundation/escape.ts';
 import { make_log, type Log } from './foundation/log.ts';
 import { hush_module, load } from './load.ts';
 import { latency_ms } from './metrics/histogram.ts';
@@ -17,6 +19,7 @@ import { start_worker } from './swarm/worker.ts';
 
 const HOOK_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 5_000;
+const MAX_ERROR_TEXT = 300;
 const MEMBER = 'try';
 const CLIENT = 1;
 
@@ -50,6 +53,10 @@ class Trial {
   #take: (plan: Plan) => void = () => undefined;
   #report: Report | null = null;
   #interrupted = false;
+  /** rounds begun so far, when something last happened (ms, monotonic), and whether the user was told that nothing does */
+  #started = 0;
+  #active_at = performance.now();
+  #told_idle = false;
 
   constructor(run: RunSpec, io: Io, log: Log, internal: (error: unknown) => void) {
     this.#run = run;
@@ -71,12 +78,13 @@ class Trial {
       internal: this.#internal,
     });
     const poke = setInterval(() => this.#waits.poke(), 100);
-    const undo = on_signals(
-      () => (this.#interrupted = true),
-      (exit) => process.exit(exit),
-    );
+    const undo = on_signals(() => (this.#interrupted = true), exit);
     try {
       const setup = await this.#hook('setup');
+      if (setup === null) {
+        this.#log.error('interrupted while setup of the module was running: no client started, teardown not called');
+        return 1;
+      }
       if (!setup.ok) throw new SwarmError('setup_failed', { reason: setup.reason });
       this.#run = { ...this.#run, shared: { value: setup.value } };
       const whole = await this.#iteration();
@@ -108,11 +116,15 @@ class Trial {
     return !this.#interrupted && (this.#report?.snapshot.connections.closed.script ?? 0) > 0;
   }
 
-  async #hook(hook: 'setup' | 'teardown'): Promise<HookResult> {
+  /** Null when given up before its end, which only an interrupted `setup` is: `teardown` has things to put away. */
+  async #hook(hook: 'setup'): Promise<HookResult | null>;
+  async #hook(hook: 'teardown'): Promise<HookResult>;
+  async #hook(hook: 'setup' | 'teardown'): Promise<HookResult | null> {
     this.#run = { ...this.#run, [`${hook}_by`]: MEMBER };
     this.#publish('run', 0);
-    await this.#waits.until(() => this.#interrupted || (this.#report?.[hook] ?? null) !== null, HOOK_WITHIN_MS);
-    return this.#report?.[hook] ?? { ok: false, reason: this.#interrupted ? 'interrupted' : 'no result within 60 s' };
+    const given_up = (): boolean => hook === 'setup' && this.#interrupted;
+    await this.#waits.until(() => given_up() || (this.#report?.[hook] ?? null) !== null, HOOK_WITHIN_MS);
+    return this.#report?.[hook] ?? (given_up() ? null : { ok: false, reason: 'no result within 60 s' });
   }
 
   #publish(phase: Plan['phase'], clients: 0 | 1): void {
@@ -138,19 +150,39 @@ class Trial {
     this.#report = report;
     for (const { lines } of report.traces) for (const line of lines) this.#io.out.line(line);
     for (const { level, text } of report.notes) this.#log[level](text);
+    this.#watch_idle(report);
     this.#waits.poke();
+  }
+
+  /** Tells once of a round that waits for nothing swarm knows of: no timeout of swarm's ever ends it. */
+  #watch_idle({ snapshot: { actions, requests }, traces }: Report): void {
+    const now = performance.now();
+    const started = actions.reduce((sum, action) => sum + action.started, 0);
+    const index = actions.findIndex(({ running }) => running > 0);
+    const events = traces.some(({ lines }) => lines.length > 0);
+    if (index < 0 || requests.in_flight > 0 || events || started !== this.#started) this.#active_at = now;
+    this.#started = started;
+    if (this.#told_idle || now - this.#active_at < this.#run.reply_timeout_ms) return;
+    this.#told_idle = true;
+    const where = this.#names[index]!;
+    this.#log.warn(`still in ${where}, no call is open: is a promise never settled? Ctrl-C ends`);
+  }
+
+  /** as in a snapshot: the script's actions, then `connected` */
+  get #names(): string[] {
+    return [...this.#run.script.actions.map(({ command }) => command), 'connected'];
   }
 
   #verdict(whole: boolean): number {
     const { actions, connections, errors } = this.#report!.snapshot;
-    const names = [...this.#run.script.actions.map(({ command }) => command), 'connected'];
+    const names = this.#names;
     const rows = actions.map(({ started, ok, failed, aborted, service }, i) => [
       names[i]!,
       ...[started, ok, Object.values(failed).reduce((a, b) => a + b, 0), aborted, ms(latency_ms(service).mean)],
     ]);
     const played = rows.filter((row) => row[1] !== 0 || row[0] !== 'connected');
     const table = aligned([['action', 'rounds', 'ok', 'failed', 'aborted', 'mean ms'], ...played], [0]);
-    const wrong = Object.entries(errors).map(([code, { last }]) => `${code}: ${last}`);
+    const wrong = Object.entries(errors).map(([code, { last }]) => escape_text(`${code}: ${last}`, MAX_ERROR_TEXT));
     const good = whole && wrong.length === 0 && connections.established > 0;
     for (const line of ['', ...table, ...wrong, good ? 'OK' : 'FAILED']) this.#io.out.line(line);
     return good ? 0 : 1;

@@ -49,8 +49,25 @@ describe('the command line', () => {
     }
   });
 
-  it.each(['check', 'try', 'schema', 'demo'])('runs %s', async (name) => {
+  it.each(['check', 'try', 'schema'])('runs %s', async (name) => {
     expect((await run([name, ...USUAL])).called[0]).toBe(name);
+  });
+
+  it('runs demo, which takes no options but leaves the environment alone', async () => {
+    vi.stubEnv('SWARM_SERVER', 'from.env:1');
+    expect((await run(['demo'])).called[0]).toBe('demo');
+    for (const args of [
+      ['demo', ...USUAL],
+      [...USUAL, 'demo'],
+    ]) {
+      const { code, err, called } = await run(args);
+      expect(code).toBe(2);
+      expect(called).toEqual([]);
+      expect(err).toMatch(/^swarm: .*--server, --script.*demo takes no options.*\n$/);
+    }
+    const { out } = await run(['demo', '-h']);
+    expect(out).toMatch(/takes no\s+options/);
+    expect(out).not.toContain('--server');
   });
 
   it('takes options from the environment, the command line wins', async () => {

@@ -19,6 +19,14 @@ export function plan_outbox(child: ChildProcess, member: MemberId): { put(plan: 
   };
 }
 
+/** The last message down: the member shall end. Disconnecting says the same, but hangs while a report is half read (Node 20). */
+const GOODBYE = { goodbye: true } as const;
+
+export function say_goodbye(child: ChildProcess): void {
+  // a channel that breaks meanwhile says it too
+  if (child.connected) child.send(GOODBYE, () => {});
+}
+
 /** A report, as far as one can tell from a process that may run the user's code: only ours carry an incarnation. */
 export function is_report(message: unknown, incarnation: string): message is Report {
   return (
@@ -32,10 +40,19 @@ export function fork_seat(): Seat {
     if (process.connected && process.send) process.send(report, undefined, undefined, () => sent());
     else setImmediate(sent);
   }, fold_reports);
+  const is_goodbye = (message: object): boolean => 'goodbye' in message;
   return {
-    onPlan: (f) => void process.on('message', (plan: Plan) => f(plan)),
+    onPlan: (f) => void process.on('message', (plan: Plan) => is_goodbye(plan) || f(plan)),
     report: (report) => outbox.put(report),
-    onCut: (f) => void process.once('disconnect', f),
+    onCut(f) {
+      let is_cut = false;
+      const cut = (): void => {
+        if (!is_cut) f();
+        is_cut = true;
+      };
+      process.once('disconnect', cut);
+      process.on('message', (message: object) => is_goodbye(message) && cut());
+    },
     async close() {
       // Disconnecting in the turn of a send, inside a message handler, crashes the process (Node 20): let the channel empty first.
       do await new Promise((resolve) => setImmediate(resolve));

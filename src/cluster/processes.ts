@@ -3,9 +3,10 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import type { Readable } from 'node:stream';
 import type { Absence, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
 import { Breaker } from './breaker.ts';
-import { is_report, plan_outbox } from './fork.ts';
+import { is_report, plan_outbox, say_goodbye } from './fork.ts';
 
 const HELLO_WITHIN_MS = 10_000;
 /** from SIGKILL to the exit of a process that is not stuck in the kernel */
@@ -16,7 +17,7 @@ export interface ProcessesOptions {
   readonly members: readonly MemberId[];
   /** script of a worker, called with the member's id and the incarnation as arguments */
   readonly entry: string;
-  /** deaths, restarts and workers given up, for the log */
+  /** deaths, restarts, workers given up, and what a worker printed past its own log (a crash of Node's, say), for the log */
   readonly on_note: (member: MemberId, note: Note) => void;
 }
 
@@ -80,6 +81,8 @@ class Worker {
   #restart: NodeJS.Timeout | undefined;
   #is_closing = false;
   #exited: Promise<void> = Promise.resolve();
+  /** it exited and its last words were read */
+  #silent: Promise<void> = Promise.resolve();
 
   constructor(member: MemberId, options: ProcessesOptions, listeners: Listeners, turns: Turns) {
     this.member = member;
@@ -104,6 +107,8 @@ class Worker {
     const child = fork_bound(this.#options.entry, [this.member, incarnation]);
     this.#child = child;
     this.#outbox = plan_outbox(child, this.member);
+    this.#pass_on(child.stdout, 'info');
+    this.#pass_on(child.stderr, 'error');
     let is_starting = true;
     const started = (): void => {
       if (is_starting) this.#turns.give_back();
@@ -128,6 +133,7 @@ class Worker {
     child.on('disconnect', () => {
       if (!this.#is_closing) cut = setTimeout(() => child.kill('SIGKILL'), KILL_WITHIN_MS);
     });
+    this.#silent = new Promise((resolve) => child.once('close', () => resolve()));
     this.#exited = new Promise((resolve) => {
       const gone = (how: string): void => {
         if (this.#child !== child) return;
@@ -158,11 +164,16 @@ class Worker {
     clearTimeout(this.#restart);
     const child = this.#child;
     if (!child) return false;
-    if (child.connected) child.disconnect();
-    if (await within(this.#exited, deadline_ms)) return false;
-    child.kill('SIGKILL');
-    await within(this.#exited, KILL_WITHIN_MS);
-    return true;
+    say_goodbye(child);
+    const is_late = !(await within(this.#exited, deadline_ms));
+    if (is_late) child.kill('SIGKILL');
+    await within(this.#silent, KILL_WITHIN_MS);
+    return is_late;
+  }
+
+  /** A chunk is a note: a stack trace mostly stays in one piece. The log drops what nobody reads. */
+  #pass_on(output: Readable | null, level: Note['level']): void {
+    output?.setEncoding('utf8').on('data', (text: string) => this.#note(level, text.trimEnd()));
   }
 
   #note(level: Note['level'], text: string): void {
@@ -172,13 +183,16 @@ class Worker {
 
 /**
  * Forks `entry` so that it dies with this process, busy or not, where util-linux' setpriv is there: it asks the kernel for SIGKILL at the parent's
- * death and becomes node. Elsewhere a worker ends when it sees its channel cut. Both outputs go to our stderr: stdout is the state lines'.
+ * death and becomes node. Elsewhere a worker ends when it sees its channel cut. Both outputs
+ * are pipes of its own: sharing our stderr would make it blocking for us too, see Output.
  */
 function fork_bound(entry: string, args: string[]): ChildProcess {
   const bound = existsSync(SETPRIV);
   return fork(entry, args, {
     serialization: 'advanced',
-    stdio: ['ignore', 2, 2, 'ipc'],
+    // the terminal's Ctrl-C reaches its process group: a worker that is still loading would die of it
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     ...(bound && {
       execPath: SETPRIV,
       execArgv: ['--pdeathsig', 'KILL', process.execPath, ...process.execArgv],

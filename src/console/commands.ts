@@ -26,6 +26,8 @@ export interface Row {
   readonly name: string;
   readonly usage: string;
   readonly help: string;
+  /** what the usage does not show of its values */
+  readonly bounds?: string;
   /** the words after the name; undefined = not of that shape */
   readonly parse: (words: readonly string[]) => Request | undefined;
   /** what may stand after these words, for completion */
@@ -39,6 +41,9 @@ const MAX_WAIT_MS = 3_600_000;
 const TRACE_S = 10;
 const MAX_TRACE_S = 300;
 const MAX_MARK = 200;
+
+const COUNT = `a whole number from 1 to ${MAX_COUNT}`;
+const RAMP = 'a ramp takes at most 24h';
 
 const is = (word: string | undefined, keyword: string): boolean => word?.toLowerCase() === keyword;
 
@@ -83,6 +88,7 @@ export const COMMANDS: readonly Row[] = [
     name: 'incr',
     usage: 'incr N [over 30s]',
     help: 'start N more clients, at the connect rate or evenly over that time',
+    bounds: `N is ${COUNT}, ${RAMP}`,
     parse([n, ...rest]) {
       const count = whole(n, MAX_COUNT);
       const over_ms = time(rest, 'over', MAX_RAMP_MS, 0);
@@ -94,6 +100,7 @@ export const COMMANDS: readonly Row[] = [
     name: 'decr',
     usage: 'decr N [graceful] [over 30s]',
     help: 'end N clients: fatal ones first, then waiting ones, then random ones; graceful: each ends its iteration first',
+    bounds: `N is ${COUNT}, ${RAMP}`,
     parse([n, ...rest]) {
       const count = whole(n, MAX_COUNT);
       const graceful = is(rest[0], 'graceful');
@@ -107,6 +114,7 @@ export const COMMANDS: readonly Row[] = [
     name: 'set',
     usage: 'set N [over 30s]',
     help: 'make it N clients in all, 0 included',
+    bounds: `N is a whole number from 0 to ${MAX_COUNT}, ${RAMP}`,
     parse([n, ...rest]) {
       const count = n === '0' ? 0 : whole(n, MAX_COUNT);
       const over_ms = time(rest, 'over', MAX_RAMP_MS, 0);
@@ -124,6 +132,7 @@ export const COMMANDS: readonly Row[] = [
     name: 'wait',
     usage: 'wait [N] [within 30s]',
     help: 'answer when N connections are open (as many as the target if left out); at most 1h, 60s if left out',
+    bounds: `N is ${COUNT}, a wait takes at most 1h`,
     parse(words) {
       const count = is(words[0], 'within') || words.length === 0 ? null : whole(words[0], MAX_COUNT);
       const within_ms = time(count === null ? words : words.slice(1), 'within', MAX_WAIT_MS, WAIT_MS);
@@ -138,6 +147,7 @@ export const COMMANDS: readonly Row[] = [
     name: 'mark',
     usage: 'mark [TEXT]',
     help: `from now on \`actions\` counts anew; TEXT (at most ${MAX_MARK} characters) says why`,
+    bounds: `TEXT is at most ${MAX_MARK} characters`,
     parse(words) {
       const text = words.join(' ');
       return text.length <= MAX_MARK ? { op: 'mark', text } : undefined;
@@ -149,12 +159,14 @@ export const COMMANDS: readonly Row[] = [
   fixed('limits', 'how many clients fit, and what bounds it', { op: 'limits' }),
   {
     name: 'trace',
-    usage: 'trace ID [SECONDS]',
-    help: `show what one client sends and receives, as lines that begin with TRACE; ${TRACE_S} seconds, at most ${MAX_TRACE_S}`,
-    parse([client, given, ...rest]) {
+    usage: 'trace ID [30s]',
+    help: `show what one client sends and receives, as lines that begin with TRACE; at most ${MAX_TRACE_S}s, ${TRACE_S}s if left out`,
+    bounds: `ID is ${COUNT}, a trace takes more than 0s and at most ${MAX_TRACE_S}s`,
+    parse([client, given = `${TRACE_S}s`, ...rest]) {
       const id = whole(client, MAX_COUNT);
-      const seconds = given === undefined ? TRACE_S : whole(given, MAX_TRACE_S);
-      return id === undefined || seconds === undefined || rest.length > 0 ? undefined : { op: 'trace', id, seconds };
+      const seconds = (parse_duration(given) ?? 0) / 1000;
+      const fits = seconds > 0 && seconds <= MAX_TRACE_S;
+      return id === undefined || !fits || rest.length > 0 ? undefined : { op: 'trace', id, seconds };
     },
   },
   optional('stop', 'now', 'end the run: each client finishes its round first; now: at once', (now) => ({
@@ -167,8 +179,7 @@ export const COMMANDS: readonly Row[] = [
     usage: 'help [COMMAND]',
     help: 'all commands, or one',
     parse(words) {
-      const name = words[0]?.toLowerCase() ?? null;
-      return words.length > 1 || (name !== null && !row_of(name)) ? undefined : { op: 'help', name };
+      return words.length > 1 ? undefined : { op: 'help', name: words[0]?.toLowerCase() ?? null };
     },
     next: (words) => (words.length === 0 ? COMMANDS.map((row) => row.name) : []),
   },
@@ -186,20 +197,29 @@ function row_of(name: string): Row | undefined {
 
 const words_of = (line: string): string[] => line.split(/[ \t]+/).filter((word) => word !== '');
 
-/** One line, not blank. A bad one answers with its row's usage, never with what was typed after the name: it may be a token. */
+function bad(text: string): Parsed {
+  return { ok: false, code: 'bad_command', text };
+}
+
+function unknown(typed: string): Parsed {
+  const names = COMMANDS.map((row) => row.name);
+  const meant = nearest(typed, names);
+  const advice = meant ? `did you mean "${meant}"?` : 'help lists what there is';
+  return bad(`unknown command "${escape_text(typed, 40)}", ${advice}`);
+}
+
+/**
+ * One line, not blank. A bad one answers with its row's usage and bounds, never with what was typed after the name: it may be a token.
+ * Only `help` says which name it does not know.
+ */
 export function parse_line(line: string): Parsed {
   const [typed = '', ...words] = words_of(line);
-  const name = typed.toLowerCase();
-  const row = row_of(name);
-  const request = row?.parse(words);
-  if (request) return { ok: true, request };
-  if (row) return { ok: false, code: 'bad_command', text: `usage: ${row.usage}` };
-  const meant = nearest(
-    name,
-    COMMANDS.map((known) => known.name),
-  );
-  const advice = meant ? `did you mean "${meant}"?` : 'help lists what there is';
-  return { ok: false, code: 'bad_command', text: `unknown command "${escape_text(typed, 40)}", ${advice}` };
+  const row = row_of(typed.toLowerCase());
+  if (!row) return unknown(typed);
+  const request = row.parse(words);
+  if (!request) return bad(`usage: ${row.usage}${row.bounds === undefined ? '' : `; ${row.bounds}`}`);
+  if (request.op === 'help' && request.name !== null && !row_of(request.name)) return unknown(request.name);
+  return { ok: true, request };
 }
 
 /** For readline: what the last word of `line` can become, and that word. */

@@ -1,5 +1,6 @@
 /** What answers a question: the summary, now (`status`, …) or when it says what was waited for. */
 import { escape_text } from '../foundation/escape.ts';
+import type { Summary } from '../metrics/summary.ts';
 import type { Control, Reply } from '../swarm/command.ts';
 import * as answers from './answers.ts';
 import type { Request, SessionRequest } from './commands.ts';
@@ -43,16 +44,16 @@ export async function answer(question: Question, control: Control, signal: Abort
 
 /** Resolves when `count` connections (null: the target of that moment) are open, at the deadline, when the run ends, or at `signal`. */
 function wait_for_open(control: Control, count: number | null, within_ms: number, signal: AbortSignal): Promise<Reply> {
-  const wanted = (): number => count ?? control.summary().target;
-  const check = (): Reply | null => {
-    const { phase, connections } = control.summary();
+  const wanted = (summary: Summary): number => count ?? summary.target;
+  const check = (summary: Summary): Reply | null => {
+    const { phase, connections } = summary;
     if (phase === 'drain' || phase === 'stop') return { ok: false, code: 'stopping', text: 'the swarm is stopping' };
-    return connections.open >= wanted() ? { ok: true, text: `${connections.open} open` } : null;
+    return connections.open >= wanted(summary) ? { ok: true, text: `${connections.open} open` } : null;
   };
-  const too_late = (): Reply => ({
+  const too_late = (summary: Summary): Reply => ({
     ok: false,
     code: 'not_yet',
-    text: `${control.summary().connections.open} of ${wanted()}`,
+    text: `${summary.connections.open} of ${wanted(summary)}`,
   });
   return new Promise((resolve) => {
     const settle = (reply: Reply): void => {
@@ -61,16 +62,19 @@ function wait_for_open(control: Control, count: number | null, within_ms: number
       signal.removeEventListener('abort', interrupted);
       resolve(reply);
     };
-    const look = (): void => {
-      const reply = check();
+    const look = (summary: Summary): void => {
+      const reply = check(summary);
       if (reply) settle(reply);
     };
     const interrupted = (): void => settle({ ok: false, code: 'interrupted', text: 'the wait was given up' });
-    const timer = setTimeout(() => settle(check() ?? too_late()), within_ms);
+    const timer = setTimeout(() => {
+      const summary = control.summary();
+      settle(check(summary) ?? too_late(summary));
+    }, within_ms);
     // Not at once: `watch` may call back before it has returned what ends it.
-    const unwatch = control.watch(() => queueMicrotask(look));
+    const unwatch = control.watch((summary) => queueMicrotask(() => look(summary)));
     signal.addEventListener('abort', interrupted);
     if (signal.aborted) interrupted();
-    else look();
+    else look(control.summary());
   });
 }

@@ -42,6 +42,14 @@ export async function start_console(options: ConsoleOptions): Promise<Console> {
   const sessions = new Set<Session>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     if (sessions.size >= MAX_SESSIONS) {
+      // strangers who have not shown the token must not keep the operator out
+      const stranger = [...sessions].find((one) => !one.is_trusted);
+      if (stranger !== undefined) {
+        sessions.delete(stranger);
+        void stranger.dismiss('ERR too_many_sessions the place of a session without token was needed');
+      }
+    }
+    if (sessions.size >= MAX_SESSIONS) {
       log.warn(`console: turned ${socket.remoteAddress} away, ${MAX_SESSIONS} sessions are open`);
       turn_away(socket, `ERR too_many_sessions ${MAX_SESSIONS} are open, quit one of them`);
       return;

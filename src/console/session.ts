@@ -100,6 +100,11 @@ export class Session {
     this.#write(wire(banner(is_token !== null)));
   }
 
+  /** It may steer: no token is wanted, or it has shown it. */
+  get is_trusted(): boolean {
+    return this.#trusted;
+  }
+
   /** Lets answers under way end (1 s at most), says `farewell`, closes. */
   dismiss(farewell: string): Promise<void> {
     this.#farewell = farewell;
@@ -127,6 +132,13 @@ export class Session {
   }
 
   #on_end(): void {
+    // A plain client ended its input and reads on; a telnet with an editor never half-closes: it is gone, and nobody wants the rest.
+    if (this.#terminal.is_editing) {
+      this.#terminal.close();
+      this.#queue.length = 0;
+      this.#wait.abort();
+      this.#stop_trace();
+    }
     // Not carried out: a connection that broke may have cut `incr 1000` to `incr 1`.
     this.#stop_reading(this.#terminal.rest() === '' ? null : 'the last line has no end');
   }

@@ -40,6 +40,11 @@ export class Terminal {
     for (const event of events) if (!this.#ended) this.#on_event(event);
   }
 
+  /** The client agreed to the editor: there is a person at a terminal, or was. */
+  get is_editing(): boolean {
+    return this.#editor !== null;
+  }
+
   /** The client sends no more; what it left of a line. */
   rest(): string {
     return this.#ended || this.#editor ? '' : this.#lines.rest();

@@ -44,8 +44,11 @@ export class Wheel {
   readonly #firing: Timer[] = [];
   readonly #on_tick = (): void => {
     this.#native = null;
-    this.advance();
-    this.#keep_ticking();
+    try {
+      this.advance();
+    } finally {
+      this.#keep_ticking();
+    }
   };
 
   /** `slots` is a power of two; waits longer than slots × tick_ms stay in their slot for another turn of the wheel. */

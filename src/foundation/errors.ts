@@ -24,6 +24,11 @@ export const FAULTS = {
     hint: 'name a file in a folder that exists and can be written with --summary',
     exit: 2,
   },
+  bad_tmpdir: {
+    text: 'no folder for the bundled module can be made in {dir}: {reason}',
+    hint: 'name one that exists and can be written in the environment variable TMPDIR',
+    exit: 2,
+  },
   name_unknown: {
     text: 'the name of the server, {host}, does not resolve: {reason}',
     hint: 'check --server and the name service',

@@ -4,12 +4,26 @@ import type { Writable } from 'node:stream';
 /** Bytes that may wait for a slow reader; what comes beyond is dropped. */
 const MAX_WAITING = 1024 * 1024;
 
+type Sink = Writable & { isTTY?: boolean; columns?: number };
+
+/**
+ * Makes writes to a pipe return at once again. O_NONBLOCK belongs to the open pipe, not to this process: whoever shares it may clear
+ * it, and libuv does so in each child that inherits stdout or stderr, as esbuild's does. The next write to a pipe that is full would
+ * then stop this process until somebody reads. Node has no public call for it; streams without such a handle (files, which never
+ * block) are left alone, and terminals, which Node makes blocking on purpose.
+ */
+function unblock(stream: Sink): void {
+  if (stream.isTTY === true) return;
+  const { _handle: handle } = stream as { _handle?: { setBlocking?: (is_blocking: boolean) => unknown } | null };
+  handle?.setBlocking?.(false);
+}
+
 export class Output {
-  readonly #stream: Writable & { isTTY?: boolean; columns?: number };
+  readonly #stream: Sink;
   #failed = false;
   #dropped = 0;
 
-  constructor(stream: Writable & { isTTY?: boolean; columns?: number }) {
+  constructor(stream: Sink) {
     this.#stream = stream;
     // EPIPE, ENOSPC, EIO of a terminal that went away: there is nobody left to tell.
     stream.on('error', () => (this.#failed = true));
@@ -31,6 +45,7 @@ export class Output {
       return;
     }
     try {
+      unblock(this.#stream);
       if (this.#dropped > 0) this.#stream.write(`(lines dropped because nobody read them: ${this.#dropped})\n`);
       this.#dropped = 0;
       this.#stream.write(text);

@@ -10,6 +10,8 @@ import type { State } from '../swarm/state.ts';
 
 /** Codes beyond this many are counted under `other`: errno values and error names come from outside. */
 const MAX_CODES = 100;
+/** characters kept of what an error last said: it comes from outside, and travels in every report */
+const MAX_TEXT = 300;
 
 /** Counts by code, bounded. */
 export class CodeCounts {
@@ -90,7 +92,7 @@ export class Recorder {
       this.#errors.set(code, kind);
     }
     kind.count++;
-    kind.last = text;
+    kind.last = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
     kind.last_at = Date.now();
     // never another reply's bytes beside this one's text
     if (sample === undefined) delete kind.sample;

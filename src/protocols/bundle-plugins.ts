@@ -34,6 +34,9 @@ const NATIVE_LOADERS =
 /** How {@link refuse_native} marks its errors, so that they get a text of their own. */
 export const NATIVE = 'refuse-native';
 
+/** What esbuild takes for a file whose ending is left away: as it would by itself, then add-ons, so that they are found and refused. */
+export const ENDINGS = ['.tsx', '.ts', '.jsx', '.js', '.css', '.json', '.node'];
+
 /** Compiled add-ons cannot be bundled: no file for every platform, no copy per process. */
 export function refuse_native(): Plugin {
   const refuse = ({ path }: { path: string }): { errors: { text: string }[] } => ({ errors: [{ text: path }] });
@@ -42,6 +45,8 @@ export function refuse_native(): Plugin {
     setup(build) {
       build.onResolve({ filter: /\.node$/ }, refuse);
       build.onResolve({ filter: NATIVE_LOADERS }, refuse);
+      // found without its ending, or by a pattern: require(`./${name}.node`)
+      build.onLoad({ filter: /\.node$/ }, refuse);
     },
   };
 }

@@ -9,12 +9,15 @@ const LOAD_WITHIN_MS = 30_000;
  * The exports of the module at `path`, by name. A module whose only export is a default-exported object (CommonJS: `module.exports = { … }`)
  * exports what that object holds.
  *
- * Switches source maps on for this process: only what is imported after that shows its own lines in stacks.
+ * Switches source maps on for this process: only what is imported after that shows its own lines in stacks. And compiled add-ons off, for good:
+ * `createRequire` finds those that the bundler never sees.
  *
- * @throws SwarmError `module_load`, with the user's file:line:column, when its top-level code throws or takes more than 30 s
+ * @throws SwarmError `module_native` when its top-level code loads a compiled add-on; `module_load`, with the user's file:line:column, when
+ * it throws or takes more than 30 s
  */
 export async function load_module(path: string): Promise<Record<string, unknown>> {
   process.setSourceMapsEnabled(true);
+  process.dlopen = refuse_add_on;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error('its top-level code did not end within 30 s')), LOAD_WITHIN_MS);
@@ -23,10 +26,23 @@ export async function load_module(path: string): Promise<Record<string, unknown>
     const namespace = (await Promise.race([import(pathToFileURL(path).href), late])) as Record<string, unknown>;
     return exports_of(namespace);
   } catch (error) {
+    if (error instanceof SwarmError) throw error;
     throw new SwarmError('module_load', { reason: place_of(error, path) + reason_of(error) }, error);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Instead of what `require` calls for a .node file; nothing of Node's own or of swarm's goes through it. */
+function refuse_add_on(_: object, name: string): never {
+  const here = new Error();
+  Error.captureStackTrace(here, refuse_add_on);
+  const place = place_of(here, '').trimEnd();
+  throw new SwarmError('module_native', {
+    file: place.replace(/(:\d+){2}$/, '') || 'the module',
+    name,
+    place: place || 'run time',
+  });
 }
 
 function exports_of(namespace: Record<string, unknown>): Record<string, unknown> {

@@ -35,6 +35,15 @@ export class WrongReply extends Error {
   override readonly name = 'WrongReply';
 }
 
+/** Never throws, whatever the module threw (a proxy may refuse to be asked). */
+export function is_wrong_reply(error: unknown): error is WrongReply {
+  try {
+    return error instanceof WrongReply;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * The error that says "the server answered wrongly". Throw it from a parser, `decode`, a predicate, `on_message` or a protocol
  * function: the round fails with `wrong_reply` and the connection is closed. Anything else thrown there is a bug of the module.

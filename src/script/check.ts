@@ -3,9 +3,8 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import { reason_of } from '../foundation/errors.ts';
 import { nearest } from '../foundation/suggest.ts';
 import { RESERVED_EXPORTS } from '../protocols/module.ts';
-import type { Fault } from './fault.ts';
-import type { ParsedScript } from './parse.ts';
-import type { Action } from './types.ts';
+import { in_file_order, type Fault } from './fault.ts';
+import type { CheckableScript } from './parse.ts';
 import { did_you_mean, findings, list, quoted, shown } from './wording.ts';
 
 /** What of a module the check looks at: its exports, and its `args`, one JSON Schema (draft-07) per command. */
@@ -14,12 +13,16 @@ export interface CheckedModule {
   readonly args?: Readonly<Record<string, object>>;
 }
 
-/** All faults in the order of the file; what is wrong with the module's own `args` is shown at the script's `protocol`. */
-export function check_actions(parsed: ParsedScript, file: string, module: CheckedModule): Fault[] {
+/**
+ * All faults in the order of the file, without those of values that are known to be faulty; what is wrong with the module's own `args` is
+ * shown at the script's `protocol`.
+ */
+export function check_actions(parsed: CheckableScript, file: string, module: CheckedModule): Fault[] {
   const { script, where } = parsed;
   const faults: Fault[] = [];
   const report = (pointer: string, of: 'value' | 'key', message: string): void => {
-    faults.push({ file, ...where(pointer, of), message });
+    const position = where(pointer, of);
+    if (position !== undefined) faults.push({ file, ...position, message });
   };
   const functions = Object.keys(module.exports).filter(
     (name) => typeof module.exports[name] === 'function' && !(RESERVED_EXPORTS as readonly string[]).includes(name),
@@ -27,7 +30,7 @@ export function check_actions(parsed: ParsedScript, file: string, module: Checke
   const validators = compile(module.args ?? {}, functions, (message) => report('/protocol', 'value', message));
   for (const action of script.actions) {
     const pointer = `/actions/${action.index}`;
-    const wrong = check_command(action, script.protocol, module.exports, functions);
+    const wrong = check_command(action.command, script.protocol, module.exports, functions);
     if (wrong !== undefined) report(`${pointer}/command`, 'value', wrong);
     const validate = validators.get(action.command);
     if (validate === undefined || validate(action.args)) continue;
@@ -35,11 +38,11 @@ export function check_actions(parsed: ParsedScript, file: string, module: Checke
       report(`${pointer}/args${found.pointer}`, found.of, found.message);
     }
   }
-  return faults.sort((a, b) => a.line - b.line || a.column - b.column);
+  return in_file_order(faults);
 }
 
 function check_command(
-  { command }: Action,
+  command: string,
   protocol: string,
   exports: CheckedModule['exports'],
   functions: readonly string[],

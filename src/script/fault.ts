@@ -13,6 +13,11 @@ export interface Fault extends Position {
   readonly message: string;
 }
 
+/** Faults at the same place keep their order. */
+export function in_file_order(faults: readonly Fault[]): Fault[] {
+  return [...faults].sort((a, b) => a.line - b.line || a.column - b.column);
+}
+
 /** Line breaks of YAML 1.2 (5.4). */
 const BREAK = /\r\n|\n|\r/g;
 

@@ -19,41 +19,73 @@ export interface ParsedScript {
   readonly where: (pointer: string, of?: 'value' | 'key') => Position;
 }
 
+/** As much of a script as can be held against its module: of one with faults, the actions whose command can be read. */
+export interface CheckableScript {
+  readonly script: Pick<Script, 'protocol'> & {
+    readonly actions: readonly (Pick<Action, 'index' | 'command'> & { readonly args: unknown })[];
+  };
+  /** As in {@link ParsedScript}; undefined when a fault of that value was reported already. */
+  readonly where: (pointer: string, of?: 'value' | 'key') => Position | undefined;
+}
+
 const MAX_BYTES = 1024 * 1024;
 /** A file with more faults than this is not a script; the rest is only counted. */
 const MAX_FAULTS = 100;
 
 const validate = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile(SCRIPT_SCHEMA);
 
-/** Never throws. `file` is the name that faults carry; faults are in the order of the file. */
-export function parse_script(text: string, file: string): ParsedScript | { faults: Fault[] } {
+/**
+ * Never throws. `file` is the name that faults carry; faults are in the order of the file. `rest` is there when the name of the module can
+ * be read in spite of them.
+ */
+export function parse_script(text: string, file: string): ParsedScript | { faults: Fault[]; rest?: CheckableScript } {
   const bytes = Buffer.byteLength(text);
   if (bytes > MAX_BYTES)
     return {
       faults: [{ file, line: 1, column: 1, message: `the file has ${bytes} bytes, a script at most ${MAX_BYTES}` }],
     };
   const source = text.replace(/^\ufeff/, '');
-  const found: { offset: number; message: string }[] = [];
-  const root = read_document(source, (offset, message) => found.push({ offset, message }));
-  if (root !== undefined) {
-    for (const { pointer, of, message } of check_shape(root)) {
-      const { key, place } = find(root, pointer);
-      if (of === 'key' || !place.faulty) found.push({ offset: of === 'key' ? key : place.offset, message });
-    }
-  }
   const position = position_table(source);
-  if (root === undefined || found.length > 0) {
-    const faults = found
-      .sort((a, b) => a.offset - b.offset)
-      .map(({ offset, message }) => ({ file, ...position(offset), message }));
-    return { faults: shorten(faults) };
+  const found: { offset: number; message: string }[] = [];
+  const faults = (): Fault[] =>
+    shorten(
+      found.sort((a, b) => a.offset - b.offset).map(({ offset, message }) => ({ file, ...position(offset), message })),
+    );
+  const root = read_document(source, (offset, message) => found.push({ offset, message }));
+  if (root === undefined) return { faults: faults() };
+
+  const faulty = new Set<string>();
+  for (const { pointer, of, message } of check_shape(root)) {
+    const { key, place } = find(root, pointer);
+    if (of === 'value') faulty.add(pointer);
+    if (of === 'key' || !place.faulty) found.push({ offset: of === 'key' ? key : place.offset, message });
   }
+  const where: ParsedScript['where'] = (pointer, of = 'value') => {
+    const { key, place } = find(root, pointer);
+    return position(of === 'key' ? key : place.offset);
+  };
+  if (found.length === 0) return { script: to_script(root.value as RawScript), where };
+
+  const is_known = (pointer: string): boolean => faulty.has(pointer) || find(root, pointer).place.faulty;
+  const script = is_known('/protocol') ? undefined : readable(root.value);
+  if (script === undefined) return { faults: faults() };
   return {
-    script: to_script(root.value as RawScript),
-    where: (pointer, of = 'value') => {
-      const { key, place } = find(root, pointer);
-      return position(of === 'key' ? key : place.offset);
-    },
+    faults: faults(),
+    rest: { script, where: (pointer, of) => (of !== 'key' && is_known(pointer) ? undefined : where(pointer, of)) },
+  };
+}
+
+/** What of a script with faults has the type it must have. */
+function readable(value: unknown): CheckableScript['script'] | undefined {
+  const { protocol, actions } = value as Partial<Record<string, unknown>>;
+  if (typeof protocol !== 'string') return undefined;
+  const listed: readonly unknown[] = Array.isArray(actions) ? actions.slice(0, MAX_ACTIONS) : [];
+  return {
+    protocol,
+    actions: listed.flatMap((action, index) => {
+      const { command, args } = (action ?? {}) as Partial<Record<string, unknown>>;
+      return typeof command === 'string' ? [{ index, command, args: args ?? NO_ARGS }] : [];
+    }),
   };
 }
 

@@ -20,6 +20,8 @@ import type { InboundOwner, InboundRules, Trace } from './inbound.ts';
 const NOREPLY_PRESSURE = 64 * 1024;
 /** More than this unsent by one client is a bug of the module: it sends without waiting. */
 const MAX_UNSENT = 16 * 1024 * 1024;
+/** Every so many calls that are settled at once, one waits for a turn of the event loop. */
+const INSTANT_CALLS = 64;
 /** A closed connection's queued bytes have this long to go. */
 const LINGER_MS = 1000;
 
@@ -97,6 +99,8 @@ export class Connection implements InboundOwner, Calls {
   #established = false;
   /** what send_noreply calls above NOREPLY_PRESSURE wait for */
   #drained: Waiter | null = null;
+  /** calls that were settled at once */
+  #instant = 0;
   /** what the newest call returned */
   #latest: Promise<unknown> | null = null;
   /** connect deadline, then the oldest call's deadline (checked when it fires, not re-armed per call), then the linger */
@@ -143,13 +147,17 @@ export class Connection implements InboundOwner, Calls {
     const { requests } = this.#rules.recorder;
     const deadline = (this.at || now()) + this.#rules.reply_timeout_ms;
     const waiter = new Waiter(parser, deadline);
+    const unwritten = this.#write(data);
+    if (unwritten !== null) return this.#bad_call(`send_for_reply: ${unwritten}`);
     this.#latest = waiter.promise;
     requests.sent++;
     requests.in_flight++;
-    this.open_calls++;
-    this.#write(data);
+    const open_before = this.open_calls++;
     if (!this.#timer.armed) this.#rules.wheel.arm(this.#timer, deadline);
     this.#inbound.add(waiter);
+    // settled by what was there already: a loop of such calls must not starve the process
+    if (this.alive && this.open_calls === open_before && ++this.#instant % INSTANT_CALLS === 0)
+      return waiter.promise.then((reply) => new Promise((done) => setImmediate(done, reply)));
     return waiter.promise;
   }
 
@@ -163,9 +171,13 @@ export class Connection implements InboundOwner, Calls {
       return this.#bad_call(
         `send_noreply: more than ${MAX_UNSENT} bytes wait to be sent: await each call`,
       ) as Promise<never>;
+    const unwritten = this.#write(data);
+    if (unwritten !== null) return this.#bad_call(`send_noreply: ${unwritten}`) as Promise<never>;
     this.#rules.recorder.requests.noreply++;
-    this.#write(data);
-    if (this.#socket.writableLength < NOREPLY_PRESSURE) return SENT;
+    if (this.#socket.writableLength < NOREPLY_PRESSURE) {
+      if (++this.#instant % INSTANT_CALLS !== 0) return SENT;
+      return new Promise((done) => setImmediate(done));
+    }
     if (this.#drained === null) {
       const deadline = now() + this.#rules.reply_timeout_ms;
       this.#drained = new Waiter(null, deadline);
@@ -274,10 +286,16 @@ export class Connection implements InboundOwner, Calls {
     }
   }
 
-  #write(data: string | Uint8Array): void {
+  /** Returns why it could not, null when it could: bytes may be none (a detached buffer). */
+  #write(data: string | Uint8Array): string | null {
+    try {
+      this.#socket.write(data);
+    } catch (error) {
+      return reason_of(error);
+    }
     this.#rules.recorder.bytes.sent += typeof data === 'string' ? Buffer.byteLength(data) : data.length;
     if (this.trace !== null) this.trace('send', typeof data === 'string' ? Buffer.from(data) : data, '');
-    this.#socket.write(data);
+    return null;
   }
 
   /** A call the module may not make: a bug, whoever catches the rejection. */

@@ -15,6 +15,8 @@ const TICK_MS = 100;
 const RAMP_STEP_MS = 200;
 const WATCH_MS = 1000;
 const ACK_WITHIN_MS = 2000;
+/** a worker that died is started again within 5 s at most */
+const REPLACED_WITHIN_MS = 10_000;
 const HOOK_WITHIN_MS = 60_000;
 /** from ending every client at once to none left */
 const STOP_WITHIN_MS = 5000;
@@ -39,6 +41,8 @@ export interface CoordinatorOptions {
   readonly about: Pick<Summary['run'], 'script_sha256' | 'servers' | 'versions'>;
   readonly limits: Pick<Summary['limits'], 'open_files_per_process' | 'reserved_files'>;
   readonly clock: Clock;
+  /** does the module export `teardown`? */
+  readonly has_teardown: boolean;
   readonly on_note: (member: MemberId, note: Note) => void;
 }
 
@@ -223,6 +227,8 @@ export class Coordinator implements Control {
   /** Has one living member run a hook of the module, and waits for its result. */
   async #run_hook(hook: 'setup' | 'teardown'): Promise<HookResult> {
     const planner = this.#planner;
+    // all may have died just now: replacements are on their way
+    await this.#waits.until(() => this.#members.up.length > 0 || this.#all_out(), REPLACED_WITHIN_MS);
     // one that answers, rather than one that is stalled
     const member = this.#members.up.find((one) => one.state(this.#clock.now()) === 'up') ?? this.#members.up[0];
     if (!member) return { ok: false, reason: 'no worker is up' };
@@ -253,14 +259,25 @@ export class Coordinator implements Control {
     planner.phase = 'stop';
     planner.replan(true);
     await this.#waits.until(() => busy().length === 0, STOP_WITHIN_MS);
-    const unconfirmed = busy().map((member) => member.id);
-    const teardown = planner.run.shared ? await this.#run_hook('teardown') : null;
+    const unconfirmed = busy();
+    const teardown = planner.run.shared && this.#options.has_teardown ? await this.#run_hook('teardown') : null;
+    // what they hold nobody will see end: they are killed now
+    for (const member of unconfirmed) {
+      const { incarnation } = member.report ?? {};
+      if (incarnation !== undefined)
+        this.#members.depart(member, incarnation, 'gone', this.#clock.now(), this.#clock.wall());
+    }
     this.#stop_ticking();
     this.#traces.end_all();
     this.#final = this.#summarize({ final: true, histograms: true });
     this.#notify();
     const teardown_failed = teardown && !teardown.ok ? teardown.reason : null;
-    this.#resolve_ended({ summary: this.#final, unconfirmed, teardown_failed, given_up });
+    this.#resolve_ended({
+      summary: this.#final,
+      unconfirmed: unconfirmed.map((member) => member.id),
+      teardown_failed,
+      given_up,
+    });
   }
 
   #on_report(id: MemberId, report: Report): void {

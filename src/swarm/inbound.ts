@@ -6,7 +6,8 @@
  *                                └► messages framer ──► matchers, oldest first ──► on_message
  */
 import { escape_bytes } from '../foundation/escape.ts';
-import { WrongReply } from '../protocols/parser.ts';
+import { reason_of } from '../foundation/errors.ts';
+import { is_wrong_reply } from '../protocols/parser.ts';
 import { CallError } from './call-error.ts';
 import type { CloseCause } from '../metrics/snapshot.ts';
 import type { Recorder } from '../metrics/recorder.ts';
@@ -253,7 +254,7 @@ export class Inbound {
         this.#fail_first(
           'fatal',
           'bad_parser',
-          new TypeError(`frame() returned ${String(length)}: not a length in bytes`),
+          new TypeError(`frame() returned ${reason_of(length)}: not a length in bytes`),
         );
         return -1;
       }
@@ -337,7 +338,7 @@ export class Inbound {
     this.#fail_first(
       'fatal',
       'bad_parser',
-      new TypeError(`the parser returned ${String(need)}: not a number of bytes`),
+      new TypeError(`the parser returned ${reason_of(need)}: not a number of bytes`),
     );
     return 0;
   }
@@ -395,14 +396,14 @@ export class Inbound {
   /** A framer, decode or parser threw. */
   #threw(error: unknown, buffer: Buffer, start: number, end: number): void {
     if (!this.#owner.alive) return;
-    if (error instanceof WrongReply) this.#fail_first('wrong_reply', 'wrong_reply', error, buffer, start, end);
+    if (is_wrong_reply(error)) this.#fail_first('wrong_reply', 'wrong_reply', error, buffer, start, end);
     else this.#fail_first('fatal', 'fatal', error);
   }
 
   /** on_message threw: no call is to blame. */
   #module_threw(error: unknown, message: unknown): void {
     if (!this.#owner.alive) return;
-    if (error instanceof WrongReply) this.#owner.fail('wrong_reply', 'wrong_reply', error, sample_of(message));
+    if (is_wrong_reply(error)) this.#owner.fail('wrong_reply', 'wrong_reply', error, sample_of(message));
     else this.#owner.fail('fatal', 'fatal', error);
   }
 
@@ -417,7 +418,7 @@ export class Inbound {
   #fail_waiter(
     waiter: Waiter,
     error: unknown,
-    cause: CloseCause = error instanceof WrongReply ? 'wrong_reply' : 'fatal',
+    cause: CloseCause = is_wrong_reply(error) ? 'wrong_reply' : 'fatal',
     code: string = cause,
     sample?: string,
   ): void {

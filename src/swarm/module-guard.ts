@@ -2,7 +2,8 @@
  * What the user's module does outside a call: prints, throws from its own timers, rejects promises nobody awaits. Kept away from
  * stdout and from the life of the process: counted, logged within bounds.
  */
-import { Console } from 'node:console';
+import { syncBuiltinESMExports } from 'node:module';
+import shared_console, { Console } from 'node:console';
 import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { reason_of } from '../foundation/errors.ts';
@@ -89,7 +90,9 @@ export function guard_module(options: {
       },
     });
   const real = globalThis.console;
-  globalThis.console = new Console({ stdout: sink('info'), stderr: sink('warn'), colorMode: false });
+  const guarded = new Console({ stdout: sink('info'), stderr: sink('warn'), colorMode: false });
+  globalThis.console = guarded;
+  const restore_shared = lend_methods(guarded);
   const on_error = (error: unknown): void => {
     // a call that failed, and somebody's own promise behind it: the round was counted already
     if (error instanceof CallError || error instanceof WrongReply) return;
@@ -102,8 +105,20 @@ export function guard_module(options: {
     dropped: () => dropped,
     undo() {
       globalThis.console = real;
+      restore_shared();
       process.off('uncaughtException', on_error);
       process.off('unhandledRejection', on_error);
     },
+  };
+}
+
+/** What `import … from 'node:console'` gives prints as `guarded` does: it is Node's own object, whatever the global is. Returns the undo. */
+function lend_methods(guarded: Console): () => void {
+  const own = { ...shared_console };
+  Object.assign(shared_console, guarded);
+  syncBuiltinESMExports();
+  return () => {
+    Object.assign(shared_console, own);
+    syncBuiltinESMExports();
   };
 }

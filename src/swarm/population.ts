@@ -72,7 +72,6 @@ export class Population {
   /** clients that go on in the next turn of the event loop */
   #turn: Client[] = [];
   #turn_timer: NodeJS.Immediate | null = null;
-  #parked: Client[] = [];
 
   constructor(options: PopulationOptions) {
     const { run, module, recorder, wheel } = options;
@@ -102,7 +101,6 @@ export class Population {
       unasked: () => options.unasked(),
       bug: (error, client) => options.bug(error, client),
       yield_turn: (client) => this.#next_turn(client),
-      park: (client) => this.#parked.push(client),
       disconnected: (client) => this.#disconnected(client),
       wants_turn: (client) => this.#enqueue(client),
       moved: (client) => this.#place(client),
@@ -245,9 +243,7 @@ export class Population {
   }
 
   #resume(): void {
-    const parked = this.#parked;
-    this.#parked = [];
-    for (const client of parked) if (client.parked) this.#next_turn(client);
+    for (const client of this.#clients.values()) if (client.parked) this.#next_turn(client);
   }
 
   #next_turn(client: Client): void {

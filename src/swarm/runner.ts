@@ -8,7 +8,7 @@
  */
 import { now, Timer } from '../foundation/clock.ts';
 import { make_random } from '../foundation/random.ts';
-import { WrongReply } from '../protocols/parser.ts';
+import { is_wrong_reply } from '../protocols/parser.ts';
 import { draw_int, draw_real } from '../script/range.ts';
 import { Connection } from './connection.ts';
 import { sample_of } from './inbound.ts';
@@ -50,8 +50,6 @@ export interface RunnerRules extends ConnectionRules {
   phase: 'run' | 'pause' | 'drain' | 'stop';
   /** calls `client.go_on()` in the next turn of the event loop */
   yield_turn(client: Client): void;
-  /** keeps a client whose next round is due until the pause is over */
-  park(client: Client): void;
   /** the client lost, closed or never got its connection: state is `backoff` or `fatal` now */
   disconnected(client: Client): void;
   /** its reconnect delay is over */
@@ -70,6 +68,7 @@ export class Client implements ConnectionClient {
   connection: Connection | null = null;
   trace: Trace | null = null;
   draining = false;
+  /** its next round is due when the pause is over */
   parked = false;
   /** its place in the population's pools and its neighbours in the queue for a connect turn */
   pool = -1;
@@ -171,8 +170,8 @@ export class Client implements ConnectionClient {
     }
     if (cause === 'decr' || cause === 'stop') return; // the population takes it away
     if (cause === 'fatal') {
-      this.#rules.bug(error, this.id);
       this.move(FATAL);
+      this.#rules.bug(error, this.id);
     } else if (cause === null && error === undefined) return;
     else this.move(BACKOFF);
     this.#rules.disconnected(this);
@@ -236,7 +235,6 @@ export class Client implements ConnectionClient {
     if (this.#rules.phase === 'pause') {
       if (this.state !== STANDBY) this.move(STANDBY);
       this.parked = true;
-      this.#rules.park(this);
     } else this.#rules.leaves(this);
   }
 
@@ -252,28 +250,29 @@ export class Client implements ConnectionClient {
     this.#returned = false;
     this.#due = due;
     this.#called = called;
-    let result: unknown;
-    let is_promise: boolean;
     connection.at = called;
     try {
+      let result: unknown;
       if (action === undefined) result = module.connected!(connection.handle);
       else {
         const play = functions[action.index]!; // not called as a member: `this` is nobody's
         result = play(connection.handle, action.args);
       }
       // `return client.send_for_reply(…)`: the round ends with its call, no promise to wait for
-      is_promise = !connection.is_call(result) && is_thenable(result);
+      if (!connection.is_call(result) && is_thenable(result)) {
+        // Also behind a connection that ended meanwhile: a promise of the function's must not raise unhandledRejection.
+        Promise.resolve(result).then(
+          () => this.#return(connection),
+          (error: unknown) => this.#threw(connection, error),
+        );
+        return;
+      }
     } catch (error) {
       return this.#threw(connection, error);
     } finally {
       connection.at = 0;
     }
-    if (!is_promise) return this.#return(connection);
-    // Also behind a connection that ended meanwhile: a promise of the function's must not raise unhandledRejection.
-    Promise.resolve(result).then(
-      () => this.#return(connection),
-      (error: unknown) => this.#threw(connection, error),
-    );
+    this.#return(connection);
   }
 
   #return(connection: Connection): void {
@@ -284,8 +283,7 @@ export class Client implements ConnectionClient {
 
   #threw(connection: Connection, error: unknown): void {
     if (!connection.alive) return;
-    if (error instanceof WrongReply)
-      connection.fail('wrong_reply', 'wrong_reply', error, sample_of(connection.last_reply));
+    if (is_wrong_reply(error)) connection.fail('wrong_reply', 'wrong_reply', error, sample_of(connection.last_reply));
     else connection.fail('fatal', 'fatal', error);
   }
 

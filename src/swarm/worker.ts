@@ -132,7 +132,6 @@ class Worker {
 
   async #load(run: RunSpec): Promise<ProtocolModule> {
     this.#resolver = await Resolver.start(run.server);
-    deep_freeze(run.script); // a copy that came from another process is not frozen any more
     const commands = run.script.actions.map((action) => action.command);
     const module = to_module(await load_module(run.module_path), commands);
     this.#recorder = new Recorder(run.script.actions.length + 1);
@@ -154,6 +153,9 @@ class Worker {
   }
 
   #populate(run: RunSpec): Population {
+    // a plan that came from another process is a copy, and not frozen any more
+    deep_freeze(run.script);
+    deep_freeze(run.shared);
     return new Population({
       run,
       member: this.#options.member,
@@ -164,7 +166,7 @@ class Worker {
       capacity: () => this.#capacity.clients,
       bug: (error, client) => this.#bugs.add('fatal', error, `client ${client}`),
       created: (client) => {
-        for (const [token, trace] of this.#traces) if (trace.client === client.id) client.trace = this.#tracer(token);
+        client.trace = this.#tracer(client.id);
       },
       // once the turn is over: what waits for the end of a run need not wait for the next second
       emptied: () => setImmediate(() => this.#report()),
@@ -231,34 +233,40 @@ class Worker {
       this.#traces_ended.push({ token, lines: lines_of(trace) });
       this.#traces.delete(token);
       const client = this.#population?.client(trace.client);
-      if (client) client.trace = null;
+      if (client) client.trace = this.#tracer(trace.client);
     }
     for (const { token, client } of wanted) {
       if (this.#traces.has(token)) continue;
-      this.#traces.set(token, { client, lines: [], dropped: 0 });
+      const trace: RunningTrace = { client, lines: [], dropped: 0 };
+      this.#traces.set(token, trace);
       const traced = this.#population?.client(client);
-      if (traced) traced.trace = this.#tracer(token);
-      else this.#tracer(token)('end', null, `no client ${client} lives now`);
+      if (traced) traced.trace = this.#tracer(client);
+      else this.#trace_line(trace, 'end', null, `no client ${client} lives now`);
     }
   }
 
-  #tracer(token: string): Trace {
+  /** What writes a client's events to all sessions that trace it; null when none does. */
+  #tracer(client: number): Trace | null {
+    const traces = [...this.#traces.values()].filter((trace) => trace.client === client);
+    if (traces.length === 0) return null;
     return (event, bytes, text) => {
-      const trace = this.#traces.get(token);
-      if (trace === undefined) return;
-      if (trace.lines.length >= MAX_TRACE_LINES) {
-        // `swarm try` shows everything
-        if (this.#plan?.run.once === true) this.#report();
-        else {
-          trace.dropped++;
-          return;
-        }
-      }
-      const at = ((performance.now() - this.#started) / 1000).toFixed(6);
-      const what =
-        bytes === null ? escape_text(text, 200) : `${bytes.length} bytes "${escape_bytes(bytes, TRACE_BYTES)}"`;
-      trace.lines.push(`${at} ${event} ${what}`);
+      for (const trace of traces) this.#trace_line(trace, event, bytes, text);
     };
+  }
+
+  #trace_line(trace: RunningTrace, event: string, bytes: Uint8Array | null, text: string): void {
+    if (trace.lines.length >= MAX_TRACE_LINES) {
+      // `swarm try` shows everything
+      if (this.#plan?.run.once === true) this.#report();
+      else {
+        trace.dropped++;
+        return;
+      }
+    }
+    const at = ((performance.now() - this.#started) / 1000).toFixed(6);
+    const what =
+      bytes === null ? escape_text(text, 200) : `${bytes.length} bytes "${escape_bytes(bytes, TRACE_BYTES)}"`;
+    trace.lines.push(`${at} ${event} ${what}`);
   }
 
   #take_trace_lines(): Report['traces'] {

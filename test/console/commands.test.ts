@@ -7,6 +7,12 @@ const request = (line: string): unknown => {
   return parsed.ok ? parsed.request : parsed.text;
 };
 
+/** What a line of the wrong shape, or with a value out of bounds, answers. */
+const usage_of = (name: string): string => {
+  const { usage, bounds } = COMMANDS.find((row) => row.name === name)!;
+  return bounds === undefined ? `usage: ${usage}` : `usage: ${usage}; ${bounds}`;
+};
+
 describe('parse_line', () => {
   const good: [string, object][] = [
     ['incr 1', { op: 'incr', count: 1, over_ms: 0 }],
@@ -39,6 +45,9 @@ describe('parse_line', () => {
     ['limits', { op: 'limits' }],
     ['trace 4', { op: 'trace', id: 4, seconds: 10 }],
     ['trace 4 300', { op: 'trace', id: 4, seconds: 300 }],
+    ['trace 4 2s', { op: 'trace', id: 4, seconds: 2 }],
+    ['trace 4 500ms', { op: 'trace', id: 4, seconds: 0.5 }],
+    ['trace 4 5m', { op: 'trace', id: 4, seconds: 300 }],
     ['stop', { op: 'stop', now: false }],
     ['stop now', { op: 'stop', now: true }],
     ['quit', { op: 'quit' }],
@@ -73,13 +82,13 @@ describe('parse_line', () => {
     'NaN',
   ];
   it.each(['incr', 'decr', 'trace'])('%s with a bad number is its usage', (name) => {
-    const usage = `usage: ${COMMANDS.find((row) => row.name === name)!.usage}`;
-    for (const number of numbers) expect(request(`${name} ${number}`)).toBe(usage);
+    for (const number of numbers) expect(request(`${name} ${number}`)).toBe(usage_of(name));
   });
   it.each(['set', 'wait'])('%s with a bad number is its usage', (name) => {
-    const usage = `usage: ${COMMANDS.find((row) => row.name === name)!.usage}`;
     const allowed = name === 'set' ? '0' : '';
-    for (const number of numbers.filter((n) => n !== allowed)) expect(request(`${name} ${number}`)).toBe(usage);
+    for (const number of numbers.filter((n) => n !== allowed)) {
+      expect(request(`${name} ${number}`)).toBe(usage_of(name));
+    }
   });
 
   it.each([
@@ -102,15 +111,37 @@ describe('parse_line', () => {
     'retry all',
     'trace 5 301',
     'trace 5 0',
+    'trace 5 0s',
+    'trace 5 6m',
+    'trace 5 -1s',
+    'trace 5 soon',
     'trace 5 6 7',
     'stop later',
     'quit now',
-    'help nothing',
     'help incr decr',
     'auth',
     'auth a b',
   ])('%s is not of that shape', (line) => {
-    expect(request(line)).toBe(`usage: ${COMMANDS.find((row) => row.name === line.split(' ')[0])!.usage}`);
+    expect(request(line)).toBe(usage_of(line.split(' ')[0]!));
+  });
+
+  it.each([
+    ['incr 10 over 25h', 'incr N [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h'],
+    ['decr 0', 'decr N [graceful] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h'],
+    ['set 20000000', 'set N [over 30s]; N is a whole number from 0 to 10000000, a ramp takes at most 24h'],
+    ['wait 1 within 2h', 'wait [N] [within 30s]; N is a whole number from 1 to 10000000, a wait takes at most 1h'],
+    [
+      'trace 1 301',
+      'trace ID [30s]; ID is a whole number from 1 to 10000000, a trace takes more than 0s and at most 300s',
+    ],
+    [`mark ${'x'.repeat(201)}`, 'mark [TEXT]; TEXT is at most 200 characters'],
+    ['stop later', 'stop [now]'],
+  ])('%s says what would do', (line, text) => expect(request(line)).toBe(`usage: ${text}`));
+
+  it('helps with the name of a command it should help with', () => {
+    expect(request('help icnr')).toBe('unknown command "icnr", did you mean "incr"?');
+    expect(request('help foo')).toBe('unknown command "foo", help lists what there is');
+    expect(request('help constructor')).toMatch(/^unknown/);
   });
 
   it('suggests the nearest command, and shows nothing a terminal would obey', () => {

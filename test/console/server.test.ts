@@ -60,6 +60,18 @@ describe('start_console', () => {
     });
   });
 
+  it('32 strangers without the token do not keep out who has it', async () => {
+    const made = await open('secret');
+    const strangers = Array.from({ length: 32 }, () => made.connect());
+    await Promise.all(strangers.map((client) => client.until((c) => c.text !== '')));
+    const operator = made.connect();
+    await operator.until((c) => c.text !== '');
+    operator.send('auth secret\nincr 3\n');
+    await vi.waitFor(() => expect(made.control.applied.map((c) => 'count' in c && c.count)).toEqual([3]));
+    await strangers[0]!.ended;
+    expect(strangers[0]!.text).toContain('ERR too_many_sessions');
+  });
+
   it('lets all sessions steer one swarm', async () => {
     const made = await open();
     const [a, b] = [made.connect(), made.connect()];

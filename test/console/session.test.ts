@@ -98,6 +98,15 @@ describe('plain lines', () => {
     expect(client.answers).toEqual(['OK did incr', 'OK 2', expect.anything(), expect.anything(), 'OK did incr']);
   });
 
+  it('carries out what a plain client sent behind a wait, although it sends no more', async () => {
+    const client = await greeted();
+    client.socket.end('wait 500\nincr 5\n');
+    await vi.waitFor(() => expect(made.control.watchers.size).toBe(1));
+    made.control.set_open(500);
+    await client.ended;
+    expect(client.answers).toEqual(['OK 500 open', 'OK did incr']);
+  });
+
   it('does not carry out a line that the half-close cut', async () => {
     const client = await greeted();
     client.socket.end('incr 1\nincr 10');
@@ -110,7 +119,8 @@ describe('plain lines', () => {
     const client = await greeted();
     client.send('incr -5\nincr 1e9\nincr 0x10\nincr\nincr many\nincr 10000001\n\n  \nnonsense\nquit\nincr 1\n');
     await client.ended;
-    expect(client.answers.slice(0, 6)).toEqual(Array(6).fill('ERR bad_command usage: incr N [over 30s]'));
+    const usage = 'incr N [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h';
+    expect(client.answers.slice(0, 6)).toEqual(Array(6).fill(`ERR bad_command usage: ${usage}`));
     expect(client.answers.slice(6)).toEqual([
       'ERR bad_command unknown command "nonsense", help lists what there is',
       'OK bye',
@@ -317,6 +327,26 @@ describe('telnet', () => {
     client.send('pause\r\0\x04');
     await client.ended;
     expect(client.text).toMatch(/OK did pause\r\n/);
+  });
+
+  it('is gone when its input ends: the wait is given up, the lines behind it are not carried out', async () => {
+    const client = await telnet();
+    client.send('wait 500\r\0incr 5\r\0');
+    await vi.waitFor(() => expect(made.control.watchers.size).toBe(1));
+    client.socket.end('incr 6\r\0');
+    await client.ended;
+    expect(client.text).toContain('ERR interrupted the wait was given up');
+    expect(made.control.watchers.size).toBe(0);
+    expect(counts()).toEqual([]);
+  });
+
+  it('ends its trace when its input ends', async () => {
+    const client = await telnet();
+    client.send('trace 7\r\0');
+    await client.until((c) => c.text.includes('OK tracing'));
+    client.socket.end();
+    await client.ended;
+    expect(made.control.traces.map((trace) => trace.stopped)).toEqual([true]);
   });
 
   it('shows trace lines above what is being typed', async () => {

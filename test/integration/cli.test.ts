@@ -1,4 +1,5 @@
-import { readFileSync, rmSync, mkdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, realpathSync, rmSync, mkdirSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -80,6 +81,23 @@ describe('swarm check', () => {
     expect(again.err).toMatch(/c\.yml:8:\d+ .*nothing_like_it/);
   });
 
+  it('shows the faults of the script and those before its module together', async () => {
+    const bad = place.write(
+      'scripts/b.yml',
+      'protocol: lines\nactions:\n  - command: pinh\n  - command: ping\n    round: 2\n  - command: pign\n',
+    );
+    const swarm = place.swarm('check', '-s', bad);
+    expect(await swarm.exited).toBe(2);
+    expect(swarm.err.match(/b\.yml:\d+:\d+/g)?.map((at) => at.slice(6))).toEqual(['3:14', '5:5', '6:14']);
+    place.write('protocols/lines.ts', 'export const = 1;\n');
+    const broken = place.swarm('check', '-s', bad);
+    expect(await broken.exited).toBe(2);
+    expect(broken.err).toMatch(/b\.yml:5:5 .*round/);
+    expect(broken.err).toMatch(/lines\.ts:1:14 .*module_build/s);
+    expect(broken.err).toContain('bad_script');
+    expect(place.left_behind).toEqual([]);
+  });
+
   it('ends with 2 where there is no script or no module', async () => {
     const missing = place.swarm('check', '-s', join(place.folder, 'none.yml'));
     expect(await missing.exited).toBe(2);
@@ -96,6 +114,23 @@ describe('swarm check', () => {
     expect(swarm.out).not.toContain('loaded');
     expect(swarm.err).toContain('loaded');
   });
+
+  it('does so when the module imports its console', async () => {
+    place.write('protocols/lines.ts', `import { log } from 'node:console';\nlog('loaded');\n${MODULE}`);
+    const swarm = place.swarm('check', '-s', script);
+    expect(await swarm.exited).toBe(0);
+    expect(swarm.out).toMatch(/^OK script .*\n$/);
+    expect(swarm.err).toContain('loaded');
+  });
+
+  it('refuses a compiled add-on that only shows at run time, at its line', async () => {
+    const add_on = place.write('protocols/add_on.node', '');
+    const load = `import { createRequire } from 'node:module';\ncreateRequire(import.meta.url)('./add_on.node');\n`;
+    const file = place.write('protocols/lines.ts', load + MODULE);
+    const swarm = place.swarm('check', '-s', script);
+    expect(await swarm.exited).toBe(2);
+    expect(swarm.err).toContain(`${file} needs ${add_on}, a compiled add-on, at ${file}:2:`);
+  });
 });
 
 describe('swarm schema', () => {
@@ -103,6 +138,16 @@ describe('swarm schema', () => {
     const swarm = place.swarm('schema');
     expect(await swarm.exited).toBe(0);
     expect(JSON.parse(swarm.out)).toMatchObject({ $schema: 'http://json-schema.org/draft-07/schema#' });
+  });
+});
+
+describe('a clone without dist/', () => {
+  it('says how to build it', () => {
+    place.write('clone/package.json', '{ "type": "module" }');
+    const file = place.write('clone/bin/swarm', readFileSync(join(ROOT, 'bin/swarm'), 'utf8'));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [file, 'check'], { encoding: 'utf8' });
+    const said = `swarm: not built yet: run npm run build in ${join(realpathSync(place.folder), 'clone')}\n`;
+    expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: '', stderr: said });
   });
 });
 
@@ -135,6 +180,54 @@ describe('swarm try', () => {
     const refused = place.swarm('try', ...args);
     expect(await refused.exited).toBe(1);
     expect(refused.out).toContain('ECONNREFUSED');
+  });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('lets teardown run to its end after %s, no longer', async (signal) => {
+    const teardown = `export const teardown = async ({ log }) => {
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  log.info('all put away');
+};`;
+    place.write('protocols/lines.ts', `${MODULE}\n${teardown}`);
+    const swarm = place.swarm('try', ...(await listen({ reply: () => 'silent' })));
+    await swarm.said(/ send 8 bytes/);
+    swarm.child.kill(signal);
+    expect(await swarm.exited).toBe(1);
+    expect(swarm.out).toMatch(/\nFAILED\n$/);
+    expect(swarm.err).toContain('teardown: all put away');
+    expect(swarm.err).not.toContain('teardown of the module failed');
+    expect(place.left_behind).toEqual([]);
+  });
+
+  it('gives up setup when interrupted, and says so', async () => {
+    const setup = `export const setup = () => new Promise(() => { process.stdout.write('in setup\\n'); });`;
+    place.write('protocols/lines.ts', `${MODULE}\n${setup}`);
+    const swarm = place.swarm('try', ...(await listen()));
+    await swarm.said(/in setup/);
+    swarm.child.kill('SIGINT');
+    expect(await swarm.exited).toBe(1);
+    expect(swarm.err).toContain('interrupted while setup of the module was running');
+    expect(swarm.err).not.toContain('setup_failed');
+    expect(ledger.books().accepted).toBe(0);
+    expect(place.left_behind).toEqual([]);
+  });
+
+  it('tells once that a function waits for nothing it knows of', async () => {
+    place.write('protocols/lines.ts', 'export const ping = () => new Promise(() => undefined);');
+    const swarm = place.swarm('try', ...(await listen()), '--reply-timeout', '500ms');
+    const hint = /still in ping, no call is open: is a promise never settled\? Ctrl-C ends/g;
+    for (let i = 0; i < 500 && !hint.test(swarm.err); i++) await sleep(20);
+    await sleep(1500); // another report
+    swarm.child.kill('SIGINT');
+    expect(await swarm.exited).toBe(1);
+    expect(swarm.err.match(hint)).toHaveLength(1);
+  });
+
+  it('prints nothing that a terminal would act on', async () => {
+    place.write('protocols/lines.ts', `export function ping() { throw new Error('\\x1b[2Jgone' + 'x'.repeat(1000)); }`);
+    const swarm = place.swarm('try', ...(await listen()));
+    expect(await swarm.exited).toBe(1);
+    expect(swarm.out).toMatch(/^\w+: .*\\x1b\[2Jgonex+…$/m);
+    expect(swarm.out).not.toContain('\x1b');
   });
 });
 
@@ -263,6 +356,51 @@ describe('swarm run', () => {
     expect(await session.ask('wait within 10s')).toEqual(['OK 5 open']);
     await session.ask('stop');
     expect(await swarm.exited).toBe(0);
+  });
+
+  it.each(['0', '2'])('goes on when stderr is open but never read, with %s workers', async (workers) => {
+    const swarm = place.swarm(...(await run_args()), '--workers', workers);
+    swarm.child.stderr!.pause();
+    const session = await swarm.console();
+    for (let i = 0; i < 1000; i++) await session.ask(`mark ${'x'.repeat(190)}`);
+    expect(await session.ask('incr 5')).toEqual(['OK target 5']);
+    expect(await session.ask('wait within 10s')).toEqual(['OK 5 open']);
+    await session.ask('stop');
+    expect(await once(swarm.child, 'exit')).toEqual([0, null]);
+  });
+
+  it('logs what a worker prints past its log, up to its last words', async () => {
+    place.write(
+      'protocols/lines.ts',
+      `export function ping() { process.stdout.write('on stdout'); process.stderr.write('last words'); process.exit(0); }`,
+    );
+    const swarm = place.swarm(...(await run_args()), '--workers', '1');
+    const session = await swarm.console();
+    await session.ask('incr 1');
+    for (let i = 0; i < 400 && !swarm.err.includes('last words'); i++) await sleep(20);
+    expect(swarm.err).toMatch(/"level":"error".*"worker":"w1".*last words/);
+    expect(swarm.err).toMatch(/"level":"info".*"worker":"w1".*on stdout/);
+    expect(swarm.out).not.toContain('on stdout');
+  });
+
+  it.each([
+    ['at top level', 'process.exit(0);'],
+    ['in setup', 'export const setup = () => process.exit(0);'],
+    ['in a round', 'export const connected = () => { setTimeout(process.exit, 10, 0); };'],
+  ])('ends with 1 and tells when the module calls process.exit(0) %s', async (where, code) => {
+    place.write('protocols/lines.ts', `${MODULE}\n${code}`);
+    const swarm = place.swarm(...(await run_args()), '--workers', '0');
+    if (where === 'in a round') await (await swarm.console()).ask('incr 1').catch(() => undefined);
+    expect(await swarm.exited).toBe(1);
+    expect(swarm.err).toMatch(/without a summary: process\.exit\(0\) was called\n +at /);
+    expect(place.left_behind).toEqual([]);
+  });
+
+  it('ends with 2 where there is no folder for temporary files', async () => {
+    rmSync(place.temporary, { recursive: true });
+    const swarm = place.swarm('check', '-s', script);
+    expect(await swarm.exited).toBe(2);
+    expect(swarm.err).toMatch(/^swarm: .*tmp: ENOENT.*\(bad_tmpdir: .*\)\n$/);
   });
 
   it('says before the first client what will not work', async () => {

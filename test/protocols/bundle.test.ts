@@ -154,13 +154,29 @@ describe('bundle_module', () => {
       'bindings',
       'native/index.js:1:26',
     ],
+    [
+      'a .node file by another extension',
+      "import { createRequire } from 'node:module';\nexport const a = require('./add_on');",
+      'add_on.node',
+      ':2:26',
+    ],
+    [
+      'a .node file of a computed name',
+      "export const a = (name) => require('./' + name + '.node');",
+      'add_on.node',
+      ':1:36',
+    ],
+    ['a package that is one', "import alone from 'alone';\nexport { alone };", 'build/it.node', ':1:19'],
   ])('refuses %s', async (_, text, name, place) => {
     shop.file('protocols/add_on.node', '');
+    shop.file('node_modules/alone/package.json', '{ "name": "alone", "main": "./build/it" }');
+    shop.file('node_modules/alone/build/it.node', '');
     shop.file('node_modules/native/index.js', "module.exports = require('bindings')('native');");
     shop.file('protocols/compiled.js', text);
     const { code, message } = await failure('compiled');
     expect(code).toBe('module_native');
-    expect(message).toContain(`compiled.js needs ${name}, a compiled add-on, at `);
+    expect(message).toMatch(/compiled\.js needs \S+, a compiled add-on, at /);
+    expect(message).toContain(`${name}, a compiled add-on, at `);
     expect(message).toContain(place);
   });
 

@@ -50,6 +50,29 @@ describe('load_module', () => {
     );
   });
 
+  it('refuses a compiled add-on that is loaded behind the back of the bundler', async () => {
+    const text =
+      "import { createRequire } from 'node:module';\nconst load = createRequire(import.meta.url);\n\nexport const a = load('./add_on.node');\n";
+    shop.file('protocols/behind.ts', text);
+    const add_on = shop.file('protocols/add_on.node', '');
+    const told: unknown = await shop.load('behind').catch((caught: unknown) => caught);
+    expect(told).toMatchObject({ code: 'module_native', exit: 2 });
+    expect((told as Error).message).toMatch(/\/behind\.ts needs \S+, a compiled add-on, at \S+\/behind\.ts:4:18 /);
+    expect((told as Error).message).toContain(` needs ${add_on}, `);
+  });
+
+  it('refuses an add-on that is loaded in a call, which a package may do without', async () => {
+    const text = `import { createRequire } from 'node:module';
+      export const a = () => createRequire(import.meta.url)('./add_on.node');
+      export let plain = false;
+      try { a(); } catch { plain = true; }`;
+    shop.file('protocols/later.ts', text);
+    shop.file('protocols/add_on.node', '');
+    const { a, plain } = await shop.load('later');
+    expect(plain).toBe(true);
+    expect(a).toThrow('a compiled add-on');
+  });
+
   it('does not wait for ever', async () => {
     shop.file('protocols/endless.js', 'await new Promise(() => {});');
     const { path } = await shop.bundle('endless');

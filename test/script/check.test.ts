@@ -116,6 +116,47 @@ describe('check_actions', () => {
     ]);
   });
 
+  it('looks at what can be read of a script that has faults, and repeats none of them', () => {
+    const text = `protocol: chat
+actions:
+  - round: 3
+    command: say
+  - command: seet
+    args: 5
+  - command: enter
+    args: { room: !!foo 7, nick: 8 }
+  - command: setup
+  - command: ''
+  - command: 7
+  - nothing: here
+  - command: leave
+    args: *nowhere
+`;
+    const parsed = parse_script(text, 'chat.yml');
+    if (!('faults' in parsed) || parsed.rest === undefined) throw new Error('it has faults, and a module');
+    expect(parsed.faults.map(({ line }) => line)).toEqual([3, 6, 8, 9, 10, 11, 12, 12, 14]);
+    const args = {
+      enter: object({ room: { type: 'integer' }, nick: { type: 'string' } }),
+      say: { required: ['text'] },
+      leave: { required: ['reason'] },
+    };
+    const faults = check_actions(parsed.rest, 'chat.yml', { exports, args });
+    expect(faults.map(({ line, column, message }) => `${line}:${column} ${message}`)).toEqual([
+      '3:5 `args` lacks the key `text`',
+      '5:14 the module `chat` does not export `seet`; it has `enter`, `say`, `leave`',
+      '8:34 `nick` must be text, not 8: put it in quotes',
+    ]);
+  });
+
+  it.each(['protocol: ../chat', 'protocol: 7', 'protocol: !!foo chat', 'x: 1', 'protocol: chat\n\tx'])(
+    'has no module to look at where the script begins with %j',
+    (begin) => {
+      const parsed = parse_script(`${begin}\nactions:\n  - command: say\n`, 'chat.yml');
+      expect(parsed).toHaveProperty('faults');
+      expect(parsed).not.toHaveProperty('rest');
+    },
+  );
+
   it('takes schemas with the same $id', () => {
     const schema = (): object => ({ $id: 'same', type: 'object' });
     expect(check({ exports, args: { enter: schema(), say: schema() } })).toEqual([]);

@@ -180,6 +180,28 @@ describe('a round', () => {
     expect(e.books().actions[0]!.ok).toBeGreaterThan(20);
   });
 
+  it.each([
+    ['sends that need not wait', (c: FakeClient) => c.send_noreply('x\r\n')],
+    ['empty sends', (c: FakeClient) => c.send_noreply('')],
+    ['replies of no bytes', (c: FakeClient) => c.send_for_reply('', () => 0)],
+  ] as const)('that loops over %s starves nobody', async (_, call) => {
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    let over = false;
+    await play(undefined, {
+      commands: {
+        async go(client) {
+          while (!over) await call(client);
+        },
+      },
+    });
+    const e = engine!;
+    await e.until(() => turns >= 20);
+    over = true;
+    clearInterval(timer);
+    await e.until((b) => b.actions[0]!.ok >= 1);
+  });
+
   it('of a synchronous function sends without waiting for the network', async () => {
     const e = await play(undefined, { commands: { go: (client) => void client.send_noreply('x\r\n') } });
     await e.until((b) => b.requests.noreply >= 10);
@@ -316,6 +338,72 @@ describe('wrong or bug', () => {
       await e.until((b) => b.actions[0]!.failed['fatal'] === 4 && b.clients.states.fatal === 2);
     },
   );
+
+  it.each([
+    [
+      'a promise whose own then throws',
+      () =>
+        Object.assign(Promise.resolve(), {
+          then() {
+            throw new Error('own then');
+          },
+        }),
+    ],
+    [
+      'an object whose then is a throwing getter',
+      () => ({
+        get then() {
+          throw new Error('getter');
+        },
+      }),
+    ],
+    [
+      'an error that cannot be looked at',
+      () => {
+        throw new Proxy(
+          {},
+          {
+            getPrototypeOf: () => {
+              throw new Error('no');
+            },
+            get: () => {
+              throw new Error('no');
+            },
+          },
+        );
+      },
+    ],
+    [
+      'an error whose stack throws',
+      () => {
+        throw Object.defineProperty(new Error('x'), 'stack', {
+          get: () => {
+            throw new Error('no stack');
+          },
+        });
+      },
+    ],
+  ] as [string, EngineOptions['commands'][string]][])('%s is a bug of its client alone', async (_, evil) => {
+    const e = await play(
+      undefined,
+      {
+        commands: { go: (c, a) => (c.id === 1 ? evil(c, a) : c.send_for_reply('x\r\n', line())) },
+        actions: { go: { after: [0.005, 0.01] } },
+      },
+      5,
+    );
+    await e.until((b) => b.clients.states.fatal === 1);
+    const before = e.books().requests.ok;
+    await e.until((b) => b.requests.ok > before + 20);
+  });
+
+  it('a detached buffer is a bad call, and no request', async () => {
+    const detached = new Uint8Array(8);
+    structuredClone(detached, { transfer: [detached.buffer] });
+    const e = await play(undefined, { commands: { go: (c) => c.send_for_reply(detached, line()) } });
+    const books = await e.until((b) => b.clients.states.fatal + b.requests.sent > 0);
+    expect(imbalances(books)).toEqual([]);
+  });
 
   it.each([
     ['no parser', (c: FakeClient) => c.send_for_reply('a\r\n'), 'bad_call'],

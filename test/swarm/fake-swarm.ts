@@ -169,6 +169,7 @@ export class FakeSwarm {
       members: ids,
       run: RUN,
       commands: [],
+      has_teardown: true,
       about: { script_sha256: 's', servers: ['127.0.0.1:1'], versions: { swarm: '0', node: '20' } },
       limits: { open_files_per_process: 1100, reserved_files: 100 },
       clock: {

@@ -1,3 +1,5 @@
+import node_console, * as parts from 'node:console';
+import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
 import { BugLog, guard_module, is_module_error } from '../../src/swarm/module-guard.ts';
 import type { Note } from '../../src/swarm/plan.ts';
@@ -54,5 +56,30 @@ describe('guard_module', () => {
     expect(notes.length).toBeGreaterThanOrEqual(100);
     expect(notes.length).toBeLessThanOrEqual(200); // a second may turn in between
     expect(notes[0]).toEqual({ level: 'info', text: 'line 0' });
+  });
+
+  it('takes away the console that is imported, too', () => {
+    const notes: Note[] = [];
+    const required = createRequire(import.meta.url)('console') as Console;
+    const before = { ...node_console };
+    const guard = guard_module({ note: (n) => notes.push(n), stray: () => {}, internal: () => {} });
+    try {
+      node_console.log('default');
+      required.error('required');
+      parts.info('by name');
+      node_console.group('group');
+      node_console.table([{ a: 1 }]);
+    } finally {
+      guard.undo();
+    }
+    expect({ ...node_console }).toEqual(before);
+    expect({ ...parts }).toMatchObject(before);
+    expect(notes.slice(0, 4)).toEqual([
+      { level: 'info', text: 'default' },
+      { level: 'warn', text: 'required' },
+      { level: 'info', text: 'by name' },
+      { level: 'info', text: 'group' },
+    ]);
+    expect(notes.length).toBeGreaterThan(5);
   });
 });

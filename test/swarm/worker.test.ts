@@ -190,4 +190,19 @@ describe('a worker', () => {
     hub.publish(plan(3, 3));
     expect((await until((r) => r.revision === 3)).traces).toEqual([]);
   });
+
+  it('two traces of one client both see all, and one goes on when the other ends', async () => {
+    const both = [
+      { token: 'a', client: 1 },
+      { token: 'b', client: 1 },
+    ];
+    hub.publish(plan(1, 1, { entry: { traces: both } }));
+    for (const token of ['a', 'b'])
+      await until((r) => r.traces.some((t) => t.token === token && t.lines.some((l) => l.includes('reply'))));
+    hub.publish(plan(2, 1, { entry: { traces: both.slice(0, 1) } }));
+    const { seq } = await until((r) => r.revision === 2);
+    await until(
+      (r) => r.seq > seq && r.traces.some((t) => t.token === 'a' && t.lines.some((l) => l.includes('reply'))),
+    );
+  });
 });
