@@ -11,7 +11,8 @@ const out = new Output(process.stdout);
 const err = new Output(process.stderr);
 // https://no-color.org and its opposite, each for the stream in question
 const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
-const colours = (output: Output): boolean => !NO_COLOR && (Boolean(FORCE_COLOR) || (output.is_tty && TERM !== 'dumb'));
+const colours = (output: Output): boolean =>
+  !NO_COLOR && (FORCE_COLOR === undefined ? output.is_tty && TERM !== 'dumb' : FORCE_COLOR !== '0');
 const io: Io = { out, err, colour: { out: colours(out), err: colours(err) } };
 
 const code = await run_program(

@@ -182,7 +182,7 @@ describe('swarm try', () => {
     expect(refused.out).toContain('ECONNREFUSED');
   });
 
-  it.each(['SIGINT', 'SIGTERM'] as const)('lets teardown run to its end after %s, no longer', async (signal) => {
+  it.each(['SIGINT', 'SIGTERM'] as const)('lets teardown run to its end after %s', async (signal) => {
     const teardown = `export const teardown = async ({ log }) => {
   await new Promise((resolve) => setTimeout(resolve, 300));
   log.info('all put away');
@@ -214,12 +214,12 @@ describe('swarm try', () => {
   it('tells once that a function waits for nothing it knows of', async () => {
     place.write('protocols/lines.ts', 'export const ping = () => new Promise(() => undefined);');
     const swarm = place.swarm('try', ...(await listen()), '--reply-timeout', '500ms');
-    const hint = /still in ping, no call is open: is a promise never settled\? Ctrl-C ends/g;
-    for (let i = 0; i < 500 && !hint.test(swarm.err); i++) await sleep(20);
+    const hint = 'still in ping, no call is open: is a promise never settled? Ctrl-C ends';
+    for (let i = 0; i < 500 && !swarm.err.includes(hint); i++) await sleep(20);
     await sleep(1500); // another report
     swarm.child.kill('SIGINT');
     expect(await swarm.exited).toBe(1);
-    expect(swarm.err.match(hint)).toHaveLength(1);
+    expect(swarm.err.split(hint)).toHaveLength(2);
   });
 
   it('prints nothing that a terminal would act on', async () => {
