@@ -157,8 +157,9 @@ export const OPTIONS = {
     flags: '--report-every <time>',
     help: 'how often a state line goes to stdout',
     fallback: '10s',
-    shape: 'a time from 100ms up to 24h, such as 10 (seconds), 500ms or 1m',
-    parse: (text) => duration(text, 100),
+    shape: 'a time from 1s up to 24h, such as 10 (seconds) or 1m',
+    // workers report once a second: lines closer together would show nothing new
+    parse: (text) => duration(text, 1000),
   }),
   summary: option({
     flags: '--summary <file>',

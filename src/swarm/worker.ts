@@ -241,7 +241,7 @@ class Worker {
       this.#traces.set(token, trace);
       const traced = this.#population?.client(client);
       if (traced) traced.trace = this.#tracer(client);
-      else this.#trace_line(trace, 'end', null, `no client ${client} lives now`);
+      else if (this.#plan?.run.once !== true) this.#trace_line(trace, 'end', null, `no client ${client} lives now`);
     }
   }
 

@@ -243,7 +243,7 @@ describe('swarm run', () => {
         '--summary',
         summary_file,
         '--report-every',
-        '200ms',
+        '1s',
       );
       const session = await swarm.console();
       expect(await session.ask('incr 40')).toEqual(['OK target 40']);
@@ -347,12 +347,12 @@ describe('swarm run', () => {
   });
 
   it('goes on when nobody reads stdout and stderr any more', async () => {
-    const swarm = place.swarm(...(await run_args()), '--report-every', '100ms', '--log-level', 'debug');
+    const swarm = place.swarm(...(await run_args()), '--report-every', '1s', '--log-level', 'debug');
     const session = await swarm.console();
     swarm.child.stdout!.destroy();
     swarm.child.stderr!.destroy();
     expect(await session.ask('incr 5')).toEqual(['OK target 5']);
-    await sleep(500);
+    await sleep(1500);
     expect(await session.ask('wait within 10s')).toEqual(['OK 5 open']);
     await session.ask('stop');
     expect(await swarm.exited).toBe(0);

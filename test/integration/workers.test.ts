@@ -186,7 +186,7 @@ describe('the open-file limit', () => {
         '-l',
         '127.0.0.1:0',
         '--report-every',
-        '200ms',
+        '1s',
       ],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     );
