@@ -46,8 +46,9 @@ export function c_client({ server, connections, seconds }) {
  */
 export function swarm({ server, script, connections, connect_per_s, measure }) {
   return scoped(async (keep) => {
-    const before = await server.answered();
     const daemon = await keep(start_swarm({ server_port: server.port, script, connect_per_s }));
+    // now, when the server has answered what the reference left behind
+    const before = await server.answered();
     const figures = await measure(daemon.pid, async () => {
       await daemon.hold(connections, Math.ceil(connections / connect_per_s) + 30);
       await sleep(WARM_UP_MS);

@@ -28,14 +28,13 @@ export async function start_swarm({ server_port, script, connect_per_s }) {
     '--summary': summary,
     '--seed': 'bench',
   };
-  const child = start(process.execPath, [join(BENCH, '../bin/swarm'), ...Object.entries(args).flat()], {
-    lines: false,
-  });
+  const child = start(process.execPath, [join(BENCH, '../bin/swarm'), ...Object.entries(args).flat()]);
   const end = async () => {
     child.signal('SIGKILL');
     await child.ended(0);
   };
   try {
+    await child.line(30_000); // its first line says that the console listens
     const console = await open_console(port, child.died);
     return {
       pid: child.pid,
