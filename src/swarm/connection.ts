@@ -126,11 +126,6 @@ export class Connection implements InboundOwner, Calls {
     return this.client.trace;
   }
 
-  /** Bytes waiting in user space. */
-  get unsent(): number {
-    return this.#socket.writableLength;
-  }
-
   /** Is it the promise of the newest call? Whoever waits for the open calls need not wait for it too. */
   is_call(value: unknown): boolean {
     return value === this.#latest || value === SENT;
@@ -166,11 +161,6 @@ export class Connection implements InboundOwner, Calls {
     if (!this.alive) return new Promise(() => {});
     const fault = bad_data(data);
     if (fault !== null) return this.#bad_call(`send_noreply: ${fault}`) as Promise<never>;
-    // what waited before: a single large request may be as large as it likes
-    if (this.#socket.writableLength > MAX_UNSENT)
-      return this.#bad_call(
-        `send_noreply: more than ${MAX_UNSENT} bytes wait to be sent: await each call`,
-      ) as Promise<never>;
     const unwritten = this.#write(data);
     if (unwritten !== null) return this.#bad_call(`send_noreply: ${unwritten}`) as Promise<never>;
     this.#rules.recorder.requests.noreply++;
@@ -288,6 +278,9 @@ export class Connection implements InboundOwner, Calls {
 
   /** Returns why it could not, null when it could: bytes may be none (a detached buffer). */
   #write(data: string | Uint8Array): string | null {
+    // what waited before: a single large request may be as large as it likes
+    if (this.#socket.writableLength > MAX_UNSENT)
+      return `more than ${MAX_UNSENT} bytes wait to be sent: await each call`;
     try {
       this.#socket.write(data);
     } catch (error) {

@@ -797,15 +797,19 @@ describe('closing and back-pressure', () => {
     await ledger!.until((b) => b.bytes.received === 20 * 1024 * 1024);
   });
 
-  it('a module that floods without awaiting is stopped at 16 MiB', async () => {
+  it.each([
+    ['send_noreply', undefined, (c: FakeClient, bytes: Buffer) => c.send_noreply(bytes)],
+    ['send_for_reply', line(), (c: FakeClient, bytes: Buffer) => c.send_for_reply(bytes)],
+  ] as const)('a module that floods by %s without awaiting is stopped at 16 MiB', async (_, messages, call) => {
     const { createServer } = await import('node:net');
     const stalled = createServer((socket) => socket.pause()).listen(0, '127.0.0.1');
     await new Promise((done) => stalled.once('listening', done));
     engine = start_engine({
       port: (stalled.address() as { port: number }).port,
+      ...(messages && { module: { messages } }),
       commands: {
         go(client) {
-          for (let i = 0; i < 4000; i++) void client.send_noreply(Buffer.alloc(64 * 1024));
+          for (let i = 0; i < 4000; i++) void call(client, Buffer.alloc(64 * 1024));
         },
       },
     });
