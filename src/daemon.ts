@@ -7,6 +7,7 @@ import { final_table, state_line } from './console/render.ts';
 import { start_console, type Console } from './console/server.ts';
 import { exit } from './exit.ts';
 import { now } from './foundation/clock.ts';
+import { endpoint_text } from './foundation/endpoint-text.ts';
 import { reason_of } from './foundation/errors.ts';
 import { MAX_WORKERS, RESERVED_FILES, open_files } from './foundation/limits.ts';
 import { make_log, type Log } from './foundation/log.ts';
@@ -19,8 +20,9 @@ import { check_name, check_summary_path, read_token, write_summary } from './pre
 import type { Io } from './program.ts';
 import type { Server } from './protocols/module.ts';
 import { with_run_folder } from './run-folder.ts';
-import { endpoint_text, new_run } from './run-spec.ts';
+import { new_run } from './run-spec.ts';
 import { on_signals } from './signals.ts';
+import { find_sources } from './sources.ts';
 import { Coordinator, type Clock, type Ended } from './swarm/coordinator.ts';
 import type { Hub, MemberId, Note } from './swarm/plan.ts';
 import { start_worker } from './swarm/worker.ts';
@@ -84,7 +86,7 @@ class Daemon {
       const unhush = hush_module(this.#log, (error) => this.#fail(error));
       this.#closing.push(unhush);
       const loaded = await load(this.#options, folder, this.#io.colour.err);
-      await check_name(this.#options.server.host);
+      for (const { host } of this.#options.server) if (host !== '') await check_name(host);
       const coordinator = this.#start_members(loaded, unhush);
       // says that the port is taken before `setup` does its work; listening comes after it
       await (await this.#start_console(coordinator)).close();
@@ -121,11 +123,11 @@ class Daemon {
     this.#coordinator = new Coordinator({
       hub,
       members,
-      run: new_run(this.#options, loaded, false),
+      run: new_run(this.#options, loaded, find_sources(this.#options), false),
       commands: [...script.actions.map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
       about: {
         script_sha256,
-        servers: [endpoint_text(server)],
+        servers: server.map(endpoint_text),
         versions: { swarm: VERSION, node: process.versions.node },
       },
       limits: { open_files_per_process: open_files().soft, reserved_files: RESERVED_FILES },

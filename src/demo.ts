@@ -75,7 +75,7 @@ function demo_options(server: string): Parameters<typeof run_daemon>[0] {
     report_every: '24h',
     log_level: 'warn',
   };
-  const flags = Object.entries(given).map(([name, text]): [string, Given] => [name, { text, from: 'flag' }]);
+  const flags = Object.entries(given).map(([name, text]): [string, Given] => [name, { texts: [text], from: 'flag' }]);
   const result = parse_options(Object.fromEntries(flags), ['server', 'script']);
   if ('faults' in result) throw result.faults[0];
   return result.options;

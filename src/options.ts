@@ -16,6 +16,8 @@ interface Option<T> {
   readonly shape: string;
   /** undefined = the text does not have the shape */
   readonly parse: (text: string) => T | undefined;
+  /** may be given several times; its variable of the environment takes a list with commas. The value is a list of what `parse` makes. */
+  readonly many?: true;
 }
 
 const MAX_REPLY = 2 ** 30;
@@ -43,6 +45,16 @@ function endpoint(text: string, min_port: number, is_host: (host: string) => boo
   return is_host(outside!) ? { host: outside!, port } : undefined;
 }
 
+/** `host:port`, `tls://host:port` or `unix:/path`. */
+function server(text: string): Server | undefined {
+  const [, path] = /^unix:(.+)$/s.exec(text) ?? [];
+  // sun_path of sockaddr_un is 108 bytes on Linux, with a final 0
+  if (path !== undefined) return Buffer.byteLength(path) <= 107 ? { host: '', port: 0, path } : undefined;
+  const [, scheme, rest] = /^(tls:\/\/)?(.*)$/s.exec(text)!;
+  const found = endpoint(rest!, 1, is_name);
+  return found && scheme !== undefined ? { ...found, tls: true } : found;
+}
+
 /** A host name (RFC 1123, underscores allowed) or an IPv4 address; a name of digits and dots only is a mistyped address. */
 function is_name(host: string): boolean {
   if (/^[\d.]*$/.test(host)) return isIP(host) === 4;
@@ -62,7 +74,7 @@ function delays(text: string): readonly [number, number] | undefined {
 }
 
 const text_of = (text: string): string | undefined => (text.length >= 1 && text.length <= 4096 ? text : undefined);
-const option = <T, F extends string | null>(row: Option<T> & { fallback: F }): Option<T> & { fallback: F } => row;
+const option = <T, R extends Option<T>>(row: R & Option<T>): R => row;
 
 /** Times are in ms after parsing, sizes in bytes. */
 export const OPTIONS = {
@@ -75,10 +87,12 @@ export const OPTIONS = {
   }),
   server: option({
     flags: '-r, --server <host:port>',
-    help: 'the server to connect to; an IPv6 address in brackets',
+    help: 'the server to connect to: host:port (an IPv6 address in brackets), tls://host:port or unix:/path; several share the clients evenly',
     fallback: null,
-    shape: '<host:port>, such as chat.example:7000, 10.0.0.5:7000 or [::1]:7000 (port 1 to 65535)',
-    parse: (text) => endpoint(text, 1, is_name),
+    shape:
+      '<host:port>, such as chat.example:7000, 10.0.0.5:7000, [::1]:7000 or tls://chat.example:7443 (port 1 to 65535), or unix:/path (107 bytes at most)',
+    parse: server,
+    many: true,
   }),
   script: option({
     flags: '-s, --script <file>',
@@ -93,6 +107,14 @@ export const OPTIONS = {
     fallback: null,
     shape: 'the name of a folder',
     parse: text_of,
+  }),
+  bind: option({
+    flags: '--bind <addresses>',
+    help: 'connect from these addresses of this machine, in turn: an address, a range (10.0.0.1-10.0.0.9), a net (10.0.0.0/28) or an interface (eth0)',
+    fallback: null,
+    shape: 'an address, a range, a net or the name of an interface',
+    parse: (text) => (text.length <= 100 ? text_of(text) : undefined),
+    many: true,
   }),
   workers: option({
     flags: '--workers <n|auto>',
@@ -185,7 +207,8 @@ export const OPTIONS = {
 };
 
 export type OptionName = keyof typeof OPTIONS;
-type Value<K extends OptionName> = Exclude<ReturnType<(typeof OPTIONS)[K]['parse']>, undefined>;
+type One<K extends OptionName> = Exclude<ReturnType<(typeof OPTIONS)[K]['parse']>, undefined>;
+type Value<K extends OptionName> = (typeof OPTIONS)[K] extends { readonly many: true } ? readonly One<K>[] : One<K>;
 export type Options = {
   readonly [K in OptionName]: (typeof OPTIONS)[K]['fallback'] extends null ? Value<K> | null : Value<K>;
 };
@@ -198,7 +221,8 @@ export const variable_of = (name: OptionName): string => `SWARM_${name.toUpperCa
 
 /** What was given, by name, and where: the faults quote it as the user wrote it. */
 export interface Given {
-  readonly text: string;
+  /** one, or as many as were given of an option that may be given several times */
+  readonly texts: readonly string[];
   readonly from: 'flag' | 'environment';
 }
 
@@ -212,11 +236,13 @@ export function parse_options<K extends OptionName = never>(
     faults.push(new SwarmError('bad_option', { option, reason }));
   const values: Partial<Record<OptionName, unknown>> = {};
   for (const [name, row] of Object.entries(OPTIONS) as [OptionName, Option<unknown>][]) {
-    const text = given[name]?.text ?? row.fallback;
-    const value = text === null ? null : row.parse(text);
+    const texts = given[name]?.texts ?? (row.fallback === null ? [] : [row.fallback]);
+    const parsed = texts.map((text) => row.parse(text));
+    const value = texts.length === 0 ? null : row.many ? parsed : parsed[0];
     values[name] = value;
     const called = given[name]?.from === 'environment' ? variable_of(name) : flag_of(name);
-    if (value === undefined) fault(called, `${JSON.stringify(text)} is not ${row.shape}`);
+    for (const [i, text] of texts.entries())
+      if (parsed[i] === undefined) fault(called, `${JSON.stringify(text)} is not ${row.shape}`);
     if (value === null && (required as readonly OptionName[]).includes(name))
       fault(called, `not given; it takes ${row.shape}, here or in ${variable_of(name)}`);
   }

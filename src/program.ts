@@ -50,11 +50,10 @@ export async function run_program(args: readonly string[], commands: Commands, i
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(swarm --help lists commands and options)')
     .addHelpText('after', EXIT_CODES);
-  for (const [name, { flags, help, fallback }] of Object.entries(OPTIONS) as [
-    OptionName,
-    (typeof OPTIONS)[OptionName],
-  ][]) {
+  for (const name of Object.keys(OPTIONS) as OptionName[]) {
+    const { flags, help, fallback } = OPTIONS[name];
     const option = new Option(flags, help).env(variable_of(name));
+    if (is_many(name)) option.argParser((text: string, before: string[] | undefined) => [...(before ?? []), text]);
     program.addOption(fallback === null ? option : option.default(fallback));
   }
 
@@ -116,6 +115,8 @@ function refuse_flags(command: string, program: Command): void {
   throw new SwarmError('bad_option', { option: flags.join(', '), reason });
 }
 
+const is_many = (name: OptionName): boolean => 'many' in OPTIONS[name];
+
 const say_fault = (fault: SwarmError, io: Io): void => io.err.line(`swarm: ${fault.message}`);
 
 /** What the user gave, by name, and where: options left alone are not in it. */
@@ -124,11 +125,11 @@ function given_to(program: Command): Partial<Record<OptionName, Given>> {
   for (const option of program.options) {
     const name = (Object.keys(OPTIONS) as OptionName[]).find((key) => flag_of(key) === option.long);
     const source = program.getOptionValueSource(option.attributeName());
-    if (name !== undefined && (source === 'cli' || source === 'env'))
-      given[name] = {
-        text: program.getOptionValue(option.attributeName()) as string,
-        from: source === 'env' ? 'environment' : 'flag',
-      };
+    if (name === undefined || (source !== 'cli' && source !== 'env')) continue;
+    const from = source === 'env' ? 'environment' : 'flag';
+    const texts = [program.getOptionValue(option.attributeName()) as string | string[]].flat();
+    const listed = is_many(name) && from === 'environment';
+    given[name] = { texts: listed ? texts.flatMap((text) => text.split(',')) : texts, from };
   }
   return given;
 }

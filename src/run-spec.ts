@@ -2,14 +2,15 @@
 import { randomBytes } from 'node:crypto';
 import type { Loaded } from './load.ts';
 import type { OptionsWith } from './options.ts';
-import type { RunSpec } from './swarm/plan.ts';
+import type { RunSpec, Sources } from './swarm/plan.ts';
 
 /** A new run with a name of its own, and with a new seed unless one was asked for. */
-export function new_run(options: OptionsWith<'server'>, loaded: Loaded, once: boolean): RunSpec {
+export function new_run(options: OptionsWith<'server'>, loaded: Loaded, sources: Sources, once: boolean): RunSpec {
   return {
     id: `${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`,
     seed: options.seed ?? randomBytes(8).toString('hex'),
-    server: options.server,
+    servers: options.server,
+    sources,
     script: loaded.script,
     module_path: loaded.module_path,
     module_sha256: loaded.module_sha256,
@@ -25,7 +26,3 @@ export function new_run(options: OptionsWith<'server'>, loaded: Loaded, once: bo
     shared: null,
   };
 }
-
-/** `host:port` as --server takes it. */
-export const endpoint_text = ({ host, port }: { host: string; port: number }): string =>
-  `${host.includes(':') ? `[${host}]` : host}:${port}`;

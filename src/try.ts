@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { aligned, ms } from './console/answers.ts';
 import { exit } from './exit.ts';
 import { SwarmError } from './foundation/errors.ts';
+import { endpoint_text } from './foundation/endpoint-text.ts';
 import { escape_text } from './foundation/escape.ts';
 import { make_log, type Log } from './foundation/log.ts';
 import { hush_module, load } from './load.ts';
@@ -11,8 +12,9 @@ import type { OptionsWith } from './options.ts';
 import { check_name } from './preflight.ts';
 import type { Io } from './program.ts';
 import { with_run_folder } from './run-folder.ts';
-import { endpoint_text, new_run } from './run-spec.ts';
+import { new_run } from './run-spec.ts';
 import { on_signals } from './signals.ts';
+import { find_sources } from './sources.ts';
 import type { HookResult, Plan, Report, RunSpec } from './swarm/plan.ts';
 import { Waits } from './swarm/waits.ts';
 import { start_worker } from './swarm/worker.ts';
@@ -22,6 +24,7 @@ const STOP_WITHIN_MS = 5_000;
 const MAX_ERROR_TEXT = 300;
 const MEMBER = 'try';
 const CLIENT = 1;
+const MAX_PORTS = 1000;
 
 /** Exit code 0 when the iteration, `setup` and `teardown` went well, else 1. */
 export async function run_try(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number> {
@@ -32,9 +35,11 @@ export async function run_try(options: OptionsWith<'server' | 'script'>, io: Io)
         const attempt = async (): Promise<number> => {
           const undo = hush_module(log, reject);
           const loaded = await load(options, folder, io.colour.err).finally(undo);
-          await check_name(options.server.host);
-          io.out.line(`one client on ${endpoint_text(options.server)}, one iteration of ${options.script}; times in s`);
-          return await new Trial(new_run(options, loaded, true), io, log, reject).run();
+          const [server] = options.server;
+          await check_name(server!.host);
+          io.out.line(`one client on ${endpoint_text(server!)}, one iteration of ${options.script}; times in s`);
+          const run = new_run({ ...options, server: [server!] }, loaded, find_sources(options), true);
+          return await new Trial(run, io, log, reject).run();
         };
         attempt().then(resolve, reject);
       }),
@@ -138,7 +143,14 @@ class Trial {
         [MEMBER]: {
           incarnation: this.#incarnation,
           groups: {
-            main: { clients, ids: [[CLIENT, CLIENT, 1]], connect_per_s: this.#run.connect_per_s, graceful: false },
+            main: {
+              clients,
+              ids: [[CLIENT, CLIENT, 1]],
+              // the first ports; none of its own without --bind
+              ports: this.#run.sources.addresses.length > 0 ? [[1, MAX_PORTS, 1]] : [],
+              connect_per_s: this.#run.connect_per_s,
+              graceful: false,
+            },
           },
           traces: [{ token: MEMBER, client: CLIENT }],
         },

@@ -45,7 +45,7 @@ describe('the command line', () => {
       const { code, called } = await run(args);
       expect(code).toBe(0);
       expect(called[0]).toBe('run');
-      expect(called[1]).toMatchObject({ server: { host: 'localhost', port: 7000 }, script: 'a.yml', workers: 0 });
+      expect(called[1]).toMatchObject({ server: [{ host: 'localhost', port: 7000 }], script: 'a.yml', workers: 0 });
     }
   });
 
@@ -75,7 +75,18 @@ describe('the command line', () => {
     vi.stubEnv('SWARM_CONNECT_RATE', '5');
     vi.stubEnv('SWARM_SCRIPT', 'env.yml');
     const { called } = await run(['--connect-rate', '7', '-s', 'flag.yml']);
-    expect(called[1]).toMatchObject({ server: { host: 'from.env', port: 1 }, connect_rate: 7, script: 'flag.yml' });
+    expect(called[1]).toMatchObject({ server: [{ host: 'from.env', port: 1 }], connect_rate: 7, script: 'flag.yml' });
+  });
+
+  it('takes several servers: a flag each, or a list in the environment', async () => {
+    vi.stubEnv('SWARM_SERVER', 'a:1,b:2');
+    const servers = [
+      { host: 'a', port: 1 },
+      { host: 'b', port: 2 },
+    ];
+    expect((await run(['-s', 'a.yml'])).called[1]).toMatchObject({ server: servers });
+    vi.stubEnv('SWARM_SERVER', 'c:3');
+    expect((await run(['-s', 'a.yml', '-r', 'a:1', '--server', 'b:2'])).called[1]).toMatchObject({ server: servers });
   });
 
   it('passes the exit code of the command on', async () => {

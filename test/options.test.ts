@@ -11,7 +11,7 @@ import {
 } from '../src/options.ts';
 
 const flags = (given: Partial<Record<OptionName, string>>): Partial<Record<OptionName, Given>> =>
-  Object.fromEntries(Object.entries(given).map(([name, text]) => [name, { text, from: 'flag' }]));
+  Object.fromEntries(Object.entries(given).map(([name, text]) => [name, { texts: [text], from: 'flag' }]));
 
 /** What one option becomes; undefined when it is refused. */
 function parsed(name: OptionName, text: string): Options[OptionName] | undefined {
@@ -31,6 +31,7 @@ describe('parse_options', () => {
         listen: { host: '127.0.0.1', port: 8411 },
         server: null,
         script: null,
+        bind: null,
         protocol_dir: null,
         workers: 0,
         seed: null,
@@ -51,10 +52,12 @@ describe('parse_options', () => {
   it.each<[OptionName, string, unknown]>([
     ['listen', '0.0.0.0:0', { host: '0.0.0.0', port: 0 }],
     ['listen', '[::1]:8411', { host: '::1', port: 8411 }],
-    ['server', 'chat.example:7000', { host: 'chat.example', port: 7000 }],
-    ['server', 'my_server.:65535', { host: 'my_server.', port: 65_535 }],
-    ['server', '10.0.0.5:1', { host: '10.0.0.5', port: 1 }],
-    ['server', '[2001:db8::7]:80', { host: '2001:db8::7', port: 80 }],
+    ['server', 'chat.example:7000', [{ host: 'chat.example', port: 7000 }]],
+    ['server', 'my_server.:65535', [{ host: 'my_server.', port: 65_535 }]],
+    ['server', '10.0.0.5:1', [{ host: '10.0.0.5', port: 1 }]],
+    ['server', '[2001:db8::7]:80', [{ host: '2001:db8::7', port: 80 }]],
+    ['server', 'tls://chat.example:7443', [{ host: 'chat.example', port: 7443, tls: true }]],
+    ['server', 'unix:/run/chat.sock', [{ host: '', port: 0, path: '/run/chat.sock' }]],
     ['workers', 'auto', 'auto'],
     ['workers', '64', 64],
     ['connect_timeout', '500ms', 500],
@@ -111,7 +114,7 @@ describe('parse_options', () => {
 
   it('says option, what was given and the shape wanted, for every fault at once', () => {
     const faults = faults_of(
-      { workers: { text: 'many', from: 'flag' }, connect_rate: { text: '1k', from: 'environment' } },
+      { workers: { texts: ['many'], from: 'flag' }, connect_rate: { texts: ['1k'], from: 'environment' } },
       ['server', 'script'],
     );
     expect(faults).toHaveLength(4);

@@ -6,7 +6,7 @@ import type { Summary } from './summary.ts';
  * be going on any more either.
  */
 export function check_books(summary: Summary, at_end: boolean): string[] {
-  const { clients, connections, requests, actions, workers } = summary;
+  const { clients, connections, endpoints, requests, actions, workers } = summary;
   const faults = [
     ...equation('clients created', clients.created, {
       live: clients.live,
@@ -28,6 +28,27 @@ export function check_books(summary: Summary, at_end: boolean): string[] {
       ...prefixed('closed', connections.closed),
       lost: connections.lost,
     }),
+    ...(['attempted', 'established', 'open', 'connecting'] as const).flatMap((what) =>
+      equation(
+        `connections ${what} to all endpoints`,
+        connections[what],
+        Object.fromEntries(endpoints.map((endpoint) => [endpoint.address, endpoint[what]])),
+      ),
+    ),
+    ...endpoints.flatMap((endpoint) => [
+      ...equation(`connections to ${endpoint.address} attempted`, endpoint.attempted, {
+        connecting: endpoint.connecting,
+        established: endpoint.established,
+        failed: endpoint.failed,
+        cancelled: endpoint.cancelled,
+        'lost connecting': endpoint.lost_connecting,
+      }),
+      ...equation(`connections to ${endpoint.address} established`, endpoint.established, {
+        open: endpoint.open,
+        closed: endpoint.closed,
+        lost: endpoint.lost,
+      }),
+    ]),
     ...equation('requests sent', requests.sent, {
       'in flight': requests.in_flight,
       ok: requests.ok,

@@ -2,7 +2,7 @@
 import { STATES } from '../swarm/state.ts';
 import { merge } from './histogram.ts';
 import { CLOSE_CAUSES } from './snapshot.ts';
-import type { ActionSnapshot, Counts, ErrorKind, Snapshot } from './snapshot.ts';
+import type { ActionSnapshot, Counts, EndpointCounts, ErrorKind, Snapshot } from './snapshot.ts';
 import type { LostWorker } from './summary.ts';
 
 /** Codes kept apart; what is beyond goes under {@link OTHER}. */
@@ -65,7 +65,13 @@ export function merge_snapshots(list: readonly Snapshot[]): Snapshot {
       closed: record_of(CLOSE_CAUSES, (cause) => sum((s) => s.connections.closed[cause])),
       ports_skipped: sum((s) => s.connections.ports_skipped),
       connect: merge(...list.map((s) => s.connections.connect)),
+      handshake: merge(...list.map((s) => s.connections.handshake)),
     },
+    endpoints: merge_kinds(
+      list.map((s) => s.endpoints),
+      (counts) => counts.attempted,
+      add_endpoints,
+    ),
     requests: {
       sent: sum((s) => s.requests.sent),
       in_flight: sum((s) => s.requests.in_flight),
@@ -96,6 +102,7 @@ export function settle_lost(snapshot: Snapshot): { snapshot: Snapshot; lost: Los
       ...snapshot,
       clients: { ...clients, draining: 0, states: record_of(STATES, () => 0) },
       connections: { ...connections, connecting: 0, open: 0 },
+      endpoints: Object.fromEntries(Object.entries(snapshot.endpoints).map(([name, counts]) => [name, lose(counts)])),
       requests: { ...requests, in_flight: 0 },
       actions: actions.map((action) => ({ ...action, running: 0 })),
       generator: { cpu_s: generator.cpu_s, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 },
@@ -177,6 +184,31 @@ function merge_kinds<T>(
     add(OTHER, kind);
   }
   return Object.fromEntries(kinds);
+}
+
+function add_endpoints(a: EndpointCounts, b: EndpointCounts): EndpointCounts {
+  return {
+    attempted: a.attempted + b.attempted,
+    connecting: a.connecting + b.connecting,
+    established: a.established + b.established,
+    open: a.open + b.open,
+    failed: a.failed + b.failed,
+    cancelled: a.cancelled + b.cancelled,
+    closed: a.closed + b.closed,
+    lost: a.lost + b.lost,
+    lost_connecting: a.lost_connecting + b.lost_connecting,
+  };
+}
+
+/** What was going on when the process died. */
+function lose(counts: EndpointCounts): EndpointCounts {
+  return {
+    ...counts,
+    connecting: 0,
+    open: 0,
+    lost: counts.lost + counts.open,
+    lost_connecting: counts.lost_connecting + counts.connecting,
+  };
 }
 
 function join_errors(a: ErrorKind, b: ErrorKind): ErrorKind {

@@ -10,6 +10,8 @@ import type { State } from '../swarm/state.ts';
 
 /** Codes beyond this many are counted under `other`: errno values and error names come from outside. */
 const MAX_CODES = 100;
+/** endpoints counted apart; those beyond are counted together: a name service may bring new ones for ever */
+const MAX_ENDPOINTS = 100;
 /** characters kept of what an error last said: it comes from outside, and travels in every report */
 const MAX_TEXT = 300;
 
@@ -52,6 +54,17 @@ export class ActionRecorder {
   }
 }
 
+/** What became of the connections to one endpoint. */
+export class EndpointRecorder {
+  attempted = 0;
+  connecting = 0;
+  established = 0;
+  open = 0;
+  failed = 0;
+  cancelled = 0;
+  closed = 0;
+}
+
 export class Recorder {
   readonly clients = { created: 0, killed_decr: 0, killed_stop: 0, done: 0, draining: 0, live: 0, peak: 0 };
   /** gauges by index of STATES */
@@ -73,6 +86,9 @@ export class Recorder {
     number
   >;
   readonly connect = new Histogram();
+  /** TLS: from the TCP connection to the first byte that may be sent */
+  readonly handshake = new Histogram();
+  readonly #endpoints = new Map<string, EndpointRecorder>();
   readonly requests = { sent: 0, in_flight: 0, ok: 0, wrong: 0, timeout: 0, aborted: 0, noreply: 0, unasked_bytes: 0 };
   readonly bytes = { sent: 0, received: 0 };
   readonly actions: readonly ActionRecorder[];
@@ -99,6 +115,17 @@ export class Recorder {
     else kind.sample = sample;
   }
 
+  /** The counters of the endpoint with this name, `other` for those beyond the hundredth. */
+  endpoint(name: string): EndpointRecorder {
+    let known = this.#endpoints.get(name);
+    if (known === undefined) {
+      if (this.#endpoints.size >= MAX_ENDPOINTS && name !== 'other') return this.endpoint('other');
+      known = new EndpointRecorder();
+      this.#endpoints.set(name, known);
+    }
+    return known;
+  }
+
   snapshot(generator: Snapshot['generator']): Snapshot {
     const { clients } = this;
     return {
@@ -116,7 +143,11 @@ export class Recorder {
         failed: this.connect_failed.snapshot(),
         closed: { ...this.closed },
         connect: this.connect.snapshot(),
+        handshake: this.handshake.snapshot(),
       },
+      endpoints: Object.fromEntries(
+        [...this.#endpoints].map(([name, counts]) => [name, { ...counts, lost: 0, lost_connecting: 0 }]),
+      ),
       requests: { ...this.requests },
       bytes: { ...this.bytes },
       actions: this.actions.map((action) => action.snapshot()),

@@ -48,6 +48,19 @@ export interface ErrorKind {
   readonly sample?: string;
 }
 
+/** The connections to one address of a server. `lost`, `lost_connecting`: with their worker; 0 while it lives. */
+export interface EndpointCounts {
+  readonly attempted: number;
+  readonly connecting: number;
+  readonly established: number;
+  readonly open: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  readonly closed: number;
+  readonly lost: number;
+  readonly lost_connecting: number;
+}
+
 export interface Snapshot {
   readonly clients: {
     readonly created: number;
@@ -71,7 +84,11 @@ export interface Snapshot {
     readonly closed: Readonly<Record<CloseCause, number>>;
     readonly ports_skipped: number;
     readonly connect: HistogramSnapshot;
+    /** of TLS, apart from `connect` */
+    readonly handshake: HistogramSnapshot;
   };
+  /** by address; at most 100, the rest under `other` */
+  readonly endpoints: Readonly<Record<string, EndpointCounts>>;
   readonly requests: {
     readonly sent: number;
     readonly in_flight: number;

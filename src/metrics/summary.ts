@@ -2,7 +2,7 @@
  * The summary: the one object everybody reads (DESIGN 3.6). snake_case; durations `_ms` with µs resolution, sizes `_bytes`,
  * instants RFC 3339. `docs/summary.schema.json` describes it; a test validates real summaries against that.
  */
-import type { Counts, CloseCause } from './snapshot.ts';
+import type { CloseCause, Counts, EndpointCounts } from './snapshot.ts';
 import type { State } from '../swarm/state.ts';
 
 /** All 0 when `count` is 0. */
@@ -102,7 +102,11 @@ export interface Summary {
     lost_connecting: number;
     ports_skipped: number;
     connect_ms: Latency;
+    /** of TLS, from the TCP connection on; `connect_ms` ends before it */
+    handshake_ms: Latency;
   };
+  /** connections by the address they go to; at most 100, the rest under `other` */
+  endpoints: ({ address: string } & EndpointCounts)[];
   requests: {
     sent: number;
     in_flight: number;

@@ -50,9 +50,9 @@ export function totals_of(members: readonly Snapshot[], dead: Dead): Totals {
 export function to_summary(input: SummaryInput): Summary {
   const totals = totals_of(input.members, input.dead);
   const { lost } = totals;
-  const { clients, connections, requests, bytes, errors, generator } = totals.snapshot;
+  const { clients, connections, endpoints, requests, bytes, errors, generator } = totals.snapshot;
   const live = live_of(totals.snapshot);
-  const { connect, ...connection_counts } = connections;
+  const { connect, handshake, ...connection_counts } = connections;
   const summary: Summary = {
     format: 'swarm-summary/1',
     final: input.final,
@@ -67,7 +67,11 @@ export function to_summary(input: SummaryInput): Summary {
       lost: lost.open,
       lost_connecting: lost.connecting,
       connect_ms: latency_ms(connect),
+      handshake_ms: latency_ms(handshake),
     },
+    endpoints: Object.entries(endpoints)
+      .map(([address, counts]) => ({ address, ...counts }))
+      .sort((a, b) => (a.address < b.address ? -1 : 1)),
     requests: { ...requests, lost: lost.in_flight },
     bytes,
     actions: summarize_actions(totals, null, input.commands, input.histograms),

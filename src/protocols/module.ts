@@ -2,10 +2,14 @@
 import type { Framer } from './parser.ts';
 import type { FakeClient } from './client.ts';
 
-/** Where to connect: a resolved name is refreshed in the background, never per connection. */
+/** Where to connect, as node:net takes it; a resolved name is refreshed in the background, never per connection. */
 export interface Server {
   readonly host: string;
   readonly port: number;
+  /** a unix socket instead: host is empty then, port 0 */
+  readonly path?: string;
+  /** TLS from the first byte */
+  readonly tls?: true;
 }
 
 /** A logger for hooks: one line each, to swarm's log. */
@@ -30,7 +34,7 @@ export const RESERVED_EXPORTS = [
 
 export interface ProtocolModule {
   /** once per run, in one member, before the console listens; its JSON-able result is `client.shared` everywhere */
-  readonly setup?: (context: { server: Server; seed: string; log: ModuleLog }) => unknown;
+  readonly setup?: (context: { server: Server; servers: readonly Server[]; seed: string; log: ModuleLog }) => unknown;
   /** after the last client is gone */
   readonly teardown?: (context: { shared: unknown; log: ModuleLog }) => unknown;
   /** after every TCP connect, before the script starts from the top */

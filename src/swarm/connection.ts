@@ -13,8 +13,10 @@ import type { Wheel } from '../foundation/clock.ts';
 import type { CloseCause } from '../metrics/snapshot.ts';
 import type { FakeClient } from '../protocols/client.ts';
 import type { Parser } from '../protocols/parser.ts';
+import type { Endpoint, Endpoints } from './endpoints.ts';
 import type { Calls, Identity } from './fake-client.ts';
 import type { InboundOwner, InboundRules, Trace } from './inbound.ts';
+import type { Ports } from './ports.ts';
 
 /** send_noreply resolves at once below this many bytes in user space. */
 const NOREPLY_PRESSURE = 64 * 1024;
@@ -22,14 +24,16 @@ const NOREPLY_PRESSURE = 64 * 1024;
 const MAX_UNSENT = 16 * 1024 * 1024;
 /** Every so many calls that are settled at once, one waits for a turn of the event loop. */
 const INSTANT_CALLS = 64;
+/** Local ports tried for one connect. Who holds them is another process; so many in a row are no accident. */
+const MAX_SKIPS = 64;
 /** A closed connection's queued bytes have this long to go. */
 const LINGER_MS = 1000;
 
 /** What all connections of a process share. */
 export interface ConnectionRules extends InboundRules {
   readonly wheel: Wheel;
-  /** resolved address of the server, asked anew for each connection */
-  address(): { host: string; port: number; family: 4 | 6 };
+  readonly endpoints: Endpoints;
+  readonly ports: Ports;
   readonly connect_timeout_ms: number;
   readonly reply_timeout_ms: number;
   /** sockets that exist, closing ones too: they hold descriptors */
@@ -69,13 +73,13 @@ function on_connect(this: Socket): void {
   (this as Owned).swarm_connection.on_connect();
 }
 function on_error(this: Socket, error: NodeJS.ErrnoException): void {
-  (this as Owned).swarm_connection.on_error(error);
+  (this as Owned).swarm_connection.on_error(this, error);
 }
 function on_end(this: Socket): void {
   (this as Owned).swarm_connection.on_end();
 }
 function on_close(this: Socket): void {
-  (this as Owned).swarm_connection.on_close();
+  (this as Owned).swarm_connection.on_close(this);
 }
 function on_drain(this: Socket): void {
   (this as Owned).swarm_connection.on_drain();
@@ -94,7 +98,12 @@ export class Connection implements InboundOwner, Calls {
   readonly client: ConnectionClient;
   readonly #rules: ConnectionRules;
   readonly #inbound: Inbound;
-  readonly #socket: Socket;
+  readonly #endpoint: Endpoint;
+  #socket: Socket;
+  /** number of the local port, 0 = the kernel chose it */
+  #port = 0;
+  /** local ports that were taken by others */
+  #skips = 0;
   readonly #started = now();
   #established = false;
   /** what send_noreply calls above NOREPLY_PRESSURE wait for */
@@ -110,15 +119,15 @@ export class Connection implements InboundOwner, Calls {
     this.client = client;
     this.#rules = rules;
     this.#inbound = new Inbound(this, rules);
+    const endpoint = rules.endpoints.of(client.id);
+    this.#endpoint = endpoint;
     const { connections } = rules.recorder;
     connections.attempted++;
     connections.connecting++;
+    endpoint.counts.attempted++;
+    endpoint.counts.connecting++;
     rules.sockets++;
-    const { host, port, family } = rules.address();
-    const socket = connect({ host, port, family, noDelay: true, autoSelectFamily: false, onread: on_read });
-    (socket as Owned).swarm_connection = this;
-    socket.on('connect', on_connect).on('error', on_error).on('end', on_end).on('close', on_close);
-    this.#socket = socket;
+    this.#socket = this.#dial();
     rules.wheel.arm(this.#timer, this.#started + rules.connect_timeout_ms);
   }
 
@@ -211,8 +220,17 @@ export class Connection implements InboundOwner, Calls {
   on_connect(): void {
     if (!this.alive) return;
     const { connections, connect } = this.#rules.recorder;
+    const endpoint = this.#endpoint;
+    if (endpoint.path === undefined) {
+      const port = this.#port > 0 ? this.#rules.ports.port(this.#port) : this.#socket.localPort;
+      if (port === endpoint.port && this.#socket.localAddress === endpoint.host) return this.#fail_self_connect();
+      endpoint.source ??= this.#socket.localAddress ?? null;
+    }
     connections.connecting--;
     connections.established++;
+    endpoint.counts.connecting--;
+    endpoint.counts.established++;
+    endpoint.counts.open++;
     if (++connections.open > connections.open_peak) connections.open_peak = connections.open;
     connect.record((now() - this.#started) * 1000);
     this.#established = true;
@@ -224,11 +242,21 @@ export class Connection implements InboundOwner, Calls {
     this.client.established();
   }
 
-  on_error(error: NodeJS.ErrnoException): void {
-    if (!this.alive) return;
+  on_error(socket: Socket, error: NodeJS.ErrnoException): void {
+    if (!this.alive || socket !== this.#socket) return;
     const code = error.code ?? 'error';
-    this.#rules.recorder.error(code, error.message);
-    this.#end('reset', code, CallError.make(code, error.message), true);
+    let text = error.message;
+    if (this.#port > 0 && !this.#established && (code === 'EADDRINUSE' || code === 'EADDRNOTAVAIL')) {
+      this.#rules.recorder.connections.ports_skipped++;
+      if (++this.#skips < MAX_SKIPS) {
+        this.#rules.ports.give_back(this.#endpoint.pool, this.#port);
+        this.#socket = this.#dial();
+        return;
+      }
+      text = `${text}: others hold the ${MAX_SKIPS} local ports that were tried`;
+    }
+    this.#rules.recorder.error(code, text);
+    this.#end('reset', code, CallError.make(code, text), true);
   }
 
   on_end(): void {
@@ -239,8 +267,11 @@ export class Connection implements InboundOwner, Calls {
     this.#end('server', 'server_closed', CallError.make('server_closed', 'the server closed the connection'), false);
   }
 
-  on_close(): void {
+  on_close(socket: Socket): void {
+    if (socket !== this.#socket) return; // its port was taken
     this.#rules.wheel.disarm(this.#timer);
+    if (this.#port > 0) this.#rules.ports.give_back(this.#endpoint.pool, this.#port);
+    this.#port = 0;
     if (this.alive) this.#end('reset', 'closed', CallError.make('closed', 'the socket closed'), true);
     this.#rules.sockets--;
     this.#rules.socket_freed();
@@ -276,6 +307,35 @@ export class Connection implements InboundOwner, Calls {
     }
   }
 
+  /** From a port of swarm's own where the plan grants them, else from the kernel's choice. */
+  #dial(): Socket {
+    const { ports } = this.#rules;
+    const endpoint = this.#endpoint;
+    const { host, port, family, path } = endpoint;
+    // the address the kernel prefers towards this endpoint is known from the first connection on
+    this.#port = ports.address(1) !== undefined || endpoint.source !== null ? ports.take(endpoint.pool, family) : 0;
+    const localPort = this.#port > 0 ? ports.port(this.#port) : undefined;
+    const localAddress =
+      this.#port > 0
+        ? (ports.address(this.#port) ?? endpoint.source!)
+        : ports.address_of_family(family, this.client.id);
+    const socket = connect(
+      path === undefined
+        ? { host, port, family, localAddress, localPort, noDelay: true, autoSelectFamily: false, onread: on_read }
+        : { path, onread: on_read },
+    );
+    (socket as Owned).swarm_connection = this;
+    return socket.on('connect', on_connect).on('error', on_error).on('end', on_end).on('close', on_close);
+  }
+
+  /** A port nobody listens on, drawn as the local one, connects to itself (simultaneous open, RFC 9293 3.5). */
+  #fail_self_connect(): void {
+    const { host, port } = this.#endpoint;
+    const text = `the connection came back to itself: nobody listens on ${host} port ${port}`;
+    this.#rules.recorder.error('self_connect', text);
+    this.#end('reset', 'self_connect', CallError.make('self_connect', text), true);
+  }
+
   /** Returns why it could not, null when it could: bytes may be none (a detached buffer). */
   #write(data: string | Uint8Array): string | null {
     // what waited before: a single large request may be as large as it likes
@@ -303,13 +363,22 @@ export class Connection implements InboundOwner, Calls {
   #end(cause: CloseCause, code: string, error: unknown, at_once: boolean): void {
     this.alive = false;
     const { recorder, wheel } = this.#rules;
+    const { counts } = this.#endpoint;
     if (this.#established) {
       recorder.connections.open--;
       recorder.closed[cause]++;
+      counts.open--;
+      counts.closed++;
     } else {
       recorder.connections.connecting--;
-      if (error === undefined) recorder.connections.cancelled++;
-      else recorder.connect_failed.add(code);
+      counts.connecting--;
+      if (error === undefined) {
+        recorder.connections.cancelled++;
+        counts.cancelled++;
+      } else {
+        recorder.connect_failed.add(code);
+        counts.failed++;
+      }
     }
     const told =
       error ??

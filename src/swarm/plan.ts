@@ -9,7 +9,9 @@ export type MemberId = string;
 export interface RunSpec {
   readonly id: string;
   readonly seed: string;
-  readonly server: Server;
+  /** client `id` connects to endpoint (id − 1) mod n, counted over all addresses these have; at least one */
+  readonly servers: readonly Server[];
+  readonly sources: Sources;
   readonly script: Script;
   /** the bundled module: an absolute path of a content-addressed file, and its hash */
   readonly module_path: string;
@@ -33,6 +35,16 @@ export interface RunSpec {
   readonly shared: { readonly value: unknown } | null;
 }
 
+/** Which (address, port) pairs connections may come from. A pair has a number, see ports.ts; members own ranges of numbers. */
+export interface Sources {
+  /** IP addresses of this machine, used in turn; none: the one the kernel chooses for each server */
+  readonly addresses: readonly string[];
+  /** never taken: ports that somebody listens on, here or as a server */
+  readonly excluded_ports: readonly number[];
+  /** numbering starts here, so that a new run does not meet the ports that wait (TIME_WAIT) behind the last one */
+  readonly offset: number;
+}
+
 /** `[first, last, step]`, both ends included. */
 export type IdRange = readonly [number, number, number];
 
@@ -41,6 +53,8 @@ export interface GroupShare {
   readonly clients: number;
   /** all ids this member owns; it uses the lowest free one */
   readonly ids: readonly IdRange[];
+  /** numbers of (address, port) pairs this member owns, for each endpoint anew; none: the kernel chooses ports. Grows like `ids`. */
+  readonly ports: readonly IdRange[];
   /** this member's part of the connect rate */
   readonly connect_per_s: number;
   /** shrink by letting clients end their iteration (true) or at once (false) */

@@ -86,7 +86,7 @@ export class Planner {
       if (!report) continue;
       const clients = granted[i]!;
       const connect_per_s = clients > 0 ? rates.pop()! : 0;
-      const main = { clients, ids: this.ids.of(id), connect_per_s, graceful: this.graceful };
+      const main = { clients, ids: this.ids.of(id), ports: [], connect_per_s, graceful: this.graceful };
       entries[id] = { incarnation: report.incarnation, groups: { main }, traces: this.#traces.of(id) };
     }
     return entries;

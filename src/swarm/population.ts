@@ -7,11 +7,13 @@ import { make_random } from '../foundation/random.ts';
 import { draw_real } from '../script/range.ts';
 import { IdPool } from './id-pool.ts';
 import { Pacer } from './pacer.ts';
+import { Ports } from './ports.ts';
 import { ACTING, BACKOFF, Client, CONNECT, DONE, FATAL, INITIAL, KILLED, STANDBY } from './runner.ts';
 import type { Wheel } from '../foundation/clock.ts';
 import type { Recorder } from '../metrics/recorder.ts';
 import type { Random } from '../protocols/client.ts';
 import type { ProtocolModule } from '../protocols/module.ts';
+import type { Endpoints } from './endpoints.ts';
 import type { GroupShare, Plan, RunSpec } from './plan.ts';
 import type { RunnerRules } from './runner.ts';
 
@@ -43,7 +45,7 @@ export interface PopulationOptions {
   readonly module: ProtocolModule;
   readonly recorder: Recorder;
   readonly wheel: Wheel;
-  address(): { host: string; port: number; family: 4 | 6 };
+  readonly endpoints: Endpoints;
   /** sockets this process can hold */
   capacity(): number;
   bug(error: unknown, client: number): void;
@@ -81,6 +83,8 @@ export class Population {
     this.#pacer = new Pacer(0, now());
     this.#rules = {
       recorder,
+      endpoints: options.endpoints,
+      ports: new Ports(run.sources),
       wheel,
       script: run.script,
       module,
@@ -95,7 +99,6 @@ export class Population {
       reply_timeout_ms: run.reply_timeout_ms,
       sockets: 0,
       phase: 'run',
-      address: () => options.address(),
       unit: () => this.#random.real(0, 1),
       socket_freed: () => this.#keep_pumping(),
       unasked: () => options.unasked(),
@@ -118,6 +121,7 @@ export class Population {
   /** Carries out this member's entry of a plan. */
   apply(share: GroupShare, phase: Plan['phase']): void {
     this.#ids.grant(share.ids);
+    this.#rules.ports.grant(share.ports);
     this.#connect_per_s = share.connect_per_s;
     this.#pacer.set_rate(share.connect_per_s, now());
     const before = this.#rules.phase;

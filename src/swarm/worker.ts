@@ -12,7 +12,7 @@ import { to_module } from '../protocols/exports.ts';
 import { load_module } from '../protocols/load.ts';
 import { BugLog, guard_module } from './module-guard.ts';
 import { Population } from './population.ts';
-import { Resolver } from './resolver.ts';
+import { Endpoints } from './endpoints.ts';
 import type { ModuleLog, ProtocolModule } from '../protocols/module.ts';
 import type { Trace } from './inbound.ts';
 import type { HookResult, MemberId, MemberPlan, Note, Plan, Report, RunSpec, Seat } from './plan.ts';
@@ -52,7 +52,7 @@ class Worker {
   readonly #timer: NodeJS.Timeout;
   #recorder = new Recorder(0);
   #population: Population | null = null;
-  #resolver: Resolver | null = null;
+  #endpoints: Endpoints | null = null;
   #module: ProtocolModule | null = null;
   /** the newest plan, and whether one is being applied (loading the module takes a while) */
   #plan: Plan | null = null;
@@ -98,7 +98,7 @@ class Worker {
     clearInterval(this.#timer);
     this.#lag.disable();
     this.#guard.undo();
-    this.#resolver?.close();
+    this.#endpoints?.close();
     this.#population?.close();
     this.#wheel.stop();
     await this.#options.seat.close();
@@ -131,10 +131,15 @@ class Worker {
   }
 
   async #load(run: RunSpec): Promise<ProtocolModule> {
-    this.#resolver = await Resolver.start(run.server);
+    const recorder = new Recorder(run.script.actions.length + 1);
+    this.#endpoints = await Endpoints.start({
+      servers: run.servers,
+      sources: run.sources.addresses,
+      counts: (label) => recorder.endpoint(label),
+    });
     const commands = run.script.actions.map((action) => action.command);
     const module = to_module(await load_module(run.module_path), commands);
-    this.#recorder = new Recorder(run.script.actions.length + 1);
+    this.#recorder = recorder;
     return module;
   }
 
@@ -162,7 +167,7 @@ class Worker {
       module: this.#module!,
       recorder: this.#recorder,
       wheel: this.#wheel,
-      address: () => this.#resolver!.address,
+      endpoints: this.#endpoints!,
       capacity: () => this.#capacity.clients,
       bug: (error, client) => this.#bugs.add('fatal', error, `client ${client}`),
       created: (client) => {
@@ -186,7 +191,9 @@ class Worker {
     this.#setup = 'running';
     const hook = this.#module!.setup;
     const called = async (): Promise<unknown> =>
-      json_able(await hook?.({ server: run.server, seed: run.seed, log: this.#module_log('setup') }));
+      json_able(
+        await hook?.({ server: run.servers[0]!, servers: run.servers, seed: run.seed, log: this.#module_log('setup') }),
+      );
     void outcome(called).then((result) => {
       this.#setup = result;
       this.#report();

@@ -43,8 +43,16 @@ export function summary(change: Partial<Summary> = {}): Summary {
     connections: {
       ...{ attempted: 96, connecting: 2, established: 93, open: 88, open_peak: 90, cancelled: 0 },
       ...{ failed: { ECONNREFUSED: 1 }, lost: 0, lost_connecting: 0, ports_skipped: 0, connect_ms: latency(0.1) },
+      handshake_ms: latency(0),
       closed: { script: 0, decr: 5, stop: 0, server: 0, reset: 0, timeout: 0, wrong_reply: 0, fatal: 0, limit: 0 },
     },
+    endpoints: [
+      {
+        address: '127.0.0.1:7000',
+        ...{ attempted: 96, connecting: 2, established: 93, open: 88, failed: 1, cancelled: 0, closed: 5 },
+        ...{ lost: 0, lost_connecting: 0 },
+      },
+    ],
     requests: {
       ...{
         sent: 1000,

@@ -58,6 +58,7 @@ export const snapshots: fc.Arbitrary<Snapshot> = fc
       closed: by(CLOSE_CAUSES),
       ports_skipped: n,
       connect: histograms,
+      handshake: histograms,
     }),
     requests: fc.record({ in_flight: n, ok: n, wrong: n, timeout: n, aborted: n, noreply: n, unasked_bytes: n }),
     bytes: by(['sent', 'received']),
@@ -68,13 +69,28 @@ export const snapshots: fc.Arbitrary<Snapshot> = fc
   .map((s) => {
     const established = s.connections.open + sum(s.connections.closed);
     const { in_flight, ok, wrong, timeout, aborted } = s.requests;
+    const { connecting, open, cancelled } = s.connections;
+    const failed = sum(s.connections.failed);
     return {
       ...s,
+      endpoints: {
+        '10.0.0.1:7000': {
+          attempted: established + connecting + failed + cancelled,
+          connecting,
+          established,
+          open,
+          failed,
+          cancelled,
+          closed: sum(s.connections.closed),
+          lost: 0,
+          lost_connecting: 0,
+        },
+      },
       clients: { ...s.clients, created: sum(s.clients.states) + sum(s.clients.killed) + s.clients.done },
       connections: {
         ...s.connections,
         established,
-        attempted: established + s.connections.connecting + sum(s.connections.failed) + s.connections.cancelled,
+        attempted: established + connecting + failed + cancelled,
       },
       requests: { ...s.requests, sent: in_flight + ok + wrong + timeout + aborted },
     };

@@ -10,6 +10,11 @@ const balanced = (): Summary =>
   to_summary({ ...INPUT, members: [a_snapshot(1)], dead: bury(NO_DEAD, a_snapshot(2), DEATH) });
 const over = (): Summary => to_summary({ ...INPUT, members: [merge_snapshots([])] });
 
+const endpoint_of = (summary: Summary): { attempted: number; open: number; closed: number } => {
+  const [endpoint] = (summary.endpoints = summary.endpoints.map((one) => ({ ...one })));
+  return endpoint!;
+};
+
 describe('check_books', () => {
   it('is silent about books that balance', () => {
     expect(check_books(balanced(), false)).toEqual([]);
@@ -32,6 +37,10 @@ describe('check_books', () => {
     ['open', (s) => s.connections.open++, /^connections established: /],
     ['closed', (s) => s.connections.closed.limit++, /^connections established: .*closed limit \d+/],
     ['lost connections', (s) => s.connections.lost++, /^connections established: /],
+    ['an endpoint', (s) => endpoint_of(s).attempted++, /^connections to 10.0.0.1:7000 attempted: /],
+    ['open to it', (s) => endpoint_of(s).open++, /^connections open to all endpoints: /],
+    ['closed to it', (s) => endpoint_of(s).closed++, /^connections to 10.0.0.1:7000 established: /],
+    ['a missing endpoint', (s) => (s.endpoints = []), /^connections attempted to all endpoints: /],
     ['sent', (s) => s.requests.sent++, /^requests sent: /],
     ['in_flight', (s) => s.requests.in_flight++, /^requests sent: /],
     ['ok requests', (s) => s.requests.ok++, /^requests sent: /],
@@ -97,6 +106,13 @@ describe('check_books', () => {
       states: { ...summary.clients.states, acting: 2 },
     };
     summary.connections = { ...summary.connections, attempted: 3, connecting: 1, established: 2, open: 2 };
+    summary.endpoints = [
+      {
+        address: '10.0.0.1:7000',
+        ...{ attempted: 3, connecting: 1, established: 2, open: 2, failed: 0, cancelled: 0, closed: 0 },
+        ...{ lost: 0, lost_connecting: 0 },
+      },
+    ];
     summary.requests = { ...summary.requests, sent: 1, in_flight: 1 };
     summary.actions[0] = { ...summary.actions[0]!, started: 1, running: 1 };
     expect(check_books(summary, false)).toEqual([]);

@@ -1,6 +1,7 @@
 /** A population in the test's process: module functions and a script as values, no files, no coordinator. */
 import { Wheel } from '../../src/foundation/clock.ts';
 import { Recorder } from '../../src/metrics/recorder.ts';
+import { Endpoints } from '../../src/swarm/endpoints.ts';
 import { Population } from '../../src/swarm/population.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
@@ -33,7 +34,7 @@ export interface Engine {
   close(): Promise<Snapshot>;
 }
 
-export function start_engine(options: EngineOptions): Engine {
+export async function start_engine(options: EngineOptions): Promise<Engine> {
   const names = Object.keys(options.commands);
   const actions: Action[] = names.map((command, index) => {
     const shape = options.actions?.[command];
@@ -49,7 +50,8 @@ export function start_engine(options: EngineOptions): Engine {
   const run: RunSpec = {
     id: 'test',
     seed: 'seed',
-    server: { host: '127.0.0.1', port: options.port },
+    servers: [{ host: '127.0.0.1', port: options.port }],
+    sources: { addresses: [], excluded_ports: [], offset: 0 },
     script: { protocol: 'test', actions },
     module_path: '',
     module_sha256: '',
@@ -66,6 +68,11 @@ export function start_engine(options: EngineOptions): Engine {
     ...options.run,
   };
   const recorder = new Recorder(actions.length + 1);
+  const endpoints = await Endpoints.start({
+    servers: run.servers,
+    sources: run.sources.addresses,
+    counts: (name) => recorder.endpoint(name),
+  });
   const wheel = new Wheel();
   const bugs: unknown[] = [];
   const population = new Population({
@@ -74,7 +81,7 @@ export function start_engine(options: EngineOptions): Engine {
     module: { ...options.module, commands: options.commands },
     recorder,
     wheel,
-    address: () => ({ host: '127.0.0.1', port: options.port, family: 4 }),
+    endpoints,
     capacity: () => options.capacity ?? 10_000,
     bug: (error) => bugs.push(error),
     unasked: () => {},
@@ -89,6 +96,7 @@ export function start_engine(options: EngineOptions): Engine {
       {
         clients,
         ids: granted > 0 ? [[1, granted, 1]] : [],
+        ports: [],
         connect_per_s: run.connect_per_s,
         graceful: false,
         ...share,
@@ -115,6 +123,7 @@ export function start_engine(options: EngineOptions): Engine {
     async close() {
       apply(0, 'stop');
       population.close();
+      endpoints.close();
       const after = await until(() => population.live === 0);
       wheel.stop();
       return after;
@@ -136,6 +145,15 @@ export function imbalances(s: Snapshot): string[] {
     connections.attempted,
     connections.connecting + connections.established + sum(connections.failed) + connections.cancelled,
   );
+  const endpoints = Object.values(s.endpoints);
+  for (const what of ['attempted', 'connecting', 'established', 'open', 'cancelled'] as const) {
+    const of_each = endpoints.reduce((all, one) => all + one[what], 0);
+    equal(`${what} of all endpoints`, connections[what], of_each);
+  }
+  for (const one of endpoints) {
+    equal('to an endpoint', one.attempted, one.connecting + one.established + one.failed + one.cancelled);
+    equal('established to it', one.established, one.open + one.closed);
+  }
   equal('established', connections.established, connections.open + sum(connections.closed));
   equal('sent', requests.sent, requests.in_flight + requests.ok + requests.wrong + requests.timeout + requests.aborted);
   s.actions.forEach((a, i) => equal(`rounds ${i}`, a.started, a.running + a.ok + sum(a.failed) + a.aborted));

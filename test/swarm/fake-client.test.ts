@@ -36,7 +36,7 @@ async function play(
   clients = 1,
 ): Promise<Engine> {
   ledger = await start_ledger(server ? { reply: server } : {});
-  engine = start_engine({ port: ledger.port, ...options });
+  engine = await start_engine({ port: ledger.port, ...options });
   engine.apply(clients);
   return engine;
 }
@@ -156,7 +156,7 @@ describe('a round', () => {
     await e.until((b) => (b.actions[0]!.failed['wrong_reply'] ?? 0) >= 2);
     expect(e.books().actions[0]!.ok).toBe(0);
     await e.close();
-    engine = start_engine({
+    engine = await start_engine({
       port: ledger!.port,
       commands: {
         async swallows(client) {
@@ -733,7 +733,7 @@ describe('timeouts and lost connections', () => {
   it('a refused connection is retried for ever, counted by errno', async () => {
     const closed = await start_ledger();
     await closed.close();
-    engine = start_engine({ port: closed.port, commands: { go: () => {} } });
+    engine = await start_engine({ port: closed.port, commands: { go: () => {} } });
     engine.apply(3);
     const books = await engine.until((b) => (b.connections.failed['ECONNREFUSED'] ?? 0) >= 9);
     expect(books.connections.established).toBe(0);
@@ -764,7 +764,7 @@ describe('closing and back-pressure', () => {
     await new Promise((done) => stalled.once('listening', done));
     const { port } = stalled.address() as { port: number };
     let sent = 0;
-    engine = start_engine({
+    engine = await start_engine({
       port,
       run: { reply_timeout_ms: 200, reconnect_delay_ms: [100_000, 100_000] },
       commands: {
@@ -804,7 +804,7 @@ describe('closing and back-pressure', () => {
     const { createServer } = await import('node:net');
     const stalled = createServer((socket) => socket.pause()).listen(0, '127.0.0.1');
     await new Promise((done) => stalled.once('listening', done));
-    engine = start_engine({
+    engine = await start_engine({
       port: (stalled.address() as { port: number }).port,
       ...(messages && { module: { messages } }),
       commands: {

@@ -17,7 +17,8 @@ import type {
 export const RUN: RunSpec = {
   id: 'run-1',
   seed: 'seed',
-  server: { host: '127.0.0.1', port: 1 },
+  servers: [{ host: '127.0.0.1', port: 1 }],
+  sources: { addresses: [], excluded_ports: [], offset: 0 },
   script: { protocol: 'p', actions: [] },
   module_path: '/m.mjs',
   module_sha256: 'm',

@@ -16,7 +16,7 @@ afterEach(async () => {
 
 async function start(options: Omit<EngineOptions, 'port'>, server: LedgerOptions = {}): Promise<Engine> {
   ledger = await start_ledger(server);
-  engine = start_engine({ port: ledger.port, ...options });
+  engine = await start_engine({ port: ledger.port, ...options });
   return engine;
 }
 
@@ -90,7 +90,7 @@ describe('growing and shrinking', () => {
     const closed = await start_ledger();
     const { port } = closed;
     await closed.close();
-    engine = start_engine({ port, commands: talk });
+    engine = await start_engine({ port, commands: talk });
     engine.apply(5);
     engine.apply(0);
     const books = engine.books();

@@ -63,7 +63,8 @@ function plan(
     run: {
       id: 'r',
       seed: 's',
-      server: { host: '127.0.0.1', port: ledger.port },
+      servers: [{ host: '127.0.0.1', port: ledger.port }],
+      sources: { addresses: [], excluded_ports: [], offset: 0 },
       script: {
         protocol: 'm',
         actions: [
@@ -94,7 +95,7 @@ function plan(
     members: {
       w1: {
         incarnation: 'i1',
-        groups: { main: { clients, ids: [[1, 100, 1]], connect_per_s: 1000, graceful: false } },
+        groups: { main: { clients, ids: [[1, 100, 1]], ports: [], connect_per_s: 1000, graceful: false } },
         traces: [],
         ...more.entry,
       },

@@ -1,0 +1,117 @@
+/** The addresses behind the servers' names: resolved once, refreshed in the background, never per connection. */
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import type { EndpointRecorder } from '../metrics/recorder.ts';
+import type { Server } from '../protocols/module.ts';
+import { endpoint_text } from '../foundation/endpoint-text.ts';
+import { PortPool } from './ports.ts';
+
+const REFRESH_MS = 60_000;
+/** addresses used of one name */
+const MAX_ADDRESSES = 1000;
+
+/** One address of one server, and what this member knows of it. */
+export interface Endpoint {
+  /** as node:net takes them; the path of a unix socket comes alone */
+  readonly host: string;
+  readonly port: number;
+  readonly family: 4 | 6;
+  readonly path: string | undefined;
+  readonly tls: boolean;
+  /** the name the server was given by: what its certificate must be for */
+  readonly name: string;
+  readonly counts: EndpointRecorder;
+  /** local ports that are free towards it */
+  readonly pool: PortPool;
+  /** the source address the kernel chose for the first connection to it; null before */
+  source: string | null;
+}
+
+export interface EndpointsOptions {
+  readonly servers: readonly Server[];
+  /** the addresses connections come from; none: the kernel's choice */
+  readonly sources: readonly string[];
+  /** `label`: the endpoint as text */
+  readonly counts: (label: string) => EndpointRecorder;
+}
+
+export class Endpoints {
+  readonly #options: EndpointsOptions;
+  #all: readonly Endpoint[] = [];
+  #timer: NodeJS.Timeout | null = null;
+
+  private constructor(options: EndpointsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Rejects with the system's error when a name does not resolve, and when no address of a server is of a family that the sources
+   * have. A refresh that fails keeps what was known and is tried again.
+   */
+  static async start(options: EndpointsOptions): Promise<Endpoints> {
+    const endpoints = new Endpoints(options);
+    await endpoints.#refresh();
+    if (options.servers.some(is_name)) {
+      endpoints.#timer = setInterval(() => void endpoints.#refresh().catch(() => {}), REFRESH_MS);
+      endpoints.#timer.unref();
+    }
+    return endpoints;
+  }
+
+  get all(): readonly Endpoint[] {
+    return this.#all;
+  }
+
+  /** Round robin: with n endpoints, each n-th client. */
+  of(client: number): Endpoint {
+    return this.#all[(client - 1) % this.#all.length]!;
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+
+  async #refresh(): Promise<void> {
+    const { servers, sources } = this.#options;
+    const families = ([4, 6] as const).filter((family) => sources.some((address) => isIP(address) === family));
+    const found = await Promise.all(servers.map((server) => addresses_of(server, families)));
+    const known = this.#all;
+    this.#all = servers.flatMap((server, i) =>
+      found[i]!.map(
+        ({ host, family }) =>
+          known.find((one) => one.host === host && one.port === server.port && one.name === server.host) ??
+          this.#make(server, host, family),
+      ),
+    );
+  }
+
+  #make(server: Server, host: string, family: 4 | 6): Endpoint {
+    const { port, path, tls = false } = server;
+    const label = endpoint_text(path === undefined ? { ...server, host } : server);
+    const counts = this.#options.counts(label);
+    return { host, port, family, path, tls, name: server.host, counts, pool: new PortPool(), source: null };
+  }
+}
+
+const is_name = ({ host, path }: Server): boolean => path === undefined && isIP(host) === 0;
+
+/** In order, so that a name service that rotates its answers moves no client. */
+async function addresses_of(
+  { host, path }: Server,
+  families: readonly (4 | 6)[],
+): Promise<{ host: string; family: 4 | 6 }[]> {
+  if (path !== undefined) return [{ host: '', family: 4 }];
+  const literal = isIP(host) as 0 | 4 | 6;
+  const all =
+    literal !== 0
+      ? [{ address: host, family: literal }]
+      : ((await lookup(host, { all: true })) as { address: string; family: 4 | 6 }[]);
+  const fitting = all.filter(({ family }) => families.length === 0 || families.includes(family));
+  if (fitting.length === 0) throw new Error(`no address of --bind is IPv${all[0]!.family}, as ${host} is`);
+  // one family, the one the system prefers (RFC 6724): `localhost` is two addresses, and most servers listen on one
+  return fitting
+    .filter(({ family }) => family === fitting[0]!.family)
+    .map(({ address, family }) => ({ host: address, family }))
+    .sort((a, b) => (a.host < b.host ? -1 : 1))
+    .slice(0, MAX_ADDRESSES);
+}

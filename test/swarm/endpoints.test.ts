@@ -1,0 +1,90 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+const lookup = vi.hoisted(() => vi.fn());
+vi.mock('node:dns/promises', () => ({ lookup }));
+const { Endpoints } = await import('../../src/swarm/endpoints.ts');
+const { EndpointRecorder } = await import('../../src/metrics/recorder.ts');
+
+// The name service of a test machine cannot change its mind in time: this is the one thing that is played.
+beforeEach(() => {
+  vi.useFakeTimers();
+  lookup.mockReset();
+});
+afterEach(() => vi.useRealTimers());
+
+const answers = (...addresses: string[]): object[] =>
+  addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+const labels: string[] = [];
+const start = (
+  servers: Parameters<typeof Endpoints.start>[0]['servers'],
+  sources: readonly string[] = [],
+): ReturnType<typeof Endpoints.start> =>
+  Endpoints.start({
+    servers,
+    sources,
+    counts: (label) => {
+      labels.push(label);
+      return new EndpointRecorder();
+    },
+  });
+const hosts = (endpoints: Awaited<ReturnType<typeof start>>): string[] => endpoints.all.map(({ host }) => host);
+
+describe('Endpoints', () => {
+  it('takes an address as it is and asks nobody', async () => {
+    const endpoints = await start([{ host: '::1', port: 5 }]);
+    expect(endpoints.of(1)).toMatchObject({ host: '::1', port: 5, family: 6, tls: false, name: '::1' });
+    expect(labels.at(-1)).toBe('[::1]:5');
+    expect(lookup).not.toHaveBeenCalled();
+  });
+
+  it('gives clients the addresses of all servers in turn', async () => {
+    lookup.mockResolvedValueOnce(answers('10.0.0.2', '10.0.0.1'));
+    const endpoints = await start([
+      { host: 'chat.example', port: 5 },
+      { host: '', port: 0, path: '/run/chat.sock' },
+      { host: '10.0.0.9', port: 6, tls: true },
+    ]);
+    expect(labels.slice(-4)).toEqual(['10.0.0.1:5', '10.0.0.2:5', 'unix:/run/chat.sock', 'tls://10.0.0.9:6']);
+    const taken = [1, 2, 3, 4, 5].map((id) => endpoints.of(id));
+    expect(taken.map(({ host, path }) => path ?? host)).toEqual([
+      '10.0.0.1',
+      '10.0.0.2',
+      '/run/chat.sock',
+      '10.0.0.9',
+      '10.0.0.1',
+    ]);
+    expect(taken[0]).toBe(taken[4]);
+    endpoints.close();
+  });
+
+  it('keeps to the family the system prefers, or to the one the sources have', async () => {
+    lookup.mockResolvedValue(answers('::1', '127.0.0.1'));
+    const name = [{ host: 'localhost', port: 5 }];
+    expect(hosts(await start(name))).toEqual(['::1']);
+    expect(hosts(await start(name, ['127.0.0.2']))).toEqual(['127.0.0.1']);
+    await expect(start([{ host: '::1', port: 5 }], ['127.0.0.2'])).rejects.toThrow('no address of --bind is IPv6');
+  });
+
+  it('asks again each minute in the background; what stays keeps its counts, a failed refresh keeps everything', async () => {
+    lookup.mockResolvedValueOnce(answers('10.0.0.1', '10.0.0.2'));
+    const endpoints = await start([{ host: 'chat.example', port: 5 }]);
+    for (let i = 1; i < 1000; i++) endpoints.of(i);
+    expect(lookup).toHaveBeenCalledTimes(1);
+    const [, second] = endpoints.all;
+    lookup.mockRejectedValueOnce(new Error('EAI_AGAIN'));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hosts(endpoints)).toEqual(['10.0.0.1', '10.0.0.2']);
+    lookup.mockResolvedValueOnce(answers('10.0.0.3', '10.0.0.2'));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hosts(endpoints)).toEqual(['10.0.0.2', '10.0.0.3']);
+    expect(endpoints.all[0]).toBe(second);
+    endpoints.close();
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(lookup).toHaveBeenCalledTimes(3);
+  });
+
+  it('rejects when the name is unknown at the start', async () => {
+    lookup.mockRejectedValueOnce(new Error('ENOTFOUND'));
+    await expect(start([{ host: 'nowhere.invalid', port: 5 }])).rejects.toThrow('ENOTFOUND');
+  });
+});
