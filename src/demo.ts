@@ -5,12 +5,12 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createColors } from 'picocolors';
+import { ConsoleClient } from './console-client.ts';
 import { run_daemon } from './daemon.ts';
 import { reason_of } from './foundation/errors.ts';
 import { parse_options, type Given, type OptionName } from './options.ts';
 import type { Io } from './program.ts';
 import type { Server } from './protocols/module.ts';
-import { Session } from './session.ts';
 import { on_signals } from './signals.ts';
 
 const TARGET = fileURLToPath(new URL('../examples/targets/durian.mjs', import.meta.url));
@@ -83,7 +83,7 @@ function demo_options(server: string): Parameters<typeof run_daemon>[0] {
 
 async function steer(address: Server, io: Io, deadline: AbortSignal): Promise<void> {
   const paint = createColors(io.colour.out);
-  const session = await Session.open(address);
+  const session = await ConsoleClient.open(address);
   deadline.addEventListener('abort', () => session.close());
   const type = async (line: string, within_ms?: number): Promise<void> => {
     io.out.line(`\n${paint.bold(`swarm> ${line}`)}`);
@@ -100,8 +100,8 @@ async function steer(address: Server, io: Io, deadline: AbortSignal): Promise<vo
   await type('stop');
 }
 
-/** Redraws the status in place on a terminal; elsewhere prints its second line, who lives and is connected, every few seconds. */
-async function watch_status(session: Session, io: Io): Promise<void> {
+/** Redraws the status in place on a terminal; elsewhere prints the lines of clients and of requests every few seconds. */
+async function watch_status(session: ConsoleClient, io: Io): Promise<void> {
   const paint = createColors(io.colour.out);
   const live = io.out.is_tty;
   io.out.line(`\n${paint.bold('swarm> status')}${paint.dim(`   (again and again for ${WATCH_MS / 1000} s)`)}`);

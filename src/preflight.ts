@@ -2,21 +2,18 @@
 import { lookup } from 'node:dns/promises';
 import { SwarmError, reason_of } from './foundation/errors.ts';
 import { check_writable, read_secret, write_whole } from './foundation/files.ts';
+import { within } from './foundation/within.ts';
 
 const RESOLVE_WITHIN_MS = 15_000;
 
 /** @throws SwarmError `name_unknown`. An address needs no name service. */
 export async function check_name(host: string): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('no answer within 15 s')), RESOLVE_WITHIN_MS);
-  });
   try {
-    await Promise.race([lookup(host), late]);
+    await within(lookup(host), RESOLVE_WITHIN_MS, () => {
+      throw new Error(`no answer within ${RESOLVE_WITHIN_MS / 1000} s`);
+    });
   } catch (error) {
     throw new SwarmError('name_unknown', { host, reason: reason_of(error) }, error);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

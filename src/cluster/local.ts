@@ -6,7 +6,6 @@ export function local_pair(member: MemberId): { hub: Hub; seat: Seat } {
   let is_cut = false;
   let take_plan: (plan: Plan) => void = () => {};
   let take_report: (member: MemberId, report: Report) => void = () => {};
-  let take_cut: () => void = () => {};
   const later = (deliver: () => void, sent: () => void): void => {
     setImmediate(() => {
       if (!is_cut) deliver();
@@ -15,26 +14,23 @@ export function local_pair(member: MemberId): { hub: Hub; seat: Seat } {
   };
   const plans = new Outbox<Plan>((plan, sent) => later(() => take_plan(plan), sent));
   const reports = new Outbox<Report>((report, sent) => later(() => take_report(member, report), sent), fold_reports);
-  const cut = (): void => {
-    if (is_cut) return;
-    is_cut = true;
-    setImmediate(() => take_cut());
-  };
   return {
     hub: {
+      want: () => {},
       publish: (plan) => plans.put(plan),
       onReport: (f) => (take_report = f),
       // a member that dies here takes the coordinator with it
       onGone: () => {},
       close: () => {
-        cut();
+        is_cut = true;
         return Promise.resolve([]);
       },
     },
     seat: {
       onPlan: (f) => (take_plan = f),
       report: (report) => reports.put(report),
-      onCut: (f) => (take_cut = f),
+      // the coordinator takes this member with it, or ends it as it ends
+      onCut: () => {},
       close: () => {
         is_cut = true;
         return Promise.resolve();

@@ -1,5 +1,5 @@
 /** The console's answers: Summary to lines. Pure. Every text that came from outside is escaped and cut. */
-import { escape_text } from '../foundation/escape.ts';
+import { escape_json, escape_text } from '../foundation/escape.ts';
 import type { ActionSummary, Latency, Summary } from '../metrics/summary.ts';
 
 const MAX_TEXT = 200;
@@ -16,7 +16,7 @@ export function seconds(value: number): string {
   return `${value.toFixed(1)} s`;
 }
 
-export function mebibytes(bytes: number): string {
+function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
@@ -49,7 +49,7 @@ export function status_lines(s: Summary): string[] {
   const { clients: c, connections: n, requests: r } = s;
   return [
     `${s.phase}, ${seconds(s.run.seconds)} since the start, servers ${text_of(s.run.servers.join(' '))}`,
-    `target ${s.target}, planned ${s.planned}, live ${c.live} (draining ${c.draining}), open ${n.open} (peak ${n.open_peak})`,
+    `target ${s.target}, planned ${s.planned}, live ${c.live} (draining ${c.draining}), open ${n.open} (peak ${n.open_peak}), connect rate ${s.connect_per_s} per second`,
     realtime_line(s),
     aggregates_line(s),
     `connections: attempted ${n.attempted}, failed ${sum(n.failed)}, established ${n.established}, closed ${sum(n.closed)}`,
@@ -59,12 +59,8 @@ export function status_lines(s: Summary): string[] {
   ];
 }
 
-/** One line of JSON that holds no character a terminal would obey: JSON escapes C0, this the rest. */
 export function status_json(s: Summary): string {
-  return JSON.stringify(s).replace(
-    /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return escape_json(JSON.stringify(s));
 }
 
 const PERCENTILES = ['p50', 'p90', 'p95', 'p99', 'max'] as const satisfies (keyof Latency)[];
@@ -139,5 +135,16 @@ export function limit_lines(s: Summary): string[] {
   return [
     `capacity ${capacity} clients: ${text_of(why)}`,
     `open files ${open_files_per_process} per process, ${reserved_files} of them reserved for swarm itself`,
+    ...bound_lines(s.limits.bounds),
   ];
+}
+
+export const BOUND_HEAD = ['what', 'connections', 'why', 'to lift it'];
+
+/** Empty when nothing bounds; `~` marks estimates. */
+export function bound_lines(bounds: Summary['limits']['bounds']): string[] {
+  const rows = bounds.map(({ what, connections, hard, why, lift }) => [
+    ...[what, hard ? connections : `~${connections}`, why, lift],
+  ]);
+  return rows.length === 0 ? [] : aligned([BOUND_HEAD, ...rows], [0, 2, 3]);
 }

@@ -1,6 +1,7 @@
 /** The console's grammar: one table for parsing, help, completion and docs/console.md (a test compares them, both ways). Pure. */
 import { parse_duration } from '../foundation/duration.ts';
 import { escape_text } from '../foundation/escape.ts';
+import { parse_rate } from '../foundation/rate.ts';
 import { nearest } from '../foundation/suggest.ts';
 import type { Command } from '../swarm/command.ts';
 
@@ -20,9 +21,9 @@ export type SessionRequest =
 
 export type Request = Command | SessionRequest;
 
-export type Parsed = { ok: true; request: Request } | { ok: false; code: 'bad_command'; text: string };
+type Parsed = { ok: true; request: Request } | { ok: false; code: 'bad_command'; text: string };
 
-export interface Row {
+interface Row {
   readonly name: string;
   readonly usage: string;
   readonly help: string;
@@ -121,6 +122,16 @@ export const COMMANDS: readonly Row[] = [
       return count === undefined || over_ms === undefined ? undefined : { op: 'set', count, over_ms };
     },
     next: (words) => (words.length === 1 ? ['over'] : []),
+  },
+  {
+    name: 'rate',
+    usage: 'rate N',
+    help: 'let at most N clients connect per second, over the whole swarm; --max-connect-rate bounds it',
+    bounds: 'N is a number above 0 up to 1000000, such as 1000 or 0.5',
+    parse([n = '', ...rest]) {
+      const per_s = rest.length === 0 ? parse_rate(n) : undefined;
+      return per_s === undefined ? undefined : { op: 'connect_rate', per_s };
+    },
   },
   fixed('pause', 'clients keep or make their connections but start no action', { op: 'pause' }),
   fixed('resume', 'end of the pause', { op: 'resume' }),

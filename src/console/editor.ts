@@ -11,7 +11,7 @@ const PIECE = 512;
 const TAB = 9;
 const [MIN_COLUMNS, MAX_COLUMNS] = [20, 1000];
 
-export interface EditorEvents {
+interface EditorEvents {
   line(text: string): void;
   /** text for the client's screen */
   output(text: string): void;

@@ -5,7 +5,7 @@ export const LINE_LIMIT = 4096;
 
 const [NUL, BACKSPACE, TAB, LF, CR, SPACE, DELETE] = [0, 8, 9, 10, 13, 32, 127];
 
-export type LineEvent = { type: 'line'; text: string } | { type: 'bad'; reason: string };
+type LineEvent = { type: 'line'; text: string } | { type: 'bad'; reason: string };
 
 /**
  * A line ends with LF, CR LF or CR NUL (RFC 854), wherever the chunks are cut. CR ends it at once and swallows an LF or NUL that follows, so that nothing waits

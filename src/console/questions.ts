@@ -6,7 +6,7 @@ import * as answers from './answers.ts';
 import type { Request, SessionRequest } from './commands.ts';
 
 const QUESTIONS = ['status', 'wait', 'actions', 'errors', 'workers', 'limits'] as const;
-export type Question = Extract<SessionRequest, { op: (typeof QUESTIONS)[number] }>;
+type Question = Extract<SessionRequest, { op: (typeof QUESTIONS)[number] }>;
 
 export function is_question(request: Request): request is Question {
   return (QUESTIONS as readonly string[]).includes(request.op);

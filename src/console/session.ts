@@ -6,6 +6,7 @@ import { escape_text } from '../foundation/escape.ts';
 import type { Control } from '../swarm/command.ts';
 import { banner } from './banner.ts';
 import { help_lines, parse_line, type Request } from './commands.ts';
+import { end_with } from './farewell.ts';
 import { answer, is_question, list, reply_line } from './questions.ts';
 import { is_http, is_tls } from './strangers.ts';
 import { Terminal } from './terminal.ts';
@@ -17,7 +18,7 @@ const BACKLOG_LIMIT = 2 ** 20;
 const IDLE_MS = 600_000;
 const AUTH_MS = 5000;
 const AUTH_TRIES = 3;
-/** how long answers under way may take when the daemon ends the session, and then how long the client may take to read */
+/** how long answers under way may take when the daemon ends the session */
 const CLOSE_MS = 1000;
 const MAX_TRACE_LINE = 1500;
 const MAX_LOGGED = 300;
@@ -28,7 +29,8 @@ export interface ConsoleLog {
   warn(text: string): void;
 }
 
-export interface SessionOptions {
+interface SessionOptions {
+  /** somebody listens to its `error`s; `close` follows them */
   readonly socket: Socket;
   readonly control: Control;
   readonly log: ConsoleLog;
@@ -79,7 +81,6 @@ export class Session {
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#on_data(chunk));
     socket.on('end', () => this.#on_end());
-    socket.on('error', () => {}); // `close` follows
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
         this.#release();
@@ -277,12 +278,8 @@ export class Session {
   #finish(lines: readonly string[]): void {
     if (this.#over) return;
     this.#terminal.close();
-    this.#socket.end(wire(lines));
+    end_with(this.#socket, wire(lines));
     this.#release();
-    // What still comes is read and thrown away: closing with unread bytes would reset the connection under the last answer.
-    this.#socket.resume();
-    const destroy = setTimeout(() => this.#socket.destroy(), CLOSE_MS).unref();
-    this.#socket.once('close', () => clearTimeout(destroy));
   }
 
   #release(): void {

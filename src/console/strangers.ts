@@ -4,11 +4,11 @@
  */
 
 const REQUEST_LINE =
-  /^(get|head|post|put|delete|connect|options|trace|patch) +(\/|\*|[a-z][a-z0-9+.-]*:\/\/|\S+ +http\/)/i;
+  /^\s*(get|head|post|put|delete|connect|options|trace|patch)\s+(\/|\*|[a-z][a-z0-9+.-]*:\/\/|\S+\s+http\/)/i;
 
-/** A request line (verb first; no console command looks like it) or a `Host:` header, which no browser leaves out. */
+/** A request line (verb first; no console command looks like it) or a `Host:` header, which no browser leaves out; after blanks too. */
 export function is_http(line: string): boolean {
-  return REQUEST_LINE.test(line) || /^host:/i.test(line);
+  return REQUEST_LINE.test(line) || /^\s*host\s*:/i.test(line);
 }
 
 /** How a connection begins that wants TLS: handshake record (22), version 3.x (RFC 8446, 5.1). */

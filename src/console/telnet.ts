@@ -6,7 +6,7 @@
 const IAC = 255;
 const [DONT, DO, WONT, WILL, SB, SE] = [254, 253, 252, 251, 250, 240];
 export const ECHO = 1;
-export const SUPPRESS_GO_AHEAD = 3;
+const SUPPRESS_GO_AHEAD = 3;
 const WINDOW_SIZE = 31;
 /** "interrupt process" (RFC 854): what some clients send for Ctrl-C */
 export const INTERRUPT = 244;

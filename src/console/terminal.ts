@@ -3,7 +3,7 @@ import { Editor } from './editor.ts';
 import { LINE_LIMIT, LineAssembler } from './lines.ts';
 import { ECHO, GREETING, INTERRUPT, TelnetDecoder, type TelnetEvent } from './telnet.ts';
 
-export interface TerminalEvents {
+interface TerminalEvents {
   line(text: string): void;
   /** for the client, as it is */
   output(data: string | Buffer): void;

@@ -17,11 +17,28 @@ const ESCAPED = Array.from(
     SHORT[byte] ?? (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`),
 );
 
-/** A text with its control characters (C0, DEL, C1, line and paragraph separators, bidi marks) escaped, cut to `max` characters. */
+/** Characters that a terminal obeys, or by which it shows others elsewhere: C0, DEL, C1, line and paragraph separators, bidi marks. */
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+
+/** A text on one line, safe for a terminal, cut to `max` characters. */
 export function escape_text(text: string, max: number): string {
   const cut = text.length > max ? `${text.slice(0, max)}…` : text;
-  return cut.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => {
-    const code = c.charCodeAt(0);
-    return SHORT[code] ?? (code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`);
-  });
+  return cut.replace(UNSAFE, escaped);
 }
+
+/** A text safe for a terminal that keeps its lines and tabs: a stack, say. */
+export function escape_lines(text: string): string {
+  return text.replace(UNSAFE, (char) => (char === '\n' || char === '\t' ? char : escaped(char)));
+}
+
+/** JSON on one line, safe for a terminal and still the same JSON. */
+export function escape_json(json: string): string {
+  return json.replace(UNSAFE, unicode);
+}
+
+function escaped(char: string): string {
+  const code = char.charCodeAt(0);
+  return ESCAPED[code] ?? unicode(char);
+}
+
+const unicode = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -1,23 +1,20 @@
 /** The log: pino, one JSON object a line, or a readable line when a person watches. Never on the message path. */
 import { pino, type Logger } from 'pino';
 import { prettyFactory } from 'pino-pretty';
+import { escape_lines } from './escape.ts';
 import type { Output } from './output.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+type LogLevel = (typeof LOG_LEVELS)[number];
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
-
-// C0 and C1: text of a server or module must not move the cursor of the one who reads it. JSON escapes them by itself.
-const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
-const escaped = (text: string): string =>
-  text.replace(CONTROL, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
 
 /** A log to `out` (stderr, since stdout belongs to the state lines) from `level` upwards. */
 export function make_log(level: LogLevel, out: Output, colour: boolean): Log {
   const pretty = prettyFactory({
     colorize: colour,
     translateTime: 'SYS:HH:MM:ss.l',
-    messageFormat: (entry, key) => escaped(String(entry[key])),
+    // text of a server or module must not move the cursor of the one who reads it
+    messageFormat: (entry, key) => escape_lines(String(entry[key])),
   });
   return pino(
     {

@@ -1,5 +1,6 @@
 /** stdout or stderr as a sink that can neither end the run nor grow: a reader that is gone or slow loses lines, nothing else. */
 import type { Writable } from 'node:stream';
+import { within } from './within.ts';
 
 /** Bytes that may wait for a slow reader; what comes beyond is dropped. */
 const MAX_WAITING = 1024 * 1024;
@@ -61,11 +62,7 @@ export class Output {
   /** Resolves when everything written is out, after `deadline_ms` at the latest. */
   async flush(deadline_ms: number): Promise<void> {
     if (this.#failed || this.#stream.writableLength === 0) return;
-    let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, deadline_ms);
-      this.#stream.write('', () => resolve());
-    });
-    clearTimeout(timer);
+    const out = new Promise<void>((resolve) => void this.#stream.write('', () => resolve()));
+    await within(out, deadline_ms, () => undefined);
   }
 }

@@ -1,6 +1,7 @@
 /** Imports a bundled protocol module. Workers load this file: no esbuild here. */
 import { pathToFileURL } from 'node:url';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
+import { within } from '../foundation/within.ts';
 
 /** Milliseconds the module's top-level code may take (an `await` there may never settle). */
 const LOAD_WITHIN_MS = 30_000;
@@ -18,18 +19,15 @@ const LOAD_WITHIN_MS = 30_000;
 export async function load_module(path: string): Promise<Record<string, unknown>> {
   process.setSourceMapsEnabled(true);
   process.dlopen = refuse_add_on;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('its top-level code did not end within 30 s')), LOAD_WITHIN_MS);
-  });
   try {
-    const namespace = (await Promise.race([import(pathToFileURL(path).href), late])) as Record<string, unknown>;
+    const imported = import(pathToFileURL(path).href) as Promise<Record<string, unknown>>;
+    const namespace = await within(imported, LOAD_WITHIN_MS, () => {
+      throw new Error(`its top-level code did not end within ${LOAD_WITHIN_MS / 1000} s`);
+    });
     return exports_of(namespace);
   } catch (error) {
     if (error instanceof SwarmError) throw error;
     throw new SwarmError('module_load', { reason: place_of(error, path) + reason_of(error) }, error);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -9,7 +9,7 @@ describe('status', () => {
   it('says target, planned, live, open and the states as the original did', () => {
     expect(answers.status_lines(summary())).toEqual([
       'run, 20.0 s since the start, servers 127.0.0.1:7000',
-      'target 100, planned 90, live 90 (draining 0), open 88 (peak 90)',
+      'target 100, planned 90, live 90 (draining 0), open 88 (peak 90), connect rate 1000 per second',
       'Realtime: total: 90, connect: 2, acting: 38, standby: 50',
       'Aggregates: initial: 95, connect: 95, acting: 200, standby: 150, killed: 5',
       'connections: attempted 96, failed 1, established 93, closed 5',
@@ -88,6 +88,22 @@ describe('workers and limits', () => {
     expect(answers.limit_lines(summary())).toEqual([
       'capacity 19900 clients: open files 20000 per process',
       'open files 20000 per process, 100 of them reserved for swarm itself',
+    ]);
+    const bounds = [
+      {
+        code: 'limit_files',
+        what: 'open files',
+        connections: 19_900,
+        hard: true,
+        why: 'soft 20000',
+        lift: '--workers 2',
+      },
+      { code: 'limit_memory', what: 'memory', connections: 2_000_000, hard: false, why: '23.0 GB free', lift: 'more' },
+    ];
+    expect(answers.limit_lines(summary({ limits: { ...summary().limits, bounds } })).slice(2)).toEqual([
+      'what        connections  why           to lift it',
+      'open files        19900  soft 20000    --workers 2',
+      'memory         ~2000000  23.0 GB free  more',
     ]);
   });
 });

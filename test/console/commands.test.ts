@@ -27,6 +27,8 @@ describe('parse_line', () => {
     ['decr 7 Graceful over 1m', { op: 'decr', count: 7, graceful: true, over_ms: 60_000 }],
     ['set 0', { op: 'set', count: 0, over_ms: 0 }],
     ['set 12 over 2s', { op: 'set', count: 12, over_ms: 2000 }],
+    ['rate 500', { op: 'connect_rate', per_s: 500 }],
+    ['rate 0.5', { op: 'connect_rate', per_s: 0.5 }],
     ['pause', { op: 'pause' }],
     ['resume', { op: 'resume' }],
     ['status', { op: 'status', json: false }],

@@ -35,6 +35,7 @@ export function summary(change: Partial<Summary> = {}): Summary {
     phase: 'run',
     target: 100,
     planned: 90,
+    connect_per_s: 1000,
     clients: {
       ...{ live: 90, draining: 0, peak: 90, created: 95, killed: { decr: 5, stop: 0 }, done: 0, lost: 0 },
       states: { initial: 0, connect: 2, acting: 38, standby: 50, backoff: 0, fatal: 0 },
@@ -81,6 +82,7 @@ export function summary(change: Partial<Summary> = {}): Summary {
       open_files_per_process: 20_000,
       reserved_files: 100,
       why: 'open files 20000 per process',
+      bounds: [],
     },
     generator: { cpu: 0.25, rss_bytes: 64 * 2 ** 20, lag_p99_ms: 1.25 },
     lost_workers: [],
@@ -147,7 +149,8 @@ export async function test_console(token?: string): Promise<TestConsole> {
     info: (text: string) => void logged.push(text),
     warn: (text: string) => void logged.push(`warn ${text}`),
   };
-  const console = await start_console({ listen: { host: '127.0.0.1', port: 0 }, control, token, log });
+  const console = await start_console({ listen: { host: '127.0.0.1', port: 0 }, token, log });
+  console.open(control);
   const clients: Client[] = [];
   return {
     control,

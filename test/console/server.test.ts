@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { start_console } from '../../src/console/server.ts';
-import { FakeControl, test_console, type TestConsole } from './fakes.ts';
+import { Client, FakeControl, test_console, type TestConsole } from './fakes.ts';
 
 const log = { info() {}, warn() {} };
 const opened: TestConsole[] = [];
@@ -17,8 +17,7 @@ afterEach(async () => {
 });
 
 describe('start_console', () => {
-  const start = (host: string, port: number, token?: string) =>
-    start_console({ listen: { host, port }, control: new FakeControl(), token, log });
+  const start = (host: string, port: number, token?: string) => start_console({ listen: { host, port }, token, log });
 
   it('says that the port is in use', async () => {
     const other = createServer().listen(0, '127.0.0.1');
@@ -110,6 +109,91 @@ describe('start_console', () => {
     await expect(
       new Promise((_, reject) => connect(made.console.address.port, '127.0.0.1').on('error', reject)),
     ).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+});
+
+describe('before it is open', () => {
+  const held: Client[] = [];
+  const start = async (token?: string) => {
+    const door = await start_console({ listen: { host: '127.0.0.1', port: 0 }, token, log });
+    return { door, control: new FakeControl(), connect: () => connect_to(door.address.port) };
+  };
+  /** Resolves once the kernel has connected it; that the console took it in shows later. */
+  async function connect_to(port: number): Promise<Client> {
+    const client = new Client(port);
+    held.push(client);
+    await once(client.socket, 'connect');
+    return client;
+  }
+  afterEach(() => {
+    for (const client of held.splice(0)) client.socket.destroy();
+  });
+  /** Time for an answer that must not come. */
+  const turns = async (): Promise<void> => {
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 2));
+  };
+
+  it('holds who comes: the banner and the answers come when it opens', async () => {
+    const { door, control, connect } = await start();
+    const [silent, asking, gone] = [await connect(), await connect(), await connect()];
+    asking.send('incr 3\n');
+    gone.socket.destroy();
+    await turns();
+    expect([silent.text, asking.text, control.applied]).toEqual(['', '', []]);
+    door.open(control);
+    await silent.until((c) => c.text.includes('all commands'));
+    await expect(asking.lines(1)).resolves.toEqual(['OK did incr']);
+    await door.close();
+  });
+
+  it('answers who has ended its input meanwhile, and lets go who ended without a word', async () => {
+    const { door, control, connect } = await start();
+    const [asking, silent] = [await connect(), await connect()];
+    asking.socket.end('incr 3\n');
+    silent.socket.end();
+    await silent.ended;
+    expect(silent.text).toBe('');
+    door.open(control);
+    await asking.ended;
+    expect(asking.answers).toEqual(['OK did incr']);
+    await door.close();
+  });
+
+  it('holds 32, turns the next away, and has room again when one has left', async () => {
+    const { door, control, connect } = await start();
+    const clients = await Promise.all(Array.from({ length: 32 }, connect));
+    const late = await connect();
+    await late.ended;
+    expect(late.text).toBe('ERR too_many_sessions 32 are open, quit one of them\r\n');
+    clients[0]!.socket.end();
+    await clients[0]!.ended;
+    const next = await connect();
+    door.open(control);
+    await next.until((c) => c.text.includes('all commands'));
+    await door.close();
+  });
+
+  it('32 strangers do not keep out who has the token', async () => {
+    const { door, control, connect } = await start('secret');
+    const strangers = await Promise.all(Array.from({ length: 32 }, connect));
+    const operator = await connect();
+    operator.send('auth secret\nincr 3\n');
+    await Promise.race(strangers.map((client) => client.ended));
+    door.open(control);
+    await expect(operator.lines(2)).resolves.toEqual(['OK welcome', 'OK did incr']);
+    expect(strangers.filter((c) => c.text.startsWith('ERR too_many_sessions'))).toHaveLength(1);
+    await door.close();
+  });
+
+  it('closes those it holds, unanswered, when the swarm never began', async () => {
+    const { door, control, connect } = await start();
+    const [silent, asking] = [await connect(), await connect()];
+    asking.send('incr 3\n');
+    await turns();
+    await door.close();
+    await Promise.all([silent.ended, asking.ended]);
+    expect([silent.text, asking.text]).toEqual(Array(2).fill('the swarm has ended, good bye\r\n'));
+    expect(control.applied).toEqual([]);
   });
 });
 

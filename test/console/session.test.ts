@@ -215,6 +215,7 @@ describe('hostile input', () => {
     ['a NUL', '\0incr 5\n', 'ERR bad_line a control character', []],
     ['a long line', `incr ${'9'.repeat(5000)}\nincr 5\n`, 'ERR bad_line a line of more than 4096 bytes', []],
     ['a GET', 'GET / HTTP/1.1\r\nHost: x\r\n\r\nincr 5\n', 'ERR bad_line this is not HTTP', []],
+    ['a POST behind blanks', '\r\n \tPOST /x HTTP/1.1\r\nX: y\r\n\r\nincr 5\n', 'ERR bad_line this is not HTTP', []],
     ['a POST from a web page', 'POST /x HTTP/1.1\r\nX: y\r\n\r\nincr 5\n', 'ERR bad_line this is not HTTP', []],
     ['an unknown verb', 'BREW / HTTP/1.1\r\nHost: x\r\n\r\nincr 5\n', 'ERR bad_line this is not HTTP', []],
     ['a Host line behind commands', 'incr 5\nHost: x\r\n', 'ERR bad_line this is not HTTP', []],

@@ -13,6 +13,10 @@ describe('is_http', () => {
     'GET http://127.0.0.1:8411/ HTTP/1.1',
     'Host: 127.0.0.1:8411',
     'HOST:x',
+    ' GET / HTTP/1.1',
+    ' \t POST /x HTTP/1.1',
+    'GET\t/\tHTTP/1.1',
+    ' host : x',
   ])('%s', (line) => expect(is_http(line)).toBe(true));
 
   it.each([

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Session } from '../../src/session.ts';
+import { ConsoleClient } from '../../src/console-client.ts';
 
 export const ROOT = resolve(import.meta.dirname, '../..');
 const SWARM = join(ROOT, 'bin/swarm');
@@ -35,9 +35,9 @@ export class SwarmProcess {
   }
 
   /** A session on its console, once it listens. */
-  async console(): Promise<Session> {
+  async console(): Promise<ConsoleClient> {
     const [, host, port] = await this.said(/^console listening on (\S+):(\d+)/m);
-    return await Session.open({ host: host!, port: Number(port) });
+    return await ConsoleClient.open({ host: host!, port: Number(port) });
   }
 }
 

@@ -8,7 +8,7 @@ const CONNECT_WITHIN_MS = 5_000;
 /** The longest list a console answers with is far below. */
 const MAX_LINES = 10_000;
 
-export class Session {
+export class ConsoleClient {
   readonly #socket: Socket;
   readonly #lines: AsyncIterator<string>;
 
@@ -20,12 +20,12 @@ export class Session {
     this.#lines = createInterface({ input: text, crlfDelay: Infinity })[Symbol.asyncIterator]();
   }
 
-  static async open({ host, port }: { host: string; port: number }): Promise<Session> {
+  static async open({ host, port }: { host: string; port: number }): Promise<ConsoleClient> {
     const socket = connect({ host, port, noDelay: true });
     await once(socket, 'connect', { signal: AbortSignal.timeout(CONNECT_WITHIN_MS) });
     // what breaks later shows as the end of the lines
     socket.on('error', () => undefined);
-    return new Session(socket);
+    return new ConsoleClient(socket);
   }
 
   /**

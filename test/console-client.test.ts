@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Session } from '../src/session.ts';
+import { ConsoleClient } from '../src/console-client.ts';
 
 /** A console that says `greeting` to whoever comes and answers each line by `answer`. */
 let server: Server;
@@ -25,9 +25,10 @@ beforeEach(async () => {
 });
 afterEach(() => server.close());
 
-const open = (): Promise<Session> => Session.open({ host: '127.0.0.1', port: (server.address() as AddressInfo).port });
+const open = (): Promise<ConsoleClient> =>
+  ConsoleClient.open({ host: '127.0.0.1', port: (server.address() as AddressInfo).port });
 
-describe('Session', () => {
+describe('ConsoleClient', () => {
   it('skips telnet options and banner, and takes a list as one answer', async () => {
     answer = (line, socket) =>
       socket.write(line === 'status' ? 'OK 2\r\nrun\r\nOK is no answer here\r\n' : `OK ${line}\r\n`);
@@ -57,6 +58,6 @@ describe('Session', () => {
   it('rejects when nobody listens', async () => {
     const { port } = server.address() as AddressInfo;
     server.close();
-    await expect(Session.open({ host: '127.0.0.1', port })).rejects.toThrow('ECONNREFUSED');
+    await expect(ConsoleClient.open({ host: '127.0.0.1', port })).rejects.toThrow('ECONNREFUSED');
   });
 });
