@@ -1,24 +1,26 @@
 /** `swarm check` and `swarm schema`: what a script may say, and whether this one can run. Opens nothing. */
 import { make_log } from './foundation/log.ts';
-import { hush_module, load } from './load.ts';
+import { hush_module, load, type Loaded } from './load.ts';
 import type { OptionsWith } from './options.ts';
 import type { Io } from './program.ts';
 import { with_run_folder } from './run-folder.ts';
 import { SCRIPT_SCHEMA } from './script/schema.ts';
 
 export async function run_check(options: OptionsWith<'script'>, io: Io): Promise<number> {
+  const { script } = await load_once(options, io);
+  const count = script.actions.length;
+  io.out.line(`OK script ${options.script}: ${count} action${count === 1 ? '' : 's'}, protocol ${script.protocol}`);
+  return 0;
+}
+
+/** What {@link load} makes, of which nothing stays on the disk: `module_path` leads nowhere. */
+export async function load_once(options: OptionsWith<'script'>, io: Io): Promise<Loaded> {
   const log = make_log(options.log_level, io.err, io.colour.err);
   return await new Promise((resolve, reject) => {
     const undo = hush_module(log, reject);
     with_run_folder((folder) => load(options, folder, io.colour.err))
       .finally(undo)
-      .then(({ script }) => {
-        const count = script.actions.length;
-        io.out.line(
-          `OK script ${options.script}: ${count} action${count === 1 ? '' : 's'}, protocol ${script.protocol}`,
-        );
-        resolve(0);
-      }, reject);
+      .then(resolve, reject);
   });
 }
 

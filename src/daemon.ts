@@ -9,9 +9,10 @@ import { exit } from './exit.ts';
 import { now } from './foundation/clock.ts';
 import { endpoint_text } from './foundation/endpoint-text.ts';
 import { reason_of } from './foundation/errors.ts';
-import { MAX_WORKERS, RESERVED_FILES, open_files } from './foundation/limits.ts';
+import { RESERVED_FILES, open_files } from './foundation/limits.ts';
 import { make_log, type Log } from './foundation/log.ts';
 import { VERSION } from './foundation/version.ts';
+import { demand_of, watch_bounds } from './limits.ts';
 import { hush_module, load, type Loaded } from './load.ts';
 import { check_books } from './metrics/books.ts';
 import type { Summary } from './metrics/summary.ts';
@@ -22,7 +23,8 @@ import type { Server } from './protocols/module.ts';
 import { with_run_folder } from './run-folder.ts';
 import { new_run } from './run-spec.ts';
 import { on_signals } from './signals.ts';
-import { find_sources } from './sources.ts';
+import { find_endpoints, find_sources } from './sources.ts';
+import type { Demand } from './swarm/bounds.ts';
 import { Coordinator, type Clock, type Ended } from './swarm/coordinator.ts';
 import type { Hub, MemberId, Note } from './swarm/plan.ts';
 import { start_worker } from './swarm/worker.ts';
@@ -42,8 +44,8 @@ const CLOCK: Clock = {
 };
 
 type RunOptions = OptionsWith<'server' | 'script'>;
-/** The console listens: where, and how to stop the swarm from this process. */
-export type OnListening = (address: Server, stop: () => void) => void;
+/** The console answers: where, and how to stop the swarm from this process. */
+type OnListening = (address: Server, stop: () => void) => void;
 
 /**
  * Runs the swarm until it is stopped. Resolves with the exit code.
@@ -87,9 +89,11 @@ class Daemon {
       this.#closing.push(unhush);
       const loaded = await load(this.#options, folder, this.#io.colour.err);
       for (const { host } of this.#options.server) if (host !== '') await check_name(host);
-      const coordinator = this.#start_members(loaded, unhush);
-      // says that the port is taken before `setup` does its work; listening comes after it
-      await (await this.#start_console(coordinator)).close();
+      // taken before any work is done, answers after `setup`
+      const console = await this.#start_console();
+      const sources = await find_sources({ ...this.#options, listen: console.address });
+      const endpoints = await find_endpoints(this.#options.server, sources.addresses);
+      const coordinator = this.#start_members(loaded, { sources, endpoints }, unhush);
       // a signal may end it before it began
       const started = coordinator
         .ready(READY_WITHIN_MS)
@@ -99,16 +103,16 @@ class Daemon {
           throw error;
         });
       const early = await Promise.race([started, coordinator.ended]);
-      if (early === undefined) await this.#open(coordinator);
+      if (early === undefined) this.#open(console, coordinator);
       return this.#conclude(await coordinator.ended);
     } finally {
       for (const close of this.#closing.reverse()) await close();
     }
   }
 
-  #start_members(loaded: Loaded, unhush: () => void): Coordinator {
-    const { server, workers } = this.#options;
-    const count = workers === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : workers;
+  #start_members(loaded: Loaded, ends: Pick<Demand, 'sources' | 'endpoints'>, unhush: () => void): Coordinator {
+    const { server, workers, max_workers, max_connect_rate } = this.#options;
+    const count = workers === 'auto' ? max_workers : workers;
     const members = count === 0 ? ['local'] : Array.from({ length: count }, (_, i) => `w${i + 1}`);
     const on_note = (worker: MemberId, { level, text }: Note): void => this.#log[level]({ worker }, text);
     // in this process the worker does the hushing
@@ -123,7 +127,10 @@ class Daemon {
     this.#coordinator = new Coordinator({
       hub,
       members,
-      run: new_run(this.#options, loaded, find_sources(this.#options), false),
+      from_start: workers === 'auto' ? Math.min(availableParallelism(), max_workers) : members.length,
+      more_by: workers === 'auto' ? '--max-workers' : '--workers',
+      max_connect_per_s: max_connect_rate,
+      run: new_run(this.#options, loaded, ends.sources, false),
       commands: [...script.actions.map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
       about: {
         script_sha256,
@@ -131,6 +138,7 @@ class Daemon {
         versions: { swarm: VERSION, node: process.versions.node },
       },
       limits: { open_files_per_process: open_files().soft, reserved_files: RESERVED_FILES },
+      bounds: watch_bounds(demand_of(this.#options, script, ends)),
       clock: CLOCK,
       has_teardown: module.teardown !== undefined,
       on_note,
@@ -150,13 +158,14 @@ class Daemon {
     return hub;
   }
 
-  #start_console(control: Coordinator): Promise<Console> {
-    return start_console({ listen: this.#options.listen, control, token: this.#token, log: this.#log });
+  async #start_console(): Promise<Console> {
+    const console = await start_console({ listen: this.#options.listen, token: this.#token, log: this.#log });
+    this.#closing.push(() => console.close());
+    return console;
   }
 
-  async #open(coordinator: Coordinator): Promise<void> {
-    const console = await this.#start_console(coordinator);
-    this.#closing.push(() => console.close());
+  #open(console: Console, coordinator: Coordinator): void {
+    console.open(coordinator);
     const { host, port } = console.address;
     this.#io.out.line(`console listening on ${endpoint_text(console.address)}   (telnet ${host} ${port})`);
     let before: Summary | null = null;

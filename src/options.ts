@@ -4,7 +4,9 @@ import { SwarmError } from './foundation/errors.ts';
 import { parse_duration, parse_span } from './foundation/duration.ts';
 import { MAX_WORKERS } from './foundation/limits.ts';
 import { LOG_LEVELS } from './foundation/log.ts';
+import { parse_rate } from './foundation/rate.ts';
 import type { Server } from './protocols/module.ts';
+import { MAX_TARGET } from './swarm/answers.ts';
 
 interface Option<T> {
   /** as commander reads them; the long one in capitals with SWARM_ before it is the variable of the environment */
@@ -18,6 +20,8 @@ interface Option<T> {
   readonly parse: (text: string) => T | undefined;
   /** may be given several times; its variable of the environment takes a list with commas. The value is a list of what `parse` makes. */
   readonly many?: true;
+  /** the flag takes no value and says `true`; only its variable of the environment can say `false` */
+  readonly is_switch?: true;
 }
 
 const MAX_REPLY = 2 ** 30;
@@ -44,6 +48,12 @@ function endpoint(text: string, min_port: number, is_host: (host: string) => boo
   if (inside !== undefined) return isIP(inside) === 6 ? { host: inside, port } : undefined;
   return is_host(outside!) ? { host: outside!, port } : undefined;
 }
+
+/** A host name for a TLS handshake: it cannot ask for an address. */
+const host_name = (text: string): string | undefined =>
+  text !== '' && isIP(text) === 0 && is_name(text) ? text : undefined;
+
+const TLS_VERSIONS = { '1.2': 'TLSv1.2', '1.3': 'TLSv1.3' } as const;
 
 /** `host:port`, `tls://host:port` or `unix:/path`. */
 function server(text: string): Server | undefined {
@@ -116,12 +126,69 @@ export const OPTIONS = {
     parse: (text) => (text.length <= 100 ? text_of(text) : undefined),
     many: true,
   }),
+  ca: option({
+    flags: '--ca <file>',
+    help: 'certificates (PEM) of the issuers to trust for TLS, instead of the well-known ones',
+    fallback: null,
+    shape: 'the name of a file',
+    parse: text_of,
+  }),
+  cert: option({
+    flags: '--cert <file>',
+    help: "swarm's own certificate (PEM, with its chain) for servers that ask for one",
+    fallback: null,
+    shape: 'the name of a file',
+    parse: text_of,
+  }),
+  key: option({
+    flags: '--key <file>',
+    help: 'the private key (PEM, without a passphrase) of --cert',
+    fallback: null,
+    shape: 'the name of a file',
+    parse: text_of,
+  }),
+  servername: option({
+    flags: '--servername <name>',
+    help: 'the name to ask for and to check in TLS handshakes (default: the one --server has)',
+    fallback: null,
+    shape: 'a host name, such as chat.example',
+    parse: host_name,
+  }),
+  insecure: option({
+    flags: '--insecure',
+    help: 'take any certificate of the server',
+    fallback: 'false',
+    shape: 'true or false',
+    parse: (text) => (text === 'true' || text === 'false' ? text === 'true' : undefined),
+    is_switch: true,
+  }),
+  tls_min: option({
+    flags: '--tls-min <1.2|1.3>',
+    help: "the oldest version of TLS to speak (default: Node's, 1.2)",
+    fallback: null,
+    shape: '1.2 or 1.3',
+    parse: (text) => (Object.hasOwn(TLS_VERSIONS, text) ? TLS_VERSIONS[text as keyof typeof TLS_VERSIONS] : undefined),
+  }),
   workers: option({
     flags: '--workers <n|auto>',
-    help: 'processes that hold the clients; 0 = this one alone, auto = one per core',
+    help: 'processes that hold the clients; 0 = this one alone, auto = one per core, and more while the target needs them',
     fallback: '0',
     shape: `a whole number from 0 to ${MAX_WORKERS}, or auto`,
     parse: (text) => (text === 'auto' ? text : integer(text, 0, MAX_WORKERS)),
+  }),
+  max_workers: option({
+    flags: '--max-workers <n>',
+    help: 'how many processes --workers auto may start',
+    fallback: String(MAX_WORKERS),
+    shape: `a whole number from 1 to ${MAX_WORKERS}`,
+    parse: (text) => integer(text, 1, MAX_WORKERS),
+  }),
+  max_connections: option({
+    flags: '--max-connections <n>',
+    help: 'a number of clients that no command of the console can exceed (default: none)',
+    fallback: null,
+    shape: `a whole number from 1 to ${MAX_TARGET}`,
+    parse: (text) => integer(text, 1, MAX_TARGET),
   }),
   seed: option({
     flags: '--seed <text>',
@@ -132,7 +199,7 @@ export const OPTIONS = {
   }),
   connect_timeout: option({
     flags: '--connect-timeout <time>',
-    help: 'how long a TCP connect may take',
+    help: 'how long a connect may take, its TLS handshake included',
     fallback: '3s',
     shape: 'a time above 0 up to 24h, such as 1.5 (seconds), 500ms, 2s or 1m',
     parse: (text) => duration(text, 1),
@@ -142,10 +209,14 @@ export const OPTIONS = {
     help: 'connects per second over the whole swarm',
     fallback: '1000',
     shape: 'a number above 0 up to 1000000, such as 1000 or 0.5',
-    parse: (text) => {
-      const rate = /^\d{1,7}(\.\d{1,6})?$/.test(text) ? Number(text) : 0;
-      return rate > 0 && rate <= 1e6 ? rate : undefined;
-    },
+    parse: parse_rate,
+  }),
+  max_connect_rate: option({
+    flags: '--max-connect-rate <n>',
+    help: 'a connect rate that neither --connect-rate nor the console can exceed (default: none)',
+    fallback: null,
+    shape: 'a number above 0 up to 1000000, such as 1000 or 0.5',
+    parse: parse_rate,
   }),
   reconnect_delay: option({
     flags: '--reconnect-delay <a-b>',
@@ -174,6 +245,48 @@ export const OPTIONS = {
     fallback: '1MiB',
     shape: 'a number of bytes from 1 up to 1GiB, such as 65536, 64k or 1MiB',
     parse: size,
+  }),
+  limit_up: option({
+    flags: '--limit-up <size>',
+    help: 'bytes per second that a connection sends at most (default: no limit)',
+    fallback: null,
+    shape: 'a number of bytes per second from 1 up to 1GiB, such as 2000, 64k or 1MiB',
+    parse: size,
+  }),
+  limit_down: option({
+    flags: '--limit-down <size>',
+    help: 'bytes per second that a connection reads at most (default: no limit)',
+    fallback: null,
+    shape: 'a number of bytes per second from 1 up to 1GiB, such as 2000, 64k or 1MiB',
+    parse: size,
+  }),
+  max_lifetime: option({
+    flags: '--max-lifetime <a-b>',
+    help: 'a connection ends a random time between a and b after it began, at the end of its round; then the client connects again (default: never)',
+    fallback: null,
+    shape: 'one time or two with a dash between, the smaller first, above 0 up to 24h, such as 60, 1m-5m or 500ms-2s',
+    parse: (text) => {
+      const span = delays(text);
+      return span !== undefined && span[0] > 0 ? span : undefined;
+    },
+  }),
+  idle_timeout: option({
+    flags: '--idle-timeout <time>',
+    help: 'a connection on which no byte went either way for so long ends (default: never)',
+    fallback: null,
+    shape: 'a time from 100ms up to 24h, such as 90 (seconds), 500ms or 5m',
+    parse: (text) => duration(text, 100),
+  }),
+  keep_alive: option({
+    flags: '--keep-alive <time>',
+    help: 'TCP keep-alive: the kernel asks after so much silence whether the server is still there (default: never)',
+    fallback: null,
+    // TCP_KEEPIDLE on Linux: 1 to 32767 s
+    shape: 'a time from 1s up to 9h, whole seconds, such as 60 or 5m',
+    parse: (text) => {
+      const ms = duration(text, 1000);
+      return ms !== undefined && ms <= 32_400_000 && ms % 1000 === 0 ? ms : undefined;
+    },
   }),
   report_every: option({
     flags: '--report-every <time>',
@@ -226,6 +339,10 @@ export interface Given {
   readonly from: 'flag' | 'environment';
 }
 
+/** An option by the name that the user gave it. */
+const called_in = (given: Partial<Record<OptionName, Given>>, name: OptionName): string =>
+  given[name]?.from === 'environment' ? variable_of(name) : flag_of(name);
+
 /** The options, or everything that is wrong with them at once. */
 export function parse_options<K extends OptionName = never>(
   given: Partial<Record<OptionName, Given>>,
@@ -240,11 +357,18 @@ export function parse_options<K extends OptionName = never>(
     const parsed = texts.map((text) => row.parse(text));
     const value = texts.length === 0 ? null : row.many ? parsed : parsed[0];
     values[name] = value;
-    const called = given[name]?.from === 'environment' ? variable_of(name) : flag_of(name);
+    const called = called_in(given, name);
     for (const [i, text] of texts.entries())
       if (parsed[i] === undefined) fault(called, `${JSON.stringify(text)} is not ${row.shape}`);
     if (value === null && (required as readonly OptionName[]).includes(name))
       fault(called, `not given; it takes ${row.shape}, here or in ${variable_of(name)}`);
   }
-  return faults.length > 0 ? { faults } : { options: values as OptionsWith<K> };
+  if (faults.length > 0) return { faults };
+  const options = values as OptionsWith<K>;
+  const { connect_rate, max_connect_rate } = options;
+  if (max_connect_rate === null || connect_rate <= max_connect_rate) return { options };
+  // the default gives way
+  if (!given.connect_rate) return { options: { ...options, connect_rate: max_connect_rate } };
+  fault(called_in(given, 'connect_rate'), `${connect_rate} is above --max-connect-rate ${max_connect_rate}`);
+  return { faults };
 }

@@ -10,6 +10,7 @@ import {
   variable_of,
   type Given,
   type OptionName,
+  type Options,
   type OptionsWith,
 } from './options.ts';
 
@@ -25,6 +26,7 @@ export interface Commands {
   run(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number>;
   check(options: OptionsWith<'script'>, io: Io): Promise<number>;
   try(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number>;
+  limits(options: Options, io: Io): Promise<number>;
   schema(io: Io): Promise<number>;
   demo(io: Io): Promise<number>;
 }
@@ -54,7 +56,7 @@ export async function run_program(args: readonly string[], commands: Commands, i
     const { flags, help, fallback } = OPTIONS[name];
     const option = new Option(flags, help).env(variable_of(name));
     if (is_many(name)) option.argParser((text: string, before: string[] | undefined) => [...(before ?? []), text]);
-    program.addOption(fallback === null ? option : option.default(fallback));
+    program.addOption(fallback === null || is_switch(name) ? option : option.default(fallback));
   }
 
   const options_of = <K extends OptionName>(required: readonly K[]): OptionsWith<K> => {
@@ -87,6 +89,11 @@ export async function run_program(args: readonly string[], commands: Commands, i
   command('try', 'one client, one iteration without sleeps, every byte printed', () =>
     commands.try(options_of(['server', 'script']), io),
   );
+  command(
+    'limits',
+    'what bounds the number of connections on this machine, with these options; opens no connection',
+    () => commands.limits(options_of([]), io),
+  );
   command('schema', 'print the JSON Schema of scripts', () => commands.schema(io));
   command('demo', 'start an example server, swarm it and steer it for half a minute; takes no options', () => {
     refuse_flags('demo', program);
@@ -116,6 +123,7 @@ function refuse_flags(command: string, program: Command): void {
 }
 
 const is_many = (name: OptionName): boolean => 'many' in OPTIONS[name];
+const is_switch = (name: OptionName): boolean => 'is_switch' in OPTIONS[name];
 
 const say_fault = (fault: SwarmError, io: Io): void => io.err.line(`swarm: ${fault.message}`);
 
@@ -127,7 +135,12 @@ function given_to(program: Command): Partial<Record<OptionName, Given>> {
     const source = program.getOptionValueSource(option.attributeName());
     if (name === undefined || (source !== 'cli' && source !== 'env')) continue;
     const from = source === 'env' ? 'environment' : 'flag';
-    const texts = [program.getOptionValue(option.attributeName()) as string | string[]].flat();
+    // commander takes any text in the variable of a switch for yes
+    const value: unknown =
+      is_switch(name) && source === 'env'
+        ? process.env[variable_of(name)]
+        : program.getOptionValue(option.attributeName());
+    const texts = [value].flat().map(String);
     const listed = is_many(name) && from === 'environment';
     given[name] = { texts: listed ? texts.flatMap((text) => text.split(',')) : texts, from };
   }

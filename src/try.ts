@@ -36,9 +36,9 @@ export async function run_try(options: OptionsWith<'server' | 'script'>, io: Io)
           const undo = hush_module(log, reject);
           const loaded = await load(options, folder, io.colour.err).finally(undo);
           const [server] = options.server;
-          await check_name(server!.host);
+          if (server!.path === undefined) await check_name(server!.host);
           io.out.line(`one client on ${endpoint_text(server!)}, one iteration of ${options.script}; times in s`);
-          const run = new_run({ ...options, server: [server!] }, loaded, find_sources(options), true);
+          const run = new_run({ ...options, server: [server!] }, loaded, await find_sources(options), true);
           return await new Trial(run, io, log, reject).run();
         };
         attempt().then(resolve, reject);

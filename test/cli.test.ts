@@ -27,6 +27,7 @@ async function run(
       run: call('run'),
       check: call('check'),
       try: call('try'),
+      limits: call('limits'),
       schema: call('schema') as never,
       demo: call('demo') as never,
     },
@@ -49,7 +50,7 @@ describe('the command line', () => {
     }
   });
 
-  it.each(['check', 'try', 'schema'])('runs %s', async (name) => {
+  it.each(['check', 'try', 'limits', 'schema'])('runs %s', async (name) => {
     expect((await run([name, ...USUAL])).called[0]).toBe(name);
   });
 
@@ -87,6 +88,15 @@ describe('the command line', () => {
     expect((await run(['-s', 'a.yml'])).called[1]).toMatchObject({ server: servers });
     vi.stubEnv('SWARM_SERVER', 'c:3');
     expect((await run(['-s', 'a.yml', '-r', 'a:1', '--server', 'b:2'])).called[1]).toMatchObject({ server: servers });
+  });
+
+  it('takes a switch as a flag alone, and in the environment as true or false', async () => {
+    expect((await run(USUAL)).called[1]).toMatchObject({ insecure: false });
+    expect((await run([...USUAL, '--insecure'])).called[1]).toMatchObject({ insecure: true });
+    vi.stubEnv('SWARM_INSECURE', 'false');
+    expect((await run(USUAL)).called[1]).toMatchObject({ insecure: false });
+    vi.stubEnv('SWARM_INSECURE', 'yes');
+    expect((await run(USUAL)).err).toContain('SWARM_INSECURE: "yes" is not true or false');
   });
 
   it('passes the exit code of the command on', async () => {
@@ -137,7 +147,17 @@ describe('the command line', () => {
     expect(await run(['--version'])).toMatchObject({ code: 0, out: `${VERSION}\n`, err: '' });
     const { code, out, err } = await run(['-h']);
     expect({ code, err }).toEqual({ code: 0, err: '' });
-    for (const word of ['run', 'check', 'try', 'schema', 'demo', '--max-reply', 'SWARM_MAX_REPLY', 'Exit codes'])
+    for (const word of [
+      'run',
+      'check',
+      'try',
+      'limits',
+      'schema',
+      'demo',
+      '--max-reply',
+      'SWARM_MAX_REPLY',
+      'Exit codes',
+    ])
       expect(out).toContain(word);
     expect((await run(['try', '-h'])).out).toContain('--server');
   });

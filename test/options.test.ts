@@ -34,13 +34,27 @@ describe('parse_options', () => {
         bind: null,
         protocol_dir: null,
         workers: 0,
+        max_workers: 64,
+        max_connections: null,
         seed: null,
         connect_timeout: 3000,
         connect_rate: 1000,
+        max_connect_rate: null,
         reconnect_delay: [1000, 20_000],
         reply_timeout: 30_000,
         drain_timeout: 10_000,
         max_reply: 1_048_576,
+        ca: null,
+        cert: null,
+        key: null,
+        servername: null,
+        insecure: false,
+        tls_min: null,
+        limit_up: null,
+        limit_down: null,
+        max_lifetime: null,
+        idle_timeout: null,
+        keep_alive: null,
         report_every: 10_000,
         summary: null,
         console_token_file: null,
@@ -64,6 +78,9 @@ describe('parse_options', () => {
     ['connect_timeout', '1.5', 1500],
     ['connect_rate', '0.5', 0.5],
     ['connect_rate', '1000000', 1e6],
+    ['max_workers', '1', 1],
+    ['max_connections', '10000000', 10_000_000],
+    ['max_connect_rate', '0.5', 0.5],
     ['reconnect_delay', '1-20', [1000, 20_000]],
     ['reconnect_delay', '500ms-2s', [500, 2000]],
     ['reconnect_delay', '0', [0, 0]],
@@ -72,6 +89,16 @@ describe('parse_options', () => {
     ['max_reply', '64k', 65_536],
     ['max_reply', '2MiB', 2_097_152],
     ['max_reply', '1g', 1_073_741_824],
+    ['servername', 'chat.example', 'chat.example'],
+    ['insecure', 'true', true],
+    ['insecure', 'false', false],
+    ['tls_min', '1.3', 'TLSv1.3'],
+    ['limit_up', '64k', 65_536],
+    ['limit_down', '1', 1],
+    ['max_lifetime', '1m-5m', [60_000, 300_000]],
+    ['max_lifetime', '60', [60_000, 60_000]],
+    ['idle_timeout', '90', 90_000],
+    ['keep_alive', '9h', 32_400_000],
     ['log_level', 'debug', 'debug'],
     ['seed', 'as you like it', 'as you like it'],
   ])('reads --%s %s', (name, text, value) => expect(parsed(name, text)).toEqual(value));
@@ -101,16 +128,44 @@ describe('parse_options', () => {
     ['connect_rate', '1000001'],
     ['connect_rate', '-3'],
     ['connect_rate', 'Infinity'],
+    ['max_workers', '0'],
+    ['max_workers', '65'],
+    ['max_connections', '0'],
+    ['max_connections', '10000001'],
+    ['max_connect_rate', '0'],
     ['reconnect_delay', '20-1'],
     ['reconnect_delay', '1-2-3'],
     ['reconnect_delay', '-1'],
     ['max_reply', '0'],
     ['max_reply', '2g'],
     ['max_reply', '1MB'],
+    ['servername', '10.0.0.5'],
+    ['servername', '::1'],
+    ['servername', ''],
+    ['servername', 'a b'],
+    ['insecure', '1'],
+    ['tls_min', '1.1'],
+    ['tls_min', 'toString'],
+    ['limit_up', '0'],
+    ['limit_down', '1MB'],
+    ['max_lifetime', '0'],
+    ['max_lifetime', '0-5'],
+    ['idle_timeout', '50ms'],
+    ['keep_alive', '1500ms'],
+    ['keep_alive', '500ms'],
+    ['keep_alive', '10h'],
     ['report_every', '0'],
     ['log_level', 'loud'],
     ['seed', ''],
   ])('refuses --%s %j', (name, text) => expect(parsed(name, text)).toBeUndefined());
+
+  it('keeps the connect rate below its maximum: the default gives way, another is a fault', () => {
+    expect(parse_options(flags({ max_connect_rate: '500' }))).toMatchObject({ options: { connect_rate: 500 } });
+    expect(parse_options(flags({ max_connect_rate: '500', connect_rate: '500' }))).toHaveProperty('options');
+    expect(faults_of(flags({ max_connect_rate: '500', connect_rate: '501' }))).toEqual([
+      expect.stringMatching(/^--connect-rate: 501 is above --max-connect-rate 500 /),
+    ]);
+  });
 
   it('says option, what was given and the shape wanted, for every fault at once', () => {
     const faults = faults_of(
@@ -126,7 +181,7 @@ describe('parse_options', () => {
 
   it('names flags and variables as the table does', () => {
     for (const [name, { flags: text }] of Object.entries(OPTIONS) as [OptionName, { flags: string }][]) {
-      expect(text).toMatch(new RegExp(`(^|, )${flag_of(name)} <`));
+      expect(text).toMatch(new RegExp(`(^|, )${flag_of(name)}( <|$)`));
       expect(variable_of(name)).toMatch(/^SWARM_[A-Z_]+$/);
     }
   });

@@ -4,11 +4,14 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Readable } from 'node:stream';
+import { within } from '../foundation/within.ts';
 import type { Absence, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
 import { Breaker } from './breaker.ts';
 import { is_report, plan_outbox, say_goodbye } from './fork.ts';
 
 const HELLO_WITHIN_MS = 10_000;
+/** from the goodbye to the exit: closing sockets send what they have, see Population */
+const END_WITHIN_MS = 5000;
 /** from SIGKILL to the exit of a process that is not stuck in the kernel */
 const KILL_WITHIN_MS = 1000;
 const SETPRIV = '/usr/bin/setpriv';
@@ -26,13 +29,13 @@ interface Listeners {
   gone: (member: MemberId, incarnation: string, attested: boolean, absence: Absence) => void;
 }
 
-/** Starts a process per member, and again whenever one dies, until `close`. */
+/** Starts a process per wanted member, and again whenever one dies, until it is not wanted any more or `close`. */
 export function start_processes(options: ProcessesOptions): Hub {
   const listeners: Listeners = { report: () => {}, gone: () => {} };
   const turns = new Turns(2 * availableParallelism());
   const workers = options.members.map((member) => new Worker(member, options, listeners, turns));
-  for (const worker of workers) worker.start();
   return {
+    want: (members) => workers.forEach((worker) => worker.want(members.includes(worker.member))),
     publish: (plan) => workers.forEach((worker) => worker.publish(plan)),
     onReport: (f) => (listeners.report = f),
     onGone: (f) => (listeners.gone = f),
@@ -79,6 +82,7 @@ class Worker {
   #child: ChildProcess | null = null;
   #outbox: { put(plan: Plan): void } | null = null;
   #restart: NodeJS.Timeout | undefined;
+  #is_wanted = false;
   #is_closing = false;
   #exited: Promise<void> = Promise.resolve();
   /** it exited and its last words were read */
@@ -95,11 +99,33 @@ class Worker {
     this.#outbox?.put(plan);
   }
 
-  start(): void {
+  /** Whether it shall have a process: one is started, or told to end and killed if it does not. */
+  want(is_wanted: boolean): void {
+    if (is_wanted === this.#is_wanted || this.#is_closing) return;
+    this.#is_wanted = is_wanted;
+    clearTimeout(this.#restart);
+    // one that is ending is followed by its successor, as after any exit
+    if (is_wanted && !this.#child) this.#start_in_turn();
+    else if (!is_wanted && this.#child) this.#dismiss(this.#child);
+  }
+
+  #start_in_turn(): void {
     this.#turns.take(() => {
-      if (this.#is_closing) this.#turns.give_back();
+      if (this.#is_closing || !this.#is_wanted || this.#child) this.#turns.give_back();
       else this.#start();
     });
+  }
+
+  #dismiss(child: ChildProcess): void {
+    say_goodbye(child);
+    const late = setTimeout(() => {
+      this.#note(
+        'warn',
+        `worker ${this.member} (pid ${child.pid}) did not end within ${END_WITHIN_MS / 1000} s: killed`,
+      );
+      child.kill('SIGKILL');
+    }, END_WITHIN_MS);
+    child.once('exit', () => clearTimeout(late));
   }
 
   #start(): void {
@@ -131,7 +157,7 @@ class Worker {
     // Cut off it can neither be steered nor measured. One that is exiting closes its channel a little before: its exit code says why.
     let cut: NodeJS.Timeout | undefined;
     child.on('disconnect', () => {
-      if (!this.#is_closing) cut = setTimeout(() => child.kill('SIGKILL'), KILL_WITHIN_MS);
+      if (!this.#is_closing && this.#is_wanted) cut = setTimeout(() => child.kill('SIGKILL'), KILL_WITHIN_MS);
     });
     this.#silent = new Promise((resolve) => child.once('close', () => resolve()));
     this.#exited = new Promise((resolve) => {
@@ -150,11 +176,11 @@ class Worker {
   }
 
   #on_death(incarnation: string, what: string): void {
-    if (this.#is_closing) return this.#listeners.gone(this.member, incarnation, true, 'gone');
+    if (this.#is_closing || !this.#is_wanted) return this.#listeners.gone(this.member, incarnation, true, 'gone');
     const { delay_ms, is_open } = this.#breaker.died(performance.now());
     const next = is_open ? `given up, one try each ${delay_ms / 1000} s` : `starting again in ${delay_ms / 1000} s`;
     this.#note('error', `${what}; ${next}`);
-    this.#restart = setTimeout(() => this.start(), delay_ms);
+    this.#restart = setTimeout(() => this.#start_in_turn(), delay_ms);
     this.#listeners.gone(this.member, incarnation, true, is_open ? 'given_up' : 'restarting');
   }
 
@@ -165,9 +191,10 @@ class Worker {
     const child = this.#child;
     if (!child) return false;
     say_goodbye(child);
-    const is_late = !(await within(this.#exited, deadline_ms));
+    const has_ended = this.#exited.then(() => true);
+    const is_late = !(await within(has_ended, deadline_ms, () => false));
     if (is_late) child.kill('SIGKILL');
-    await within(this.#silent, KILL_WITHIN_MS);
+    await within(this.#silent, KILL_WITHIN_MS, () => undefined);
     return is_late;
   }
 
@@ -198,15 +225,4 @@ function fork_bound(entry: string, args: string[]): ChildProcess {
       execArgv: ['--pdeathsig', 'KILL', process.execPath, ...process.execArgv],
     }),
   });
-}
-
-/** True if `done` resolves within `ms`. */
-async function within(done: Promise<void>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), ms)));
-  try {
-    return await Promise.race([done.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -34,6 +34,11 @@ export const FAULTS = {
     hint: 'check --server and the name service',
     exit: 1,
   },
+  bad_certificate: {
+    text: '{option}: {file} cannot be used: {reason}',
+    hint: 'docs/connections.md says what --ca, --cert and --key take',
+    exit: 2,
+  },
   summary_lost: {
     text: 'the final summary could not be written to {file}: {reason}',
     hint: 'it stands above as a table',
@@ -68,6 +73,11 @@ export const FAULTS = {
   bad_module: {
     text: 'the protocol module has exports that cannot be used: {reason}',
     hint: 'docs/protocols.md lists what each export must be',
+    exit: 2,
+  },
+  bad_bind: {
+    text: '--bind {reason}',
+    hint: '`ip -br addr` lists the addresses of this machine, `ip addr add 10.0.0.1/24 dev eth0` adds one; docs/limits.md says what --bind takes',
     exit: 2,
   },
   console_in_use: {
@@ -109,9 +119,11 @@ export type FaultCode = keyof typeof FAULTS;
  * (`ECONNREFUSED`, `ECONNRESET`, …) stand beside these as they are.
  */
 export const FAILURES = {
-  connect_timeout: 'no TCP connection within --connect-timeout',
+  connect_timeout: 'no connection within --connect-timeout, or no TLS handshake within it',
   server_closed: 'the server closed the connection (FIN) while it was in use',
   timeout: 'no whole reply within --reply-timeout, or the bytes of a send did not drain in that time',
+  idle_timeout: 'no byte went either way for --idle-timeout',
+  max_lifetime: 'the connection reached its --max-lifetime while a call outside any round was open',
   wrong_reply: 'the module said the server answered wrongly: wrong_reply(…)',
   reply_too_large: 'a reply longer than --max-reply',
   closed: 'the module closed the connection itself while another call was open',

@@ -117,8 +117,8 @@ export function settle_lost(snapshot: Snapshot): { snapshot: Snapshot; lost: Los
   };
 }
 
-/** Adds a dead incarnation: its last snapshot, and how it is named in the summary. */
-export function bury(dead: Dead, last: Snapshot, worker: LostWorker): Dead {
+/** Adds a dead incarnation: its last snapshot, and how it is named in the summary; null: nothing of it is lost. */
+export function bury(dead: Dead, last: Snapshot, worker: LostWorker | null): Dead {
   const { snapshot, lost } = settle_lost(last);
   const actions = Math.max(lost.running.length, dead.lost.running.length);
   return {
@@ -130,13 +130,20 @@ export function bury(dead: Dead, last: Snapshot, worker: LostWorker): Dead {
       in_flight: dead.lost.in_flight + lost.in_flight,
       running: Array.from({ length: actions }, (_, i) => (dead.lost.running[i] ?? 0) + (lost.running[i] ?? 0)),
     },
-    workers: [...dead.workers, worker].slice(-MAX_LOST_WORKERS),
+    workers: worker === null ? dead.workers : [...dead.workers, worker].slice(-MAX_LOST_WORKERS),
   };
 }
 
 /** Clients that exist, in any state. */
 export function live_of(snapshot: Snapshot): number {
   return STATES.reduce((all, state) => all + snapshot.clients.states[state], 0);
+}
+
+/** Nothing is going on: a process that ends now takes nothing with it. */
+export function is_idle(snapshot: Snapshot): boolean {
+  const { connections, requests, actions } = snapshot;
+  const running = actions.reduce((all, action) => all + action.running, 0);
+  return live_of(snapshot) + connections.open + connections.connecting + requests.in_flight + running === 0;
 }
 
 /** Likewise for one action; of none, nothing happened. */

@@ -3,6 +3,7 @@
  * instants RFC 3339. `docs/summary.schema.json` describes it; a test validates real summaries against that.
  */
 import type { CloseCause, Counts, EndpointCounts } from './snapshot.ts';
+import type { Bound } from '../swarm/bounds.ts';
 import type { State } from '../swarm/state.ts';
 
 /** All 0 when `count` is 0. */
@@ -77,6 +78,8 @@ export interface Summary {
   phase: 'run' | 'pause' | 'drain' | 'stop';
   target: number;
   planned: number;
+  /** the connect rate of the whole swarm */
+  connect_per_s: number;
   clients: {
     live: number;
     draining: number;
@@ -126,7 +129,14 @@ export interface Summary {
   mark: { text: string; at: string; seconds: number; actions: ActionSummary[] } | null;
   errors: { code: string; count: number; last: string; last_at: string; sample?: string }[];
   workers: WorkerSummary[];
-  limits: { capacity: number; open_files_per_process: number; reserved_files: number; why: string };
+  limits: {
+    capacity: number;
+    open_files_per_process: number;
+    reserved_files: number;
+    why: string;
+    /** what bounds the number of connections on this machine, the tightest first */
+    bounds: readonly Bound[];
+  };
   generator: { cpu: number; rss_bytes: number; lag_p99_ms: number };
   /** the newest 100 */
   lost_workers: LostWorker[];

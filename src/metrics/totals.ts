@@ -26,7 +26,7 @@ export interface Mark {
 /** What the coordinator knows besides the measurements; the fields of the same name go into the summary as they are. */
 export interface SummaryInput extends Pick<
   Summary,
-  'final' | 'run' | 'phase' | 'target' | 'planned' | 'workers' | 'limits'
+  'final' | 'run' | 'phase' | 'target' | 'planned' | 'connect_per_s' | 'workers' | 'limits'
 > {
   /** the highest of the whole swarm so far, as the coordinator saw it */
   readonly peaks: { readonly live: number; readonly open: number };
@@ -60,6 +60,7 @@ export function to_summary(input: SummaryInput): Summary {
     phase: input.phase,
     target: input.target,
     planned: input.planned,
+    connect_per_s: input.connect_per_s,
     clients: { live, ...clients, peak: Math.max(input.peaks.live, live), lost: lost.clients },
     connections: {
       ...connection_counts,

@@ -33,6 +33,13 @@ export interface FakeClient {
    */
   send_noreply(request: string | Uint8Array): Promise<void>;
   /**
+   * Goes on with TLS on a connection that began without (STARTTLS): call it when the server has agreed, with no other call open. Resolves
+   * when the handshake is done and the certificate is good, --connect-timeout bounds it. `servername`: the name to ask for and to
+   * check, instead of --servername or the server's own. Rejects as a failed call does, also with `wrong_reply` when the server has sent
+   * bytes that nobody read.
+   */
+  start_tls(options?: { readonly servername?: string }): Promise<void>;
+  /**
    * Ends the connection (cause `script`) after letting queued bytes go; the round counts ok; the client waits its reconnect
    * delay, connects anew and starts a new iteration.
    */

@@ -33,7 +33,7 @@ export const RESERVED_EXPORTS = [
 ] as const;
 
 export interface ProtocolModule {
-  /** once per run, in one member, before the console listens; its JSON-able result is `client.shared` everywhere */
+  /** once per run, in one member, before the console answers; its JSON-able result is `client.shared` everywhere */
   readonly setup?: (context: { server: Server; servers: readonly Server[]; seed: string; log: ModuleLog }) => unknown;
   /** after the last client is gone */
   readonly teardown?: (context: { shared: unknown; log: ModuleLog }) => unknown;

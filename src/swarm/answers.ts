@@ -1,5 +1,6 @@
 /** What the coordinator answers to changing commands: the text after `OK`, or a code and the text after `ERR`. Pure. */
 import { MAX_WORKERS } from '../foundation/limits.ts';
+import type { Bound } from './bounds.ts';
 import type { Reply } from './command.ts';
 import type { Member } from './members.ts';
 
@@ -16,6 +17,10 @@ export interface Limits {
   /** the largest capacity of one member */
   readonly per_member: number;
   readonly members: number;
+  /** the option that makes it more members */
+  readonly more_by: '--workers' | '--max-workers';
+  /** of the machine, the tightest first */
+  readonly bounds: readonly Bound[];
 }
 
 export const ok = (text: string): Reply => ({ ok: true, text });
@@ -27,23 +32,44 @@ export interface Aim {
   readonly answer: Reply;
 }
 
-/** `asked`: the number as typed; `wanted`: the target it means; `had`: the target so far. */
+/**
+ * `asked`: the number as typed; `wanted`: the target it means; `had`: the target so far. Growing stops at what the system would refuse;
+ * beyond an estimate the answer says so.
+ */
 export function aim(asked: number, wanted: number, had: number, limits: Limits): Aim {
   if (wanted < 0) return { target: 0, answer: ok(`target 0 (asked ${asked}, had ${had})`) };
-  const target = Math.min(wanted, MAX_TARGET, limits.capacity);
-  if (target === wanted) return { target, answer: ok(`target ${target}`) };
-  const by_files = target === limits.capacity;
-  const why = by_files ? why_full(wanted, limits) : `at most ${MAX_TARGET} clients`;
-  if (wanted > had && target <= had) {
-    const code = by_files ? 'limit_files' : 'limit_clients';
+  const { most, code, why } = ceiling(wanted, had, limits);
+  const target = Math.min(wanted, most);
+  if (target === wanted) return { target, answer: ok(`target ${target}${doubt(target, had, limits.bounds)}`) };
+  if (wanted > had && target <= had)
     return { target: had, answer: err(code, `nothing fits: target ${had} (asked ${asked}: ${why})`) };
-  }
   return { target, answer: ok(`target ${target} (asked ${asked}${had > 0 ? `, had ${had}` : ''}: ${why})`) };
 }
 
-function why_full(wanted: number, { why, per_member, members }: Limits): string {
+/** How far the target can be raised at all. */
+function ceiling(wanted: number, had: number, limits: Limits): { most: number; code: string; why: string } {
+  const hard = wanted > had ? limits.bounds.find((bound) => bound.hard) : undefined;
+  const least = Math.min(MAX_TARGET, limits.capacity);
+  if (hard && hard.connections < least)
+    return { most: hard.connections, code: hard.code, why: `${hard.what}: ${hard.why}; try ${hard.lift}` };
+  if (limits.capacity < MAX_TARGET) return { most: least, code: 'limit_files', why: why_full(wanted, limits) };
+  return { most: MAX_TARGET, code: 'limit_clients', why: `at most ${MAX_TARGET} clients` };
+}
+
+function doubt(target: number, had: number, bounds: readonly Bound[]): string {
+  const estimate = bounds.find((bound) => !bound.hard);
+  if (!estimate || target <= had || target <= estimate.connections) return '';
+  return ` (${estimate.what} may not suffice: about ${estimate.connections} fit; try ${estimate.lift})`;
+}
+
+function why_full(wanted: number, { why, per_member, members, more_by }: Limits): string {
   const enough = Math.ceil(Math.min(wanted, MAX_TARGET) / per_member);
-  return enough > members && enough <= MAX_WORKERS ? `${why}; try --workers ${enough}` : why;
+  return enough > members && enough <= MAX_WORKERS ? `${why}; try ${more_by} ${enough}` : why;
+}
+
+/** Adds how many workers are on their way: `…, 4 workers are starting`. */
+export function with_starting(text: string, starting: number): string {
+  return starting === 0 ? text : `${text}, ${starting === 1 ? '1 worker is' : `${starting} workers are`} starting`;
 }
 
 /** Adds who did not acknowledge, if anybody: `…, 1 of 2 workers acknowledged (w2 silent 3 s)`. */

@@ -6,6 +6,8 @@ export type Command =
   | { op: 'incr'; count: number; over_ms: number }
   | { op: 'decr'; count: number; graceful: boolean; over_ms: number }
   | { op: 'set'; count: number; over_ms: number }
+  /** clients that may connect per second, over the whole swarm; > 0 */
+  | { op: 'connect_rate'; per_s: number }
   | { op: 'pause' }
   | { op: 'resume' }
   | { op: 'mark'; text: string }

@@ -1,14 +1,17 @@
-/**
- * One socket and what it is doing: connecting, open, or closing after its life is over. Reads into one buffer shared by all sockets
- * of the process; no event emitter of its own, the handlers are shared functions that find their connection on the socket.
- */
-import { connect } from 'node:net';
-import type { Socket } from 'node:net';
+/** One socket and what it is doing: connecting, shaking hands, open, or closing after its life is over. */
+import { TLSSocket } from 'node:tls';
+import type { OnReadOpts, Socket } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
 import { now, Timer } from '../foundation/clock.ts';
 import { reason_of } from '../foundation/errors.ts';
+import { wrong_reply } from '../protocols/parser.ts';
+import { bad_data, bad_parser, bad_servername } from './call-check.ts';
 import { CallError } from './call-error.ts';
 import { Inbound, reject_quietly, Waiter } from './inbound.ts';
 import { FakeClientHandle } from './fake-client.ts';
+import { Limits } from './limits.ts';
+import { tls_error_text } from './secure.ts';
+import { await_drain, forget_drain, open_socket, secure_socket } from './socket.ts';
 import type { Wheel } from '../foundation/clock.ts';
 import type { CloseCause } from '../metrics/snapshot.ts';
 import type { FakeClient } from '../protocols/client.ts';
@@ -16,12 +19,18 @@ import type { Parser } from '../protocols/parser.ts';
 import type { Endpoint, Endpoints } from './endpoints.ts';
 import type { Calls, Identity } from './fake-client.ts';
 import type { InboundOwner, InboundRules, Trace } from './inbound.ts';
+import type { Limited } from './limits.ts';
+import type { ConnectionLimits } from './plan.ts';
 import type { Ports } from './ports.ts';
+import type { Secure, TlsSession } from './secure.ts';
+import type { SocketOwner } from './socket.ts';
 
 /** send_noreply resolves at once below this many bytes in user space. */
 const NOREPLY_PRESSURE = 64 * 1024;
 /** More than this unsent by one client is a bug of the module: it sends without waiting. */
 const MAX_UNSENT = 16 * 1024 * 1024;
+/** Larger ones go out at once: copying them would cost more than a write. */
+const MAX_GATHERED = 16 * 1024;
 /** Every so many calls that are settled at once, one waits for a turn of the event loop. */
 const INSTANT_CALLS = 64;
 /** Local ports tried for one connect. Who holds them is another process; so many in a row are no accident. */
@@ -34,17 +43,28 @@ export interface ConnectionRules extends InboundRules {
   readonly wheel: Wheel;
   readonly endpoints: Endpoints;
   readonly ports: Ports;
+  readonly secure: Secure;
+  readonly limits: ConnectionLimits | null;
+  /** how sockets read */
+  readonly on_read: OnReadOpts;
+  readonly keep_alive_ms: number | null;
   readonly connect_timeout_ms: number;
   readonly reply_timeout_ms: number;
   /** sockets that exist, closing ones too: they hold descriptors */
   sockets: number;
   /** a descriptor became free */
   socket_freed(): void;
+  /** the member's own draws: 0 ≤ u < 1 */
+  readonly unit: () => number;
 }
 
 /** The client whose connection it is. */
 export interface ConnectionClient extends Identity {
   readonly trace: Trace | null;
+  /** a function of the module plays its round */
+  readonly in_round: boolean;
+  /** of its last connection that was secured, for the next one */
+  tls_session: TlsSession | null;
   established(): void;
   /**
    * The connection's life is over. `cause` null: it never was established. `error` undefined: nothing failed (script, decr, stop).
@@ -58,34 +78,19 @@ export interface ConnectionClient extends Identity {
 /** What send_noreply returns when nothing waits. */
 const SENT = Promise.resolve();
 
-type Owned = Socket & { swarm_connection: Connection };
+const gathering: Connection[] = [];
 
-const READ_SIZE = 64 * 1024;
-const on_read = {
-  buffer: Buffer.allocUnsafeSlow(READ_SIZE),
-  callback(this: unknown, size: number, buffer: Uint8Array): boolean {
-    (this as Owned).swarm_connection.on_bytes(buffer as Buffer, size);
-    return true; // never pause: a paused socket does not see FIN or RST
-  },
-};
-
-function on_connect(this: Socket): void {
-  (this as Owned).swarm_connection.on_connect();
-}
-function on_error(this: Socket, error: NodeJS.ErrnoException): void {
-  (this as Owned).swarm_connection.on_error(this, error);
-}
-function on_end(this: Socket): void {
-  (this as Owned).swarm_connection.on_end();
-}
-function on_close(this: Socket): void {
-  (this as Owned).swarm_connection.on_close(this);
-}
-function on_drain(this: Socket): void {
-  (this as Owned).swarm_connection.on_drain();
+/** Once the microtasks of this turn are through. */
+function send_later(connection: Connection): void {
+  if (gathering.push(connection) === 1) process.nextTick(send_all);
 }
 
-export class Connection implements InboundOwner, Calls {
+function send_all(): void {
+  for (const connection of gathering) if (connection.gathers) connection.send_gathered();
+  gathering.length = 0;
+}
+
+export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   /** from the start of the attempt until it failed, was lost, closed or taken away */
   alive = true;
   /** calls of the module that are not settled */
@@ -94,6 +99,10 @@ export class Connection implements InboundOwner, Calls {
   at = 0;
   /** of this round: what the module calls wrong is most likely this */
   last_reply: unknown = undefined;
+  /** it has something to send at the end of the turn: whoever sets `at` back to 0 has it sent */
+  gathers = false;
+  /** its lifetime is over: the end of the round that runs is its end */
+  worn_out = false;
   readonly handle: FakeClient = new FakeClientHandle(this);
   readonly client: ConnectionClient;
   readonly #rules: ConnectionRules;
@@ -106,6 +115,15 @@ export class Connection implements InboundOwner, Calls {
   #skips = 0;
   readonly #started = now();
   #established = false;
+  /** when the handshake that is under way began, 0: none is */
+  #handshake_at = 0;
+  /** the name asked for in the handshake */
+  #servername: string | undefined = undefined;
+  /** what start_tls waits for */
+  #securing: Waiter | null = null;
+  #limits: Limits | null = null;
+  /** text that goes out at the end of the turn, with `messages` */
+  #gathered = '';
   /** what send_noreply calls above NOREPLY_PRESSURE wait for */
   #drained: Waiter | null = null;
   /** calls that were settled at once */
@@ -173,7 +191,7 @@ export class Connection implements InboundOwner, Calls {
     const unwritten = this.#write(data);
     if (unwritten !== null) return this.#bad_call(`send_noreply: ${unwritten}`) as Promise<never>;
     this.#rules.recorder.requests.noreply++;
-    if (this.#socket.writableLength < NOREPLY_PRESSURE) {
+    if (this.#unsent < NOREPLY_PRESSURE) {
       if (++this.#instant % INSTANT_CALLS !== 0) return SENT;
       return new Promise((done) => setImmediate(done));
     }
@@ -181,10 +199,36 @@ export class Connection implements InboundOwner, Calls {
       const deadline = now() + this.#rules.reply_timeout_ms;
       this.#drained = new Waiter(null, deadline);
       this.open_calls++;
-      this.#socket.on('drain', on_drain);
+      await_drain(this.#socket);
       if (!this.#timer.armed) this.#rules.wheel.arm(this.#timer, deadline);
     }
     return this.#drained.promise as Promise<void>;
+  }
+
+  /** Goes on with TLS; see FakeClient.start_tls. */
+  start_tls(options: { readonly servername?: string } | undefined): Promise<void> {
+    if (!this.alive) return new Promise(() => {});
+    const fault = this.#why_no_tls() ?? bad_servername(options?.servername);
+    if (fault !== null) return this.#bad_call(`start_tls: ${fault}`) as Promise<never>;
+    const started = now();
+    const waiter = new Waiter(null, started + this.#rules.connect_timeout_ms);
+    const unread = this.#inbound.unread;
+    if (unread > 0) {
+      // they would look as if they had come protected (CVE-2011-0411)
+      const error = wrong_reply(`start_tls: the server sent ${unread} bytes that nobody read before the handshake`);
+      this.fail('wrong_reply', 'wrong_reply', error);
+      reject_quietly(waiter, error);
+      return waiter.promise as Promise<void>;
+    }
+    if (this.gathers) this.send_gathered();
+    this.#limits?.flush();
+    this.#latest = waiter.promise;
+    this.#securing = waiter;
+    this.open_calls++;
+    this.#handshake_at = started;
+    this.#rules.wheel.arm(this.#timer, waiter.deadline);
+    this.#socket = secure_socket(this, this.#socket, this.#tls_options(options?.servername));
+    return waiter.promise as Promise<void>;
   }
 
   /** The module ends the connection. */
@@ -212,40 +256,52 @@ export class Connection implements InboundOwner, Calls {
     if (--this.open_calls === 0) this.client.calls_done();
   }
 
-  on_bytes(buffer: Buffer, size: number): void {
+  on_bytes(buffer: Buffer, size: number): boolean {
     this.#rules.recorder.bytes.received += size;
     if (this.alive) this.#inbound.feed(buffer, size);
+    return this.#limits === null || !this.alive || this.#limits.received(size);
   }
 
   on_connect(): void {
     if (!this.alive) return;
-    const { connections, connect } = this.#rules.recorder;
+    const { recorder, keep_alive_ms } = this.#rules;
     const endpoint = this.#endpoint;
     if (endpoint.path === undefined) {
       const port = this.#port > 0 ? this.#rules.ports.port(this.#port) : this.#socket.localPort;
       if (port === endpoint.port && this.#socket.localAddress === endpoint.host) return this.#fail_self_connect();
       endpoint.source ??= this.#socket.localAddress ?? null;
     }
-    connections.connecting--;
-    connections.established++;
-    endpoint.counts.connecting--;
-    endpoint.counts.established++;
-    endpoint.counts.open++;
-    if (++connections.open > connections.open_peak) connections.open_peak = connections.open;
-    connect.record((now() - this.#started) * 1000);
-    this.#established = true;
-    this.#rules.wheel.disarm(this.#timer);
+    const at = now();
+    recorder.connect.record((at - this.#started) * 1000);
+    if (keep_alive_ms !== null) this.#socket.setKeepAlive(true, keep_alive_ms);
+    if (this.trace !== null) this.trace('connect', null, endpoint.path ?? ends_of(this.#socket));
+    if (endpoint.tls) this.#handshake_at = at;
+    else this.#open();
+  }
+
+  on_secure(socket: TLSSocket): void {
+    if (!this.alive) return;
+    this.#rules.recorder.handshake.record((now() - this.#handshake_at) * 1000);
+    this.#handshake_at = 0;
     if (this.trace !== null) {
-      const { localAddress, localPort, remoteAddress, remotePort } = this.#socket;
-      this.trace('connect', null, `${localAddress}:${localPort} -> ${remoteAddress}:${remotePort}`);
+      const resumed = socket.isSessionReused() ? ', session resumed' : '';
+      this.trace('secure', null, `${socket.getProtocol()} ${socket.getCipher().name}${resumed}`);
     }
-    this.client.established();
+    const waiter = this.#securing;
+    if (waiter === null) return this.#open();
+    this.#securing = null;
+    waiter.resolve(undefined);
+    this.settled(undefined);
+  }
+
+  on_session(bytes: Buffer): void {
+    this.client.tls_session = { of: this.#endpoint, servername: this.#servername, bytes };
   }
 
   on_error(socket: Socket, error: NodeJS.ErrnoException): void {
     if (!this.alive || socket !== this.#socket) return;
     const code = error.code ?? 'error';
-    let text = error.message;
+    let text = socket instanceof TLSSocket ? tls_error_text(error) : error.message;
     if (this.#port > 0 && !this.#established && (code === 'EADDRINUSE' || code === 'EADDRNOTAVAIL')) {
       this.#rules.recorder.connections.ports_skipped++;
       if (++this.#skips < MAX_SKIPS) {
@@ -260,7 +316,9 @@ export class Connection implements InboundOwner, Calls {
   }
 
   on_end(): void {
-    if (!this.alive) return;
+    // during a handshake an error follows
+    if (!this.alive || this.#handshake_at > 0) return;
+    this.#limits?.stop(); // Node sends nothing behind the server's FIN
     // Between rounds a FIN is the server's right, and counted by its cause alone.
     if (this.open_calls > 0)
       this.#rules.recorder.error('server_closed', 'the server closed the connection during a call');
@@ -270,6 +328,7 @@ export class Connection implements InboundOwner, Calls {
   on_close(socket: Socket): void {
     if (socket !== this.#socket) return; // its port was taken
     this.#rules.wheel.disarm(this.#timer);
+    this.#limits?.stop();
     if (this.#port > 0) this.#rules.ports.give_back(this.#endpoint.pool, this.#port);
     this.#port = 0;
     if (this.alive) this.#end('reset', 'closed', CallError.make('closed', 'the socket closed'), true);
@@ -279,27 +338,30 @@ export class Connection implements InboundOwner, Calls {
 
   on_drain(): void {
     const waiter = this.#drained;
-    if (waiter === null) return;
+    if (waiter === null || (this.#limits !== null && this.#limits.waiting > 0)) return;
     this.#drained = null;
-    this.#socket.off('drain', on_drain);
+    forget_drain(this.#socket);
     waiter.resolve(undefined);
     this.settled(undefined);
   }
 
   on_timer(): void {
     if (!this.alive) {
-      this.#socket.destroy();
+      this.#destroy();
     } else if (!this.#established) {
-      const text = `no connection within ${this.#rules.connect_timeout_ms} ms`;
+      const text = this.#late_text();
       this.#rules.recorder.error('connect_timeout', text);
       this.#end('timeout', 'connect_timeout', CallError.make('connect_timeout', text), true);
     } else {
       const drain_deadline = this.#drained?.deadline ?? Infinity;
       const reply_deadline = this.#inbound.deadline;
-      const deadline = Math.min(drain_deadline, reply_deadline);
+      const tls_deadline = this.#securing?.deadline ?? Infinity;
+      const deadline = Math.min(drain_deadline, reply_deadline, tls_deadline);
       if (deadline === Infinity) return;
       if (deadline > now()) this.#rules.wheel.arm(this.#timer, deadline);
-      else if (reply_deadline <= drain_deadline) this.#inbound.time_out(this.#rules.reply_timeout_ms);
+      else if (deadline === tls_deadline) {
+        this.fail('timeout', 'connect_timeout', CallError.make('connect_timeout', this.#late_text()));
+      } else if (reply_deadline <= drain_deadline) this.#inbound.time_out(this.#rules.reply_timeout_ms);
       else {
         const text = `sent bytes did not drain within ${this.#rules.reply_timeout_ms} ms`;
         this.fail('timeout', 'timeout', CallError.make('timeout', text));
@@ -307,11 +369,42 @@ export class Connection implements InboundOwner, Calls {
     }
   }
 
+  write(data: string | Uint8Array): void {
+    this.#socket.write(data);
+    this.#rules.recorder.bytes.sent += typeof data === 'string' ? Buffer.byteLength(data) : data.length;
+  }
+
+  emptied(): void {
+    if (!this.alive) this.#socket.end();
+    else if (this.#socket.writableLength < NOREPLY_PRESSURE) this.on_drain();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  fell_silent(): void {
+    const text = `no byte either way for ${this.#rules.limits!.idle_ms} ms`;
+    this.#rules.recorder.error('idle_timeout', text);
+    this.#end('limit', 'idle_timeout', CallError.make('idle_timeout', text), false);
+  }
+
+  wore_out(): void {
+    this.worn_out = true;
+    if (!this.client.in_round) this.retire();
+  }
+
+  /** No round runs any more, and its lifetime is over. */
+  retire(): void {
+    if (this.alive) this.#end('limit', 'max_lifetime', undefined, false);
+  }
+
   /** From a port of swarm's own where the plan grants them, else from the kernel's choice. */
   #dial(): Socket {
-    const { ports } = this.#rules;
+    const { ports, on_read } = this.#rules;
     const endpoint = this.#endpoint;
-    const { host, port, family, path } = endpoint;
+    const { host, port, family, path, tls } = endpoint;
+    if (path !== undefined) return open_socket(this, { path, onread: on_read }, null);
     // the address the kernel prefers towards this endpoint is known from the first connection on
     this.#port = ports.address(1) !== undefined || endpoint.source !== null ? ports.take(endpoint.pool, family) : 0;
     const localPort = this.#port > 0 ? ports.port(this.#port) : undefined;
@@ -319,13 +412,45 @@ export class Connection implements InboundOwner, Calls {
       this.#port > 0
         ? (ports.address(this.#port) ?? endpoint.source!)
         : ports.address_of_family(family, this.client.id);
-    const socket = connect(
-      path === undefined
-        ? { host, port, family, localAddress, localPort, noDelay: true, autoSelectFamily: false, onread: on_read }
-        : { path, onread: on_read },
+    return open_socket(
+      this,
+      { host, port, family, localAddress, localPort, noDelay: true, autoSelectFamily: false, onread: on_read },
+      tls ? this.#tls_options(undefined) : null,
     );
-    (socket as Owned).swarm_connection = this;
-    return socket.on('connect', on_connect).on('error', on_error).on('end', on_end).on('close', on_close);
+  }
+
+  #tls_options(asked: string | undefined): ConnectionOptions {
+    const { secure } = this.#rules;
+    this.#servername = secure.servername(this.#endpoint, asked);
+    return secure.options(this.#endpoint, this.#servername, this.client.tls_session);
+  }
+
+  /** The client may use it now. */
+  #open(): void {
+    const { recorder, wheel, limits } = this.#rules;
+    const { connections } = recorder;
+    const { counts } = this.#endpoint;
+    connections.connecting--;
+    connections.established++;
+    counts.connecting--;
+    counts.established++;
+    counts.open++;
+    if (++connections.open > connections.open_peak) connections.open_peak = connections.open;
+    this.#established = true;
+    wheel.disarm(this.#timer);
+    if (limits !== null) this.#limits = new Limits(this, limits, wheel, this.#rules.unit);
+    this.client.established();
+  }
+
+  #why_no_tls(): string | null {
+    if (this.#socket instanceof TLSSocket) return 'the connection speaks TLS already';
+    if (this.open_calls > 0) return 'another call is open';
+    return this.#inbound.busy ? 'a message is being read: call it later, not from within on_message' : null;
+  }
+
+  #late_text(): string {
+    const within = `within ${this.#rules.connect_timeout_ms} ms`;
+    return this.#handshake_at > 0 ? `connected, but no TLS handshake ${within}` : `no connection ${within}`;
   }
 
   /** A port nobody listens on, drawn as the local one, connects to itself (simultaneous open, RFC 9293 3.5). */
@@ -339,16 +464,51 @@ export class Connection implements InboundOwner, Calls {
   /** Returns why it could not, null when it could: bytes may be none (a detached buffer). */
   #write(data: string | Uint8Array): string | null {
     // what waited before: a single large request may be as large as it likes
-    if (this.#socket.writableLength > MAX_UNSENT)
-      return `more than ${MAX_UNSENT} bytes wait to be sent: await each call`;
+    if (this.#unsent > MAX_UNSENT) return `more than ${MAX_UNSENT} bytes wait to be sent: await each call`;
     try {
-      this.#socket.write(data);
+      if (this.#limits !== null) this.#limits.send(data);
+      else if (this.#rules.messages === null || data.length > MAX_GATHERED) this.#write_through(data);
+      else this.#gather(data);
     } catch (error) {
       return reason_of(error);
     }
-    this.#rules.recorder.bytes.sent += typeof data === 'string' ? Buffer.byteLength(data) : data.length;
     if (this.trace !== null) this.trace('send', typeof data === 'string' ? Buffer.from(data) : data, '');
     return null;
+  }
+
+  /** bytes in user space */
+  get #unsent(): number {
+    const { writableLength } = this.#socket;
+    return this.#limits === null ? writableLength + this.#gathered.length : writableLength + this.#limits.waiting;
+  }
+
+  #write_through(data: string | Uint8Array): void {
+    if (this.gathers) this.send_gathered();
+    this.write(data);
+  }
+
+  /** Pipelining: what a connection sends in one turn goes out in one write. Bytes are copied, the module may use them again. */
+  #gather(data: string | Uint8Array): void {
+    if (!this.gathers) {
+      this.gathers = true;
+      if (this.at === 0) send_later(this);
+    }
+    if (typeof data === 'string') {
+      this.#gathered += data;
+      return;
+    }
+    if (this.#socket.writableCorked === 0) this.#socket.cork();
+    if (this.#gathered !== '') this.write(this.#gathered);
+    this.#gathered = '';
+    this.write(Buffer.from(data));
+  }
+
+  send_gathered(): void {
+    this.gathers = false;
+    const text = this.#gathered;
+    this.#gathered = '';
+    if (text !== '') this.write(text);
+    if (this.#socket.writableCorked > 0) this.#socket.uncork();
   }
 
   /** A call the module may not make: a bug, whoever catches the rejection. */
@@ -380,45 +540,43 @@ export class Connection implements InboundOwner, Calls {
         counts.failed++;
       }
     }
-    const told =
-      error ??
-      CallError.make(code, cause === 'script' ? 'the module closed the connection' : 'the client was taken away');
+    const told = error ?? CallError.make(code, ENDED[cause] ?? cause);
     if (this.trace !== null)
       this.trace('end', null, this.#established ? `${cause}: ${reason_of(told)}` : reason_of(told));
     this.client.ended(this.#established ? cause : null, code, error);
     this.#inbound.abort(told);
     if (this.#drained !== null) reject_quietly(this.#drained, told);
-    this.#drained = null;
+    if (this.#securing !== null) reject_quietly(this.#securing, told);
+    this.#drained = this.#securing = null;
     if (at_once || !this.#established) {
-      this.#socket.destroy();
+      this.#destroy();
     } else {
-      this.#socket.end();
+      if (this.gathers) this.send_gathered();
+      this.#limits?.close();
+      // what waits for its turn still goes: then `emptied` ends it
+      if (this.#limits === null || this.#limits.waiting === 0) this.#socket.end();
       wheel.arm(this.#timer, now() + LINGER_MS);
     }
   }
+
+  #destroy(): void {
+    this.gathers = false;
+    this.#limits?.stop();
+    this.#socket.destroy();
+  }
 }
+
+/** What a call hears that was open when nothing had failed. */
+const ENDED: Partial<Record<CloseCause, string>> = {
+  script: 'the module closed the connection',
+  decr: 'the client was taken away',
+  stop: 'the client was taken away',
+  limit: 'the connection reached the end of its lifetime',
+};
+
+const ends_of = ({ localAddress, localPort, remoteAddress, remotePort }: Socket): string =>
+  `${localAddress}:${localPort} -> ${remoteAddress}:${remotePort}`;
 
 function on_timer(connection: Connection): void {
   connection.on_timer();
-}
-
-function bad_data(data: unknown): string | null {
-  return typeof data === 'string' || data instanceof Uint8Array
-    ? null
-    : `the request is ${typeof data}, not a string or bytes`;
-}
-
-function bad_parser(parser: Parser | null, messages: boolean): string | null {
-  if (messages) {
-    if (parser === null || (typeof parser === 'object' && typeof (parser as { match?: unknown }).match === 'function'))
-      return null;
-    return 'a module that exports `messages` passes match(…) or nothing as the parser';
-  }
-  if (typeof parser === 'function') return null;
-  if (typeof parser === 'object' && parser !== null) {
-    if (typeof (parser as { frame?: unknown }).frame === 'function') return null;
-    if (typeof (parser as { match?: unknown }).match === 'function')
-      return 'match(…) needs the module to export `messages`';
-  }
-  return 'the parser is neither a function nor a framer { frame, decode }';
 }

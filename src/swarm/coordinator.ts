@@ -2,11 +2,13 @@
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../metrics/totals.ts';
 import type { Summary } from '../metrics/summary.ts';
-import { aim, err, ok, seconds, with_acks, type Limits } from './answers.ts';
+import { aim, err, ok, seconds, with_acks, with_starting, type Limits } from './answers.ts';
+import type { Bound, Measured } from './bounds.ts';
 import type { Command, Control, Reply } from './command.ts';
 import { Members, type Member } from './members.ts';
 import { Planner } from './planner.ts';
 import type { Absence, HookResult, Hub, MemberId, Note, Report, RunSpec } from './plan.ts';
+import { Staff } from './staff.ts';
 import { Traces } from './traces.ts';
 import { Waits } from './waits.ts';
 
@@ -14,6 +16,7 @@ const TICK_MS = 100;
 /** while ramping the plan is published at most 5 times a second */
 const RAMP_STEP_MS = 200;
 const WATCH_MS = 1000;
+const SHRINK_MS = 1000;
 const ACK_WITHIN_MS = 2000;
 /** a worker that died is started again within 5 s at most */
 const REPLACED_WITHIN_MS = 10_000;
@@ -33,13 +36,21 @@ export interface Clock {
 
 export interface CoordinatorOptions {
   readonly hub: Hub;
-  /** all there will be; their order breaks ties */
+  /** all there may be; their order breaks ties */
   readonly members: readonly MemberId[];
+  /** so many of them run from the start and always; the others while the target needs them */
+  readonly from_start: number;
+  /** the option that makes it more members */
+  readonly more_by: Limits['more_by'];
+  /** what no `rate` command can exceed */
+  readonly max_connect_per_s: number | null;
   readonly run: RunSpec;
   /** of the script's actions in order, then `connected` if the module has it */
   readonly commands: readonly string[];
   readonly about: Pick<Summary['run'], 'script_sha256' | 'servers' | 'versions'>;
   readonly limits: Pick<Summary['limits'], 'open_files_per_process' | 'reserved_files'>;
+  /** what bounds the number of connections, the tightest first; asked for each summary and each command that grows */
+  readonly bounds: (now: Measured) => readonly Bound[];
   readonly clock: Clock;
   /** does the module export `teardown`? */
   readonly has_teardown: boolean;
@@ -69,6 +80,7 @@ export class Coordinator implements Control {
   readonly #members: Members;
   readonly #traces = new Traces();
   readonly #planner: Planner;
+  readonly #staff: Staff;
   readonly #waits: Waits;
   readonly #watchers = new Set<(summary: Summary) => void>();
   readonly #started: { readonly now: number; readonly wall: number };
@@ -82,7 +94,7 @@ export class Coordinator implements Control {
   #resolve_ended: (ended: Ended) => void = () => {};
 
   constructor(options: CoordinatorOptions) {
-    const { hub, members, run, clock } = options;
+    const { hub, members, run, clock, from_start, on_note } = options;
     this.#options = options;
     this.#clock = clock;
     this.#members = new Members(members);
@@ -92,6 +104,7 @@ export class Coordinator implements Control {
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
     hub.onReport((id, report) => this.#on_report(id, report));
     hub.onGone((id, incarnation, attested, absence) => this.#on_gone(id, incarnation, attested, absence));
+    this.#staff = new Staff(hub, this.#members, from_start, on_note);
     this.#stop_ticking = clock.every(TICK_MS, () => this.#tick());
   }
 
@@ -100,14 +113,14 @@ export class Coordinator implements Control {
    * @throws SwarmError `workers_missing` after `within_ms`, or as soon as all are given up
    */
   async ready(within_ms: number): Promise<void> {
-    const { all } = this.#members;
-    const missing = (): readonly Member[] => all.filter((member) => !member.report);
+    const { shown } = this.#members;
+    const missing = (): readonly Member[] => shown.filter((member) => !member.report);
     await this.#waits.until(() => missing().length === 0 || this.#all_out() || this.#is_ending, within_ms);
     const absent = missing();
     if (absent.length === 0) return;
     const named = absent.map((member) => member.absent_text).join(', ');
     throw new SwarmError('workers_missing', {
-      reason: `${all.length - absent.length} of ${all.length} are up (${named})`,
+      reason: `${shown.length - absent.length} of ${shown.length} are up (${named})`,
     });
   }
 
@@ -131,7 +144,7 @@ export class Coordinator implements Control {
       const late = await this.#acknowledged();
       if (command.op === 'mark') this.#set_mark(command.text);
       this.#notify();
-      return ok(with_acks(answer.text, this.#members.expected, late, this.#clock.now()));
+      return ok(with_acks(answer.text, this.#answering, late, this.#clock.now()));
     } catch (error) {
       return err('internal', reason_of(error));
     }
@@ -191,6 +204,8 @@ export class Coordinator implements Control {
       case 'set':
         planner.graceful = false;
         return this.#aim(command, command.count);
+      case 'connect_rate':
+        return this.#set_rate(command.per_s);
       case 'pause':
         planner.phase = 'pause';
         return ok('paused');
@@ -212,14 +227,33 @@ export class Coordinator implements Control {
 
   #aim({ count, over_ms }: { count: number; over_ms: number }, wanted: number): Reply {
     const { target, answer } = aim(count, wanted, this.#planner.target, this.#limits());
-    if (answer.ok) this.#planner.aim(target, over_ms, this.#clock.now());
-    return answer;
+    if (!answer.ok) return answer;
+    this.#planner.aim(target, over_ms, this.#clock.now());
+    this.#grow();
+    return ok(with_starting(answer.text, this.#members.all.filter((member) => member.is_starting).length));
+  }
+
+  #grow(): void {
+    if (!this.#planner.is_ending) this.#staff.grow(this.#planner.target);
+  }
+
+  #set_rate(asked: number): Reply {
+    const max = this.#options.max_connect_per_s ?? Infinity;
+    const connect_per_s = Math.min(asked, max);
+    this.#planner.run = { ...this.#planner.run, connect_per_s };
+    const text = `connect rate ${connect_per_s} per second`;
+    return ok(asked > max ? `${text} (asked ${asked}: --max-connect-rate ${max})` : text);
+  }
+
+  /** Those whose acknowledgement is worth waiting for: a new process reads the plan as soon as it is up. */
+  get #answering(): readonly Member[] {
+    return this.#members.expected.filter((member) => !member.is_starting);
   }
 
   /** Waits until all members applied the plan of now, 2 s at most; returns who did not. */
   async #acknowledged(): Promise<readonly Member[]> {
     const { revision } = this.#planner;
-    const late = (): readonly Member[] => this.#members.expected.filter((member) => !member.has_applied(revision));
+    const late = (): readonly Member[] => this.#answering.filter((member) => !member.has_applied(revision));
     await this.#waits.until(() => late().length === 0, ACK_WITHIN_MS);
     return late();
   }
@@ -227,10 +261,12 @@ export class Coordinator implements Control {
   /** Has one living member run a hook of the module, and waits for its result. */
   async #run_hook(hook: 'setup' | 'teardown'): Promise<HookResult> {
     const planner = this.#planner;
+    // not one that is ending
+    const up = (): readonly Member[] => this.#members.up.filter((member) => member.wanted);
     // all may have died just now: replacements are on their way
-    await this.#waits.until(() => this.#members.up.length > 0 || this.#all_out(), REPLACED_WITHIN_MS);
+    await this.#waits.until(() => up().length > 0 || this.#all_out(), REPLACED_WITHIN_MS);
     // one that answers, rather than one that is stalled
-    const member = this.#members.up.find((one) => one.state(this.#clock.now()) === 'up') ?? this.#members.up[0];
+    const member = up().find((one) => one.state(this.#clock.now()) === 'up') ?? up()[0];
     if (!member) return { ok: false, reason: 'no worker is up' };
     const { incarnation } = member.report!;
     planner.run = { ...planner.run, [`${hook}_by`]: member.id };
@@ -282,14 +318,18 @@ export class Coordinator implements Control {
 
   #on_report(id: MemberId, report: Report): void {
     const dropped = this.#members.get(id)?.report?.notes_dropped ?? 0;
-    if (this.#final || !this.#members.accept(id, report, this.#clock.now(), this.#clock.wall())) return;
+    if (this.#final) return;
+    const change = this.#members.accept(id, report, this.#clock.now(), this.#clock.wall());
+    if (!change) return;
     for (const note of report.notes) this.#options.on_note(id, note);
     if (report.notes_dropped > dropped) {
       const text = `${report.notes_dropped - dropped} more lines were not logged: at most 100 a second are`;
       this.#options.on_note(id, { level: 'warn', text });
     }
     this.#traces.deliver(id, report);
-    this.#planner.replan(false);
+    if (change.capacity) this.#grow();
+    // most reports change nothing for the plan, and there are as many a second as members
+    if (change.capacity || (change.may && this.#planner.is_withholding)) this.#planner.replan(false);
     this.#waits.poke();
   }
 
@@ -298,7 +338,11 @@ export class Coordinator implements Control {
     // Unattested, it may run on: it stays counted as it is, and shows as stalled. After the end workers leave as they should.
     if (!member || !attested || this.#final) return;
     this.#members.depart(member, incarnation, absence, this.#clock.now(), this.#clock.wall());
-    if (member.is_out) this.#planner.ids.release(id);
+    if (member.is_out) {
+      this.#planner.release(id);
+      // given up, another one takes its place; ended as it should, it can be started again itself
+      this.#grow();
+    }
     this.#planner.replan(false);
     this.#waits.poke();
     if (!this.#all_out() || this.#planner.is_ending) return;
@@ -317,16 +361,24 @@ export class Coordinator implements Control {
     const stepped = is_due(RAMP_STEP_MS) && this.#planner.step(now);
     const expired = this.#traces.expire(now, this.#planner.revision + 1);
     if (stepped || expired) this.#planner.replan(expired);
+    if (is_due(SHRINK_MS) && !this.#planner.is_ending) this.#staff.shrink(now);
     this.#waits.poke();
     if (is_due(WATCH_MS)) this.#notify();
   }
 
   #limits(): Limits {
-    const { all, capacity } = this.#members;
-    const out = all.filter((member) => member.is_out).map((member) => member.absent_text);
+    const { all, possible_capacity, per_member } = this.#members;
+    const out = all.filter((member) => member.wanted && member.is_out).map((member) => member.absent_text);
     const why = all.find((member) => member.capacity_why)?.capacity_why ?? 'no worker is up';
-    const per_member = Math.max(0, ...all.map((member) => member.capacity));
-    return { capacity, why: [why, ...out].join('; '), per_member, members: all.length };
+    const { more_by } = this.#options;
+    const bounds = this.#bounds();
+    return { capacity: possible_capacity, why: [why, ...out].join('; '), per_member, members: all.length, more_by, bounds }; // prettier-ignore
+  }
+
+  #bounds(): readonly Bound[] {
+    const { up } = this.#members;
+    const rss_bytes = up.reduce((all, { report }) => all + report!.snapshot.generator.rss_bytes, 0);
+    return this.#options.bounds({ open: up.reduce((all, { open }) => all + open, 0), rss_bytes, workers: up.length });
   }
 
   #set_mark(text: string): void {
@@ -356,19 +408,20 @@ export class Coordinator implements Control {
   #summarize({ final = false, histograms = false, interval = null }: Partial<Shown>): Summary {
     const { about, commands, limits } = this.#options;
     const { run, phase, target, planned } = this.#planner;
-    const { all, snapshots, dead, peaks } = this.#members;
+    const { shown, snapshots, dead, peaks } = this.#members;
     const now = this.#clock.now();
     const { id, seed, module_sha256 } = run;
     const started = new Date(this.#started.wall).toISOString();
-    const { capacity, why } = this.#limits();
+    const { capacity, why, bounds } = this.#limits();
     return to_summary({
       final,
       run: { id, seed, module_sha256, ...about, started, seconds: this.#seconds() },
       phase,
       target,
       planned,
-      workers: all.map((member) => member.summary(now)),
-      limits: { capacity, why, ...limits },
+      connect_per_s: run.connect_per_s,
+      workers: shown.map((member) => member.summary(now)),
+      limits: { capacity, why, bounds, ...limits },
       peaks,
       commands,
       members: snapshots,

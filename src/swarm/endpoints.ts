@@ -96,7 +96,7 @@ export class Endpoints {
 const is_name = ({ host, path }: Server): boolean => path === undefined && isIP(host) === 0;
 
 /** In order, so that a name service that rotates its answers moves no client. */
-async function addresses_of(
+export async function addresses_of(
   { host, path }: Server,
   families: readonly (4 | 6)[],
 ): Promise<{ host: string; family: 4 | 6 }[]> {

@@ -15,6 +15,7 @@ export interface Calls {
   readonly client: Identity;
   request(data: string | Uint8Array, parser: Parser | null): Promise<unknown>;
   send(data: string | Uint8Array): Promise<void>;
+  start_tls(options: { readonly servername?: string } | undefined): Promise<void>;
   close_by_script(): Promise<void>;
 }
 
@@ -43,6 +44,9 @@ export class FakeClientHandle implements FakeClient {
   }
   send_noreply(request: string | Uint8Array): Promise<void> {
     return this.#connection.send(request);
+  }
+  start_tls(options?: { readonly servername?: string }): Promise<void> {
+    return this.#connection.start_tls(options);
   }
   close(): Promise<void> {
     return this.#connection.close_by_script();

@@ -1,4 +1,4 @@
-/** Who owns which client ids: ranges, granted lowest first and never to two members at once (DESIGN 3.1). */
+/** Who owns which numbers, client ids above all: ranges, granted lowest first and never to two members at once (DESIGN 3.1). */
 import type { IdRange, MemberId } from './plan.ts';
 
 /**
@@ -11,17 +11,26 @@ export class Ids {
   readonly #owned = new Map<MemberId, IdRange[]>();
   /** given back, the range with the lowest id first */
   #free: IdRange[] = [];
+  readonly #limit: number;
 
-  /** Grants until each member owns at least as many ids as it needs. Name all members that may grow, also those that need none now. */
+  /** `limit`: the highest id there is */
+  constructor(limit = Infinity) {
+    this.#limit = limit;
+  }
+
+  /**
+   * Grants until each member owns at least as many ids as it needs, or there are no more. Name all members that may grow, also those that
+   * need none now.
+   */
   ensure(needs: readonly { readonly id: MemberId; readonly count: number }[]): void {
     for (const { id, count } of needs) {
-      for (let missing = count - this.#count(id); missing > 0 && this.#free.length > 0;) {
+      for (let missing = count - this.count(id); missing > 0 && this.#free.length > 0;) {
         const range = this.#take_free(missing);
         missing -= size_of(range);
         this.#add(id, range);
       }
     }
-    const dealt = needs.map(({ id, count }) => ({ id, owns: this.#count(id), count }));
+    const dealt = needs.map(({ id, count }) => ({ id, owns: this.count(id), count }));
     this.#deal(
       dealt.filter((need) => need.count > need.owns),
       needs.length,
@@ -36,6 +45,11 @@ export class Ids {
     return this.#owned.get(member) ?? [];
   }
 
+  /** how many ids it owns */
+  count(member: MemberId): number {
+    return this.of(member).reduce((all, range) => all + size_of(range), 0);
+  }
+
   owner(id: number): MemberId | null {
     for (const [member, ranges] of this.#owned) {
       if (ranges.some(([first, last, step]) => first <= id && id <= last && (id - first) % step === 0)) return member;
@@ -48,10 +62,6 @@ export class Ids {
     this.#free.push(...this.of(member));
     this.#free.sort((a, b) => a[0] - b[0]);
     this.#owned.delete(member);
-  }
-
-  #count(member: MemberId): number {
-    return this.of(member).reduce((all, range) => all + size_of(range), 0);
   }
 
   #take_free(most: number): IdRange {
@@ -74,11 +84,13 @@ export class Ids {
       const active = needs.filter((need) => need.owns <= from && to <= need.count);
       for (const [turn, need] of active.entries()) {
         const first = this.#next + turn;
-        const last = first + (to - from - 1) * active.length;
+        const there_are = Math.floor((this.#limit - first) / active.length) + 1;
+        if (there_are < 1) break;
+        const last = first + (Math.min(to - from, there_are) - 1) * active.length;
         // a lone id takes the step its successors will have when growth goes round all members
         this.#add(need.id, [first, last, first === last ? members : active.length]);
       }
-      this.#next += (to - from) * active.length;
+      this.#next = Math.min(this.#next + (to - from) * active.length, this.#limit + 1);
     }
   }
 

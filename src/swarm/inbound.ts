@@ -19,7 +19,7 @@ export const MAX_UNASKED = 64 * 1024;
 
 /** An event for `trace` and `swarm try`. `bytes` may be a view of a buffer that is overwritten after the call. */
 export type Trace = (
-  event: 'connect' | 'send' | 'reply' | 'push' | 'unread' | 'end',
+  event: 'connect' | 'secure' | 'send' | 'reply' | 'push' | 'unread' | 'end',
   bytes: Uint8Array | null,
   text: string,
 ) => void;
@@ -107,6 +107,16 @@ export class Inbound {
 
   get waiting(): boolean {
     return this.#first !== null;
+  }
+
+  /** Bytes that were read and belong to no call and no whole message. */
+  get unread(): number {
+    return this.#end - this.#start + this.#skip;
+  }
+
+  /** User code is being called with what was read. */
+  get busy(): boolean {
+    return this.#busy;
   }
 
   /** The deadline of the call that waits longest; Infinity when none does. */

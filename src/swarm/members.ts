@@ -1,26 +1,38 @@
 /** The members of a swarm as the coordinator knows them: who is up, what each reported last, what the dead left behind. */
-import { bury, live_of, NO_DEAD, type Dead } from '../metrics/merge.ts';
+import { bury, is_idle, live_of, NO_DEAD, type Dead } from '../metrics/merge.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import type { WorkerSummary } from '../metrics/summary.ts';
 import { Orders } from './orders.ts';
 import type { Absence, MemberId, Report } from './plan.ts';
+
+/** What a report changes for the plan. */
+export interface Change {
+  /** a process said hello, or one can hold more or fewer than before */
+  readonly capacity: boolean;
+  /** it could be running fewer clients than before */
+  readonly may: boolean;
+}
 
 /** ms without a report after which a member counts as stalled */
 export const STALLED_AFTER_MS = 3000;
 
 export class Member {
   readonly id: MemberId;
+  /** it shall have a process */
+  wanted = false;
   /** the newest report of the living process; null = none said hello */
   report: Report | null = null;
   /** when it came, ms */
   heard_at = 0;
   /** what it is while no process lives */
   absence: 'starting' | Absence = 'starting';
-  /** the last known, kept while it restarts; 0 before its first hello and while it is given up */
+  /** the last known, kept while it restarts; what is expected of it before its hello; 0 while it is given up or not wanted */
   capacity = 0;
   capacity_why = '';
   /** its part of what is planned; what it was ordered may lag behind */
   share = 0;
+  /** the clients it has ids for: its share now or at the end of the ramp */
+  needs = 0;
   readonly orders = new Orders();
   /** a late report of a process that is dead must not bring it back */
   buried: string | null = null;
@@ -37,9 +49,13 @@ export class Member {
     return this.report?.snapshot.connections.open ?? 0;
   }
 
-  /** nobody waits for it to come back */
+  /** nobody waits for it, or for it to come back */
   get is_out(): boolean {
-    return !this.report && (this.absence === 'given_up' || this.absence === 'gone');
+    return !this.wanted || (!this.report && (this.absence === 'given_up' || this.absence === 'gone'));
+  }
+
+  get is_starting(): boolean {
+    return this.wanted && !this.report && this.absence === 'starting';
   }
 
   /** `w2 given up`: why there is no process */
@@ -93,13 +109,29 @@ export class Members {
     return this.all.filter((member) => member.report !== null);
   }
 
-  /** those whose acknowledgement is worth waiting for */
+  /** those that shall have a process, and those that still have one */
+  get shown(): readonly Member[] {
+    return this.all.filter((member) => member.wanted || member.report);
+  }
+
+  /** those that have a process, or soon will */
   get expected(): readonly Member[] {
     return this.all.filter((member) => !member.is_out);
   }
 
+  /** clients that those of now can hold */
   get capacity(): number {
     return this.all.reduce((all, member) => all + member.capacity, 0);
+  }
+
+  /** of one member; they are all alike */
+  get per_member(): number {
+    return Math.max(0, ...this.all.map((member) => member.capacity));
+  }
+
+  /** with those that are not wanted yet */
+  get possible_capacity(): number {
+    return this.capacity + this.per_member * this.all.filter((member) => !member.wanted).length;
   }
 
   get snapshots(): readonly Snapshot[] {
@@ -111,36 +143,56 @@ export class Members {
   }
 
   /** Takes a report in; null if it is repeated, out of order, of a dead process or of no member. */
-  accept(id: MemberId, report: Report, now: number, wall: number): Member | null {
+  accept(id: MemberId, report: Report, now: number, wall: number): Change | null {
     const member = this.get(id);
     if (!member || report.incarnation === member.buried) return null;
     const last = member.report;
     if (last && last.incarnation !== report.incarnation) this.depart(member, last.incarnation, 'restarting', now, wall);
     else if (last && report.seq <= last.seq) return null;
+    const { capacity, orders } = member;
+    const { may } = orders;
+    const is_new = member.report === null;
     member.report = report;
     member.heard_at = now;
-    member.capacity = report.capacity;
+    if (member.wanted) member.capacity = report.capacity;
     member.capacity_why = report.capacity_why;
-    member.orders.acknowledge(report.revision);
+    orders.acknowledge(report.revision);
     const { clients, connections } = report.snapshot;
     const sum = (of: (member: Member) => number): number => this.all.reduce((all, one) => all + of(one), 0);
     this.peaks.live = Math.max(this.peaks.live, clients.peak, sum((one) => one.live)); // prettier-ignore
     this.peaks.open = Math.max(this.peaks.open, connections.open_peak, sum((one) => one.open)); // prettier-ignore
-    return member;
+    return { capacity: is_new || member.capacity !== capacity, may: orders.may < may };
   }
 
-  /** A process of `member` is dead. Its last snapshot goes to the dead; its share stays with the member, unless nobody will replace it. */
+  /** A process for `member` is being started; `capacity`: what is expected of it. */
+  want(member: Member, capacity: number): void {
+    member.wanted = true;
+    member.absence = 'starting';
+    member.capacity = capacity;
+  }
+
+  /** Its process shall end. It must hold nothing, and there must be nothing it could be running. */
+  dismiss(member: Member): void {
+    member.wanted = false;
+    member.capacity = member.share = member.needs = 0;
+  }
+
+  /**
+   * A process of `member` is dead. Its last snapshot goes to the dead; its share stays with the member, unless nobody will replace it.
+   * One that was not wanted any more left nothing behind, and is no loss.
+   */
   depart(member: Member, incarnation: string, absence: Absence, now: number, wall: number): void {
     if (member.report && member.report.incarnation !== incarnation) return; // an earlier one, replaced since
     if (member.report) {
       const silent_ms = Math.round(now - member.heard_at);
       const lost = { worker: member.id, incarnation, at: new Date(wall).toISOString(), silent_ms };
-      this.#dead = bury(this.#dead, member.report.snapshot, lost);
+      const { snapshot } = member.report;
+      this.#dead = bury(this.#dead, snapshot, !member.wanted && is_idle(snapshot) ? null : lost);
     }
     member.report = null;
     member.buried = incarnation;
     member.orders.clear();
     member.absence = absence;
-    if (member.is_out) member.capacity = member.share = 0;
+    if (member.is_out) member.capacity = member.share = member.needs = 0;
   }
 }

@@ -12,6 +12,12 @@ export interface RunSpec {
   /** client `id` connects to endpoint (id − 1) mod n, counted over all addresses these have; at least one */
   readonly servers: readonly Server[];
   readonly sources: Sources;
+  /** null: Node's defaults */
+  readonly tls: TlsSpec | null;
+  /** null: none */
+  readonly limits: ConnectionLimits | null;
+  /** silence before the kernel asks whether the server is still there, whole seconds; null: it never does */
+  readonly keep_alive_ms: number | null;
   readonly script: Script;
   /** the bundled module: an absolute path of a content-addressed file, and its hash */
   readonly module_path: string;
@@ -33,6 +39,31 @@ export interface RunSpec {
   readonly teardown_by: MemberId | null;
   /** what `setup` returned, once known: a box, so that null and undefined results are known too */
   readonly shared: { readonly value: unknown } | null;
+}
+
+/** For `tls://` servers and `start_tls`. Certificates and keys are PEM texts: members read no files. */
+export interface TlsSpec {
+  /** issuers to trust instead of those that Node brings */
+  readonly ca: string | null;
+  /** what swarm shows to a server that asks; both or none */
+  readonly cert: string | null;
+  readonly key: string | null;
+  /** the name to ask for and to check; null: the one the server was given by */
+  readonly servername: string | null;
+  /** take any certificate */
+  readonly insecure: boolean;
+  /** null: Node's default */
+  readonly min_version: 'TLSv1.2' | 'TLSv1.3' | null;
+}
+
+/** What holds for each connection by itself, counted from when it is established; null: no such limit. */
+export interface ConnectionLimits {
+  readonly up_bytes_per_s: number | null;
+  readonly down_bytes_per_s: number | null;
+  /** each connection draws how long it lives */
+  readonly lifetime_ms: readonly [number, number] | null;
+  /** no byte either way for so long ends it */
+  readonly idle_ms: number | null;
 }
 
 /** Which (address, port) pairs connections may come from. A pair has a number, see ports.ts; members own ranges of numbers. */
@@ -117,12 +148,14 @@ export interface Report {
 
 /**
  * A member without a process. restarting: another one comes soon, the share waits for it. given_up: it died too often, its share goes to the others,
- * a try comes each 60 s. gone: none will come.
+ * a try comes each 60 s. gone: none will come by itself.
  */
 export type Absence = 'restarting' | 'given_up' | 'gone';
 
 /** The coordinator's end. Holds at most one unsent Plan per member, the newest. */
 export interface Hub {
+  /** The members that shall have a process, all of them: others are told to end, and not started again. A hub of one member needs no telling. */
+  want(members: readonly MemberId[]): void;
   publish(plan: Plan): void;
   onReport(f: (member: MemberId, report: Report) => void): void;
   /** `attested`: its process is known to be dead; `absence`: what becomes of the member */

@@ -4,6 +4,7 @@ import { Ids } from './ids.ts';
 import type { Members } from './members.ts';
 import { planned_at, type Ramp } from './pacer.ts';
 import type { Hub, MemberId, MemberPlan, Plan, RunSpec } from './plan.ts';
+import { PortGrants } from './port-grants.ts';
 import type { Traces } from './traces.ts';
 
 export class Planner {
@@ -13,6 +14,7 @@ export class Planner {
   /** of the plan published last, 0 before the first */
   revision = 0;
   readonly ids = new Ids();
+  readonly #ports: PortGrants;
   readonly #hub: Hub;
   readonly #members: Members;
   readonly #traces: Traces;
@@ -22,12 +24,14 @@ export class Planner {
   #retry_fatal = 0;
   /** what the last plan ordered, as text: an equal one is not published again */
   #ordered = '';
+  #is_withholding = false;
 
   constructor(hub: Hub, members: Members, traces: Traces, run: RunSpec) {
     this.#hub = hub;
     this.#members = members;
     this.#traces = traces;
     this.run = run;
+    this.#ports = new PortGrants(run);
   }
 
   get target(): number {
@@ -40,6 +44,17 @@ export class Planner {
 
   get is_ending(): boolean {
     return this.phase === 'drain' || this.phase === 'stop';
+  }
+
+  /** Something of the shares could not be ordered yet: others could still be running too much. */
+  get is_withholding(): boolean {
+    return this.#is_withholding;
+  }
+
+  /** Takes back what a member owns, to be granted to others. Its process must be dead. */
+  release(member: MemberId): void {
+    this.ids.release(member);
+    this.#ports.release(member);
   }
 
   /** A new target, reached from planned-now in `over_ms`; an earlier ramp is forgotten. */
@@ -86,7 +101,8 @@ export class Planner {
       if (!report) continue;
       const clients = granted[i]!;
       const connect_per_s = clients > 0 ? rates.pop()! : 0;
-      const main = { clients, ids: this.ids.of(id), ports: [], connect_per_s, graceful: this.graceful };
+      const [ids, ports] = [this.ids.of(id), this.#ports.of(id)];
+      const main = { clients, ids, ports, connect_per_s, graceful: this.graceful };
       entries[id] = { incarnation: report.incarnation, groups: { main }, traces: this.#traces.of(id) };
     }
     return entries;
@@ -103,10 +119,17 @@ export class Planner {
     // ids for the end of the ramp already, so that its steps do not break them into small ranges
     const after = before.map((one, i) => ({ ...one, held: shares[i]! }));
     const at_end = allocate(this.#target, after);
-    const needs = members.map(({ id, is_out }, i) => ({ id, is_out, count: Math.max(shares[i]!, at_end[i]!) }));
-    this.ids.ensure(needs.filter((need) => !need.is_out));
+    for (const [i, member] of members.entries()) member.needs = Math.max(shares[i]!, at_end[i]!);
+    const { expected } = this.#members;
+    this.ids.ensure(expected.map(({ id, needs }) => ({ id, count: needs })));
+    this.#ports.ensure(
+      this.#target,
+      expected.map(({ id, needs }) => ({ id, clients: needs, ids: this.ids.of(id) })),
+    );
     // a share whose member has no process waits for one: nothing is ordered of it
     const wanted = shares.map((share, i) => (members[i]!.report ? share : 0));
-    return grant(this.#planned, wanted, after);
+    const granted = grant(this.#planned, wanted, after);
+    this.#is_withholding = granted.some((clients, i) => clients < wanted[i]!);
+    return granted;
   }
 }

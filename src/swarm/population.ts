@@ -8,6 +8,8 @@ import { draw_real } from '../script/range.ts';
 import { IdPool } from './id-pool.ts';
 import { Pacer } from './pacer.ts';
 import { Ports } from './ports.ts';
+import { Secure } from './secure.ts';
+import { shared_reads } from './socket.ts';
 import { ACTING, BACKOFF, Client, CONNECT, DONE, FATAL, INITIAL, KILLED, STANDBY } from './runner.ts';
 import type { Wheel } from '../foundation/clock.ts';
 import type { Recorder } from '../metrics/recorder.ts';
@@ -85,6 +87,10 @@ export class Population {
       recorder,
       endpoints: options.endpoints,
       ports: new Ports(run.sources),
+      secure: new Secure(run.tls),
+      limits: run.limits,
+      on_read: shared_reads(run.limits?.down_bytes_per_s ?? null),
+      keep_alive_ms: run.keep_alive_ms,
       wheel,
       script: run.script,
       module,

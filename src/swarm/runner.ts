@@ -20,6 +20,7 @@ import type { ProtocolFunction, ProtocolModule } from '../protocols/module.ts';
 import type { Range, Script } from '../script/types.ts';
 import type { ConnectionClient, ConnectionRules } from './connection.ts';
 import type { Trace } from './inbound.ts';
+import type { TlsSession } from './secure.ts';
 
 export const INITIAL = 0;
 export const CONNECT = 1;
@@ -44,8 +45,6 @@ export interface RunnerRules extends ConnectionRules {
   readonly shared: unknown;
   /** `swarm try`: one iteration, no sleeps */
   readonly once: boolean;
-  /** the member's own draws: 0 ≤ u < 1 */
-  unit(): number;
   /** run: as the script says. pause: start no round but `connected`. drain: end after the round. */
   phase: 'run' | 'pause' | 'drain' | 'stop';
   /** calls `client.go_on()` in the next turn of the event loop */
@@ -67,6 +66,7 @@ export class Client implements ConnectionClient {
   state = INITIAL;
   connection: Connection | null = null;
   trace: Trace | null = null;
+  tls_session: TlsSession | null = null;
   draining = false;
   /** its next round is due when the pause is over */
   parked = false;
@@ -108,6 +108,9 @@ export class Client implements ConnectionClient {
   }
   get shared(): unknown {
     return this.#rules.shared;
+  }
+  get in_round(): boolean {
+    return this.#running;
   }
 
   /** Its turn to connect came. */
@@ -271,6 +274,7 @@ export class Client implements ConnectionClient {
       return this.#threw(connection, error);
     } finally {
       connection.at = 0;
+      if (connection.gathers) connection.send_gathered();
     }
     this.#return(connection);
   }
@@ -302,8 +306,10 @@ export class Client implements ConnectionClient {
     this.#running = false;
     recorder.running--;
     const ended = this.#count_ok(recorder);
-    if (this.connection !== null) this.connection.last_reply = undefined;
+    const { connection } = this;
+    if (connection !== null) connection.last_reply = undefined;
     if (phase === 'drain' || phase === 'stop') return this.#rules.leaves(this);
+    if (connection !== null && connection.worn_out) return connection.retire();
     const action = script.actions[index];
     if (action === undefined) return this.#begin_script(ended);
     let sleep = once ? 0 : this.#draw(action.sleep_between_rounds);

@@ -23,6 +23,7 @@ class Swarm {
     this.hub = start_processes({ members, entry: built.worker, on_note: (_, { text }) => this.notes.push(text) });
     this.hub.onReport((member, report) => this.reports.set(member, report));
     this.hub.onGone((...gone) => this.gone.push(gone));
+    this.hub.want(members);
   }
 
   publish(phase: Plan['phase'] = 'run'): number {
@@ -88,6 +89,38 @@ describe('workers as processes', () => {
     expect(swarm.gone.map(([, , , absence]) => absence)).toEqual([...Array<string>(4).fill('restarting'), 'given_up']);
     expect(new Set(swarm.gone.map(([, incarnation]) => incarnation)).size).toBe(5);
     expect(swarm.notes.at(-1)).toMatch(/exited with code 3; given up, one try each 60 s$/);
+  });
+
+  it('end when they are not wanted any more, without a word about it, and can be wanted again', async () => {
+    const swarm = start('w1', 'w2');
+    await eventually(() => swarm.reports.size === 2);
+    const { pid, incarnation } = swarm.reports.get('w2')!;
+    swarm.hub.want(['w1']);
+    await eventually(() => swarm.gone.length === 1);
+    expect(swarm.gone).toEqual([['w2', incarnation, true, 'gone']]);
+    expect(is_alive(pid)).toBe(false);
+    swarm.hub.want(['w1', 'w2']);
+    await eventually(() => swarm.pid('w2') !== pid);
+    expect(is_alive(swarm.pid('w1'))).toBe(true);
+    expect(swarm.notes).toEqual([]);
+  });
+
+  it('that do not end though they are not wanted any more are killed after 5 s', async () => {
+    const swarm = start('stubborn');
+    await eventually(() => swarm.reports.size === 1);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    swarm.hub.want([]);
+    vi.advanceTimersByTime(5000);
+    vi.useRealTimers();
+    await eventually(() => swarm.gone.length === 1);
+    expect(swarm.notes[0]).toMatch(/^worker stubborn \(pid \d+\) did not end within 5 s: killed$/);
+  });
+
+  it('end though they are not wanted any more before they said hello', async () => {
+    const swarm = start('w1');
+    swarm.hub.want([]);
+    await eventually(() => swarm.gone.length === 1);
+    expect(swarm.notes).toEqual([]);
   });
 
   it('do not end of SIGINT, SIGTERM or SIGHUP', async () => {

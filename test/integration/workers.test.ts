@@ -1,13 +1,14 @@
 /** What happens to a swarm of several processes when one of them, or the one above them, is killed or hangs. */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { start_ledger, type Ledger } from '../ledger.ts';
 import { Workplace, type SwarmProcess } from './swarm-process.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
-import { Session } from '../../src/session.ts';
+import { ConsoleClient } from '../../src/console-client.ts';
 
 const SCRIPT =
   'protocol: lines\nactions:\n  - command: ping\n    sleep_between_rounds: [0.02, 0.1]\n    sleep_after_action: 0\n';
@@ -31,7 +32,7 @@ afterEach(async () => {
 async function start(
   workers: number,
   script = SCRIPT,
-): Promise<{ swarm: SwarmProcess; session: Session; summary: () => Summary; status: () => Promise<Summary> }> {
+): Promise<{ swarm: SwarmProcess; session: ConsoleClient; summary: () => Summary; status: () => Promise<Summary> }> {
   const file = join(place.folder, 'summary.json');
   const swarm = place.swarm(
     '-r',
@@ -195,7 +196,7 @@ describe('the open-file limit', () => {
       child.stdout.on('data', (data) => (out += String(data)));
       for (let i = 0; i < 400 && !/console listening/.test(out); i++) await sleep(25);
       const [, port] = /console listening on \S+:(\d+)/.exec(out)!;
-      const session = await Session.open({ host: '127.0.0.1', port: Number(port) });
+      const session = await ConsoleClient.open({ host: '127.0.0.1', port: Number(port) });
       const [answer] = await session.ask('incr 300');
       const [, target] = /^OK target (\d+) \(asked 300: open files 200 per process; try --workers \d+\)$/.exec(
         answer!,
@@ -204,11 +205,63 @@ describe('the open-file limit', () => {
       expect(Number(target)).toBeLessThanOrEqual(100);
       expect(await session.ask('wait within 20s', 25_000)).toEqual([`OK ${target} open`]);
       expect((await session.ask('incr 1'))[0]).toMatch(/^ERR limit_files /);
-      const more = await Promise.all([1, 2, 3].map(() => Session.open({ host: '127.0.0.1', port: Number(port) })));
+      const more = await Promise.all(
+        [1, 2, 3].map(() => ConsoleClient.open({ host: '127.0.0.1', port: Number(port) })),
+      );
       for (const other of more) expect((await other.ask('status'))[0]).toMatch(/^OK/);
       await session.ask('stop now');
       await new Promise((done) => child.once('exit', done));
       expect(child.exitCode).toBe(0);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+
+  it('with --workers auto grows more workers, which hold the target together', async () => {
+    const file = join(place.folder, 'summary.json');
+    // 160 files: 100 stay reserved
+    const wrapper = place.write('limited.sh', '#!/bin/sh\nulimit -n 160\nexec "$@"\n', 0o755);
+    const args = ['-r', `127.0.0.1:${ledger.port}`, '-s', place.write('scripts/a.yml', SCRIPT), '-l', '127.0.0.1:0'];
+    const child = spawn(
+      wrapper,
+      [
+        process.execPath,
+        'bin/swarm',
+        ...args,
+        '--workers',
+        'auto',
+        '--max-workers',
+        String(availableParallelism() + 1),
+        '--summary',
+        file,
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    try {
+      let out = '';
+      child.stdout.on('data', (data) => (out += String(data)));
+      for (let i = 0; i < 400 && !/console listening/.test(out); i++) await sleep(25);
+      const [, port] = /console listening on \S+:(\d+)/.exec(out)!;
+      const session = await ConsoleClient.open({ host: '127.0.0.1', port: Number(port) });
+      const status = async (): Promise<Summary> =>
+        JSON.parse((await session.ask('status json'))[0]!.replace(/^OK /, '')) as Summary;
+      const { workers, limits } = await status();
+      const per_worker = workers[0]!.capacity;
+      const count = (workers.length + 1) * per_worker;
+      expect(limits.capacity).toBe(count);
+      const [answer] = await session.ask(`incr ${count}`);
+      expect(answer).toMatch(new RegExp(`^OK target ${count}.*, 1 worker is starting$`));
+      expect(await session.ask('wait within 20s', 25_000)).toEqual([`OK ${count} open`]);
+      const grown = await status();
+      expect(grown.workers.map(({ state, open }) => [state, open])).toEqual(
+        Array.from({ length: workers.length + 1 }, () => ['up', per_worker]),
+      );
+      await session.ask('stop');
+      await new Promise((done) => child.once('exit', done));
+      expect(child.exitCode).toBe(0);
+      const summary = JSON.parse(readFileSync(file, 'utf8')) as Summary;
+      expect(summary).toMatchObject({ balanced: true, complete: true, connections: { established: count } });
+      expect((await ledger.settled()).accepted).toBe(count);
     } finally {
       child.kill('SIGKILL');
     }

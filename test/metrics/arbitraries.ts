@@ -115,8 +115,15 @@ export const INPUT: Omit<SummaryInput, 'members'> = {
   phase: 'run',
   target: 10,
   planned: 5,
+  connect_per_s: 1000,
   workers: [],
-  limits: { capacity: 1000, open_files_per_process: 1024, reserved_files: 24, why: 'open files 1024 per process' },
+  limits: {
+    capacity: 1000,
+    open_files_per_process: 1024,
+    reserved_files: 24,
+    why: 'open files 1024 per process',
+    bounds: [{ code: 'limit_files', what: 'open files', connections: 1000, hard: true, why: 'soft 1024', lift: '--workers 2' }], // prettier-ignore
+  },
   peaks: { live: 0, open: 0 },
   commands: ['heartbeat', 'connected'],
   dead: NO_DEAD,

@@ -108,3 +108,43 @@ describe('the framer of redis.ts', () => {
     expect(request('SET', 'k', '€')).toBe('*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\n€\r\n');
   });
 });
+
+describe('the framer of http.ts', () => {
+  let response: Framer<number>;
+  beforeAll(async () => {
+    const { path } = await shop.bundle('http', PROTOCOLS);
+    ({ response } = (await load_module(path)) as { response: typeof response });
+  });
+
+  const hello = 'HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 5\r\n\r\nhello';
+  const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n';
+  it.each([
+    ['two replies', `${hello}${hello}`, [200, 200]],
+    ['names in lower case, no body', 'HTTP/1.1 404 Not Found\r\ncontent-length:0\r\n\r\n', [404]],
+    ['a body that looks like a head', `HTTP/1.0 500 x\r\nContent-Length: 6\r\n\r\n\r\n\r\n\r\n`, [500]],
+    ['no body, no length', `HTTP/1.1 304 Not Modified\r\n\r\n${hello}`, [304, 200]],
+    ['no reason', 'HTTP/1.1 204\r\n\r\n', [204]],
+    ['chunks', `${chunked}5\r\nhello\r\nA;x=y\r\n0\r\n\r\n56789\r\n0\r\n\r\n${hello}`, [200, 200]],
+    ['chunks and trailers', `${chunked}1\r\nx\r\n000\r\nA: b\r\nC: d\r\n\r\n`, [200]],
+  ])('%s, cut at every offset', (_, text, wanted) => {
+    for (const chunks of all_cuts(Buffer.from(text))) expect(feed(response, chunks, '\r\n\r\n')).toEqual(wanted);
+  });
+
+  it('tells the length of a large body from its head', () => {
+    const head = Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n');
+    expect(response.frame(head, 0, head.length, 0)).toBe(head.length + 1_000_000);
+  });
+
+  it.each([
+    'HTTP/1.1 200 OK\r\n\r\n',
+    'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n',
+    'HTTP/2 200\r\nContent-Length: 0\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nX-Content-Length: 5\r\n\r\n',
+    `${chunked}x\r\n`,
+    `${chunked}5\r\nhello!!5\r\n`,
+    '+PONG\r\n\r\n',
+  ])('%j is a wrong reply', (text) => {
+    expect(() => feed(response, [Buffer.from(text)], 'x')).toThrow(expect.objectContaining({ name: 'WrongReply' }));
+  });
+});

@@ -139,3 +139,82 @@ describe('a connection to itself', () => {
     expect(books.errors['self_connect']?.last).toContain('nobody listens');
   });
 });
+
+describe('pipelining', () => {
+  const messages = line();
+  /** A line server that keeps each chunk it reads. */
+  async function chunks_of(options: Omit<EngineOptions, 'port'>): Promise<{ engine: Engine; chunks: Buffer[] }> {
+    const chunks: Buffer[] = [];
+    const server = createServer((socket) => {
+      socket
+        .on('error', () => {})
+        .on('data', (data) => {
+          chunks.push(data);
+          socket.write(data);
+        });
+    });
+    servers.push(server.listen(0, '127.0.0.1'));
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    return { engine: (engine = await start_engine({ port, ...options })), chunks };
+  }
+  const numbers = Array.from({ length: 16 }, (_, i) => i);
+
+  it('sends what one turn asked for in one write, text and bytes in their order', async () => {
+    const scratch = Buffer.alloc(4);
+    const { engine, chunks } = await chunks_of({
+      commands: {
+        go: (client) =>
+          Promise.all(
+            numbers.map((i) => {
+              const text = `${String(i).padStart(2, '0')}\r\n`;
+              // one that the module fills again and again
+              return client.send_for_reply(i % 3 === 0 ? scratch.fill(text) : text);
+            }),
+          ),
+      },
+      actions: sleepy,
+      module: { messages },
+    });
+    engine.apply(1);
+    const books = await engine.until((b) => b.clients.states.standby === 1);
+    expect(books.requests).toMatchObject({ sent: 16, ok: 16 });
+    expect(chunks.map(String)).toEqual([numbers.map((i) => `${String(i).padStart(2, '0')}\r\n`).join('')]);
+    expect(books.bytes).toEqual({ sent: 64, received: 64 });
+  });
+
+  it('also behind an await, once per turn', async () => {
+    const { engine, chunks } = await chunks_of({
+      commands: {
+        go: async (client) => {
+          const ask = async (i: number): Promise<void> => {
+            for (const word of ['a', 'b', 'c']) await client.send_for_reply(`${word}${i}\r\n`);
+          };
+          await Promise.all(numbers.map(ask));
+        },
+      },
+      actions: sleepy,
+      module: { messages },
+    });
+    engine.apply(1);
+    const books = await engine.until((b) => b.clients.states.standby === 1);
+    expect(books.requests.ok).toBe(48);
+    expect(chunks).toHaveLength(3);
+  });
+
+  it('loses nothing when the module closes in the same turn', async () => {
+    const { engine, chunks } = await chunks_of({
+      commands: {
+        go: (client) => {
+          for (const i of numbers) void client.send_noreply(i % 2 === 0 ? `${i}\r\n` : Buffer.from(`${i}\r\n`));
+          void client.close();
+        },
+      },
+      module: { messages },
+      run: { reconnect_delay_ms: [10_000, 10_000] },
+    });
+    engine.apply(1);
+    await engine.until((b) => b.connections.closed.script === 1 && chunks.length > 0);
+    expect(Buffer.concat(chunks).toString()).toBe(numbers.map((i) => `${i}\r\n`).join(''));
+  });
+});

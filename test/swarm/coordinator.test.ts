@@ -41,6 +41,31 @@ describe('growing and shrinking', () => {
     expect(await swarm.set(0)).toBe('OK target 0');
   });
 
+  it('is not worked out again for reports that change nothing of it', async () => {
+    const swarm = await FakeSwarm.up(['w1', 'w2']);
+    await swarm.incr(100);
+    await swarm.set(40);
+    const before = swarm.plans.length;
+    await swarm.pass(10_000);
+    expect(swarm.plans.length).toBe(before);
+  });
+
+  it('grants ports with --bind, which a replacement keeps', async () => {
+    const run = { ...RUN, sources: { ...RUN.sources, addresses: ['10.0.0.1', '10.0.0.2'] } };
+    const swarm = await FakeSwarm.up(['w1', 'w2'], { run });
+    const ports = (): unknown[] => swarm.members.map((member) => member.entry!.groups.main.ports);
+    expect(ports()).toEqual([[], []]);
+    await swarm.incr(200);
+    expect(ports()).toEqual([[[1, 189, 1]], [[190, 378, 1]]]);
+    swarm.member('w2').die();
+    swarm.member('w2').start();
+    await swarm.settle();
+    expect(ports()).toEqual([[[1, 189, 1]], [[190, 378, 1]]]);
+    swarm.member('w2').die('given_up');
+    await swarm.settle();
+    expect(swarm.member('w1').entry!.groups.main.ports).toEqual([[1, 314, 1]]);
+  });
+
   it('passes on how clients leave', async () => {
     const swarm = await FakeSwarm.up(['w1']);
     const graceful = (): unknown => swarm.members[0]!.entry!.groups.main.graceful;
@@ -106,6 +131,15 @@ describe('ramps', () => {
 });
 
 describe('limits', () => {
+  it('of the machine: asks with what is measured, stops there and shows them', async () => {
+    const asked: unknown[] = [];
+    const bounds = [{ code: 'limit_ports', what: 'local ports', connections: 70, hard: true, why: '70', lift: '--bind' }]; // prettier-ignore
+    const swarm = await FakeSwarm.up(['w1', 'w2'], { bounds: (now) => (asked.push(now), bounds) });
+    expect(await swarm.incr(100)).toBe('OK target 70 (asked 100: local ports: 70; try --bind)');
+    expect(swarm.coordinator.summary().limits.bounds).toEqual(bounds);
+    expect(asked.at(-1)).toEqual({ open: 70, rss_bytes: 0, workers: 2 });
+  });
+
   it('takes what fits and says why', async () => {
     const swarm = await FakeSwarm.up(['w1']);
     expect(await swarm.incr(3000)).toBe('OK target 1000 (asked 3000: open files 1100 per process; try --workers 3)');
@@ -259,6 +293,19 @@ describe('deaths', () => {
 });
 
 describe('other commands', () => {
+  it('changes the connect rate, up to the maximum', async () => {
+    const swarm = await FakeSwarm.up(['w1', 'w2'], { max_connect_per_s: 5000 });
+    await swarm.incr(10);
+    expect(await swarm.ask({ op: 'connect_rate', per_s: 50 })).toBe('OK connect rate 50 per second');
+    const rates = (): number[] => swarm.members.map((member) => member.entry!.groups.main.connect_per_s);
+    expect(rates()).toEqual([25, 25]);
+    expect(await swarm.ask({ op: 'connect_rate', per_s: 6000 })).toBe(
+      'OK connect rate 5000 per second (asked 6000: --max-connect-rate 5000)',
+    );
+    expect(rates()).toEqual([2500, 2500]);
+    expect(swarm.coordinator.summary().connect_per_s).toBe(5000);
+  });
+
   it('pauses and resumes', async () => {
     const swarm = await FakeSwarm.up(['w1']);
     expect(await swarm.ask({ op: 'pause' })).toBe('OK paused');

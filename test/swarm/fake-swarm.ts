@@ -22,6 +22,9 @@ export const RUN: RunSpec = {
   script: { protocol: 'p', actions: [] },
   module_path: '/m.mjs',
   module_sha256: 'm',
+  tls: null,
+  limits: null,
+  keep_alive_ms: null,
   connect_timeout_ms: 3000,
   reconnect_delay_ms: [1000, 20_000],
   reply_timeout_ms: 30_000,
@@ -130,6 +133,12 @@ export class FakeMember {
           open_peak: this.live,
           closed: { ...connections.closed, decr: this.#ended },
         },
+        endpoints: {
+          '127.0.0.1:1': {
+            ...{ attempted: this.#created, established: this.#created, open: this.live, closed: this.#ended },
+            ...{ connecting: 0, failed: 0, cancelled: 0, lost: 0, lost_connecting: 0 },
+          },
+        },
       },
       notes: this.notes.splice(0),
       notes_dropped: 0,
@@ -146,6 +155,8 @@ export class FakeSwarm {
   readonly members: FakeMember[];
   readonly coordinator: Coordinator;
   readonly plans: Plan[] = [];
+  /** members that shall have a process */
+  wanted: readonly MemberId[] = [];
   readonly notes: string[] = [];
   now = 50_000;
   starts = 0;
@@ -158,6 +169,7 @@ export class FakeSwarm {
     this.members = ids.map((id) => new FakeMember(id, this));
     this.coordinator = new Coordinator({
       hub: {
+        want: (members) => (this.wanted = members),
         publish: (plan) => {
           this.plans.push(plan);
           // a turn later, as on any real way
@@ -168,11 +180,15 @@ export class FakeSwarm {
         close: () => Promise.resolve([]),
       },
       members: ids,
+      from_start: ids.length,
+      more_by: '--workers',
+      max_connect_per_s: null,
       run: RUN,
       commands: [],
       has_teardown: true,
       about: { script_sha256: 's', servers: ['127.0.0.1:1'], versions: { swarm: '0', node: '20' } },
       limits: { open_files_per_process: 1100, reserved_files: 100 },
+      bounds: () => [],
       clock: {
         now: () => this.now,
         wall: () => 1_700_000_000_000 + this.now,
@@ -187,10 +203,10 @@ export class FakeSwarm {
     });
   }
 
-  /** All members up, setup done. */
+  /** All members that run from the start up, setup done. */
   static async up(ids: MemberId[], options: Partial<CoordinatorOptions> = {}): Promise<FakeSwarm> {
     const swarm = new FakeSwarm(ids, options);
-    for (const member of swarm.members) member.start();
+    for (const id of swarm.wanted) swarm.member(id).start();
     const ready = swarm.coordinator.ready(1000).then(() => swarm.coordinator.setup());
     await swarm.settle();
     await ready;

@@ -41,6 +41,23 @@ describe('Ids', () => {
     expect(sorted(all_of(ids, 2))).toEqual(one_to(21));
   });
 
+  it('grants all up to the limit and none beyond it', () => {
+    fc.assert(
+      fc.property(
+        fc.nat(60),
+        fc.array(fc.array(fc.nat(40), { minLength: 3, maxLength: 3 }), { maxLength: 4 }),
+        (limit, list) => {
+          const ids = new Ids(limit);
+          for (const counts of list) ids.ensure(needs(counts));
+          const most = [0, 1, 2].map((i) => Math.max(0, ...list.map((counts) => counts[i]!)));
+          const wanted = most.reduce((a, b) => a + b, 0);
+          expect(sorted(all_of(ids, 3))).toEqual(one_to(Math.min(limit, wanted)));
+          for (const [i, count] of most.entries()) expect(ids.count(`w${i}`)).toBeLessThanOrEqual(count);
+        },
+      ),
+    );
+  });
+
   it('costs no more for ten million', () => {
     const ids = new Ids();
     ids.ensure(needs(Array.from({ length: 50 }, () => 200_000)));

@@ -1,0 +1,90 @@
+/**
+ * Sockets as connections use them: handlers that all of them share, which find their connection on the socket; and reads into one buffer
+ * of the process, but for STARTTLS (Node reads such a socket in its own way).
+ */
+import { connect as connect_tcp } from 'node:net';
+import { connect as connect_tls } from 'node:tls';
+import type { NetConnectOpts, OnReadOpts, Socket } from 'node:net';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
+import { burst_of } from './throttle.ts';
+
+/** The connection behind a socket. `socket`: which one it was, a connection may have had others before. */
+export interface SocketOwner {
+  /** `buffer[0, size)` was read, and is overwritten when this returns; false: read no more until the socket is resumed */
+  on_bytes(buffer: Buffer, size: number): boolean;
+  on_connect(): void;
+  /** the handshake is done, the certificate is good */
+  on_secure(socket: TLSSocket): void;
+  on_session(bytes: Buffer): void;
+  on_error(socket: Socket, error: NodeJS.ErrnoException): void;
+  on_end(): void;
+  on_close(socket: Socket): void;
+  on_drain(): void;
+}
+
+type Owned = Socket & { swarm_connection: SocketOwner };
+
+const READ_SIZE = 64 * 1024;
+
+/** One for all sockets of the process. A limited one reads no more at a time than its bucket holds; null: no limit. */
+export function shared_reads(down_bytes_per_s: number | null): OnReadOpts {
+  const size = down_bytes_per_s === null ? READ_SIZE : Math.min(READ_SIZE, burst_of(down_bytes_per_s));
+  return {
+    buffer: Buffer.allocUnsafeSlow(size),
+    callback(this: unknown, size: number, buffer: Uint8Array): boolean {
+      return (this as Owned).swarm_connection.on_bytes(buffer as Buffer, size);
+    },
+  };
+}
+
+/** `secure`: null for plain TCP and unix sockets. */
+export function open_socket(owner: SocketOwner, where: NetConnectOpts, secure: ConnectionOptions | null): Socket {
+  if (secure === null) return own(connect_tcp(where), owner).on('connect', on_connect);
+  const socket = own(connect_tls({ ...where, ...secure }), owner).on('connect', on_connect);
+  listen_secure(socket);
+  return socket.setNoDelay(true);
+}
+
+/** STARTTLS: TLS over an open socket, which is the new one's from now on. */
+export function secure_socket(owner: SocketOwner, plain: Socket, secure: ConnectionOptions): TLSSocket {
+  plain.off('end', on_end).off('close', on_close);
+  const socket = own(connect_tls({ ...secure, socket: plain }), owner);
+  listen_secure(socket);
+  return socket.on('data', on_data);
+}
+
+/** Calls `on_drain` when what waits in the socket went out. */
+export const await_drain = (socket: Socket): Socket => socket.on('drain', on_drain);
+export const forget_drain = (socket: Socket): Socket => socket.off('drain', on_drain);
+
+function own<S extends Socket>(socket: S, owner: SocketOwner): S {
+  (socket as unknown as Owned).swarm_connection = owner;
+  return socket.on('error', on_error).on('end', on_end).on('close', on_close);
+}
+
+const listen_secure = (socket: TLSSocket): TLSSocket => socket.on('secureConnect', on_secure).on('session', on_session);
+
+function on_connect(this: Socket): void {
+  (this as Owned).swarm_connection.on_connect();
+}
+function on_secure(this: TLSSocket): void {
+  (this as Socket as Owned).swarm_connection.on_secure(this);
+}
+function on_session(this: Socket, bytes: Buffer): void {
+  (this as Owned).swarm_connection.on_session(bytes);
+}
+function on_data(this: Socket, chunk: Buffer): void {
+  if (!(this as Owned).swarm_connection.on_bytes(chunk, chunk.length)) this.pause();
+}
+function on_error(this: Socket, error: NodeJS.ErrnoException): void {
+  (this as Owned).swarm_connection.on_error(this, error);
+}
+function on_end(this: Socket): void {
+  (this as Owned).swarm_connection.on_end();
+}
+function on_close(this: Socket): void {
+  (this as Owned).swarm_connection.on_close(this);
+}
+function on_drain(this: Socket): void {
+  (this as Owned).swarm_connection.on_drain();
+}

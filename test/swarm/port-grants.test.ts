@@ -1,0 +1,117 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { KERNEL_CHOOSES_UP_TO, PortGrants, type PortNeed } from '../../src/swarm/port-grants.ts';
+import { PORTS_PER_ADDRESS } from '../../src/swarm/ports.ts';
+import type { IdRange, RunSpec } from '../../src/swarm/plan.ts';
+
+const SERVER = { host: '127.0.0.1', port: 1 };
+const FAR = KERNEL_CHOOSES_UP_TO * 100;
+
+const grants_for = (addresses: number, servers: RunSpec['servers'] = [SERVER]): PortGrants =>
+  new PortGrants({
+    servers,
+    sources: { addresses: Array.from({ length: addresses }, (_, i) => `10.0.0.${i}`), excluded_ports: [], offset: 0 },
+  });
+const need = (id: string, clients: number, step = 1): PortNeed => ({
+  ...{ id, clients },
+  ids: clients === 0 ? [] : [[1, 1 + (clients - 1) * step, step]],
+});
+const size = (ranges: readonly IdRange[]): number =>
+  ranges.reduce((all, [first, last, step]) => all + (last - first) / step + 1, 0);
+
+describe('PortGrants', () => {
+  it('leave ports to the kernel while they are cheap, unless addresses are given', () => {
+    const grants = grants_for(0);
+    grants.ensure(KERNEL_CHOOSES_UP_TO, [need('w1', KERNEL_CHOOSES_UP_TO)]);
+    expect(grants.of('w1')).toEqual([]);
+    grants.ensure(KERNEL_CHOOSES_UP_TO + 1, [need('w1', KERNEL_CHOOSES_UP_TO + 1)]);
+    expect(grants.of('w1')).toEqual([[1, 10_306, 1]]); // a quarter more, and 64
+    const bound = grants_for(1);
+    bound.ensure(1, [need('w1', 1)]);
+    expect(bound.of('w1')).toEqual([[1, 66, 1]]);
+  });
+
+  it('go on when the target falls again', () => {
+    const grants = grants_for(0);
+    grants.ensure(FAR, [need('w1', 100), need('w2', 100)]);
+    grants.ensure(2, [need('w1', 1), need('w2', 200)]);
+    expect([size(grants.of('w1')), size(grants.of('w2'))]).toEqual([189, 314]);
+  });
+
+  it('give to nobody without clients, and nothing for sockets without ports', () => {
+    const grants = grants_for(1);
+    grants.ensure(10, [need('w1', 10), need('w2', 0)]);
+    expect(grants.of('w2')).toEqual([]);
+    const paths = grants_for(1, [{ host: '', port: 0, path: '/s' }]);
+    paths.ensure(10, [need('w1', 10)]);
+    expect(paths.of('w1')).toEqual([]);
+  });
+
+  it('count a number once for each server that the member’s clients go to', () => {
+    const wanted = (clients: number): number => Math.ceil(clients * 1.25) + 64;
+    const servers = Array.from({ length: 4 }, () => SERVER);
+    for (const [step, reached] of [
+      [1, 4],
+      [2, 2],
+      [3, 4],
+      [4, 1],
+      [6, 2],
+    ] as const) {
+      const grants = grants_for(16, servers);
+      grants.ensure(4000, [need('w1', 4000, step)]);
+      expect(size(grants.of('w1')), `every ${step}. client`).toBe(wanted(4000 / reached));
+    }
+  });
+
+  it('divide what there is by the clients when it is too little for all', () => {
+    const grants = grants_for(1);
+    grants.ensure(FAR, [need('w1', 60_000), need('w2', 30_000), need('w3', 30_000)]);
+    expect(['w1', 'w2', 'w3'].map((id) => size(grants.of(id)))).toEqual([
+      PORTS_PER_ADDRESS / 2,
+      PORTS_PER_ADDRESS / 4,
+      PORTS_PER_ADDRESS / 4,
+    ]);
+  });
+
+  it('stay few ranges while a target creeps up', () => {
+    const grants = grants_for(16);
+    for (let clients = 1; clients <= 5000; clients++) grants.ensure(2 * clients, [need('w1', clients), need('w2', clients)]); // prettier-ignore
+    expect(grants.of('w1').length).toBeLessThan(30);
+    expect(size(grants.of('w1'))).toBeLessThan(5000 * 1.25 * 1.25 + 100);
+  });
+
+  const members = ['w1', 'w2', 'w3', 'w4'];
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ clients: fc.array(fc.nat(40_000), { minLength: 4, maxLength: 4 }) }) },
+    fc.record({ dies: fc.constantFrom(...members) }),
+  );
+
+  it('give no number to two members at once and none beyond the last, and what a member has only grows', () => {
+    fc.assert(
+      fc.property(fc.nat(2), fc.array(step, { maxLength: 15 }), (addresses, steps) => {
+        const grants = grants_for(addresses);
+        const total = Math.max(1, addresses) * PORTS_PER_ADDRESS;
+        for (const one of steps) {
+          const before = new Map(members.map((id) => [id, grants.of(id)]));
+          if ('dies' in one) {
+            grants.release(one.dies);
+            before.delete(one.dies);
+          } else grants.ensure(FAR, members.map((id, i) => need(id, one.clients[i]!, 4))); // prettier-ignore
+          const owned = new Uint8Array(total + 1);
+          for (const [first, last, by] of members.flatMap((id) => grants.of(id))) {
+            for (let n = first; n <= last; n += by) owned[n]!++;
+            expect(last).toBeLessThanOrEqual(total);
+          }
+          expect(Math.max(...[0, 1, 2].filter((n) => owned.includes(n)))).toBeLessThanOrEqual(1);
+          for (const [id, ranges] of before) {
+            const now = grants.of(id).slice(0, ranges.length);
+            expect(now.map(([first, , by]) => [first, by])).toEqual(ranges.map(([first, , by]) => [first, by]));
+            expect(now.slice(0, -1)).toEqual(ranges.slice(0, -1));
+            expect(now.at(-1)?.[1] ?? 0).toBeGreaterThanOrEqual(ranges.at(-1)?.[1] ?? 0);
+          }
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
