@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const HERE = import.meta.dirname;
 
 /**
- * @param {'echo_server' | 'epoll_client'} name
+ * @param {string} name  a source in bench/reference/, without .c
  * @returns {string} path of the executable
  * @throws {Error} without cc, or when cc refuses
  */

@@ -49,6 +49,7 @@ if (process.argv.includes('--test')) {
     nc: 'netcat-openbsd',
     tmux: 'tmux',
     cc: 'gcc libc6-dev',
+    openssl: 'openssl',
   };
   const has = (command) => process.env.PATH.split(':').some((folder) => existsSync(join(folder, command)));
   const missing = Object.keys(wanted).filter((command) => !has(command));

@@ -114,6 +114,7 @@ class Daemon {
     const { server, workers, max_workers, max_connect_rate } = this.#options;
     const count = workers === 'auto' ? max_workers : workers;
     const members = count === 0 ? ['local'] : Array.from({ length: count }, (_, i) => `w${i + 1}`);
+    const run = new_run(this.#options, loaded, ends.sources, false);
     const on_note = (worker: MemberId, { level, text }: Note): void => this.#log[level]({ worker }, text);
     // in this process the worker does the hushing
     if (count === 0) unhush();
@@ -130,7 +131,7 @@ class Daemon {
       from_start: workers === 'auto' ? Math.min(availableParallelism(), max_workers) : members.length,
       more_by: workers === 'auto' ? '--max-workers' : '--workers',
       max_connect_per_s: max_connect_rate,
-      run: new_run(this.#options, loaded, ends.sources, false),
+      run,
       commands: [...script.actions.map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
       about: {
         script_sha256,

@@ -4,6 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** What the server offers first (RFC 854: IAC, verb, option); who does not answer it gets plain lines. */
 const NEGOTIATION = /\xff[\xfb-\xfe][^]/g;
+/**
+ * A connect without an address of its own passes over every port that anybody has bound, on whatever address: it finds none (EADDRNOTAVAIL) while
+ * a swarm uses all ports, and for a minute afterwards (TIME_WAIT).
+ */
+const OWN_ADDRESS = '127.0.0.77';
 const ANSWER = /^(OK|ERR)( |$)/;
 
 /**
@@ -50,7 +55,7 @@ export async function open_console(port, died) {
 
 async function connected(port, deadline, died) {
   for (;;) {
-    const socket = connect({ host: '127.0.0.1', port, autoSelectFamily: false });
+    const socket = connect({ host: '127.0.0.1', port, localAddress: OWN_ADDRESS, autoSelectFamily: false });
     const error = await new Promise((resolve) => {
       socket.once('connect', () => resolve(undefined));
       socket.once('error', resolve);

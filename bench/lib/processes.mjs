@@ -1,7 +1,7 @@
 /** Starting, measuring and ending the processes of a bench. Linux: it reads /proc. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const FOLDERS = [];
 // A bench that is cut short leaves no process and no file behind.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
 process.once('exit', () => {
-  for (const child of STARTED) child.kill('SIGKILL');
+  for (const { kill } of STARTED) kill('SIGKILL');
   for (const folder of FOLDERS) rmSync(folder, { recursive: true, force: true });
 });
 
@@ -38,12 +38,18 @@ export function temporary_folder() {
  *
  * @param {string} command
  * @param {string[]} args
- * @param {{ lines?: boolean }} [options]  lines: false = stdout is thrown away
+ * @param {{ lines?: boolean, env?: Record<string, string>, group?: boolean }} [options]  lines: false = stdout is thrown away; env: added to
+ *   the bench's own; group: a shell script, whose signals reach the programs it starts too
  * @returns {Child}
  */
-export function start(command, args, { lines = true } = {}) {
-  const child = spawn(command, args, { stdio: ['ignore', lines ? 'pipe' : 'ignore', 'pipe'] });
-  STARTED.add(child);
+export function start(command, args, { lines = true, env = {}, group = false } = {}) {
+  const child = spawn(command, args, {
+    stdio: ['ignore', lines ? 'pipe' : 'ignore', 'pipe'],
+    env: { ...process.env, ...env },
+    detached: group,
+  });
+  const started = { kill: (signal) => (group && child.pid ? kill_group(child.pid, signal) : child.kill(signal)) };
+  STARTED.add(started);
   let told = '';
   let ended;
   child.stderr.setEncoding('utf8').on('data', (text) => (told = (told + text).slice(-4096)));
@@ -51,7 +57,7 @@ export function start(command, args, { lines = true } = {}) {
     child.once('error', (error) => resolve(error.message));
     child.once('close', (code, signal) => resolve(code ?? signal));
   }).then((how) => {
-    STARTED.delete(child);
+    STARTED.delete(started);
     return (ended = how);
   });
 
@@ -65,7 +71,7 @@ export function start(command, args, { lines = true } = {}) {
 
   const died = () => (ended === undefined ? undefined : `${command} ended (${ended})${told && ': '}${told.trim()}`);
   const end_within = async (within_ms) => {
-    const timer = setTimeout(() => child.kill('SIGKILL'), within_ms);
+    const timer = setTimeout(() => started.kill('SIGKILL'), within_ms);
     const how = await closed;
     clearTimeout(timer);
     return how;
@@ -80,13 +86,21 @@ export function start(command, args, { lines = true } = {}) {
       return queue.shift();
     },
     died,
-    signal: (signal) => child.kill(signal),
+    signal: started.kill,
     ended: end_within,
     end: async () => {
-      child.kill('SIGTERM');
+      started.kill('SIGTERM');
       await end_within(10_000);
     },
   };
+}
+
+function kill_group(leader, signal) {
+  try {
+    process.kill(-leader, signal);
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error; // it is over
+  }
 }
 
 /**
@@ -119,6 +133,16 @@ export function rss_bytes_of(pid) {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024;
 }
 
+/** Descriptors a process has open. */
+export function open_files_of(pid) {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** The processes that a process has started and that run. @returns {number[]} */
+export function children_of(pid) {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+}
+
 /** A port that was free a moment ago. */
 export async function free_port() {
   const server = createServer().listen(0, '127.0.0.1');
@@ -127,4 +151,13 @@ export async function free_port() {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+/** Of the 28 000 ports that the kernel gives out by default, so many may lie in TIME_WAIT while a bench begins. */
+const MAX_WAITING = 5000;
+
+/** Waits until the closed connections of the bench before have let go of their ports: a minute after they closed. Goes on after 75 s. */
+export async function ports_to_spare() {
+  const waiting = () => Number(/^TCP: .*\btw (\d+)/m.exec(readFileSync('/proc/net/sockstat', 'utf8'))[1]);
+  for (const deadline = Date.now() + 75_000; waiting() > MAX_WAITING && Date.now() < deadline;) await sleep(500);
 }

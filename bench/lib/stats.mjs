@@ -1,4 +1,4 @@
-/** Pure: medians, ratios and the table of a bench. */
+/** Pure: medians, ratios and the tables of the benches. */
 
 /** @param {readonly number[]} values at least one */
 export function median(values) {
@@ -14,40 +14,62 @@ export function figure(value) {
 }
 
 /**
- * @typedef {Record<string, number>} Figures
- * @typedef {{ key: string, title: string, goal?: { of: 'value' | 'ratio', at_most?: number, at_least?: number } }} Measure
+ * @typedef {{ of: 'value' | 'ratio', at_most?: number, at_least?: number }} Goal
+ * @typedef {object} Measure
+ * @property {string} key  of the figure
+ * @property {string} title
+ * @property {'lower' | 'higher'} [better]  the ratio to the reference is what `npm run bench:check` guards, and this way it may go
+ * @property {Goal} [goal]
  *
- * One row per measure: title, reference, swarm, ratio, goal, verdict. The ratio is the median of the runs' own ratios (the two sides
- * of a run saw the same machine); extremes in parentheses. What the reference does not measure has no ratio.
- * @param {readonly Measure[]} measures
- * @param {readonly { reference: Figures, subject: Figures }[]} runs
- * @returns {string[][]}
+ * @typedef {{ median: number, least: number, most: number }} Spread
+ * @typedef {{ title: string, better?: 'lower' | 'higher', reference?: Spread, subject: Spread, ratio?: Spread }} Figure
  */
-export function rows_of(measures, runs) {
-  return measures.map(({ key, title, goal }) => {
+
+/**
+ * What the runs say about each measure, by its key. The ratio is the median of the runs' own ratios: the two sides of a run saw the same
+ * machine. What the reference does not measure has no ratio.
+ * @param {readonly Measure[]} measures
+ * @param {readonly { reference: Record<string, number>, subject: Record<string, number> }[]} runs  at least one
+ * @returns {Record<string, Figure>}
+ */
+export function figures_of(measures, runs) {
+  const of_measure = ({ key, title, better }) => {
     const subject = runs.map((run) => run.subject[key]);
     const reference = runs.map((run) => run.reference[key]).filter((value) => value !== undefined);
-    const ratios = reference.map((value, i) => subject[i] / value);
-    return [
-      title,
-      spread(reference),
-      spread(subject),
-      spread(ratios),
-      ...judge(goal, goal?.of === 'ratio' ? ratios : subject),
-    ];
-  });
+    const compared = reference.length > 0 && {
+      reference: spread(reference),
+      ratio: spread(reference.map((value, i) => subject[i] / value)),
+    };
+    return [key, { title, ...(better && { better }), subject: spread(subject), ...compared }];
+  };
+  return Object.fromEntries(measures.map(of_measure));
 }
 
 function spread(values) {
-  return values.length === 0
-    ? ''
-    : `${figure(median(values))} (${figure(Math.min(...values))}–${figure(Math.max(...values))})`;
+  return { median: median(values), least: Math.min(...values), most: Math.max(...values) };
 }
 
-function judge(goal, values) {
-  if (!goal) return ['', ''];
+/**
+ * One row per measure: title, reference, subject, ratio, goal, verdict; extremes in parentheses.
+ * @param {readonly Measure[]} measures
+ * @param {Record<string, Figure>} figures
+ * @returns {string[][]}
+ */
+export function rows_of(measures, figures) {
+  return measures.map(({ key, goal }) => {
+    const { title, reference, subject, ratio } = figures[key];
+    return [title, ...[reference, subject, ratio].map(shown), ...judge(goal, goal?.of === 'ratio' ? ratio : subject)];
+  });
+}
+
+function shown(spread) {
+  return spread ? `${figure(spread.median)} (${figure(spread.least)}–${figure(spread.most)})` : '';
+}
+
+function judge(goal, spread) {
+  if (!goal || !spread) return ['', ''];
   const { of, at_most = Infinity, at_least = -Infinity } = goal;
-  const met = median(values) <= at_most && median(values) >= at_least;
+  const met = spread.median <= at_most && spread.median >= at_least;
   return [`${of} ${goal.at_most === undefined ? `≥ ${at_least}` : `≤ ${at_most}`}`, met ? 'met' : 'missed'];
 }
 

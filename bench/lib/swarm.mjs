@@ -1,8 +1,8 @@
 /** The daemon as its user runs it: a process of its own, steered through its console, judged by its final summary. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { open_console } from './console.mjs';
-import { free_port, start, temporary_folder } from './processes.mjs';
+import { start, temporary_folder } from './processes.mjs';
 
 const BENCH = join(import.meta.dirname, '..');
 
@@ -10,31 +10,39 @@ const BENCH = join(import.meta.dirname, '..');
  * @typedef {object} Swarm
  * @property {number} pid
  * @property {(clients: number, within_s: number) => Promise<void>} hold  `incr`, then waits until all are open
+ * @property {(line: string, within_ms?: number) => Promise<string>} ask  its console
+ * @property {() => Promise<object>} summary  of now
+ * @property {() => Promise<import('./console.mjs').Console>} open_console  one more session
  * @property {() => Promise<object>} stop  each client finishes its round; resolves with the final summary
  * @property {() => Promise<void>} end  whatever state it is in
  *
- * @param {{ server_port: number, script: string, connect_per_s: number }} options  script: a name in bench/scripts/
+ * @param {{ server_port: number | readonly number[], script: string, connect_per_s: number, options?: readonly string[] }} options  script: a
+ *   name in bench/scripts/, or a path without its .yml; options: more of the command line
  * @returns {Promise<Swarm>}
  */
-export async function start_swarm({ server_port, script, connect_per_s }) {
+export async function start_swarm({ server_port, script, connect_per_s, options = [] }) {
   const summary = join(temporary_folder(), 'summary.json');
-  const port = await free_port();
   const args = {
-    '--listen': `127.0.0.1:${port}`,
-    '--server': `127.0.0.1:${server_port}`,
-    '--script': join(BENCH, 'scripts', `${script}.yml`),
+    '--listen': '127.0.0.1:0',
+    '--script': resolve(BENCH, 'scripts', `${script}.yml`),
     '--protocol-dir': join(BENCH, 'protocols'),
     '--connect-rate': String(connect_per_s),
     '--summary': summary,
     '--seed': 'bench',
   };
-  const child = start(process.execPath, [join(BENCH, '../bin/swarm'), ...Object.entries(args).flat()]);
+  const servers = [server_port].flat().flatMap((port) => ['--server', `127.0.0.1:${port}`]);
+  const child = start(process.execPath, [
+    join(BENCH, '../bin/swarm'),
+    ...Object.entries(args).flat(),
+    ...servers,
+    ...options,
+  ]);
   const end = async () => {
     child.signal('SIGKILL');
     await child.ended(0);
   };
   try {
-    await child.line(30_000); // its first line says that the console listens
+    const port = Number(/^console listening on 127\.0\.0\.1:(\d+)/.exec(await child.line(30_000))?.[1]);
     const console = await open_console(port, child.died);
     return {
       pid: child.pid,
@@ -42,6 +50,9 @@ export async function start_swarm({ server_port, script, connect_per_s }) {
         await console.ask(`incr ${clients}`);
         await console.ask(`wait within ${within_s}s`, (within_s + 5) * 1000);
       },
+      ask: console.ask,
+      summary: async () => JSON.parse(await console.ask('status json')),
+      open_console: () => open_console(port, child.died),
       stop: async () => {
         await console.ask('stop', 30_000);
         if ((await child.ended(30_000)) !== 0) throw new Error(child.died());

@@ -99,7 +99,7 @@ describe('--limit-up', () => {
       {
         commands: {
           async go(client) {
-            void client.send_noreply(Buffer.alloc(60_000, 'x'));
+            void client.send_noreply(Buffer.alloc(30_000, 'x'));
             await client.close();
           },
         },
@@ -107,7 +107,7 @@ describe('--limit-up', () => {
       },
     );
     await e.until((b) => b.connections.closed.script === 1);
-    expect((await ledger!.settled()).bytes.received).toBe(60_000);
+    expect((await ledger!.settled()).bytes.received).toBe(30_000);
   });
 
   it('makes send_noreply wait from 64 KiB on, until all of it went', async () => {

@@ -522,6 +522,15 @@ describe('start_tls', () => {
     expect(books.actions[0]!.failed).toEqual({ connect_timeout: 1 });
   });
 
+  it('fails when the server closes instead, and leaves no socket', async () => {
+    const port = await plain_server((socket) => socket.once('data', () => socket.end()));
+    const e = await plain(port, { upgrade: (client) => client.start_tls() });
+    const books = await e.until((b) => b.connections.closed.reset === 1);
+    expect(books.actions[0]!.failed).toEqual({ ECONNRESET: 1 });
+    expect(books.errors['ECONNRESET']!.last).toContain('before secure TLS connection was established');
+    await e.until(() => sockets.size === 0);
+  });
+
   it('ends with the connection when the client is taken away or closes', async () => {
     const port = await plain_server((socket) => socket.on('data', () => {}));
     const e = await plain(port, { upgrade: (client) => void client.start_tls() });
@@ -529,6 +538,17 @@ describe('start_tls', () => {
     e.apply(0);
     const books = await e.until((b) => b.connections.closed.decr === 1);
     expect(books.actions[0]!.aborted).toBe(1);
+  });
+
+  it('is a bug of the module from within on_message: what was read is not all told yet', async () => {
+    const port = await upgrading();
+    const e = await plain(
+      port,
+      { upgrade: (client) => client.send_noreply('STARTTLS\r\n').then(() => new Promise(() => {})) },
+      { module: { messages: line(), on_message: (client) => client.start_tls() } },
+    );
+    const books = await e.until((b) => b.clients.states.fatal === 1);
+    expect(books.errors['bad_call']!.last).toMatch(/from within on_message/);
   });
 
   it.each<[string, (client: FakeClient) => unknown, RegExp]>([
@@ -546,6 +566,14 @@ describe('start_tls', () => {
         await client.send_for_reply('STARTTLS\r\n', line());
         await client.start_tls();
         await client.start_tls();
+      },
+      /TLS already/,
+    ],
+    [
+      'while another start_tls is open',
+      (client) => {
+        void client.start_tls();
+        return client.start_tls();
       },
       /TLS already/,
     ],
