@@ -60,7 +60,7 @@ export async function run_limits(options: Options, io: Io): Promise<number> {
   for (const { host } of server) if (host !== '') await check_name(host);
   const sources = await find_sources({ ...options, server });
   const family: 4 | 6 = sources.addresses[0]?.includes(':') ? 6 : 4;
-  const endpoints = server.length > 0 ? await find_endpoints(server, sources.addresses) : [family];
+  const endpoints = server.length > 0 ? await find_endpoints(server, sources.addresses) : [[family]];
   const bounds = bounds_of(read_machine(), demand_of(options, script, { sources, endpoints }), NOTHING_YET);
   for (const line of bound_lines(bounds)) io.out.line(line);
   io.out.line(`~ is an estimate, beyond the others the system refuses${script ? '' : '; --script adds the CPU'}`);

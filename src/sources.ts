@@ -4,12 +4,14 @@ import { createServer, isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { is_host, list_span, parse_span, size_of, type Span } from './foundation/addresses.ts';
 import { SwarmError, reason_of } from './foundation/errors.ts';
-import { listening_ports } from './foundation/machine.ts';
+import { listening_ports, read_machine } from './foundation/machine.ts';
 import type { OptionsWith } from './options.ts';
 import type { Server } from './protocols/module.ts';
 import { addresses_of } from './swarm/endpoints.ts';
 import type { Sources } from './swarm/plan.ts';
 
+/** RFC 6335, section 6: what other systems use */
+const DYNAMIC_PORTS = [49_152, 65_535] as const;
 const MAX_OFFSET = 2 ** 31;
 const MAX_ADDRESSES = 4096;
 /** addresses tried at once */
@@ -29,17 +31,14 @@ export async function find_sources({ bind, server, listen }: OptionsWith<'server
   await check_here(named.map(({ address }) => address));
   const addresses = server.length === 0 ? named.map(({ address }) => address) : await fitting(named, server);
   const ports = [...server.map(({ port }) => port), listen.port, ...listening_ports()];
-  return { addresses, excluded_ports: [...new Set(ports)], offset: randomInt(MAX_OFFSET) };
+  const kernel_ports = read_machine().port_range ?? DYNAMIC_PORTS;
+  return { addresses, excluded_ports: [...new Set(ports)], kernel_ports, offset: randomInt(MAX_OFFSET) };
 }
 
 async function fitting(named: readonly Named[], servers: readonly Server[]): Promise<string[]> {
   if (named.length === 0) return [];
-  const reached = new Set(
-    await find_endpoints(
-      servers,
-      named.map(({ address }) => address),
-    ),
-  );
+  const all = named.map(({ address }) => address);
+  const reached = new Set((await find_endpoints(servers, all)).flat());
   const fits = ({ address }: Named): boolean => reached.has(isIP(address) as 4 | 6);
   const useful = new Set(named.filter(fits).map(({ text }) => text));
   const useless = named.find((one) => !fits(one) && !(one.by_interface && useful.has(one.text)));
@@ -48,15 +47,15 @@ async function fitting(named: readonly Named[], servers: readonly Server[]): Pro
 }
 
 /**
- * The family of each address that connections go to; null for a unix socket.
+ * The family of each address of each server; null for a unix socket.
  * @throws SwarmError `bad_bind` when no address is of a server's family; `name_unknown`
  */
 export async function find_endpoints(
   servers: readonly Server[],
   addresses: readonly string[],
-): Promise<(4 | 6 | null)[]> {
+): Promise<(4 | 6 | null)[][]> {
   const families = [...new Set(addresses.map((address) => isIP(address) as 4 | 6))];
-  return (await Promise.all(servers.map((server) => families_of(server, families)))).flat();
+  return await Promise.all(servers.map((server) => families_of(server, families)));
 }
 
 async function families_of(server: Server, bound: readonly (4 | 6)[]): Promise<(4 | 6 | null)[]> {

@@ -147,7 +147,7 @@ class Trial {
               clients,
               ids: [[CLIENT, CLIENT, 1]],
               // the first ports; none of its own without --bind
-              ports: this.#run.sources.addresses.length > 0 ? [[1, MAX_PORTS, 1]] : [],
+              ports: this.#run.sources.addresses.length > 0 ? [[[1, MAX_PORTS, 1]]] : [],
               connect_per_s: this.#run.connect_per_s,
               graceful: false,
             },

@@ -64,8 +64,8 @@ describe('watch_bounds', () => {
   it('reads the facts once a second at most', () => {
     let [now, reads] = [0, 0];
     const demand = {
-      sources: { addresses: [], excluded_ports: [], offset: 0 },
-      endpoints: [null],
+      sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999] as const, offset: 0 },
+      endpoints: [[null]],
       processes: { first: 1, most: 1, forked: false },
       messages_per_s: null,
       max_connections: 5,

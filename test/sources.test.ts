@@ -94,8 +94,8 @@ describe('find_sources', () => {
 describe('find_endpoints', () => {
   it('tells the family of each address', async () => {
     const servers = [LOOPBACK, { host: '::1', port: 1 }, { host: '', port: 0, path: '/run/s' }];
-    expect(await find_endpoints(servers, [])).toEqual([4, 6, null]);
-    expect(await find_endpoints([{ host: 'localhost', port: 1 }], ['127.0.0.1'])).toEqual([4]);
+    expect(await find_endpoints(servers, [])).toEqual([[4], [6], [null]]);
+    expect(await find_endpoints([{ host: 'localhost', port: 1 }], ['127.0.0.1'])).toEqual([[4]]);
   });
 
   it('names a server that does not resolve', async () => {

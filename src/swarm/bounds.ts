@@ -22,7 +22,7 @@ export interface Bound {
 export interface Demand {
   readonly sources: Sources;
   /** the family of each address of each server; null: a unix socket, which needs no port */
-  readonly endpoints: readonly (4 | 6 | null)[];
+  readonly endpoints: readonly (readonly (4 | 6 | null)[])[];
   /** processes that hold clients: at once, and as many as there may be; `forked`: apart from the coordinator's */
   readonly processes: { readonly first: number; readonly most: number; readonly forked: boolean };
   /** of one client by the script; null: as fast as the server answers, or unknown */
@@ -116,21 +116,29 @@ function all_files({ files }: Machine, { open }: Measured): Bound | null {
   );
 }
 
-function local_ports(machine: Machine, { sources, endpoints }: Demand): Bound | null {
-  const { addresses, excluded_ports } = sources;
-  const ports = PORTS_PER_ADDRESS - excluded_ports.filter((port) => port > 65_535 - PORTS_PER_ADDRESS).length;
+function local_ports(machine: Machine, { sources: { addresses, excluded_ports }, endpoints }: Demand): Bound | null {
+  const ports = PORTS_PER_ADDRESS - excluded_ports.filter((port) => port >= 1024).length;
   const fitting = (family: 4 | 6): number =>
     addresses.length === 0 ? 1 : addresses.filter((one) => one.includes(':') === (family === 6)).length;
-  const towards = endpoints.filter((family) => family !== null).map(fitting);
-  if (towards.length === 0) return null;
-  const least = Math.min(...towards);
+  /** (source, destination) pairs of each server */
+  const pairs = endpoints
+    .map((families) => families.filter((family) => family !== null).map(fitting))
+    .filter((of_server) => of_server.length > 0)
+    .map((of_server) => Math.min(...of_server) * of_server.length);
+  if (pairs.length === 0) return null;
   const { time_wait = 0, port_range } = machine;
-  const range = port_range ? `, not only ${port_range.join('-')}` : '';
+  const range = port_range ? `, those of ${port_range.join('-')} last` : '';
+  const sources = Math.max(1, addresses.length);
   return {
-    // clients take endpoints in turn, so the first one that is full is the bound
-    ...{ code: 'limit_ports', what: 'local ports', connections: endpoints.length * least * ports, hard: true },
+    // clients take servers in turn, so the first one that is full is the bound
+    ...{
+      code: 'limit_ports',
+      what: 'local ports',
+      connections: endpoints.length * Math.min(...pairs) * ports,
+      hard: true,
+    },
     why:
-      `${ports} ports x ${count(least, 'source address', 'source addresses')} x ${count(endpoints.length, 'server address', 'server addresses')}; ` +
+      `${ports} ports x ${count(sources, 'source address', 'source addresses')} x ${count(endpoints.flat().length, 'server address', 'server addresses')}; ` +
       `from 1024-65535${range}; ${time_wait} wait (TIME_WAIT)`,
     lift: '--bind with more addresses of this machine, or one more --server',
   };

@@ -11,7 +11,7 @@ import { Inbound, reject_quietly, Waiter } from './inbound.ts';
 import { FakeClientHandle } from './fake-client.ts';
 import { Limits } from './limits.ts';
 import { tls_error_text } from './secure.ts';
-import { await_drain, forget_drain, open_socket, secure_socket } from './socket.ts';
+import { await_drain, forget_drain, failing_socket, open_socket, secure_socket } from './socket.ts';
 import type { Wheel } from '../foundation/clock.ts';
 import type { CloseCause } from '../metrics/snapshot.ts';
 import type { FakeClient } from '../protocols/client.ts';
@@ -35,6 +35,7 @@ const MAX_GATHERED = 16 * 1024;
 const INSTANT_CALLS = 64;
 /** Local ports tried for one connect. Who holds them is another process; so many in a row are no accident. */
 const MAX_SKIPS = 64;
+const NO_PORT = 'no local port is free: all that --bind gives are in use';
 /** A closed connection's queued bytes have this long to go. */
 const LINGER_MS = 1000;
 
@@ -406,15 +407,17 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     const { host, port, family, path, tls } = endpoint;
     if (path !== undefined) return open_socket(this, { path, onread: on_read }, null);
     // the address the kernel prefers towards this endpoint is known from the first connection on
-    this.#port = ports.address(1) !== undefined || endpoint.source !== null ? ports.take(endpoint.pool, family) : 0;
-    const localPort = this.#port > 0 ? ports.port(this.#port) : undefined;
-    const localAddress =
+    const chooses = ports.has_addresses || endpoint.source !== null;
+    this.#port = chooses ? ports.take(endpoint.pool, endpoint.server, family) : 0;
+    // a port of the kernel's choice for an address of ours costs it milliseconds when few are left
+    if (this.#port === 0 && ports.has_addresses) return failing_socket(this, CallError.make('EADDRNOTAVAIL', NO_PORT));
+    const from =
       this.#port > 0
-        ? (ports.address(this.#port) ?? endpoint.source!)
-        : ports.address_of_family(family, this.client.id);
+        ? { localAddress: ports.address(this.#port) ?? endpoint.source!, localPort: ports.port(this.#port) }
+        : undefined;
     return open_socket(
       this,
-      { host, port, family, localAddress, localPort, noDelay: true, autoSelectFamily: false, onread: on_read },
+      { host, port, family, ...from, noDelay: true, autoSelectFamily: false, onread: on_read },
       tls ? this.#tls_options(undefined) : null,
     );
   }

@@ -20,6 +20,8 @@ export interface Endpoint {
   readonly tls: boolean;
   /** the name the server was given by: what its certificate must be for */
   readonly name: string;
+  /** its server's place among the servers */
+  readonly server: number;
   readonly counts: EndpointRecorder;
   /** local ports that are free towards it */
   readonly pool: PortPool;
@@ -37,7 +39,8 @@ export interface EndpointsOptions {
 
 export class Endpoints {
   readonly #options: EndpointsOptions;
-  #all: readonly Endpoint[] = [];
+  /** by server */
+  #all: readonly (readonly Endpoint[])[] = [];
   #timer: NodeJS.Timeout | null = null;
 
   private constructor(options: EndpointsOptions) {
@@ -59,12 +62,14 @@ export class Endpoints {
   }
 
   get all(): readonly Endpoint[] {
-    return this.#all;
+    return this.#all.flat();
   }
 
-  /** Round robin: with n endpoints, each n-th client. */
+  /** Round robin: with n servers each n-th client, and these in turn to its addresses. */
   of(client: number): Endpoint {
-    return this.#all[(client - 1) % this.#all.length]!;
+    const servers = this.#all.length;
+    const endpoints = this.#all[(client - 1) % servers]!;
+    return endpoints[Math.floor((client - 1) / servers) % endpoints.length]!;
   }
 
   close(): void {
@@ -76,20 +81,21 @@ export class Endpoints {
     const families = ([4, 6] as const).filter((family) => sources.some((address) => isIP(address) === family));
     const found = await Promise.all(servers.map((server) => addresses_of(server, families)));
     const known = this.#all;
-    this.#all = servers.flatMap((server, i) =>
+    this.#all = servers.map((server, i) =>
       found[i]!.map(
-        ({ host, family }) =>
-          known.find((one) => one.host === host && one.port === server.port && one.name === server.host) ??
-          this.#make(server, host, family),
+        ({ host, family }) => known[i]?.find((one) => one.host === host) ?? this.#make(i, server, host, family),
       ),
     );
   }
 
-  #make(server: Server, host: string, family: 4 | 6): Endpoint {
+  #make(place: number, server: Server, host: string, family: 4 | 6): Endpoint {
     const { port, path, tls = false } = server;
     const label = endpoint_text(path === undefined ? { ...server, host } : server);
     const counts = this.#options.counts(label);
-    return { host, port, family, path, tls, name: server.host, counts, pool: new PortPool(), source: null };
+    return {
+      ...{ host, port, family, path, tls, name: server.host, server: place, counts },
+      ...{ pool: new PortPool(), source: null },
+    };
   }
 }
 

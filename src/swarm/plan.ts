@@ -72,6 +72,8 @@ export interface Sources {
   readonly addresses: readonly string[];
   /** never taken: ports that somebody listens on, here or as a server */
   readonly excluded_ports: readonly number[];
+  /** where the kernel looks for ports by itself, both ends included (ip_local_port_range): taken last, and never all of them */
+  readonly kernel_ports: readonly [number, number];
   /** numbering starts here, so that a new run does not meet the ports that wait (TIME_WAIT) behind the last one */
   readonly offset: number;
 }
@@ -84,8 +86,11 @@ export interface GroupShare {
   readonly clients: number;
   /** all ids this member owns; it uses the lowest free one */
   readonly ids: readonly IdRange[];
-  /** numbers of (address, port) pairs this member owns, for each endpoint anew; none: the kernel chooses ports. Grows like `ids`. */
-  readonly ports: readonly IdRange[];
+  /**
+   * Per server in their order: the numbers of (address, port) pairs this member owns towards it. Empty: the kernel chooses ports.
+   * Each grows like `ids`.
+   */
+  readonly ports: readonly (readonly IdRange[])[];
   /** this member's part of the connect rate */
   readonly connect_per_s: number;
   /** shrink by letting clients end their iteration (true) or at once (false) */

@@ -4,9 +4,9 @@ import type { IdRange, MemberId, RunSpec } from './plan.ts';
 import { numbers_of } from './ports.ts';
 
 /**
- * Clients per server up to which the kernel may choose the ports. `connect` looks for a port of the even half of ip_local_port_range first,
- * 14 116 of them with the kernel's default range: its search is short while many of those are free, and takes up to a millisecond
- * per connection once they are used up.
+ * Clients up to which the kernel may choose the ports. `connect` looks for a port of the even half of ip_local_port_range first, 14 116 of
+ * them with the kernel's default range: its search is short while many of those are free, and takes up to a millisecond per
+ * connection once they are used up. Not counted per server: what the kernel gave, swarm cannot use towards any.
  */
 export const KERNEL_CHOOSES_UP_TO = 8192;
 
@@ -25,60 +25,74 @@ export interface PortNeed {
 }
 
 export class PortGrants {
-  readonly #owned: Ids;
+  /** per server; null: behind a path, without ports */
+  readonly #owned: readonly (Ids | null)[];
   readonly #total: number;
-  readonly #servers: number;
-  /** servers with ports: not those behind a path */
-  readonly #with_ports: number;
+  /** numbers that a connection takes: more than one where some addresses are not of the server's family */
+  readonly #each: number;
   #is_on: boolean;
 
   constructor({ servers, sources }: Pick<RunSpec, 'servers' | 'sources'>) {
+    const { addresses } = sources;
     this.#total = numbers_of(sources);
-    this.#owned = new Ids(this.#total);
-    this.#servers = servers.length;
-    this.#with_ports = servers.filter(({ path }) => path === undefined).length;
-    this.#is_on = sources.addresses.length > 0;
+    this.#owned = servers.map(({ path }) => (path === undefined ? new Ids(this.#total) : null));
+    const of_family = addresses.filter((address) => address.includes(':')).length;
+    const fewer = Math.min(of_family, addresses.length - of_family);
+    this.#each = fewer === 0 ? 1 : addresses.length / fewer;
+    this.#is_on = addresses.length > 0;
   }
 
   /**
    * Grants what a target of so many clients needs; what exists is divided by the clients when it is too little. Without addresses of the
-   * user's nothing is granted up to {@link KERNEL_CHOOSES_UP_TO} clients per server.
+   * user's nothing is granted up to {@link KERNEL_CHOOSES_UP_TO} clients.
    */
   ensure(target: number, needs: readonly PortNeed[]): void {
-    if (this.#with_ports === 0) return;
-    this.#is_on ||= target / this.#servers > KERNEL_CHOOSES_UP_TO;
+    this.#is_on ||= target > KERNEL_CHOOSES_UP_TO;
     if (!this.#is_on) return;
-    const owned = needs.map(({ id }) => this.#owned.count(id));
-    const wanted = needs.map((need) => this.#wanted(need));
-    const generous = wanted.map((count, i) => (count > owned[i]! ? Math.max(count, Math.ceil(owned[i]! * GROWTH)) : 0));
-    const fits = (counts: readonly number[]): boolean =>
-      sum(counts.map((count, i) => Math.max(count, owned[i]!))) <= this.#total;
-    const counts = [generous, wanted].find(fits) ?? this.#divided(needs);
-    // one member after the other, so that each has whole stretches: every source address is among its numbers
-    for (const [i, { id }] of needs.entries()) this.#owned.ensure([{ id, count: counts[i]! }]);
+    for (const [server, owned] of this.#owned.entries())
+      if (owned !== null) {
+        const towards = needs.map((need) => ({ id: need.id, clients: this.#towards(server, need) }));
+        this.#ensure(owned, towards);
+      }
   }
 
-  /** All numbers of a member; grows as {@link Ids.of} does. */
-  of(member: MemberId): readonly IdRange[] {
-    return this.#owned.of(member);
+  /** All numbers of a member, by server; empty while the kernel chooses. Each grows as {@link Ids.of} does. */
+  of(member: MemberId): readonly (readonly IdRange[])[] {
+    return this.#is_on ? this.#owned.map((owned) => owned?.of(member) ?? []) : [];
   }
 
   /** Its process must be dead. */
   release(member: MemberId): void {
-    this.#owned.release(member);
+    for (const owned of this.#owned) owned?.release(member);
   }
 
-  /** All there is, by the clients. */
-  #divided(needs: readonly PortNeed[]): number[] {
+  #ensure(numbers: Ids, needs: readonly { readonly id: MemberId; readonly clients: number }[]): void {
+    const owned = needs.map(({ id }) => numbers.count(id));
+    const wanted = needs.map(({ clients }) =>
+      clients === 0 ? 0 : Math.ceil(clients * this.#each * HEAD_ROOM) + HEAD_ROOM_LEAST,
+    );
+    const generous = wanted.map((count, i) => (count > owned[i]! ? Math.max(count, Math.ceil(owned[i]! * GROWTH)) : 0));
+    const fits = (counts: readonly number[]): boolean =>
+      sum(counts.map((count, i) => Math.max(count, owned[i]!))) <= this.#total;
     const clients = sum(needs.map((need) => need.clients));
-    return needs.map((need) => Math.floor((this.#total * need.clients) / clients));
+    const divided = (): number[] => needs.map((need) => Math.floor((this.#total * need.clients) / clients));
+    const counts = [generous, wanted].find(fits) ?? divided();
+    // one member after the other, so that each has whole stretches: every source address is among its numbers
+    for (const [i, { id }] of needs.entries()) numbers.ensure([{ id, count: counts[i]! }]);
   }
 
-  /** A number serves one connection to each server, so a member needs as many as it has connections to one of them. */
-  #wanted({ clients, ids }: PortNeed): number {
-    if (clients === 0) return 0;
-    const reached = Math.min(...ids.map(([, , step]) => this.#servers / gcd(step, this.#servers)));
-    return Math.ceil(Math.ceil(clients / reached) * HEAD_ROOM) + HEAD_ROOM_LEAST;
+  /** How many of a member's clients connect to this server, at most. */
+  #towards(server: number, { clients, ids }: PortNeed): number {
+    const servers = this.#owned.length;
+    const hits = ids.map(([first, last, step]) => {
+      const every = servers / gcd(step, servers);
+      for (let turn = 0; turn < every; turn++) {
+        const id = first + turn * step;
+        if ((id - 1) % servers === server) return id > last ? 0 : Math.floor((last - id) / (step * every)) + 1;
+      }
+      return 0;
+    });
+    return Math.min(clients, sum(hits));
   }
 }
 

@@ -2,9 +2,9 @@
  * Sockets as connections use them: handlers that all of them share, which find their connection on the socket; and reads into one buffer
  * of the process, but for STARTTLS (Node reads such a socket in its own way).
  */
-import { connect as connect_tcp } from 'node:net';
+import { connect as connect_tcp, Socket } from 'node:net';
 import { connect as connect_tls } from 'node:tls';
-import type { NetConnectOpts, OnReadOpts, Socket } from 'node:net';
+import type { NetConnectOpts, OnReadOpts } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { burst_of } from './throttle.ts';
 
@@ -43,6 +43,11 @@ export function open_socket(owner: SocketOwner, where: NetConnectOpts, secure: C
   const socket = own(connect_tls({ ...where, ...secure }), owner).on('connect', on_connect);
   listen_secure(socket);
   return socket.setNoDelay(true);
+}
+
+/** One that could not be opened: fails and closes as others do, in a later turn. */
+export function failing_socket(owner: SocketOwner, error: Error): Socket {
+  return own(new Socket(), owner).destroy(error);
 }
 
 /** STARTTLS: TLS over an open socket, which is the new one's from now on. */

@@ -54,16 +54,16 @@ describe('growing and shrinking', () => {
     const run = { ...RUN, sources: { ...RUN.sources, addresses: ['10.0.0.1', '10.0.0.2'] } };
     const swarm = await FakeSwarm.up(['w1', 'w2'], { run });
     const ports = (): unknown[] => swarm.members.map((member) => member.entry!.groups.main.ports);
-    expect(ports()).toEqual([[], []]);
+    expect(ports()).toEqual([[[]], [[]]]);
     await swarm.incr(200);
-    expect(ports()).toEqual([[[1, 189, 1]], [[190, 378, 1]]]);
+    expect(ports()).toEqual([[[[1, 189, 1]]], [[[190, 378, 1]]]]);
     swarm.member('w2').die();
     swarm.member('w2').start();
     await swarm.settle();
-    expect(ports()).toEqual([[[1, 189, 1]], [[190, 378, 1]]]);
+    expect(ports()).toEqual([[[[1, 189, 1]]], [[[190, 378, 1]]]]);
     swarm.member('w2').die('given_up');
     await swarm.settle();
-    expect(swarm.member('w1').entry!.groups.main.ports).toEqual([[1, 314, 1]]);
+    expect(swarm.member('w1').entry!.groups.main.ports).toEqual([[[1, 314, 1]]]);
   });
 
   it('passes on how clients leave', async () => {

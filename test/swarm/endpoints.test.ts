@@ -37,7 +37,7 @@ describe('Endpoints', () => {
     expect(lookup).not.toHaveBeenCalled();
   });
 
-  it('gives clients the addresses of all servers in turn', async () => {
+  it('gives clients the servers in turn, and the addresses of each in turn', async () => {
     lookup.mockResolvedValueOnce(answers('10.0.0.2', '10.0.0.1'));
     const endpoints = await start([
       { host: 'chat.example', port: 5 },
@@ -48,12 +48,12 @@ describe('Endpoints', () => {
     const taken = [1, 2, 3, 4, 5].map((id) => endpoints.of(id));
     expect(taken.map(({ host, path }) => path ?? host)).toEqual([
       '10.0.0.1',
-      '10.0.0.2',
       '/run/chat.sock',
       '10.0.0.9',
-      '10.0.0.1',
+      '10.0.0.2',
+      '/run/chat.sock',
     ]);
-    expect(taken[0]).toBe(taken[4]);
+    expect(taken[1]).toBe(taken[4]);
     endpoints.close();
   });
 

@@ -7,7 +7,7 @@ import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
 import type { ProtocolModule } from '../../src/protocols/module.ts';
 import type { Action, Range } from '../../src/script/types.ts';
-import type { GroupShare, Plan, RunSpec } from '../../src/swarm/plan.ts';
+import type { GroupShare, Plan, RunSpec, Sources } from '../../src/swarm/plan.ts';
 
 export type Command = (client: FakeClient, args: Readonly<Record<string, unknown>>) => unknown;
 
@@ -51,7 +51,7 @@ export async function start_engine(options: EngineOptions): Promise<Engine> {
     id: 'test',
     seed: 'seed',
     servers: [{ host: '127.0.0.1', port: options.port }],
-    sources: { addresses: [], excluded_ports: [], offset: 0 },
+    sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999], offset: 0 },
     script: { protocol: 'test', actions },
     module_path: '',
     module_sha256: '',
@@ -133,6 +133,15 @@ export async function start_engine(options: EngineOptions): Promise<Engine> {
     },
   };
 }
+
+/** Numbering that begins at `port` of the first address. */
+export const starting_at = (port: number, addresses: string[]): Sources => ({
+  addresses,
+  excluded_ports: [],
+  // out of the way: numbering begins at 1026 otherwise
+  kernel_ports: [1024, 1025],
+  offset: port - 1026,
+});
 
 /** The equations of DESIGN 3.5 that a member's own books must satisfy at every instant; returns those that do not hold. */
 export function imbalances(s: Snapshot): string[] {

@@ -18,7 +18,7 @@ export const RUN: RunSpec = {
   id: 'run-1',
   seed: 'seed',
   servers: [{ host: '127.0.0.1', port: 1 }],
-  sources: { addresses: [], excluded_ports: [], offset: 0 },
+  sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999], offset: 0 },
   script: { protocol: 'p', actions: [] },
   module_path: '/m.mjs',
   module_sha256: 'm',

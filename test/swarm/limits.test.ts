@@ -316,7 +316,7 @@ describe('a unix socket', () => {
       actions: { go: { after: [1000, 1000] } },
       run: { servers: [{ host: '', port: 0, path }], keep_alive_ms: 60_000 },
     });
-    engine.apply(1, 'run', { ports: [[1, 100, 1]] });
+    engine.apply(1, 'run', { ports: [[[1, 100, 1]]] });
     engine.population.client(1)!.trace = (event, _, text) => void traced.push(`${event} ${text}`);
     const books = await engine.until((b) => b.actions[0]!.ok === 1);
     expect(Object.keys(books.endpoints)).toEqual([`unix:${path}`]);

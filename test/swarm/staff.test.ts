@@ -213,11 +213,12 @@ it('never owns an id or a port twice, and holds the target when it can, whatever
           if (state === 'starting') swarm.member(id).start();
         }
         await swarm.settle();
-        for (const what of ['ids', 'ports'] as const) {
-          const owned = swarm.members
-            .filter(({ alive }) => alive)
-            .flatMap(({ entry }) => entry?.groups.main[what] ?? [])
-            .flatMap(([first, last, by]) => Array.from({ length: (last - first) / by + 1 }, (_, i) => first + i * by));
+        const shares = swarm.members.filter(({ alive }) => alive).flatMap(({ entry }) => entry?.groups.main ?? []);
+        const ranges = { ids: shares.flatMap(({ ids }) => ids), ports: shares.flatMap(({ ports }) => ports[0] ?? []) };
+        for (const [what, granted] of Object.entries(ranges)) {
+          const owned = granted.flatMap(([first, last, by]) =>
+            Array.from({ length: (last - first) / by + 1 }, (_, i) => first + i * by),
+          );
           expect(new Set(owned).size, what).toBe(owned.length);
         }
         const { clients, target, limits, balanced } = swarm.coordinator.summary();

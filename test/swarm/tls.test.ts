@@ -4,7 +4,7 @@ import { createServer as create_tls_server, TLSSocket, type TlsOptions } from 'n
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { line, match } from '../../src/index.ts';
 import { Certificates, type Certificate } from '../certificates.ts';
-import { imbalances, start_engine } from './engine.ts';
+import { imbalances, start_engine, starting_at } from './engine.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
 import type { Engine, EngineOptions } from './engine.ts';
 import type { TlsSpec } from '../../src/swarm/plan.ts';
@@ -231,11 +231,6 @@ describe('a tls:// server', () => {
 describe('local ports of swarm’s own, with TLS', () => {
   /** Below the kernel's own range, and not where another run of these tests is. */
   const base = 10_000 + ((process.pid * 331) % 20_000);
-  const starting_at = (port: number, address: string) => ({
-    addresses: [address],
-    excluded_ports: [],
-    offset: port - 1024,
-  });
 
   it('skip what another process holds', async () => {
     const from: unknown[] = [];
@@ -246,9 +241,9 @@ describe('local ports of swarm’s own, with TLS', () => {
       port,
       commands: { hi },
       actions: { hi: { after: [1000, 1000] } },
-      run: { tls: tls(), servers: [{ host: '127.0.0.1', port, tls: true }], sources: starting_at(base, '127.0.0.5') },
+      run: { tls: tls(), servers: [{ host: '127.0.0.1', port, tls: true }], sources: starting_at(base, ['127.0.0.5']) },
     });
-    engine.apply(1, 'run', { ports: [[1, 10, 1]] });
+    engine.apply(1, 'run', { ports: [[[1, 10, 1]]] });
     const books = await engine.until((b) => b.actions[0]!.ok === 1);
     expect(books.connections).toMatchObject({ ports_skipped: 1, attempted: 1, established: 1, failed: {} });
     expect(from).toEqual([`127.0.0.5:${base + 1}`]);
@@ -263,11 +258,11 @@ describe('local ports of swarm’s own, with TLS', () => {
       run: {
         tls: tls(),
         servers: [{ host: '127.0.0.1', port, tls: true }],
-        sources: starting_at(port, '127.0.0.1'),
+        sources: starting_at(port, ['127.0.0.1']),
         reconnect_delay_ms: [60_000, 60_000],
       },
     });
-    engine.apply(1, 'run', { ports: [[1, 1, 1]] });
+    engine.apply(1, 'run', { ports: [[[1, 1, 1]]] });
     const books = await engine.until((b) => b.clients.states.backoff === 1);
     expect(books.connections.failed).toEqual({ self_connect: 1 });
   });

@@ -64,7 +64,7 @@ function plan(
       id: 'r',
       seed: 's',
       servers: [{ host: '127.0.0.1', port: ledger.port }],
-      sources: { addresses: [], excluded_ports: [], offset: 0 },
+      sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999], offset: 0 },
       script: {
         protocol: 'm',
         actions: [
