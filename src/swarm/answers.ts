@@ -78,7 +78,8 @@ export function with_acks(text: string, members: readonly Member[], late: readon
   if (late.length === 0) return text;
   const named = late.slice(0, MAX_NAMED).map((member) => {
     if (!member.report) return member.absent_text;
-    return `${member.id} silent ${Math.round((now - member.heard_at) / 1000)} s`;
+    const silent_s = Math.round((now - member.heard_at) / 1000);
+    return silent_s < 2 ? `${member.id} is at it` : `${member.id} silent ${silent_s} s`;
   });
   if (late.length > MAX_NAMED) named.push(`and ${late.length - MAX_NAMED} more`);
   return `${text}, ${members.length - late.length} of ${members.length} workers acknowledged (${named.join(', ')})`;

@@ -21,8 +21,9 @@ const ACK_WITHIN_MS = 2000;
 /** a worker that died is started again within 5 s at most */
 const REPLACED_WITHIN_MS = 10_000;
 const HOOK_WITHIN_MS = 60_000;
-/** from ending every client at once to none left */
+/** ending every client at once: for so long no client may end, and so long may it take in all (a million take half a minute) */
 const STOP_WITHIN_MS = 5000;
+const STOP_AT_MOST_MS = 120_000;
 const MAX_TRACE_S = 3600;
 
 export interface Clock {
@@ -294,7 +295,7 @@ export class Coordinator implements Control {
     await this.#waits.until(() => planner.phase === 'stop' || busy().length === 0, planner.run.drain_timeout_ms);
     planner.phase = 'stop';
     planner.replan(true);
-    await this.#waits.until(() => busy().length === 0, STOP_WITHIN_MS);
+    await this.#while_fewer(() => busy().length === 0);
     const unconfirmed = busy();
     const teardown = planner.run.shared && this.#options.has_teardown ? await this.#run_hook('teardown') : null;
     // what they hold nobody will see end: they are killed now
@@ -314,6 +315,16 @@ export class Coordinator implements Control {
       teardown_failed,
       given_up,
     });
+  }
+
+  /** Waits until `is_over`, as long as clients go on ending. */
+  async #while_fewer(is_over: () => boolean): Promise<void> {
+    const left = (): number => this.#members.up.reduce((all, { live, open }) => all + live + open, 0);
+    const deadline = this.#clock.now() + STOP_AT_MOST_MS;
+    for (let before = Infinity, now = left(); now < before && this.#clock.now() < deadline; now = left()) {
+      before = now;
+      if (await this.#waits.until(is_over, STOP_WITHIN_MS)) return;
+    }
   }
 
   #on_report(id: MemberId, report: Report): void {

@@ -32,8 +32,10 @@ const POOL_OF: readonly number[] = [];
 (POOL_OF as number[])[STANDBY] = CONNECTED_POOL;
 (POOL_OF as number[])[FATAL] = FATAL_POOL;
 
-/** Clients that go on in one turn of the event loop: after `resume` all of them are due at once. */
+/** Clients that go on, or are taken away, in one turn of the event loop: after `resume` all of them are due at once. */
 const TURN_BATCH = 500;
+
+const next_turn = (): Promise<void> => new Promise((done) => setImmediate(done));
 
 /** A little longer than a closed connection lingers. */
 const CLOSED_WITHIN_MS = 1100;
@@ -124,19 +126,22 @@ export class Population {
     return this.#clients.get(id);
   }
 
-  /** Carries out this member's entry of a plan. */
-  apply(share: GroupShare, phase: Plan['phase']): void {
+  /**
+   * Carries out this member's entry of a plan; resolves when it is done: many clients are taken away in several turns, so that the
+   * process goes on answering and reporting. Call it again only then.
+   */
+  async apply(share: GroupShare, phase: Plan['phase']): Promise<void> {
     this.#ids.grant(share.ids);
     this.#rules.ports.grant(share.ports);
     this.#connect_per_s = share.connect_per_s;
     this.#pacer.set_rate(share.connect_per_s, now());
     const before = this.#rules.phase;
     this.#rules.phase = phase;
-    if (phase === 'drain' || phase === 'stop') return this.#end_all(phase === 'stop');
+    if (phase === 'drain' || phase === 'stop') return await this.#end_all(phase === 'stop');
     if (before === 'pause' && phase === 'run') this.#resume();
     const change = share.clients - (this.live - this.#recorder.clients.draining);
     if (change > 0) this.#grow(change);
-    else if (change < 0) this.#shrink(-change, share.graceful);
+    else if (change < 0) await this.#shrink(-change, share.graceful);
     this.#keep_pumping();
   }
 
@@ -185,8 +190,9 @@ export class Population {
     }
   }
 
-  #shrink(count: number, graceful: boolean): void {
+  async #shrink(count: number, graceful: boolean): Promise<void> {
     for (let left = count; left > 0; left--) {
+      if (left < count && (count - left) % TURN_BATCH === 0) await next_turn();
       const victim = this.#victim();
       if (victim === null) return;
       if (!graceful) this.#kill(victim, 'decr', false);
@@ -205,9 +211,13 @@ export class Population {
     return connected.length === 0 ? null : connected[this.#random.int(0, connected.length - 1)]!;
   }
 
-  #end_all(at_once: boolean): void {
+  async #end_all(at_once: boolean): Promise<void> {
+    let ended = 0;
     for (const client of [...this.#clients.values()]) {
-      if (at_once || client.state !== ACTING) this.#kill(client, 'stop', at_once);
+      // those that left by themselves meanwhile are gone
+      if (client.state >= KILLED || (!at_once && client.state === ACTING)) continue;
+      this.#kill(client, 'stop', at_once);
+      if (++ended % TURN_BATCH === 0) await next_turn();
     }
   }
 

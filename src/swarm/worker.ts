@@ -119,7 +119,7 @@ class Worker {
       while (this.#plan !== null && this.#plan.revision > this.#revision && !this.#stopped) {
         const plan = this.#plan;
         this.#module ??= await this.#load(plan.run);
-        this.#apply(plan, plan.members[this.#options.member]!);
+        await this.#apply(plan, plan.members[this.#options.member]!);
         this.#revision = plan.revision;
         this.#report();
       }
@@ -143,13 +143,13 @@ class Worker {
     return module;
   }
 
-  #apply(plan: Plan, entry: MemberPlan): void {
+  async #apply(plan: Plan, entry: MemberPlan): Promise<void> {
     const { run, phase } = plan;
     if (run.setup_by === this.#options.member && run.shared === null) this.#run_setup(run);
     if (run.teardown_by === this.#options.member) this.#run_teardown(run);
     if (run.shared !== null) {
       this.#population ??= this.#populate(run);
-      this.#population.apply(entry.groups.main, phase);
+      await this.#population.apply(entry.groups.main, phase);
       if (plan.retry_fatal > this.#retry_fatal) this.#population.retry_fatal();
       this.#retry_fatal = plan.retry_fatal;
       if (entry.groups.main.clients > 0) this.#had_clients = true;

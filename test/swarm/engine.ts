@@ -95,7 +95,7 @@ export async function start_engine(options: EngineOptions): Promise<Engine> {
   let granted = 0;
   const apply: Engine['apply'] = (clients, phase = 'run', share = {}) => {
     granted = Math.max(granted, clients);
-    population.apply(
+    void population.apply(
       {
         clients,
         ids: granted > 0 ? [[1, granted, 1]] : [],
