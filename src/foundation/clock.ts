@@ -25,6 +25,12 @@ export class Timer<T = unknown> {
   }
 }
 
+/** a long sleep is rounded to a part of it, at most to 2⁴ ticks */
+const PARTS = 1024;
+const MAX_WIDER = 4;
+/** ticks without a timer that the native timer leaves out at a time */
+const MAX_SKIP = 16;
+
 const IDLE = -1;
 const FIRING = -2;
 
@@ -41,6 +47,8 @@ export class Wheel {
   #tick: number;
   #armed = 0;
   #native: NodeJS.Timeout | null = null;
+  /** the tick that the native timer is for */
+  #next = 0;
   readonly #firing: Timer[] = [];
   readonly #on_tick = (): void => {
     this.#native = null;
@@ -64,9 +72,15 @@ export class Wheel {
     return this.#armed;
   }
 
-  /** The instant of the grid nearest to `at`: a sleep planned for it is not late because the grid is coarse. */
-  align(at: number): number {
-    return Math.round(at / this.tick_ms) * this.tick_ms;
+  /**
+   * The instant of the grid nearest to `at`, the end of a sleep of so many ms: planned for it, a sleep is not late because the grid is
+   * coarse. For a long sleep the grid is wider, up to a thousandth of it and 16 ticks: whoever sleeps long wakes in company, and
+   * a process that has few messages a second does not wake for each of them.
+   */
+  align(at: number, sleep_ms = 0): number {
+    const wider = Math.min(MAX_WIDER, 31 - Math.clz32(Math.max(1, sleep_ms / (PARTS * this.tick_ms))));
+    const grid = this.tick_ms << wider;
+    return Math.round(at / grid) * grid;
   }
 
   /** (Re-)arms `timer` to fire at `due`; an instant that is past fires at the next tick. */
@@ -78,12 +92,17 @@ export class Wheel {
       this.#keep_ticking();
     }
     timer.due = due;
-    const slot = Math.max(Math.ceil(due / this.tick_ms), this.#tick + 1) & this.#mask;
+    const tick = Math.max(Math.ceil(due / this.tick_ms), this.#tick + 1);
+    const slot = tick & this.#mask;
     const head = this.#slots[slot]!;
     timer.slot = slot;
     timer.next = head;
     if (head !== null) head.prev = timer;
     this.#slots[slot] = timer;
+    if (tick < this.#next) {
+      this.stop();
+      this.#keep_ticking();
+    }
   }
 
   disarm(timer: Timer): void {
@@ -138,7 +157,9 @@ export class Wheel {
 
   #keep_ticking(): void {
     if (this.#native !== null || this.#armed === 0) return;
-    const next = (this.#tick + 1) * this.tick_ms;
-    this.#native = setTimeout(this.#on_tick, Math.max(1, next - this.#clock()));
+    let next = this.#tick + 1;
+    while (next - this.#tick < MAX_SKIP && this.#slots[next & this.#mask] === null) next++;
+    this.#next = next;
+    this.#native = setTimeout(this.#on_tick, Math.max(1, next * this.tick_ms - this.#clock()));
   }
 }

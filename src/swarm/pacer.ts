@@ -16,7 +16,7 @@ export function planned_at(ramp: Ramp, now_ms: number): number {
 }
 
 /** How late, in ms, a pacer may be and still catch up; what is beyond is forgiven. Covers coarse timers, not stalls. */
-const MAX_ARREARS_MS = 20;
+export const MAX_ARREARS_MS = 20;
 
 /**
  * Turns at an even rate. The first is due at once, each next one an interval later. Who comes late because the process was busy
@@ -42,11 +42,11 @@ export class Pacer {
     this.#last = Math.max(this.#last, now_ms - this.#interval);
   }
 
-  /** Takes the turns that are due, at most `want`; returns how many. */
-  take(now_ms: number, want: number): number {
+  /** Takes the turns that are due, at most `want`; returns how many. `arrears_ms`: how late it may be and still catch up. */
+  take(now_ms: number, want: number, arrears_ms = MAX_ARREARS_MS): number {
     if (want <= 0) this.#waiting = false;
     if (want <= 0 || this.#interval === Infinity) return 0;
-    const earliest = this.#waiting ? now_ms - MAX_ARREARS_MS : now_ms;
+    const earliest = this.#waiting ? now_ms - arrears_ms : now_ms;
     const next = Math.max(this.#last + this.#interval, earliest);
     const turns = next > now_ms ? 0 : Math.min(want, 1 + Math.floor((now_ms - next) / this.#interval));
     if (turns > 0) this.#last = next + (turns - 1) * this.#interval;

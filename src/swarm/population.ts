@@ -6,7 +6,7 @@ import { now } from '../foundation/clock.ts';
 import { make_random } from '../foundation/random.ts';
 import { draw_real } from '../script/range.ts';
 import { IdPool } from './id-pool.ts';
-import { Pacer } from './pacer.ts';
+import { MAX_ARREARS_MS, Pacer } from './pacer.ts';
 import { Ports } from './ports.ts';
 import { Secure } from './secure.ts';
 import { shared_reads } from './socket.ts';
@@ -36,6 +36,13 @@ const POOL_OF: readonly number[] = [];
 const TURN_BATCH = 500;
 
 const next_turn = (): Promise<void> => new Promise((done) => setImmediate(done));
+
+/**
+ * Up to so many members each opens one connection at a time; beyond, half as many as there are members: what the swarm opens stays even,
+ * and its processes wake for a few dozen connections and not for each.
+ */
+const ONE_AT_A_TIME = 8;
+const MAX_GATHER_MS = 500;
 
 /** A little longer than a closed connection lingers. */
 const CLOSED_WITHIN_MS = 1100;
@@ -70,6 +77,8 @@ export class Population {
   readonly #random: Random;
   readonly #pacer: Pacer;
   #connect_per_s = 0;
+  /** ms that turns are gathered: with many members each opens a few at a time, and wakes less often */
+  #gather_ms = 0;
   /** clients that want to connect, in the order they came */
   #queue_first: Client | null = null;
   #queue_last: Client | null = null;
@@ -130,11 +139,14 @@ export class Population {
    * Carries out this member's entry of a plan; resolves when it is done: many clients are taken away in several turns, so that the
    * process goes on answering and reporting. Call it again only then.
    */
-  async apply(share: GroupShare, phase: Plan['phase']): Promise<void> {
+  async apply(share: GroupShare, phase: Plan['phase'], run: RunSpec = this.#options.run): Promise<void> {
     this.#ids.grant(share.ids);
     this.#rules.ports.grant(share.ports);
     this.#connect_per_s = share.connect_per_s;
     this.#pacer.set_rate(share.connect_per_s, now());
+    const members = run.connect_per_s / share.connect_per_s;
+    const at_a_time = members > ONE_AT_A_TIME ? members / 2 : 1;
+    this.#gather_ms = Math.min(MAX_GATHER_MS, ((at_a_time - 1) * 1000) / share.connect_per_s) || 0;
     const before = this.#rules.phase;
     this.#rules.phase = phase;
     if (phase === 'drain' || phase === 'stop') return await this.#end_all(phase === 'stop');
@@ -322,7 +334,7 @@ export class Population {
   #keep_pumping(at_least_ms = 1): void {
     if (this.#pump_timer !== null || this.#queued === 0 || this.#connect_per_s === 0) return;
     // native timers are whole milliseconds; what falls due in between goes together
-    const wait = Math.max(at_least_ms, Math.min(this.#pacer.next_in(now()), 1000));
+    const wait = Math.max(at_least_ms, Math.min(this.#pacer.next_in(now()) + this.#gather_ms, 1000));
     this.#pump_timer = setTimeout(() => this.#pump(), wait);
   }
 
@@ -333,7 +345,7 @@ export class Population {
     // a server that restarts under many clients meets no SYN storm
     const most_in_flight = Math.max(1, Math.floor((this.#connect_per_s * this.#options.run.connect_timeout_ms) / 1000));
     const room = Math.min(this.#queued, most_in_flight - in_flight, this.#options.capacity() - this.#rules.sockets);
-    const turns = this.#pacer.take(now(), Math.max(0, room));
+    const turns = this.#pacer.take(now(), Math.max(0, room), MAX_ARREARS_MS + this.#gather_ms);
     for (let i = 0; i < turns; i++) {
       const client = this.#queue_first!;
       this.#dequeue(client);

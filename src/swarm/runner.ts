@@ -217,7 +217,7 @@ export class Client implements ConnectionClient {
       if (this.#rounds_left === 0 && ++passed >= actions.length) break;
     }
     if (sleep > 0) {
-      this.#due = this.#rules.wheel.align(from + sleep * 1000);
+      this.#due = this.#rules.wheel.align(from + sleep * 1000, sleep * 1000);
       if (this.state !== STANDBY) this.move(STANDBY);
       this.#rules.wheel.arm(this.timer, this.#due);
     } else {

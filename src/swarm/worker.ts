@@ -149,7 +149,7 @@ class Worker {
     if (run.teardown_by === this.#options.member) this.#run_teardown(run);
     if (run.shared !== null) {
       this.#population ??= this.#populate(run);
-      await this.#population.apply(entry.groups.main, phase);
+      await this.#population.apply(entry.groups.main, phase, run);
       if (plan.retry_fatal > this.#retry_fatal) this.#population.retry_fatal();
       this.#retry_fatal = plan.retry_fatal;
       if (entry.groups.main.clients > 0) this.#had_clients = true;
