@@ -6,12 +6,7 @@ import { figure, table } from './lib/stats.mjs';
 import { start_swarm } from './lib/swarm.mjs';
 
 const MAX_WORKERS = 64;
-/** Connects per second from so many connections on. As long as few hearts beat there is time for more connects: a million are 16 000 messages a second. */
-const CONNECT_PER_S = [
-  [0, 6000],
-  [400_000, 4700],
-  [750_000, 3500],
-];
+const CONNECT_PER_S = 4600;
 /** What an operator looks at; one of them each second. */
 const LOOKS = ['status', 'actions', 'errors', 'workers'];
 const PHASES = { up: 'while connecting', hold: 'while holding', down: 'while ending' };
@@ -50,7 +45,7 @@ async function run(keep, connections, seconds) {
     start_swarm({
       server_port: server.ports,
       script: 'million',
-      connect_per_s: CONNECT_PER_S[0][1],
+      connect_per_s: CONNECT_PER_S,
       options: ['--workers', 'auto', '--max-workers', String(MAX_WORKERS), '--connect-timeout', '30s'],
     }),
   );
@@ -62,11 +57,7 @@ async function run(keep, connections, seconds) {
   const answer = await daemon.ask(`incr ${connections}`);
   const { target } = await daemon.summary();
   if (target !== connections) throw new Error(`\`incr ${connections}\` was answered with \`${answer}\``);
-  const within_s = Math.ceil(connections / 1000) + 60;
-  for (const [open, per_s] of CONNECT_PER_S.filter(([open]) => open < connections)) {
-    if (open > 0) await daemon.ask(`wait ${open} within ${within_s}s`, (within_s + 10) * 1000);
-    await daemon.ask(`rate ${per_s}`);
-  }
+  const within_s = Math.ceil((connections / CONNECT_PER_S) * 3) + 60;
   await daemon.ask(`wait ${connections} within ${within_s}s`, (within_s + 10) * 1000);
   figures.up_s = (performance.now() - begun) / 1000;
 
