@@ -1,5 +1,4 @@
 /** `swarm run`: the composition root. Reads files, wires hub, members, coordinator and console; ends them in stages. */
-import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { local_pair } from './cluster/local.ts';
 import { start_processes } from './cluster/processes.ts';
@@ -12,7 +11,7 @@ import { reason_of } from './foundation/errors.ts';
 import { RESERVED_FILES, open_files } from './foundation/limits.ts';
 import { make_log, type Log } from './foundation/log.ts';
 import { VERSION } from './foundation/version.ts';
-import { demand_of, watch_bounds } from './limits.ts';
+import { demand_of, processes_of, watch_bounds } from './limits.ts';
 import { hush_module, load, type Loaded } from './load.ts';
 import { check_books } from './metrics/books.ts';
 import type { Summary } from './metrics/summary.ts';
@@ -111,14 +110,14 @@ class Daemon {
   }
 
   #start_members(loaded: Loaded, ends: Pick<Demand, 'sources' | 'endpoints'>, unhush: () => void): Coordinator {
-    const { server, workers, max_workers, max_connect_rate } = this.#options;
-    const count = workers === 'auto' ? max_workers : workers;
-    const members = count === 0 ? ['local'] : Array.from({ length: count }, (_, i) => `w${i + 1}`);
+    const { server, workers, max_connect_rate } = this.#options;
+    const { first, most, forked } = processes_of(this.#options);
+    const members = forked ? Array.from({ length: most }, (_, i) => `w${i + 1}`) : ['local'];
     const run = new_run(this.#options, loaded, ends.sources, false);
     const on_note = (worker: MemberId, { level, text }: Note): void => this.#log[level]({ worker }, text);
     // in this process the worker does the hushing
-    if (count === 0) unhush();
-    const hub = count === 0 ? this.#start_local() : start_processes({ members, entry: WORKER_ENTRY, on_note });
+    if (!forked) unhush();
+    const hub = forked ? start_processes({ members, entry: WORKER_ENTRY, on_note }) : this.#start_local();
     this.#closing.push(async () => {
       const late = await hub.close(CLOSE_WITHIN_MS);
       if (late.length > 0)
@@ -128,7 +127,7 @@ class Daemon {
     this.#coordinator = new Coordinator({
       hub,
       members,
-      from_start: workers === 'auto' ? Math.min(availableParallelism(), max_workers) : members.length,
+      from_start: first,
       more_by: workers === 'auto' ? '--max-workers' : '--workers',
       max_connect_per_s: max_connect_rate,
       run,

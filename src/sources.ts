@@ -70,7 +70,7 @@ async function families_of(server: Server, bound: readonly (4 | 6)[]): Promise<(
 }
 
 /** An address, and the text of --bind that it is from. */
-export interface Named {
+interface Named {
   readonly address: string;
   readonly text: string;
   readonly by_interface: boolean;

@@ -4,12 +4,10 @@ import { SwarmError, reason_of } from './foundation/errors.ts';
 import { read_text } from './foundation/files.ts';
 import type { Options } from './options.ts';
 import type { TlsSpec } from './swarm/plan.ts';
-import { context_of } from './swarm/secure.ts';
+import { context_of, NO_TLS_OPTIONS } from './swarm/secure.ts';
 
 /** Bytes of a file: the certificates of every issuer that browsers know take a quarter. */
 const MAX_PEM = 1024 * 1024;
-
-const NONE: TlsSpec = { ca: null, cert: null, key: null, servername: null, insecure: false, min_version: null };
 
 /**
  * Null when no option asks for anything.
@@ -24,12 +22,12 @@ export function read_tls(options: Options): TlsSpec | null {
     ca: read(ca, '--ca', certificates),
     cert: read(cert, '--cert', (text) => {
       certificates(text);
-      context_of({ ...NONE, cert: text });
+      context_of({ ...NO_TLS_OPTIONS, cert: text });
     }),
     // with its certificate: it must fit
     key: read(key, '--key', (text) => {
       if (/^-----BEGIN ENCRYPTED|^Proc-Type: .*ENCRYPTED/m.test(text)) throw new Error('it has a passphrase');
-      context_of({ ...NONE, cert: read_text(cert!, MAX_PEM), key: text });
+      context_of({ ...NO_TLS_OPTIONS, cert: read_text(cert!, MAX_PEM), key: text });
     }),
     servername,
     insecure,

@@ -139,7 +139,7 @@ export function limit_lines(s: Summary): string[] {
   ];
 }
 
-export const BOUND_HEAD = ['what', 'connections', 'why', 'to lift it'];
+const BOUND_HEAD = ['what', 'connections', 'why', 'to lift it'];
 
 /** Empty when nothing bounds; `~` marks estimates. */
 export function bound_lines(bounds: Summary['limits']['bounds']): string[] {

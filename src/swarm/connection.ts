@@ -87,8 +87,11 @@ function send_later(connection: Connection): void {
 }
 
 function send_all(): void {
-  for (const connection of gathering) if (connection.gathers) connection.send_gathered();
-  gathering.length = 0;
+  try {
+    for (const connection of gathering) if (connection.gathers) connection.send_gathered();
+  } finally {
+    gathering.length = 0; // whatever happens: nobody asks for another turn while something is in it
+  }
 }
 
 export class Connection implements InboundOwner, Calls, SocketOwner, Limited {

@@ -19,7 +19,8 @@ export interface TlsPeer {
   readonly name: string;
 }
 
-const NOTHING: TlsSpec = {
+/** Node's own defaults. */
+export const NO_TLS_OPTIONS: TlsSpec = {
   ca: null,
   cert: null,
   key: null,
@@ -33,7 +34,7 @@ export class Secure {
   #context: SecureContext | null = null;
 
   constructor(spec: TlsSpec | null) {
-    this.#spec = spec ?? NOTHING;
+    this.#spec = spec ?? NO_TLS_OPTIONS;
   }
 
   /** The name to ask for (SNI) and to check. RFC 6066: never an address, without a final dot. */
