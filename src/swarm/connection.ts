@@ -31,6 +31,8 @@ const NOREPLY_PRESSURE = 64 * 1024;
 const MAX_UNSENT = 16 * 1024 * 1024;
 /** Larger ones go out at once: copying them would cost more than a write. */
 const MAX_GATHERED = 16 * 1024;
+/** Connections whose writes go out together at most: the first of them waits for as many rounds to start, some 50 µs. */
+const MAX_TOGETHER = 16;
 /** Every so many calls that are settled at once, one waits for a turn of the event loop. */
 const INSTANT_CALLS = 64;
 /** Local ports tried for one connect. Who holds them is another process; so many in a row are no accident. */
@@ -79,11 +81,16 @@ export interface ConnectionClient extends Identity {
 /** What send_noreply returns when nothing waits. */
 const SENT = Promise.resolve();
 
+/** Connections that have something to send: their writes go out one after the other, not each behind the work of a round (ADR 9). */
 const gathering: Connection[] = [];
 
-/** Once the microtasks of this turn are through. */
+/** In a round: when the callback of the event loop that plays it is through. Behind a reply: when the others that came with it were read. */
 function send_later(connection: Connection): void {
-  if (gathering.push(connection) === 1) process.nextTick(send_all);
+  const waiting = gathering.push(connection);
+  if (waiting === MAX_TOGETHER) send_all();
+  else if (waiting > 1) return;
+  else if (connection.at > 0) process.nextTick(send_all);
+  else setImmediate(send_all);
 }
 
 function send_all(): void {
@@ -103,7 +110,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   at = 0;
   /** of this round: what the module calls wrong is most likely this */
   last_reply: unknown = undefined;
-  /** it has something to send at the end of the turn: whoever sets `at` back to 0 has it sent */
+  /** it has something to send at the end of the turn */
   gathers = false;
   /** its lifetime is over: the end of the round that runs is its end */
   worn_out = false;
@@ -126,7 +133,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   /** what start_tls waits for */
   #securing: Waiter | null = null;
   #limits: Limits | null = null;
-  /** text that goes out at the end of the turn, with `messages` */
+  /** text that goes out at the end of the turn */
   #gathered = '';
   /** what send_noreply calls above NOREPLY_PRESSURE wait for */
   #drained: Waiter | null = null;
@@ -473,7 +480,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     if (this.#unsent > MAX_UNSENT) return `more than ${MAX_UNSENT} bytes wait to be sent: await each call`;
     try {
       if (this.#limits !== null) this.#limits.send(data);
-      else if (this.#rules.messages === null || data.length > MAX_GATHERED) this.#write_through(data);
+      else if (data.length > MAX_GATHERED) this.#write_through(data);
       else this.#gather(data);
     } catch (error) {
       return reason_of(error);
@@ -493,20 +500,18 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     this.write(data);
   }
 
-  /** Pipelining: what a connection sends in one turn goes out in one write. Bytes are copied, the module may use them again. */
+  /** What a connection sends in one turn goes out in one write. Bytes are copied, the module may use them again. */
   #gather(data: string | Uint8Array): void {
-    if (!this.gathers) {
-      this.gathers = true;
-      if (this.at === 0) send_later(this);
+    if (typeof data === 'string') this.#gathered += data;
+    else {
+      if (this.#socket.writableCorked === 0) this.#socket.cork();
+      if (this.#gathered !== '') this.write(this.#gathered);
+      this.#gathered = '';
+      this.write(Buffer.from(data));
     }
-    if (typeof data === 'string') {
-      this.#gathered += data;
-      return;
-    }
-    if (this.#socket.writableCorked === 0) this.#socket.cork();
-    if (this.#gathered !== '') this.write(this.#gathered);
-    this.#gathered = '';
-    this.write(Buffer.from(data));
+    if (this.gathers) return;
+    this.gathers = true;
+    send_later(this);
   }
 
   send_gathered(): void {

@@ -47,7 +47,7 @@ export interface RunnerRules extends ConnectionRules {
   readonly once: boolean;
   /** run: as the script says. pause: start no round but `connected`. drain: end after the round. */
   phase: 'run' | 'pause' | 'drain' | 'stop';
-  /** calls `client.go_on()` in the next turn of the event loop */
+  /** calls `client.go_on()` soon, from the event loop */
   yield_turn(client: Client): void;
   /** the client lost, closed or never got its connection: state is `backoff` or `fatal` now */
   disconnected(client: Client): void;
@@ -221,7 +221,7 @@ export class Client implements ConnectionClient {
       if (this.state !== STANDBY) this.move(STANDBY);
       this.#rules.wheel.arm(this.timer, this.#due);
     } else {
-      // after the replies that are there already were read: their times would hold the cost of this send otherwise
+      // with others, after the replies that came with this one were read: their times would hold the cost of this send otherwise
       this.#due = from;
       this.#rules.yield_turn(this);
     }
@@ -274,7 +274,6 @@ export class Client implements ConnectionClient {
       return this.#threw(connection, error);
     } finally {
       connection.at = 0;
-      if (connection.gathers) connection.send_gathered();
     }
     this.#return(connection);
   }

@@ -131,7 +131,7 @@ describe('a connection to itself', () => {
   });
 });
 
-describe('pipelining', () => {
+describe('writes of one turn', () => {
   const messages = line();
   /** A line server that keeps each chunk it reads. */
   async function chunks_of(options: Omit<EngineOptions, 'port'>): Promise<{ engine: Engine; chunks: Buffer[] }> {
@@ -207,5 +207,28 @@ describe('pipelining', () => {
     engine.apply(1);
     await engine.until((b) => b.connections.closed.script === 1 && chunks.length > 0);
     expect(Buffer.concat(chunks).toString()).toBe(numbers.map((i) => `${i}\r\n`).join(''));
+  });
+
+  it.each([
+    ['text', (id: number) => `${id}\r\n`],
+    ['bytes', (id: number) => Buffer.from(`${id}\r\n`)],
+  ] as const)('of many connections go out together, and none is forgotten: %s', async (_, request) => {
+    const clients = 100;
+    const rounds = new Map<number, number>();
+    const { engine } = await chunks_of({
+      commands: {
+        go: (client) => {
+          rounds.set(client.id, (rounds.get(client.id) ?? 0) + 1);
+          return client.send_for_reply(request(client.id), messages);
+        },
+        twice: async (client) => {
+          for (let i = 0; i < 2; i++) await client.send_for_reply(request(client.id), messages);
+        },
+      },
+    });
+    engine.apply(clients);
+    const books = await engine.until(() => rounds.size === clients && Math.min(...rounds.values()) >= 20);
+    expect(books.requests).toMatchObject({ timeout: 0, wrong: 0, aborted: 0 });
+    expect(books.requests.ok).toBeGreaterThan(3 * 19 * clients);
   });
 });

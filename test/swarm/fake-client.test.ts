@@ -171,10 +171,10 @@ describe('a round', () => {
     expect(books.connections.closed.wrong_reply).toBeGreaterThanOrEqual(2);
   });
 
-  it('that waits for nothing gives the event loop its turn', async () => {
+  it.each([3, 300])('that waits for nothing gives the event loop its turn: %i clients', async (clients) => {
     let turns = 0;
     const timer = setInterval(() => turns++, 1);
-    const e = await play(undefined, { commands: { spin: () => {} } }, 3);
+    const e = await play(undefined, { commands: { spin: async () => {} } }, clients);
     await e.until(() => turns >= 20);
     clearInterval(timer);
     expect(e.books().actions[0]!.ok).toBeGreaterThan(20);
