@@ -1,6 +1,6 @@
 /** One socket and what it is doing: connecting, shaking hands, open, or closing after its life is over. */
 import { TLSSocket } from 'node:tls';
-import type { OnReadOpts, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { now, Timer } from '../foundation/clock.ts';
 import { reason_of } from '../foundation/errors.ts';
@@ -23,7 +23,7 @@ import type { Limited } from './limits.ts';
 import type { ConnectionLimits } from './plan.ts';
 import type { Ports } from './ports.ts';
 import type { Secure, TlsSession } from './secure.ts';
-import type { SocketOwner } from './socket.ts';
+import type { Reads, SocketOwner } from './socket.ts';
 
 /** send_noreply resolves at once below this many bytes in user space. */
 const NOREPLY_PRESSURE = 64 * 1024;
@@ -48,8 +48,8 @@ export interface ConnectionRules extends InboundRules {
   readonly ports: Ports;
   readonly secure: Secure;
   readonly limits: ConnectionLimits | null;
-  /** how sockets read */
-  readonly on_read: OnReadOpts;
+  /** what sockets are made with */
+  readonly reads: Reads;
   readonly keep_alive_ms: number | null;
   readonly connect_timeout_ms: number;
   readonly reply_timeout_ms: number;
@@ -412,22 +412,21 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
 
   /** From a port of swarm's own where the plan grants them, else from the kernel's choice. */
   #dial(): Socket {
-    const { ports, on_read } = this.#rules;
+    const { ports, reads } = this.#rules;
     const endpoint = this.#endpoint;
     const { host, port, family, path, tls } = endpoint;
-    if (path !== undefined) return open_socket(this, { path, onread: on_read }, null);
+    if (path !== undefined) return open_socket(this, { path }, reads, null);
     // the address the kernel prefers towards this endpoint is known from the first connection on
     const chooses = ports.has_addresses || endpoint.source !== null;
     this.#port = chooses ? ports.take(endpoint.pool, endpoint.server, family) : 0;
     // a port of the kernel's choice for an address of ours costs it milliseconds when few are left
     if (this.#port === 0 && ports.has_addresses) return failing_socket(this, CallError.make('EADDRNOTAVAIL', NO_PORT));
-    const from =
-      this.#port > 0
-        ? { localAddress: ports.address(this.#port) ?? endpoint.source!, localPort: ports.port(this.#port) }
-        : undefined;
+    const localAddress = this.#port > 0 ? (ports.address(this.#port) ?? endpoint.source!) : undefined;
+    const localPort = this.#port > 0 ? ports.port(this.#port) : undefined;
     return open_socket(
       this,
-      { host, port, family, ...from, noDelay: true, autoSelectFamily: false, onread: on_read },
+      { host, port, family, localAddress, localPort, autoSelectFamily: false },
+      reads,
       tls ? this.#tls_options(undefined) : null,
     );
   }

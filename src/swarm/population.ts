@@ -105,7 +105,7 @@ export class Population {
       ports: new Ports(run.sources),
       secure: new Secure(run.tls),
       limits: run.limits,
-      on_read: shared_reads(run.limits?.down_bytes_per_s ?? null),
+      reads: shared_reads(run.limits?.down_bytes_per_s ?? null),
       keep_alive_ms: run.keep_alive_ms,
       wheel,
       script: run.script,

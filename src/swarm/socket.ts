@@ -2,9 +2,9 @@
  * Sockets as connections use them: handlers that all of them share, which find their connection on the socket; and reads into one buffer
  * of the process, but for STARTTLS (Node reads such a socket in its own way).
  */
-import { connect as connect_tcp, Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { connect as connect_tls } from 'node:tls';
-import type { NetConnectOpts, OnReadOpts } from 'node:net';
+import type { NetConnectOpts, OnReadOpts, SocketConstructorOpts } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { burst_of } from './throttle.ts';
 
@@ -26,21 +26,40 @@ type Owned = Socket & { swarm_connection: SocketOwner };
 
 const READ_SIZE = 64 * 1024;
 
-/** One for all sockets of the process. A limited one reads no more at a time than its bucket holds; null: no limit. */
-export function shared_reads(down_bytes_per_s: number | null): OnReadOpts {
+/** Options of `new Socket`, some of which its types do not know. */
+export interface Reads extends SocketConstructorOpts {
+  readonly onread: OnReadOpts;
+  readonly noDelay: boolean;
+  readonly emitClose: boolean;
+  readonly autoDestroy: boolean;
+  readonly decodeStrings: boolean;
+}
+
+/**
+ * What every socket of the process is made with: one object, which brings all that `new Socket` sets on its copy of it. Where options come and go, each
+ * copy has a shape of its own, and a fifth of a connect is looking them up by name.
+ * A limited socket reads no more at a time than its bucket holds; null: no limit.
+ */
+export function shared_reads(down_bytes_per_s: number | null): Reads {
   const size = down_bytes_per_s === null ? READ_SIZE : Math.min(READ_SIZE, burst_of(down_bytes_per_s));
-  return {
+  const onread: OnReadOpts = {
     buffer: Buffer.allocUnsafeSlow(size),
     callback(this: unknown, size: number, buffer: Uint8Array): boolean {
       return (this as Owned).swarm_connection.on_bytes(buffer as Buffer, size);
     },
   };
+  return { onread, noDelay: true, allowHalfOpen: false, emitClose: false, autoDestroy: true, decodeStrings: false };
 }
 
-/** `secure`: null for plain TCP and unix sockets. */
-export function open_socket(owner: SocketOwner, where: NetConnectOpts, secure: ConnectionOptions | null): Socket {
-  if (secure === null) return own(connect_tcp(where), owner).on('connect', on_connect);
-  const socket = own(connect_tls({ ...where, ...secure }), owner).on('connect', on_connect);
+/** `reads`: of {@link shared_reads}; `secure`: null for plain TCP and unix sockets. */
+export function open_socket(
+  owner: SocketOwner,
+  where: NetConnectOpts,
+  reads: Reads,
+  secure: ConnectionOptions | null,
+): Socket {
+  if (secure === null) return own(new Socket(reads), owner).on('connect', on_connect).connect(where);
+  const socket = own(connect_tls({ ...where, ...reads, ...secure }), owner).on('connect', on_connect);
   listen_secure(socket);
   return socket.setNoDelay(true);
 }
