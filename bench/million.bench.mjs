@@ -6,7 +6,7 @@ import { figure, table } from './lib/stats.mjs';
 import { start_swarm } from './lib/swarm.mjs';
 
 const MAX_WORKERS = 64;
-const CONNECT_PER_S = 4600;
+const CONNECT_PER_S = 5000;
 /** What an operator looks at; one of them each second. */
 const LOOKS = ['status', 'actions', 'errors', 'workers'];
 const PHASES = { up: 'while connecting', hold: 'while holding', down: 'while ending' };

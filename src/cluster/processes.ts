@@ -1,8 +1,8 @@
 /** The workers as processes: started, watched, started again, ended. The hub of forked mode. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
+import { availableParallelism, setPriority } from 'node:os';
 import type { Readable } from 'node:stream';
 import { within } from '../foundation/within.ts';
 import type { Absence, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
@@ -15,6 +15,12 @@ const END_WITHIN_MS = 5000;
 /** from SIGKILL to the exit of a process that is not stuck in the kernel */
 const KILL_WITHIN_MS = 1000;
 const SETPRIV = '/usr/bin/setpriv';
+
+/** a third of a normal process' weight, when they compete (sched(7)) */
+const NICE = 5;
+/** the least weight there is: a crowd of workers weighs no more than one process, whatever else runs */
+const NICE_IN_A_CROWD = 19;
+const CROWD = 8;
 
 export interface ProcessesOptions {
   readonly members: readonly MemberId[];
@@ -35,7 +41,10 @@ export function start_processes(options: ProcessesOptions): Hub {
   const turns = new Turns(2 * availableParallelism());
   const workers = options.members.map((member) => new Worker(member, options, listeners, turns));
   return {
-    want: (members) => workers.forEach((worker) => worker.want(members.includes(worker.member))),
+    want: (members) => {
+      const nice = members.length > CROWD ? NICE_IN_A_CROWD : NICE;
+      for (const worker of workers) worker.want(members.includes(worker.member), nice);
+    },
     publish: (plan) => workers.forEach((worker) => worker.publish(plan)),
     onReport: (f) => (listeners.report = f),
     onGone: (f) => (listeners.gone = f),
@@ -83,6 +92,7 @@ class Worker {
   #outbox: { put(plan: Plan): void } | null = null;
   #restart: NodeJS.Timeout | undefined;
   #is_wanted = false;
+  #nice = NICE;
   #is_closing = false;
   #exited: Promise<void> = Promise.resolve();
   /** it exited and its last words were read */
@@ -99,8 +109,10 @@ class Worker {
     this.#outbox?.put(plan);
   }
 
-  /** Whether it shall have a process: one is started, or told to end and killed if it does not. */
-  want(is_wanted: boolean): void {
+  /** Whether it shall have a process, and how nice that shall be: one is started, or told to end and killed if it does not. */
+  want(is_wanted: boolean, nice: number): void {
+    if (nice !== this.#nice && this.#child?.pid !== undefined) give_way(this.#child.pid, nice);
+    this.#nice = nice;
     if (is_wanted === this.#is_wanted || this.#is_closing) return;
     this.#is_wanted = is_wanted;
     clearTimeout(this.#restart);
@@ -150,7 +162,10 @@ class Worker {
     }, HELLO_WITHIN_MS);
     child.on('message', (message) => {
       if (this.#child !== child || !is_report(message, incarnation)) return;
-      if (is_starting) this.#breaker.succeeded();
+      if (is_starting) {
+        this.#breaker.succeeded();
+        give_way(child.pid!, this.#nice); // now: one that starts in a crowd at work would be late
+      }
       started();
       this.#listeners.report(this.member, message);
     });
@@ -205,6 +220,17 @@ class Worker {
 
   #note(level: Note['level'], text: string): void {
     this.#options.on_note(this.member, { level, text });
+  }
+}
+
+/** Where workers take all there is, the coordinator must still get its turn: the console answers in milliseconds. */
+function give_way(pid: number, nice: number): void {
+  try {
+    setPriority(pid, nice);
+    // a worker is a session of its own, and the kernel may weigh sessions before it weighs processes (sched(7), autogroup)
+    writeFileSync(`/proc/${pid}/autogroup`, `${nice}`);
+  } catch {
+    // not Linux, without that, or gone: it only gets less of a saturated machine
   }
 }
 
