@@ -232,3 +232,26 @@ describe('writes of one turn', () => {
     expect(books.requests.ok).toBeGreaterThan(3 * 19 * clients);
   });
 });
+
+describe('the end of a connection that has been quiet', () => {
+  it('is a FIN, of which the server hears no error', async () => {
+    const heard: string[] = [];
+    const server = createServer((socket) => {
+      socket.on('data', (data) => socket.write(data));
+      for (const event of ['end', 'error', 'close'] as const) socket.on(event, () => heard.push(event));
+    });
+    servers.push(server.listen(0, '127.0.0.1'));
+    await once(server, 'listening');
+    engine = await start_engine({
+      port: (server.address() as AddressInfo).port,
+      commands: { go: (client) => client.send_for_reply('x\r\n', line()) },
+      actions: sleepy,
+    });
+    engine.apply(1);
+    await engine.until((b) => b.clients.states.standby === 1);
+    await new Promise((done) => setTimeout(done, 1100)); // it lingers for a second behind a request
+    engine.apply(0);
+    await engine.until((b) => b.connections.closed.decr === 1 && heard.length === 2);
+    expect(heard).toEqual(['end', 'close']);
+  });
+});
