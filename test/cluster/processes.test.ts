@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { getPriority } from 'node:os';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { start_processes } from '../../src/cluster/processes.ts';
 import type { Hub, MemberId, Plan, Report } from '../../src/swarm/plan.ts';
@@ -121,6 +122,16 @@ describe('workers as processes', () => {
     swarm.hub.want([]);
     await eventually(() => swarm.gone.length === 1);
     expect(swarm.notes).toEqual([]);
+  });
+
+  it.each([
+    ['a few somewhat', 2, 5],
+    ['a crowd altogether', 9, 19],
+  ])('give way to others: %s', async (_, count, nice) => {
+    const names = Array.from({ length: count }, (_, i) => `w${i + 1}`);
+    const swarm = start(...names);
+    await eventually(() => swarm.reports.size === count);
+    expect(names.map((name) => getPriority(swarm.pid(name)))).toEqual(names.map(() => nice));
   });
 
   it('do not end of SIGINT, SIGTERM or SIGHUP', async () => {
