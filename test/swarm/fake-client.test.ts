@@ -171,10 +171,14 @@ describe('a round', () => {
     expect(books.connections.closed.wrong_reply).toBeGreaterThanOrEqual(2);
   });
 
-  it.each([3, 300])('that waits for nothing gives the event loop its turn: %i clients', async (clients) => {
+  it.each([
+    ['a few', 3, () => {}],
+    ['many', 300, () => {}],
+    ['many, asynchronous', 300, async () => {}],
+  ])('that waits for nothing gives the event loop its turn: %s', async (_, clients, spin) => {
     let turns = 0;
     const timer = setInterval(() => turns++, 1);
-    const e = await play(undefined, { commands: { spin: async () => {} } }, clients);
+    const e = await play(undefined, { commands: { spin } }, clients);
     await e.until(() => turns >= 20);
     clearInterval(timer);
     expect(e.books().actions[0]!.ok).toBeGreaterThan(20);
