@@ -1,0 +1,211 @@
+/**
+ * What is stored of a swarm of many machines, each document under one key with one kind of writer:
+ *
+ *     lease                          Lease      the leader, or who takes over
+ *     desired                        Desired    any coordinator, in a compare-and-set loop
+ *     plan                           SwarmPlan  the leader
+ *     members.<agent>                Presence   that agent, each second
+ *     results.<agent>.<incarnation>  Results    that agent, each second
+ *     bundle.<sha256>.<n>            text       who starts a run: parts of a Bundle, at most 256 KiB each
+ *     summary.<run>.<n>              text       the leader at the end: parts of the final summary
+ */
+import type { Dead } from '../metrics/merge.ts';
+import type { Snapshot } from '../metrics/snapshot.ts';
+import type { Summary, WorkerSummary } from '../metrics/summary.ts';
+import type { Ramp } from '../swarm/pacer.ts';
+import type { HookResult, IdRange, MemberId, Note, Plan, RunSpec } from '../swarm/plan.ts';
+
+/** Who leads. Renewed by its holder; whoever has seen it unchanged for its whole time may take it over, with the next term. */
+export interface Lease {
+  readonly id: string;
+  /** of this renewal: two texts are never equal */
+  readonly nonce: string;
+  readonly term: number;
+  /** ms that it is good for after a renewal */
+  readonly ttl_ms: number;
+  /** where its console listens, for people */
+  readonly console: string;
+  readonly host: string;
+}
+
+/** What the users want. */
+export interface Desired {
+  readonly run: string;
+  /** counts the changes */
+  readonly seq: number;
+  readonly target: number;
+  /** to `target`, in ms of run time; null: at the connect rate */
+  readonly ramp: Ramp | null;
+  readonly phase: Plan['phase'];
+  readonly graceful: boolean;
+  readonly connect_per_s: number;
+  readonly retry_fatal: number;
+  readonly mark: { readonly text: string; readonly at_ms: number; readonly seq: number } | null;
+  /** counts the commands: all shares are worked out anew */
+  readonly rebalance: number;
+  /** agents that shall hold nothing */
+  readonly drained: readonly MemberId[];
+  /** incarnations that an operator declared dead, the newest 100 */
+  readonly evicted: readonly string[];
+  /** the last command of each coordinator that was applied, dropped 10 min after it came; at most 32 */
+  readonly sessions: Readonly<Record<string, { readonly seq: number; readonly at_ms: number }>>;
+}
+
+/** A run as the plan names it: what it is made of is in the bundle. */
+export interface RunHeader {
+  readonly id: string;
+  readonly swarm: string;
+  readonly bundle_sha256: string;
+  readonly bundle_parts: number;
+  /** ed25519 over {@link signed_text}, base64 */
+  readonly signature: string;
+  /** RFC 3339 */
+  readonly started: string;
+}
+
+/** Everything an agent needs to play, by content hash. */
+export interface Bundle {
+  /** `sources` and `module_path` are the agent's own; shared, setup_by, teardown_by and connect_per_s come with the plan */
+  readonly run: RunSpec;
+  readonly module_text: string;
+  /** of the script's actions in order, then `connected` if the module has it */
+  readonly commands: readonly string[];
+  readonly has_teardown: boolean;
+  readonly script_sha256: string;
+}
+
+/**
+ * gather: waiting for the agents asked for; setup: one of them runs the module's; open: consoles may steer; ending: clients leave;
+ * teardown; ended: nothing is left, the summary is stored.
+ */
+export type Stage = 'gather' | 'setup' | 'open' | 'ending' | 'teardown' | 'ended';
+
+export interface MemberShare {
+  /** of the agent that this is for: another one ignores it */
+  readonly incarnation: string;
+  /** its part of the target, clients; what it was ordered may lag behind */
+  readonly share: number;
+  /** ordered, in ms of run time; from = to when there is no ramp */
+  readonly ramp: Ramp;
+  /** the most it could be running after this and earlier plans */
+  readonly may: number;
+  /** all ids it owns; grows only */
+  readonly ids: readonly IdRange[];
+  readonly connect_per_s: number;
+}
+
+/** An incarnation that was written off. */
+export interface Departed {
+  readonly agent: MemberId;
+  readonly incarnation: string;
+  readonly at: string;
+  /** since it was heard last */
+  readonly silent_ms: number;
+  /** its process is known to be dead; otherwise it was only silent for too long, and may hold `open` connections yet */
+  readonly attested: boolean;
+  readonly open: number;
+}
+
+export interface SwarmPlan {
+  readonly format: 'swarm-plan/1';
+  /** random, of this store's life: another one means that the store lost its memory */
+  readonly epoch: string;
+  readonly term: number;
+  /** grows with every change, over all terms */
+  readonly revision: number;
+  readonly run: RunHeader;
+  readonly stage: Stage;
+  readonly phase: Plan['phase'];
+  /** `seq` of the {@link Desired} it follows */
+  readonly desired: number;
+  readonly target: number;
+  readonly ramp: Ramp | null;
+  readonly graceful: boolean;
+  readonly connect_per_s: number;
+  readonly retry_fatal: number;
+  readonly setup_by: MemberId | null;
+  readonly teardown_by: MemberId | null;
+  readonly shared: { readonly value: unknown } | null;
+  /** the module's teardown failed, or did not end */
+  readonly teardown_failed: string | null;
+  /** agents that did not confirm the end */
+  readonly unconfirmed: readonly MemberId[];
+  /** ms of run time when it was written */
+  readonly run_ms: number;
+  /** the lowest id nobody was granted, and those given back */
+  readonly next_id: number;
+  readonly free_ids: readonly IdRange[];
+  readonly members: Readonly<Record<MemberId, MemberShare>>;
+  /** the newest 200 */
+  readonly departed: readonly Departed[];
+}
+
+/** An agent, each second. */
+export interface Presence {
+  /** fresh for each start of the process, and after each time it cut itself off */
+  readonly incarnation: string;
+  /** earlier incarnations of this agent of which it knows that nothing of them lives; the newest 20 */
+  readonly replaces: readonly string[];
+  readonly seq: number;
+  readonly host: string;
+  readonly pid: number;
+  readonly swarm: string;
+  readonly node: string;
+  readonly labels: readonly string[];
+  /** > 0 */
+  readonly weight: number;
+  readonly capacity: number;
+  readonly capacity_why: string;
+  /** the run it has loaded, with its workers up; null: none */
+  readonly ready: string | null;
+  /** why it cannot play the run of the plan */
+  readonly refuses: string | null;
+  /** the plan revision that all its workers have applied */
+  readonly applied: number;
+  readonly live: number;
+  readonly open: number;
+  readonly states: Snapshot['clients']['states'];
+  readonly cpu: number;
+  readonly rss_bytes: number;
+  readonly lag_p99_ms: number;
+  /** it leaves for good once it holds nothing */
+  readonly leaving: boolean;
+  /** its idea of the run time, ms; null: it has none yet */
+  readonly run_ms: number | null;
+  /** wall clock against that of the engine's machine is not known here: this is its own, ms since the epoch */
+  readonly wall_ms: number;
+  /** times it cut itself off since the process started */
+  readonly fenced: number;
+}
+
+/** What an incarnation measured in a run, cumulative. */
+export interface Results {
+  readonly run: string;
+  readonly seq: number;
+  /** of its living workers */
+  readonly snapshot: Snapshot;
+  /** of its workers that died */
+  readonly dead: Dead;
+  readonly workers: readonly WorkerSummary[];
+  /** the newest 50, counted from the start of the incarnation */
+  readonly notes: readonly (Note & { readonly n: number; readonly worker: string })[];
+  readonly setup: HookResult | null;
+  readonly teardown: HookResult | null;
+}
+
+/** The final summary, with what a run on many machines adds. */
+export type StoredSummary = Summary;
+
+/** What the signature of a bundle is over. */
+export const signed_text = (run: string, bundle_sha256: string): string => `swarm-bundle/1 ${run} ${bundle_sha256}`;
+
+export const MEMBER = 'members.';
+export const RESULTS = 'results.';
+export const results_key = (agent: MemberId, incarnation: string): string => `${RESULTS}${agent}.${incarnation}`;
+
+/** Arrays of numbers travel as arrays; the histograms of a snapshot come back as typed ones. */
+export function to_text(document: unknown): string {
+  return JSON.stringify(document, (_, value: unknown) =>
+    value instanceof Uint32Array || value instanceof Float64Array ? Array.from(value) : value,
+  );
+}
