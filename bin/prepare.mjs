@@ -50,6 +50,7 @@ if (process.argv.includes('--test')) {
     tmux: 'tmux',
     cc: 'gcc libc6-dev',
     openssl: 'openssl',
+    'nats-server': 'nats-server',
   };
   const has = (command) => process.env.PATH.split(':').some((folder) => existsSync(join(folder, command)));
   const missing = Object.keys(wanted).filter((command) => !has(command));

@@ -105,6 +105,21 @@ export const FAULTS = {
     hint: 'the log says what each died of',
     exit: 1,
   },
+  engine_unreachable: {
+    text: 'no engine answers at {engine}: {reason}',
+    hint: '`swarm engine up` starts one; docs/security.md says what the two join lines it prints are for',
+    exit: 1,
+  },
+  engine_refused: {
+    text: 'the engine at {engine} refuses: {reason}',
+    hint: 'use the credentials file that `swarm engine up` wrote for this role; an engine of your own needs JetStream',
+    exit: 2,
+  },
+  bad_credentials: {
+    text: 'the credentials file {file} cannot be used: {reason}',
+    hint: '`swarm engine up` writes one for each agent, for leaders and for viewers, with mode 0600',
+    exit: 2,
+  },
   internal: {
     text: 'swarm itself failed: {reason}',
     hint: 'this is a bug of swarm: please report it with the log',

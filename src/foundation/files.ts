@@ -27,12 +27,17 @@ export function read_text(path: string, max: number): string {
  * end. Looks at the open file, so that the file which was checked is the file which is read.
  */
 export function read_secret(path: string): string {
+  const secret = read_private(path, MAX_SECRET).replace(/\r?\n$/, '');
+  if (!/^[\x21-\x7e]+$/.test(secret)) throw new Error('it must hold one line of printable ASCII without blanks');
+  return secret;
+}
+
+/** The text, at most `max` bytes, of a file that nobody but its owner may read or write (mode 0600 or less). */
+export function read_private(path: string, max: number): string {
   return with_file(path, (file) => {
     const mode = fstatSync(file).mode & 0o777;
     if ((mode & 0o177) !== 0) throw new Error(`its mode is 0${mode.toString(8)}, wanted 0600 (chmod 600)`);
-    const secret = read_open(file, MAX_SECRET).replace(/\r?\n$/, '');
-    if (!/^[\x21-\x7e]+$/.test(secret)) throw new Error('it must hold one line of printable ASCII without blanks');
-    return secret;
+    return read_open(file, max);
   });
 }
 

@@ -1,0 +1,310 @@
+/**
+ * The store in NATS JetStream: one bucket (stream `KV_swarm_<name>`) for each name of a swarm. Speaks the JetStream API by plain requests, without
+ * consumers, so that an agent needs no more than direct gets of what it reads and publishes to its own keys.
+ *
+ *     $KV.swarm_<name>.<key>    what is written: the stream keeps the newest of each
+ *     swarm.<name>.kv.<key>     the engine's echo of it, once it is stored and with its sequence: what `watch` hears
+ *     swarm.<name>.ctl.<agent>  nudges; `all` for everybody
+ */
+import {
+  connect,
+  errors,
+  headers,
+  nkeyAuthenticator,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+} from '@nats-io/transport-node';
+import { SwarmError, reason_of } from '../foundation/errors.ts';
+import { is_token, type Credentials } from './credentials.ts';
+import { MAX_VALUE_BYTES, type Entry, type Store, type Written } from './store.ts';
+
+export type EngineState = 'connected' | 'away';
+
+export interface NatsOptions {
+  /** one URL (`nats://host:port`), or several with commas */
+  readonly engine: string;
+  /** of the swarm: letters, digits, _ and -, at most 64 */
+  readonly name: string;
+  /** null: the engine asks for none */
+  readonly credentials: Credentials | null;
+  /** Makes the bucket, now and whenever a write finds it missing. Leaders do. */
+  readonly creates?: boolean;
+  /** Called at once and then at each change: since when it is so, in ms since the epoch. */
+  readonly on_state?: (state: EngineState, since_ms: number) => void;
+}
+
+/** ms */
+const ANSWER = 2000;
+const LIST = 5000;
+/** gets of one `list` that wait for their answers at the same time */
+const LIST_GETS = 64;
+/** JetStream's numbers of errors: the second one is of servers from 2.11 on */
+const WRONG_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164];
+const NO_STREAM = 10_059;
+const NAME_IN_USE = 10_058;
+
+interface ApiError {
+  readonly err_code?: number;
+  readonly description?: string;
+}
+
+/** @throws SwarmError engine_unreachable, engine_refused */
+export async function open_nats_store(options: NatsOptions): Promise<Store> {
+  if (!is_token(options.name)) throw new RangeError(`${options.name} cannot be the name of a swarm`);
+  const connection = await dial(options);
+  const store = new NatsStore(connection, options);
+  try {
+    if (options.creates) await store.create_bucket(ANSWER);
+    return store;
+  } catch (error) {
+    await store.close();
+    const code = error instanceof errors.TimeoutError ? 'engine_unreachable' : 'engine_refused';
+    throw new SwarmError(code, { engine: options.engine, reason: reason_of(error) }, error);
+  }
+}
+
+async function dial({ engine, credentials }: NatsOptions): Promise<NatsConnection> {
+  const { ca, cert, key } = credentials ?? {};
+  try {
+    return await connect({
+      servers: engine.split(','),
+      name: credentials?.user ?? 'swarm',
+      inboxPrefix: `_INBOX_${credentials?.user ?? 'swarm'}`,
+      timeout: ANSWER,
+      pingInterval: 2000,
+      maxPingOut: 2,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 250,
+      reconnectJitter: 500,
+      reconnectJitterTLS: 500,
+      // an engine that is set up anew may refuse for a while
+      ignoreAuthErrorAbort: true,
+      noAsyncTraces: true,
+      ...(credentials && { authenticator: nkeyAuthenticator(new TextEncoder().encode(credentials.seed)) }),
+      ...(ca !== undefined && cert !== undefined && key !== undefined && { tls: { ca, cert, key } }),
+    });
+  } catch (error) {
+    const code = error instanceof errors.AuthorizationError ? 'engine_refused' : 'engine_unreachable';
+    throw new SwarmError(code, { engine, reason: reason_of(error) }, error);
+  }
+}
+
+/**
+ * Where the bucket is missing: `get` says null (after a timeout, if it went while the engine was connected), `list` nothing, and `put` makes it if
+ * this store `creates`; otherwise the outcome is unknown, since an engine of several servers says the same while they have no quorum.
+ * In such an engine any server answers `get`, and may be behind for a moment: a compare-and-set upon what it said is refused.
+ */
+class NatsStore implements Store {
+  readonly #connection: NatsConnection;
+  readonly #name: string;
+  readonly #creates: boolean;
+  readonly #on_state: NatsOptions['on_state'];
+  readonly #stream: string;
+  readonly #keys: string;
+  #state: EngineState = 'connected';
+  /** The bucket may be missing. A direct get from one that is missing has no answer at all. */
+  #is_doubtful = true;
+
+  constructor(connection: NatsConnection, { name, creates = false, on_state }: NatsOptions) {
+    this.#connection = connection;
+    this.#name = name;
+    this.#creates = creates;
+    this.#on_state = on_state;
+    this.#stream = `KV_swarm_${name}`;
+    this.#keys = `$KV.swarm_${name}.`;
+    on_state?.(this.#state, Date.now());
+    void this.#follow();
+  }
+
+  async get(key: string): Promise<Entry | null> {
+    const found = await this.#newest(checked(key), time_left(ANSWER));
+    return found && !found.removed ? found.entry : null;
+  }
+
+  put(key: string, text: string, revision: number): Promise<Written> {
+    const bytes = new TextEncoder().encode(text);
+    if (bytes.length > MAX_VALUE_BYTES) throw new RangeError(`${key} has ${bytes.length} bytes`);
+    return this.#put(checked(key), bytes, revision);
+  }
+
+  async #put(key: string, bytes: Uint8Array, revision: number): Promise<Written> {
+    const left = time_left(ANSWER);
+    try {
+      const written = await this.#write(key, bytes, revision, left);
+      if (written.outcome !== 'refused' || revision !== 0) return written;
+      // to the engine a key that was removed is at the revision of the mark which says so
+      const found = await this.#newest(key, left).catch(() => null);
+      return found?.removed ? await this.#write(key, bytes, found.entry.revision, left) : written;
+    } catch (error) {
+      return { outcome: 'unknown', reason: reason_of(error) };
+    }
+  }
+
+  async list(prefix: string): Promise<Entry[]> {
+    const left = time_left(LIST);
+    const filter = `${this.#keys}${prefix.slice(0, prefix.lastIndexOf('.') + 1)}>`;
+    const info = await this.#api('STREAM.INFO', { subjects_filter: filter }, left());
+    if (info.error?.err_code === NO_STREAM) return [];
+    if (info.error) throw said(info.error);
+    this.#is_doubtful = false;
+    const keys = Object.keys(info.state?.subjects ?? {})
+      .map((subject) => subject.slice(this.#keys.length))
+      .filter((key) => key.startsWith(prefix));
+    const entries: Entry[] = [];
+    const get_next = async (): Promise<void> => {
+      for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
+        const found = await this.#newest(key, left);
+        if (found && !found.removed) entries.push(found.entry);
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(LIST_GETS, keys.length) }, get_next));
+    return entries;
+  }
+
+  async remove(key: string): Promise<void> {
+    const marks = headers();
+    marks.set('KV-Operation', 'DEL');
+    await this.#request(this.#keys + checked(key), new Uint8Array(), ANSWER, marks).catch(() => undefined);
+  }
+
+  /** What was removed is not told. Needs the engine's echo, which only leaders and viewers may hear. */
+  watch(prefix: string, f: (entry: Entry) => void): () => void {
+    const root = `swarm.${this.#name}.kv.`;
+    return this.#hear(`${root}${prefix.slice(0, prefix.lastIndexOf('.') + 1)}>`, (message) => {
+      const key = message.subject.slice(root.length);
+      if (!key.startsWith(prefix) || is_removed(message)) return;
+      f({ key, text: message.string(), revision: sequence_of(message) });
+    });
+  }
+
+  nudge(agent: string | null): void {
+    if (this.#state === 'connected') this.#connection.publish(this.#ctl(agent ?? 'all'));
+  }
+
+  on_nudge(agent: string, f: () => void): () => void {
+    const ends = [agent, 'all'].map((to) => this.#hear(this.#ctl(to), f));
+    return () => ends.forEach((end) => end());
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+
+  /** Does nothing when the bucket is there. */
+  async create_bucket(ms: number): Promise<void> {
+    const { error } = await this.#api(
+      'STREAM.CREATE',
+      {
+        name: this.#stream,
+        subjects: [`${this.#keys}>`],
+        republish: { src: `${this.#keys}>`, dest: `swarm.${this.#name}.kv.>` },
+        max_msgs_per_subject: 1,
+        discard: 'new',
+        storage: 'file',
+        num_replicas: this.#connection.info?.cluster === undefined ? 1 : 3,
+        allow_direct: true,
+        deny_delete: true,
+        deny_purge: true,
+      },
+      ms,
+    );
+    if (error && error.err_code !== NAME_IN_USE) throw said(error);
+    this.#is_doubtful = false;
+  }
+
+  /** Writes once, or twice where the bucket has to be made. Rejects when there is no answer. */
+  async #write(key: string, bytes: Uint8Array, revision: number, left: () => number): Promise<Written> {
+    const expected = headers();
+    expected.set('Nats-Expected-Last-Subject-Sequence', String(revision));
+    const write = (): Promise<Msg> => this.#request(this.#keys + key, bytes, left(), expected);
+    const answer = await write().catch(async (error: unknown) => {
+      if (!this.#creates || !nobody(error)) throw error;
+      await this.create_bucket(left());
+      return write();
+    });
+    const { seq, error } = answer.json<{ seq?: number; error?: ApiError }>();
+    if (WRONG_SEQUENCE.includes(error?.err_code ?? 0)) return { outcome: 'refused' };
+    if (seq === undefined) throw said(error ?? {});
+    return { outcome: 'done', revision: seq };
+  }
+
+  /** What the stream has for a key, the mark of its removal included. */
+  async #newest(key: string, left: () => number): Promise<{ entry: Entry; removed: boolean } | null> {
+    if (await this.#is_missing(left)) return null;
+    try {
+      const message = await this.#request(`$JS.API.DIRECT.GET.${this.#stream}.${this.#keys}${key}`, '', left());
+      const { code = 0, description = '' } = message.headers ?? {};
+      if (code === 404) return null;
+      if (code !== 0) throw new Error(description);
+      const entry = { key, text: message.string(), revision: sequence_of(message) };
+      return { entry, removed: is_removed(message) };
+    } catch (error) {
+      this.#is_doubtful = true;
+      throw error;
+    }
+  }
+
+  /** Asks when there is reason to; where that is not permitted, or there is no answer, the bucket is taken to be there. */
+  async #is_missing(left: () => number): Promise<boolean> {
+    if (!this.#is_doubtful) return false;
+    const info = await this.#api('STREAM.INFO', {}, left() / 2).catch(() => null);
+    this.#is_doubtful = info === null || info.error !== undefined;
+    return info?.error?.err_code === NO_STREAM;
+  }
+
+  async #api(
+    call: string,
+    request: object,
+    ms: number,
+  ): Promise<{ error?: ApiError; state?: { subjects?: Record<string, number> } }> {
+    return (await this.#request(`$JS.API.${call}.${this.#stream}`, JSON.stringify(request), ms)).json();
+  }
+
+  /** Asks only while connected: the client library would send it later. */
+  async #request(subject: string, data: Uint8Array | string, timeout: number, marks?: MsgHdrs): Promise<Msg> {
+    if (this.#state === 'away') throw new Error('the engine is away');
+    return this.#connection.request(subject, data, { timeout, ...(marks && { headers: marks }) });
+  }
+
+  #hear(subject: string, f: (message: Msg) => void): () => void {
+    const subscription = this.#connection.subscribe(subject, {
+      callback: (error, message) => {
+        if (!error) f(message);
+      },
+    });
+    return () => subscription.unsubscribe();
+  }
+
+  #ctl(to: string): string {
+    return `swarm.${this.#name}.ctl.${to}`;
+  }
+
+  async #follow(): Promise<void> {
+    for await (const { type } of this.#connection.status()) {
+      if (type !== 'disconnect' && type !== 'reconnect') continue;
+      this.#state = type === 'disconnect' ? 'away' : 'connected';
+      this.#is_doubtful = true;
+      this.#on_state?.(this.#state, Date.now());
+    }
+  }
+}
+
+/** How many ms are left of `ms` from now on, never 0. */
+function time_left(ms: number): () => number {
+  const until = performance.now() + ms;
+  return () => Math.max(1, until - performance.now());
+}
+
+function checked(key: string): string {
+  if (!/^[\w=/-]+(\.[\w=/-]+)*$/.test(key)) throw new RangeError(`${JSON.stringify(key)} cannot be a key`);
+  return key;
+}
+
+const said = ({ description, err_code }: ApiError): Error =>
+  new Error(`the engine said ${description ?? 'something unknown'} (${err_code ?? 'no number'})`);
+const sequence_of = (message: Msg): number => Number(message.headers?.get('Nats-Sequence'));
+const is_removed = (message: Msg): boolean => /^(DEL|PURGE)$/.test(message.headers?.get('KV-Operation') ?? '');
+/** The engine says that nobody takes it: no such bucket, no JetStream, or no quorum. */
+const nobody = (error: unknown): boolean =>
+  error instanceof errors.NoRespondersError || (error as Error | null)?.cause instanceof errors.NoRespondersError;
