@@ -29,11 +29,7 @@ export interface Dead {
 }
 
 /** Before the first death. */
-export const NO_DEAD: Dead = {
-  snapshot: merge_snapshots([]),
-  lost: { clients: 0, connecting: 0, open: 0, in_flight: 0, running: [] },
-  workers: [],
-};
+export const NO_DEAD: Dead = merge_dead([]);
 
 /**
  * The sum of all, histograms included, as if one member had done everything. Three fields have no sum: `peak` and `open_peak` are the
@@ -119,18 +115,26 @@ export function settle_lost(snapshot: Snapshot): { snapshot: Snapshot; lost: Los
 
 /** Adds a dead incarnation: its last snapshot, and how it is named in the summary; null: nothing of it is lost. */
 export function bury(dead: Dead, last: Snapshot, worker: LostWorker | null): Dead {
-  const { snapshot, lost } = settle_lost(last);
-  const actions = Math.max(lost.running.length, dead.lost.running.length);
+  return merge_dead([dead, { ...settle_lost(last), workers: worker === null ? [] : [worker] }]);
+}
+
+/** The dead of several, of which each names its newest, as one. */
+export function merge_dead(list: readonly Dead[]): Dead {
+  const sum = (of: (lost: Lost) => number): number => list.reduce((all, { lost }) => all + of(lost), 0);
+  const actions = Math.max(0, ...list.map(({ lost }) => lost.running.length));
   return {
-    snapshot: merge_snapshots([dead.snapshot, snapshot]),
+    snapshot: merge_snapshots(list.map(({ snapshot }) => snapshot)),
     lost: {
-      clients: dead.lost.clients + lost.clients,
-      connecting: dead.lost.connecting + lost.connecting,
-      open: dead.lost.open + lost.open,
-      in_flight: dead.lost.in_flight + lost.in_flight,
-      running: Array.from({ length: actions }, (_, i) => (dead.lost.running[i] ?? 0) + (lost.running[i] ?? 0)),
+      clients: sum((lost) => lost.clients),
+      connecting: sum((lost) => lost.connecting),
+      open: sum((lost) => lost.open),
+      in_flight: sum((lost) => lost.in_flight),
+      running: Array.from({ length: actions }, (_, i) => sum((lost) => lost.running[i] ?? 0)),
     },
-    workers: worker === null ? dead.workers : [...dead.workers, worker].slice(-MAX_LOST_WORKERS),
+    workers: list
+      .flatMap(({ workers }) => workers)
+      .sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
+      .slice(-MAX_LOST_WORKERS),
   };
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bury, live_of, merge_snapshots, NO_DEAD, settle_lost } from '../../src/metrics/merge.ts';
+import { bury, live_of, merge_dead, merge_snapshots, NO_DEAD, settle_lost } from '../../src/metrics/merge.ts';
 import type { ErrorKind, Snapshot } from '../../src/metrics/snapshot.ts';
 import { a_snapshot, recorded, snapshots } from './arbitraries.ts';
 
@@ -125,5 +125,41 @@ describe('bury', () => {
     expect(dead.workers).toHaveLength(100);
     expect(dead.workers.at(-1)).toEqual(worker(150));
     expect(dead.lost.open).toBe(150 * last.connections.open);
+  });
+});
+
+describe('merge_dead', () => {
+  const at = (second: number, i: number) => ({ ...worker(i), at: new Date(second * 1000).toISOString() });
+
+  it('is nothing of none, and changes nothing about one', () => {
+    expect(merge_dead([])).toEqual(NO_DEAD);
+    const one = bury(NO_DEAD, a_snapshot(1), worker(1));
+    expect(merge_dead([one])).toEqual(one);
+    expect(merge_dead([NO_DEAD, one, NO_DEAD])).toEqual(one);
+  });
+
+  it('is what one would have buried that saw all die', () => {
+    fc.assert(
+      fc.property(snapshots, snapshots, snapshots, (a, b, c) => {
+        const [first, second] = [bury(bury(NO_DEAD, a, at(1, 1)), c, at(3, 3)), bury(NO_DEAD, b, at(2, 2))];
+        const all = bury(bury(bury(NO_DEAD, a, at(1, 1)), b, at(2, 2)), c, at(3, 3));
+        expect(merge_dead([first, second])).toEqual(all);
+        expect(merge_dead([second, first])).toEqual(all);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('adds up what was lost by action, also of those that did not know theirs', () => {
+    const lost = { clients: 1, connecting: 2, open: 3, in_flight: 4, running: [5, 6] };
+    const merged = merge_dead([{ ...NO_DEAD, lost }, NO_DEAD, { ...NO_DEAD, lost: { ...lost, running: [1] } }]);
+    expect(merged.lost).toEqual({ clients: 2, connecting: 4, open: 6, in_flight: 8, running: [6, 6] });
+  });
+
+  it('names the newest 100, wherever they died', () => {
+    const dead = (seconds: number[]) => ({ ...NO_DEAD, workers: seconds.map((second) => at(second, second)) });
+    const every = (from: number) => Array.from({ length: 90 }, (_, i) => from + 2 * i);
+    const { workers } = merge_dead([dead(every(0)), dead(every(1))]);
+    expect(workers.map((one) => one.worker)).toEqual(Array.from({ length: 100 }, (_, i) => `w${80 + i}`));
   });
 });
