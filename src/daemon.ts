@@ -24,8 +24,9 @@ import { new_run } from './run-spec.ts';
 import { on_signals } from './signals.ts';
 import { find_endpoints, find_sources } from './sources.ts';
 import type { Demand } from './swarm/bounds.ts';
-import { Coordinator, type Clock, type Ended } from './swarm/coordinator.ts';
+import { Coordinator, type Ended } from './swarm/coordinator.ts';
 import type { Hub, MemberId, Note } from './swarm/plan.ts';
+import type { Clock } from './swarm/squad.ts';
 import { start_worker } from './swarm/worker.ts';
 
 const WORKER_ENTRY = fileURLToPath(new URL('./worker-main.js', import.meta.url));

@@ -50,6 +50,11 @@ export class Ids {
     return this.of(member).reduce((all, range) => all + size_of(range), 0);
   }
 
+  /** the highest id that was ever granted, 0 before the first */
+  get highest(): number {
+    return this.#next - 1;
+  }
+
   owner(id: number): MemberId | null {
     for (const [member, ranges] of this.#owned) {
       if (ranges.some(([first, last, step]) => first <= id && id <= last && (id - first) % step === 0)) return member;
