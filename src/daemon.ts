@@ -5,7 +5,7 @@ import { start_processes } from './cluster/processes.ts';
 import { final_table, state_line } from './console/render.ts';
 import { start_console, type Console } from './console/server.ts';
 import { exit } from './exit.ts';
-import { now } from './foundation/clock.ts';
+import { CLOCK } from './foundation/clock.ts';
 import { endpoint_text } from './foundation/endpoint-text.ts';
 import { reason_of } from './foundation/errors.ts';
 import { RESERVED_FILES, open_files } from './foundation/limits.ts';
@@ -26,22 +26,12 @@ import { find_endpoints, find_sources } from './sources.ts';
 import type { Demand } from './swarm/bounds.ts';
 import { Coordinator, type Ended } from './swarm/coordinator.ts';
 import type { Hub, MemberId, Note } from './swarm/plan.ts';
-import type { Clock } from './swarm/squad.ts';
 import { start_worker } from './swarm/worker.ts';
 
 const WORKER_ENTRY = fileURLToPath(new URL('./worker-main.js', import.meta.url));
 const READY_WITHIN_MS = 30_000;
 const CLOSE_WITHIN_MS = 5_000;
 const MAX_FAILURES_LOGGED = 10;
-
-const CLOCK: Clock = {
-  now,
-  wall: Date.now,
-  every(ms, f) {
-    const timer = setInterval(f, ms);
-    return () => clearInterval(timer);
-  },
-};
 
 type RunOptions = OptionsWith<'server' | 'script'>;
 /** The console answers: where, and how to stop the swarm from this process. */

@@ -120,6 +120,26 @@ export const FAULTS = {
     hint: '`swarm engine up` writes one for each agent, for leaders and for viewers, with mode 0600',
     exit: 2,
   },
+  agent_twice: {
+    text: 'another process plays as agent {agent}: {reason}',
+    hint: 'give each agent credentials of its own: `swarm engine up --agents` writes more',
+    exit: 1,
+  },
+  no_run: {
+    text: 'no run is going on in this swarm',
+    hint: '`swarm run --join` begins one; --name says which swarm is meant',
+    exit: 1,
+  },
+  run_exists: {
+    text: 'the run {run} is going on in this swarm, its console is at {console}',
+    hint: '`swarm attach --join` joins it; another --name makes another swarm',
+    exit: 2,
+  },
+  engine_lost: {
+    text: 'the engine did not take what was written: {reason}',
+    hint: 'see whether `swarm engine up` is running and can be reached from here',
+    exit: 1,
+  },
   internal: {
     text: 'swarm itself failed: {reason}',
     hint: 'this is a bug of swarm: please report it with the log',

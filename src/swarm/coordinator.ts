@@ -189,6 +189,10 @@ export class Coordinator implements Control {
       case 'stop':
         planner.phase = command.now ? 'stop' : 'drain';
         return ok(command.now ? 'stopping now' : `stopping, within ${seconds(planner.run.drain_timeout_ms)}`);
+      case 'rebalance':
+      case 'drain':
+      case 'evict':
+        return err('no_agents', `${command.op} is for a swarm of many machines (swarm run --join)`);
     }
   }
 

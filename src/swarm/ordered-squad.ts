@@ -51,6 +51,8 @@ export interface SquadReport {
   readonly teardown: HookResult | null;
   readonly live: number;
   readonly open: number;
+  /** the most its workers could be running now */
+  readonly may: number;
 }
 
 export class OrderedSquad {
@@ -130,6 +132,7 @@ export class OrderedSquad {
       teardown: this.#result('teardown'),
       live: up.reduce((all, { live }) => all + live, 0),
       open: up.reduce((all, { open }) => all + open, 0),
+      may: members.all.reduce((all, { orders }) => all + orders.may, 0),
     };
   }
 
