@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Agent, type Made } from './cluster/agent.ts';
 import { fetch_bundle } from './cluster/bundles.ts';
 import { HOST_MARK, type Presence, type RunHeader } from './cluster/documents.ts';
-import { open_engine } from './cluster/engine.ts';
+import { open_engine } from './cluster/open-engine.ts';
 import { start_processes } from './cluster/processes.ts';
 import type { Store } from './cluster/store.ts';
 import { exit } from './exit.ts';

@@ -309,8 +309,8 @@ export const OPTIONS = {
     shape: 'letters, digits, _ and -, at most 32',
     parse: (text) => (/^[A-Za-z0-9_-]{1,32}$/.test(text) ? text : undefined),
   }),
-  agents: option({
-    flags: '--agents <n>',
+  min_agents: option({
+    flags: '--min-agents <n>',
     help: 'with --join: begin when so many agents are ready, within 30 s (default: at once, agents may come later)',
     fallback: '0',
     shape: 'a whole number from 0 to 1000',

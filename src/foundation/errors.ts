@@ -130,6 +130,16 @@ export const FAULTS = {
     hint: '`swarm run --join` begins one; --name says which swarm is meant',
     exit: 1,
   },
+  no_summary: {
+    text: 'no final summary of run {run} is stored in this swarm',
+    hint: 'a run has one once it has ended; --name says which swarm is meant',
+    exit: 1,
+  },
+  version_skew: {
+    text: 'run {run} is of swarm {theirs}, this is swarm {ours}',
+    hint: 'use the same version on all machines',
+    exit: 2,
+  },
   run_exists: {
     text: 'the run {run} is going on in this swarm, its console is at {console}',
     hint: '`swarm attach --join` joins it; another --name makes another swarm',
