@@ -17,7 +17,7 @@ async function run(
 ): Promise<{ code: number; out: string; err: string; called: unknown[] }> {
   const [out, err] = [sink(), sink()];
   const called: unknown[] = [];
-  const call = (name: keyof Commands) => (options: never, io: never) => {
+  const call = (name: Exclude<keyof Commands, 'summary'>) => (options: never, io: never) => {
     called.push(name, options);
     return commands[name] ? commands[name](options, io) : Promise.resolve(0);
   };
@@ -30,6 +30,9 @@ async function run(
       limits: call('limits'),
       schema: call('schema') as never,
       demo: call('demo') as never,
+      agent: call('agent'),
+      attach: call('attach'),
+      summary: (name) => Promise.resolve(called.push('summary', name) && 0),
     },
     { out: out.output, err: err.output, colour: { out: false, err: false } },
   );
@@ -50,8 +53,15 @@ describe('the command line', () => {
     }
   });
 
-  it.each(['check', 'try', 'limits', 'schema'])('runs %s', async (name) => {
+  it.each(['check', 'try', 'limits', 'schema', 'agent', 'attach'])('runs %s', async (name) => {
     expect((await run([name, ...USUAL])).called[0]).toBe(name);
+  });
+
+  it('runs summary for a run by its id', async () => {
+    expect((await run(['summary', '20261122T101112Z-abc', '--join', 'nats://127.0.0.1:4222'])).called).toEqual([
+      'summary',
+      '20261122T101112Z-abc',
+    ]);
   });
 
   it('runs demo, which takes no options but leaves the environment alone', async () => {
