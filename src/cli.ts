@@ -24,6 +24,7 @@ const code = await run_program(
     limits: async (options) => (await import('./limits.ts')).run_limits(options, io),
     schema: async () => (await import('./check.ts')).print_schema(io),
     demo: async () => (await import('./demo.ts')).run_demo(io),
+    engine_up: async (options) => (await import('./engine.ts')).run_engine(options, io),
   },
   io,
 );
