@@ -18,11 +18,17 @@ const io: Io = { out, err, colour: { out: colours(out), err: colours(err) } };
 const code = await run_program(
   process.argv.slice(2),
   {
-    run: async (options) => (await import('./daemon.ts')).run_daemon(options, io),
+    run: async (options) =>
+      options.join === null && options.credentials === null
+        ? (await import('./daemon.ts')).run_daemon(options, io)
+        : (await import('./joined-run.ts')).run_joined(options, io),
     check: async (options) => (await import('./check.ts')).run_check(options, io),
     try: async (options) => (await import('./try.ts')).run_try(options, io),
     limits: async (options) => (await import('./limits.ts')).run_limits(options, io),
     schema: async () => (await import('./check.ts')).print_schema(io),
+    agent: async (options) => (await import('./agent.ts')).run_agent(options, io),
+    attach: async (options) => (await import('./joined-run.ts')).run_attach(options, io),
+    summary: async (run, options) => (await import('./joined-run.ts')).print_summary(run, options, io),
     demo: async () => (await import('./demo.ts')).run_demo(io),
     engine_up: async (options) => (await import('./engine.ts')).run_engine(options, io),
   },

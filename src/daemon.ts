@@ -2,29 +2,26 @@
 import { fileURLToPath } from 'node:url';
 import { local_pair } from './cluster/local.ts';
 import { start_processes } from './cluster/processes.ts';
-import { final_table, state_line } from './console/render.ts';
 import { start_console, type Console } from './console/server.ts';
 import { exit } from './exit.ts';
-import { now } from './foundation/clock.ts';
+import { CLOCK } from './foundation/clock.ts';
 import { endpoint_text } from './foundation/endpoint-text.ts';
-import { reason_of } from './foundation/errors.ts';
 import { RESERVED_FILES, open_files } from './foundation/limits.ts';
 import { make_log, type Log } from './foundation/log.ts';
 import { VERSION } from './foundation/version.ts';
 import { demand_of, processes_of, watch_bounds } from './limits.ts';
 import { hush_module, load, type Loaded } from './load.ts';
-import { check_books } from './metrics/books.ts';
-import type { Summary } from './metrics/summary.ts';
 import type { OptionsWith } from './options.ts';
-import { check_name, check_summary_path, read_token, write_summary } from './preflight.ts';
+import { check_name, check_summary_path, read_token } from './preflight.ts';
 import type { Io } from './program.ts';
 import type { Server } from './protocols/module.ts';
 import { with_run_folder } from './run-folder.ts';
 import { new_run } from './run-spec.ts';
 import { on_signals } from './signals.ts';
 import { find_endpoints, find_sources } from './sources.ts';
+import { conclude, open_surface, unconfirmed_text } from './surface.ts';
 import type { Demand } from './swarm/bounds.ts';
-import { Coordinator, type Clock, type Ended } from './swarm/coordinator.ts';
+import { Coordinator, type Ended } from './swarm/coordinator.ts';
 import type { Hub, MemberId, Note } from './swarm/plan.ts';
 import { start_worker } from './swarm/worker.ts';
 
@@ -32,15 +29,6 @@ const WORKER_ENTRY = fileURLToPath(new URL('./worker-main.js', import.meta.url))
 const READY_WITHIN_MS = 30_000;
 const CLOSE_WITHIN_MS = 5_000;
 const MAX_FAILURES_LOGGED = 10;
-
-const CLOCK: Clock = {
-  now,
-  wall: Date.now,
-  every(ms, f) {
-    const timer = setInterval(f, ms);
-    return () => clearInterval(timer);
-  },
-};
 
 type RunOptions = OptionsWith<'server' | 'script'>;
 /** The console answers: where, and how to stop the swarm from this process. */
@@ -165,16 +153,7 @@ class Daemon {
   }
 
   #open(console: Console, coordinator: Coordinator): void {
-    console.open(coordinator);
-    const { host, port } = console.address;
-    this.#io.out.line(`console listening on ${endpoint_text(console.address)}   (telnet ${host} ${port})`);
-    let before: Summary | null = null;
-    const report = setInterval(() => {
-      const summary = coordinator.next_interval();
-      for (const line of state_line(summary, before, this.#io.colour.out)) this.#io.out.line(line);
-      before = summary;
-    }, this.#options.report_every);
-    void coordinator.ended.then(() => clearInterval(report));
+    open_surface(console, coordinator, this.#options.report_every, this.#io);
     this.#on_listening(console.address, () => this.#stop('stopping'));
   }
 
@@ -194,21 +173,12 @@ class Daemon {
   }
 
   #conclude({ summary, unconfirmed, teardown_failed, given_up }: Ended): number {
-    this.#io.out.line(`\n${final_table(summary, this.#io.colour.out)}`);
-    const faults = [
+    const reasons = [
       ...(given_up ? ['every worker was given up'] : []),
-      ...(unconfirmed.length > 0
-        ? [`stopped, but did not confirm that their last client is gone: ${unconfirmed.join(', ')}`]
-        : []),
+      ...unconfirmed_text(unconfirmed),
       ...(teardown_failed === null ? [] : [`teardown of the module failed: ${teardown_failed}`]),
-      ...(summary.balanced ? [] : check_books(summary, true).map((fault) => `the books do not balance: ${fault}`)),
     ];
-    try {
-      if (this.#options.summary !== null) write_summary(this.#options.summary, summary);
-    } catch (error) {
-      faults.push(reason_of(error));
-    }
-    for (const fault of faults) this.#log.error(fault);
-    return faults.length > 0 || !summary.balanced || this.#failures > 0 ? 1 : 0;
+    const is_well = conclude(summary, reasons, this.#options.summary, this.#log, this.#io);
+    return is_well && this.#failures === 0 ? 0 : 1;
   }
 }

@@ -17,7 +17,7 @@ import { guard_module } from './swarm/module-guard.ts';
 import type { Log } from './foundation/log.ts';
 
 /** The specifier `swarm` of a module means this file of the running swarm, so that classes are the same. */
-const HOST_ENTRY = new URL('./index.js', import.meta.url).href;
+export const HOST_ENTRY = new URL('./index.js', import.meta.url).href;
 /** Bytes; the parser says more about a script that is too long than this bound, which is there for /dev/zero. */
 const MAX_SCRIPT = 16 * 1024 * 1024;
 

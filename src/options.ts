@@ -288,6 +288,74 @@ export const OPTIONS = {
       return ms !== undefined && ms <= 32_400_000 && ms % 1000 === 0 ? ms : undefined;
     },
   }),
+  join: option({
+    flags: '--join <engine>',
+    help: 'the engine of a swarm of many machines, as `swarm engine up` prints it; several of one cluster with commas',
+    fallback: null,
+    shape: 'a URL such as nats://10.0.0.1:4222, or several with commas',
+    parse: (text) => (/^(nats|tls):\/\/[^\s,]+(,(nats|tls):\/\/[^\s,]+)*$/.test(text) ? text_of(text) : undefined),
+  }),
+  credentials: option({
+    flags: '--credentials <file>',
+    help: 'who this process is towards the engine: a file that `swarm engine up` wrote (mode 0600)',
+    fallback: null,
+    shape: 'the name of a file',
+    parse: text_of,
+  }),
+  name: option({
+    flags: '--name <name>',
+    help: 'which swarm of the engine is meant: those with different names do not see each other',
+    fallback: 'main',
+    shape: 'letters, digits, _ and -, at most 32',
+    parse: (text) => (/^[A-Za-z0-9_-]{1,32}$/.test(text) ? text : undefined),
+  }),
+  min_agents: option({
+    flags: '--min-agents <n>',
+    help: 'with --join: begin when so many agents are ready, within 30 s (default: at once, agents may come later)',
+    fallback: '0',
+    shape: 'a whole number from 0 to 1000',
+    parse: (text) => integer(text, 0, 1000),
+  }),
+  paused: option({
+    flags: '--paused',
+    help: 'begin paused: clients connect but start no action until `resume`',
+    fallback: 'false',
+    shape: 'true or false',
+    parse: (text) => (text === 'true' || text === 'false' ? text === 'true' : undefined),
+    is_switch: true,
+  }),
+  isolation: option({
+    flags: '--isolation <time|hold>',
+    help: 'with --join: an agent that the engine does not answer for so long closes its clients, and they go to others; hold: it keeps them',
+    fallback: '55s',
+    shape: 'a time from 2s up to 24h, such as 15 (seconds) or 1m, or hold',
+    parse: (text) => (text === 'hold' ? text : duration(text, 2000)),
+  }),
+  lease: option({
+    flags: '--lease <time>',
+    help: 'with --join: a coordinator that is silent for so long is no longer the leader, and another one takes over',
+    fallback: '5s',
+    shape: 'a time from 1s up to 60s, such as 5 (seconds)',
+    parse: (text) => {
+      const ms = duration(text, 1000);
+      return ms !== undefined && ms <= 60_000 ? ms : undefined;
+    },
+  }),
+  labels: option({
+    flags: '--labels <label>',
+    help: 'of an agent, shown by `agents`: words such as eu or site=eu',
+    fallback: null,
+    shape: 'a word of letters, digits, . _ = and -, at most 64',
+    parse: (text) => (/^[A-Za-z0-9._=-]{1,64}$/.test(text) ? text : undefined),
+    many: true,
+  }),
+  weight: option({
+    flags: '--weight <n>',
+    help: 'of an agent: one of weight 2 is given twice as many clients as one of weight 1 (default: its number of workers)',
+    fallback: null,
+    shape: 'a number above 0 up to 1000000, such as 2 or 0.5',
+    parse: parse_rate,
+  }),
   report_every: option({
     flags: '--report-every <time>',
     help: 'how often a state line goes to stdout',

@@ -31,6 +31,9 @@ export interface Commands {
   schema(io: Io): Promise<number>;
   demo(io: Io): Promise<number>;
   engine_up(options: EngineOptions, io: Io): Promise<number>;
+  agent(options: Options, io: Io): Promise<number>;
+  attach(options: Options, io: Io): Promise<number>;
+  summary(run: string, options: Options, io: Io): Promise<number>;
 }
 
 const EXIT_CODES = `
@@ -96,6 +99,21 @@ export async function run_program(args: readonly string[], commands: Commands, i
     'what bounds the number of connections on this machine, with these options; opens no connection',
     () => commands.limits(options_of([]), io),
   );
+  command('agent', 'offer this machine to a swarm of many: its workers hold what the plan gives them (--join)', () =>
+    commands.agent(options_of([]), io),
+  );
+  command(
+    'attach',
+    'join the run that is going on in a swarm of many machines: a console, and a leader in reserve',
+    () => commands.attach(options_of([]), io),
+  );
+  program
+    .command('summary')
+    .description('print the final summary of a run of a swarm of many machines; --summary writes it as JSON')
+    .argument('<run>', 'its id, as `status` and the summary show it')
+    .action(async (run: string) => {
+      code = await commands.summary(run, options_of([]), io);
+    });
   command('schema', 'print the JSON Schema of scripts', () => commands.schema(io));
   command('demo', 'start an example server, swarm it and steer it for half a minute; takes no options', () => {
     refuse(flags_given(program), 'demo takes no options, it brings its own server and script; swarm run takes them');

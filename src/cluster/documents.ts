@@ -11,7 +11,7 @@
  */
 import type { Dead } from '../metrics/merge.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
-import type { Summary, WorkerSummary } from '../metrics/summary.ts';
+import type { WorkerSummary } from '../metrics/summary.ts';
 import type { Ramp } from '../swarm/pacer.ts';
 import type { HookResult, IdRange, MemberId, Note, Plan, RunSpec } from '../swarm/plan.ts';
 
@@ -26,6 +26,8 @@ export interface Lease {
   /** where its console listens, for people */
   readonly console: string;
   readonly host: string;
+  /** ms of run time when it was sent; null: no run is known */
+  readonly run_ms: number | null;
 }
 
 /** What the users want. */
@@ -41,7 +43,7 @@ export interface Desired {
   readonly connect_per_s: number;
   readonly retry_fatal: number;
   readonly mark: { readonly text: string; readonly at_ms: number; readonly seq: number } | null;
-  /** counts the commands: all shares are worked out anew */
+  /** counts the commands that had all shares worked out anew */
   readonly rebalance: number;
   /** agents that shall hold nothing */
   readonly drained: readonly MemberId[];
@@ -56,7 +58,10 @@ export interface RunHeader {
   readonly id: string;
   readonly swarm: string;
   readonly bundle_sha256: string;
-  readonly bundle_parts: number;
+  /** ms of silence after which an agent cuts itself off, and a second or a tenth later is written off; null: neither ever happens */
+  readonly isolation_ms: number | null;
+  /** so many agents must be ready before it starts, 0 = it starts without */
+  readonly agents: number;
   /** ed25519 over {@link signed_text}, base64 */
   readonly signature: string;
   /** RFC 3339 */
@@ -70,6 +75,7 @@ export interface Bundle {
   readonly module_text: string;
   /** of the script's actions in order, then `connected` if the module has it */
   readonly commands: readonly string[];
+  readonly has_setup: boolean;
   readonly has_teardown: boolean;
   readonly script_sha256: string;
 }
@@ -89,6 +95,8 @@ export interface MemberShare {
   readonly ramp: Ramp;
   /** the most it could be running after this and earlier plans */
   readonly may: number;
+  /** the plan revision that ordered it so */
+  readonly since: number;
   /** all ids it owns; grows only */
   readonly ids: readonly IdRange[];
   readonly connect_per_s: number;
@@ -123,11 +131,13 @@ export interface SwarmPlan {
   readonly graceful: boolean;
   readonly connect_per_s: number;
   readonly retry_fatal: number;
+  /** of {@link Desired}: the one that was carried out */
+  readonly rebalance: number;
   readonly setup_by: MemberId | null;
   readonly teardown_by: MemberId | null;
   readonly shared: { readonly value: unknown } | null;
-  /** the module's teardown failed, or did not end */
-  readonly teardown_failed: string | null;
+  /** why it ends without being asked to, or a hook of the module did not do its work */
+  readonly failed: string | null;
   /** agents that did not confirm the end */
   readonly unconfirmed: readonly MemberId[];
   /** ms of run time when it was written */
@@ -160,8 +170,16 @@ export interface Presence {
   readonly ready: string | null;
   /** why it cannot play the run of the plan */
   readonly refuses: string | null;
-  /** the plan revision that all its workers have applied */
+  /** the plan revision it has taken over */
+  readonly accepted: number;
+  /** the one that all its workers have applied */
   readonly applied: number;
+  /** the most its workers could be running now; from `accepted` on only orders of later plans raise it */
+  readonly may: number;
+  /** ids that its workers were dealt: they need as many, even if some hold fewer clients now */
+  readonly ids_wanted: number;
+  /** `seq` of the results written before this */
+  readonly results: number;
   readonly live: number;
   readonly open: number;
   readonly states: Snapshot['clients']['states'];
@@ -193,8 +211,12 @@ export interface Results {
   readonly teardown: HookResult | null;
 }
 
-/** The final summary, with what a run on many machines adds. */
-export type StoredSummary = Summary;
+/** ms of silence after which an agent's share goes to others: by then it has cut itself off, if it lives. */
+export const reassign_ms_of = ({ isolation_ms }: Pick<RunHeader, 'isolation_ms'>): number =>
+  isolation_ms === null ? Infinity : isolation_ms + Math.max(1000, isolation_ms / 11);
+
+/** Stands in the text of a module for where swarm is installed: each machine puts its own place there. */
+export const HOST_MARK = 'swarm-host:entry';
 
 /** What the signature of a bundle is over. */
 export const signed_text = (run: string, bundle_sha256: string): string => `swarm-bundle/1 ${run} ${bundle_sha256}`;

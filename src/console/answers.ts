@@ -1,6 +1,6 @@
 /** The console's answers: Summary to lines. Pure. Every text that came from outside is escaped and cut. */
 import { escape_json, escape_text } from '../foundation/escape.ts';
-import type { ActionSummary, Latency, Summary } from '../metrics/summary.ts';
+import type { ActionSummary, AgentSummary, Latency, Summary } from '../metrics/summary.ts';
 
 const MAX_TEXT = 200;
 const text_of = (text: string): string => escape_text(text, MAX_TEXT);
@@ -56,7 +56,16 @@ export function status_lines(s: Summary): string[] {
     `requests: sent ${r.sent}, ok ${r.ok}, wrong ${r.wrong}, timeout ${r.timeout}, aborted ${r.aborted}, noreply ${r.noreply}`,
     `bytes: sent ${s.bytes.sent}, received ${s.bytes.received}`,
     `generator: cpu ${s.generator.cpu.toFixed(2)} cores, memory ${mebibytes(s.generator.rss_bytes)}, lag p99 ${ms(s.generator.lag_p99_ms)} ms`,
+    ...(s.agents === undefined ? [] : [agents_line(s.agents, s.possibly_open ?? 0)]),
   ];
+}
+
+/** `agents: 3 (2 ok, 1 suspect)` */
+function agents_line(agents: readonly AgentSummary[], possibly_open: number): string {
+  const kinds = [...new Set(agents.map(({ health }) => health))].sort();
+  const named = kinds.map((kind) => `${agents.filter(({ health }) => health === kind).length} ${kind}`);
+  const unsure = possibly_open > 0 ? `, possibly open ${possibly_open} more` : '';
+  return `agents: ${agents.length}${named.length > 0 ? ` (${named.join(', ')})` : ''}${unsure}`;
 }
 
 export function status_json(s: Summary): string {
@@ -128,6 +137,39 @@ export function worker_rows(s: Summary): (string | number)[][] {
 
 export function worker_lines(s: Summary): string[] {
   return aligned([WORKER_HEAD, ...worker_rows(s)], [0, 1]);
+}
+
+const AGENT_HEAD = [
+  ...[
+    'agent',
+    'host',
+    'health',
+    'workers',
+    'capacity',
+    'share',
+    'live',
+    'open',
+    'acting',
+    'standby',
+    'backoff',
+    'fatal',
+  ],
+  ...['cpu', 'lag p99', 'clock', 'silent', 'swarm', 'labels'],
+];
+
+/** The machines of a swarm of many; `cpu` in cores, `clock` against this coordinator's. */
+export function agent_lines(s: Summary): string[] {
+  const agents = s.agents ?? [];
+  const rows = agents.map((a) => [
+    ...[a.id, text_of(a.host), a.health, a.workers, a.capacity, a.share, a.live, a.open],
+    ...[a.states.acting, a.states.standby, a.states.backoff, a.states.fatal],
+    ...[a.cpu.toFixed(2), `${ms(a.lag_p99_ms)} ms`, `${a.offset_ms} ms`, seconds(a.silent_ms / 1000)],
+    ...[text_of(a.swarm), text_of(a.labels.join(','))],
+  ]);
+  if (s.agents === undefined) return ['this swarm has one machine: `swarm run --join` makes one of many'];
+  const why = agents.filter((a) => a.why !== '').map((a) => `${a.id}: ${text_of(a.why)}`);
+  const unsure = s.possibly_open ? [`possibly open: ${s.possibly_open} connections of agents that were silent for too long`] : []; // prettier-ignore
+  return [...aligned([AGENT_HEAD, ...rows], [0, 1, 2, 16, 17]), ...why, ...unsure];
 }
 
 export function limit_lines(s: Summary): string[] {

@@ -13,6 +13,7 @@ export type SessionRequest =
   | { op: 'actions' }
   | { op: 'errors' }
   | { op: 'workers' }
+  | { op: 'agents' }
   | { op: 'limits' }
   | { op: 'trace'; id: number; seconds: number }
   | { op: 'help'; name: string | null }
@@ -42,6 +43,7 @@ const MAX_WAIT_MS = 3_600_000;
 const TRACE_S = 10;
 const MAX_TRACE_S = 300;
 const MAX_MARK = 200;
+const AGENT = /^[A-Za-z0-9_-]{1,64}$/;
 
 const COUNT = `a whole number from 1 to ${MAX_COUNT}`;
 const RAMP = 'a ramp takes at most 24h';
@@ -167,6 +169,29 @@ export const COMMANDS: readonly Row[] = [
   fixed('errors', 'errors by code, with the last text and its time', { op: 'errors' }),
   fixed('retry', 'let the clients start again that a bug of the module stopped', { op: 'retry_fatal' }, 'fatal'),
   fixed('workers', 'the processes that hold the clients', { op: 'workers' }),
+  fixed('agents', 'the machines of a swarm of many: what each can hold, holds, and how it is', { op: 'agents' }),
+  fixed('rebalance', 'share the clients among all agents anew: those that have too many close some, others open them', {
+    op: 'rebalance',
+  }),
+  {
+    name: 'drain',
+    usage: 'drain AGENT [off]',
+    help: 'give the clients of an agent to the others, and no new ones to it; off: it takes part again',
+    parse([agent, ...rest]) {
+      const off = rest.length === 1 && is(rest[0], 'off');
+      return agent === undefined || (rest.length > 0 && !off) || !AGENT.test(agent)
+        ? undefined
+        : { op: 'drain', agent, off };
+    },
+    next: (words) => (words.length === 1 ? ['off'] : []),
+  },
+  {
+    name: 'evict',
+    usage: 'evict AGENT',
+    help: 'give the clients of an agent that is silent to the others now, without waiting until it must have cut itself off',
+    parse: ([agent, ...rest]) =>
+      agent === undefined || rest.length > 0 || !AGENT.test(agent) ? undefined : { op: 'evict', agent },
+  },
   fixed('limits', 'how many clients fit, and what bounds it', { op: 'limits' }),
   {
     name: 'trace',

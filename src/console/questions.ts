@@ -5,7 +5,7 @@ import type { Control, Reply } from '../swarm/command.ts';
 import * as answers from './answers.ts';
 import type { Request, SessionRequest } from './commands.ts';
 
-const QUESTIONS = ['status', 'wait', 'actions', 'errors', 'workers', 'limits'] as const;
+const QUESTIONS = ['status', 'wait', 'actions', 'errors', 'workers', 'agents', 'limits'] as const;
 type Question = Extract<SessionRequest, { op: (typeof QUESTIONS)[number] }>;
 
 export function is_question(request: Request): request is Question {
@@ -37,6 +37,8 @@ export async function answer(question: Question, control: Control, signal: Abort
       return list(answers.error_lines(summary));
     case 'workers':
       return list(answers.worker_lines(summary));
+    case 'agents':
+      return list(answers.agent_lines(summary));
     case 'limits':
       return list(answers.limit_lines(summary));
   }

@@ -3,6 +3,18 @@
 /** Milliseconds since an arbitrary instant, monotonic, µs resolution. */
 export const now = (): number => performance.now();
 
+/** What time it is and when to look again, for what is steered by the clock; tests have another. */
+export const CLOCK = {
+  now,
+  /** ms since the epoch */
+  wall: Date.now,
+  /** calls `f` each `ms` until the returned function is called */
+  every(ms: number, f: () => void): () => void {
+    const timer = setInterval(f, ms);
+    return () => clearInterval(timer);
+  },
+};
+
 /** Bivariant, so that the wheel takes timers of any owner. */
 type Run<T> = { run(owner: T): void }['run'];
 

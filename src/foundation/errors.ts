@@ -145,6 +145,36 @@ export const FAULTS = {
     hint: 'start it again; what it stored is in the folder',
     exit: 1,
   },
+  agent_twice: {
+    text: 'another process plays as agent {agent}: {reason}',
+    hint: 'give each agent credentials of its own: `swarm engine up --agents` writes more',
+    exit: 1,
+  },
+  no_run: {
+    text: 'no run is going on in this swarm',
+    hint: '`swarm run --join` begins one; --name says which swarm is meant',
+    exit: 1,
+  },
+  no_summary: {
+    text: 'no final summary of run {run} is stored in this swarm',
+    hint: 'a run has one once it has ended; --name says which swarm is meant',
+    exit: 1,
+  },
+  version_skew: {
+    text: 'run {run} is of swarm {theirs}, this is swarm {ours}',
+    hint: 'use the same version on all machines',
+    exit: 2,
+  },
+  run_exists: {
+    text: 'the run {run} is going on in this swarm, its console is at {console}',
+    hint: '`swarm attach --join` joins it; another --name makes another swarm',
+    exit: 2,
+  },
+  engine_lost: {
+    text: 'the engine did not take what was written: {reason}',
+    hint: 'see whether `swarm engine up` is running and can be reached from here',
+    exit: 1,
+  },
   internal: {
     text: 'swarm itself failed: {reason}',
     hint: 'this is a bug of swarm: please report it with the log',

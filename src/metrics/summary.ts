@@ -52,6 +52,32 @@ export interface WorkerSummary {
   state: 'starting' | 'up' | 'stalled' | 'restarting' | 'given_up' | 'gone';
 }
 
+/** A machine of a swarm of many. */
+export interface AgentSummary {
+  id: string;
+  host: string;
+  swarm: string;
+  labels: string[];
+  /** processes that hold its clients */
+  workers: number;
+  capacity: number;
+  /** its part of the target */
+  share: number;
+  live: number;
+  open: number;
+  states: Record<State, number>;
+  cpu: number;
+  lag_p99_ms: number;
+  /** its wall clock against this coordinator's, ms */
+  offset_ms: number;
+  /** since it was heard last */
+  silent_ms: number;
+  /** fenced: it cut itself off, and comes back; lost: it was silent for so long that its clients went to others */
+  health: 'ok' | 'loading' | 'suspect' | 'fenced' | 'lost' | 'draining' | 'refused';
+  /** why it plays no part, if it does not */
+  why: string;
+}
+
 /** An incarnation of a worker that died with clients of its own. */
 export interface LostWorker {
   worker: string;
@@ -129,6 +155,10 @@ export interface Summary {
   mark: { text: string; at: string; seconds: number; actions: ActionSummary[] } | null;
   errors: { code: string; count: number; last: string; last_at: string; sample?: string }[];
   workers: WorkerSummary[];
+  /** of a swarm of many machines only */
+  agents?: AgentSummary[];
+  /** connections of agents that were silent for too long and have not been heard since; of a swarm of many machines only */
+  possibly_open?: number;
   limits: {
     capacity: number;
     open_files_per_process: number;

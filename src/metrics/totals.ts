@@ -26,7 +26,7 @@ export interface Mark {
 /** What the coordinator knows besides the measurements; the fields of the same name go into the summary as they are. */
 export interface SummaryInput extends Pick<
   Summary,
-  'final' | 'run' | 'phase' | 'target' | 'planned' | 'connect_per_s' | 'workers' | 'limits'
+  'final' | 'run' | 'phase' | 'target' | 'planned' | 'connect_per_s' | 'workers' | 'limits' | 'agents' | 'possibly_open'
 > {
   /** the highest of the whole swarm so far, as the coordinator saw it */
   readonly peaks: { readonly live: number; readonly open: number };
@@ -87,6 +87,7 @@ export function to_summary(input: SummaryInput): Summary {
       .map(([code, { last_at, ...kind }]) => ({ code, ...kind, last_at: new Date(last_at).toISOString() }))
       .sort((a, b) => b.count - a.count || (a.code < b.code ? -1 : 1)),
     workers: input.workers,
+    ...(input.agents && { agents: input.agents, possibly_open: input.possibly_open ?? 0 }),
     limits: input.limits,
     generator: { cpu: round3(generator.cpu), rss_bytes: generator.rss_bytes, lag_p99_ms: generator.lag_p99_ms },
     lost_workers: [...input.dead.workers],

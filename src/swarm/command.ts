@@ -12,7 +12,11 @@ export type Command =
   | { op: 'resume' }
   | { op: 'mark'; text: string }
   | { op: 'retry_fatal' }
-  | { op: 'stop'; now: boolean };
+  | { op: 'stop'; now: boolean }
+  /** of a swarm of many machines: shares worked out anew; an agent that shall hold nothing, or may again; one that is declared dead */
+  | { op: 'rebalance' }
+  | { op: 'drain'; agent: string; off: boolean }
+  | { op: 'evict'; agent: string };
 
 /**
  * The answer to a command. Ok: `text` follows `OK `, e.g. `target 900 (asked 1000: …)`. Not ok: `code` and `text` follow `ERR `

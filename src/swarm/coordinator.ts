@@ -5,57 +5,32 @@ import type { Summary } from '../metrics/summary.ts';
 import { aim, err, ok, seconds, with_acks, with_starting, type Limits } from './answers.ts';
 import type { Bound, Measured } from './bounds.ts';
 import type { Command, Control, Reply } from './command.ts';
-import { Members, type Member } from './members.ts';
-import { Planner } from './planner.ts';
-import type { Absence, HookResult, Hub, MemberId, Note, Report, RunSpec } from './plan.ts';
-import { Staff } from './staff.ts';
-import { Traces } from './traces.ts';
-import { Waits } from './waits.ts';
+import type { Member, Members } from './members.ts';
+import type { MemberId } from './plan.ts';
+import type { Planner } from './planner.ts';
+import { ACK_WITHIN_MS, Squad, type Clock, type SquadOptions } from './squad.ts';
+import type { Traces } from './traces.ts';
+import type { Waits } from './waits.ts';
 
-const TICK_MS = 100;
-/** while ramping the plan is published at most 5 times a second */
-const RAMP_STEP_MS = 200;
 const WATCH_MS = 1000;
-const SHRINK_MS = 1000;
-const ACK_WITHIN_MS = 2000;
-/** a worker that died is started again within 5 s at most */
-const REPLACED_WITHIN_MS = 10_000;
-const HOOK_WITHIN_MS = 60_000;
 /** ending every client at once: for so long no client may end, and so long may it take in all (a million take half a minute) */
 const STOP_WITHIN_MS = 5000;
 const STOP_AT_MOST_MS = 120_000;
 const MAX_TRACE_S = 3600;
 
-export interface Clock {
-  /** ms, monotonic */
-  now(): number;
-  /** ms since the epoch */
-  wall(): number;
-  /** calls `f` each `ms` until the returned function is called */
-  every(ms: number, f: () => void): () => void;
-}
-
-export interface CoordinatorOptions {
-  readonly hub: Hub;
-  /** all there may be; their order breaks ties */
-  readonly members: readonly MemberId[];
-  /** so many of them run from the start and always; the others while the target needs them */
-  readonly from_start: number;
+export interface CoordinatorOptions extends SquadOptions {
   /** the option that makes it more members */
   readonly more_by: Limits['more_by'];
   /** what no `rate` command can exceed */
   readonly max_connect_per_s: number | null;
-  readonly run: RunSpec;
   /** of the script's actions in order, then `connected` if the module has it */
   readonly commands: readonly string[];
   readonly about: Pick<Summary['run'], 'script_sha256' | 'servers' | 'versions'>;
   readonly limits: Pick<Summary['limits'], 'open_files_per_process' | 'reserved_files'>;
   /** what bounds the number of connections, the tightest first; asked for each summary and each command that grows */
   readonly bounds: (now: Measured) => readonly Bound[];
-  readonly clock: Clock;
   /** does the module export `teardown`? */
   readonly has_teardown: boolean;
-  readonly on_note: (member: MemberId, note: Note) => void;
 }
 
 /** How the run ended. */
@@ -78,15 +53,14 @@ export class Coordinator implements Control {
 
   readonly #options: CoordinatorOptions;
   readonly #clock: Clock;
+  readonly #squad: Squad;
   readonly #members: Members;
-  readonly #traces = new Traces();
   readonly #planner: Planner;
-  readonly #staff: Staff;
+  readonly #traces: Traces;
   readonly #waits: Waits;
   readonly #watchers = new Set<(summary: Summary) => void>();
   readonly #started: { readonly now: number; readonly wall: number };
   readonly #stop_ticking: () => void;
-  #ticks = 0;
   #mark: Mark | null = null;
   /** everything measured until the last state line */
   #interval: Totals | null = null;
@@ -95,18 +69,18 @@ export class Coordinator implements Control {
   #resolve_ended: (ended: Ended) => void = () => {};
 
   constructor(options: CoordinatorOptions) {
-    const { hub, members, run, clock, from_start, on_note } = options;
+    const { clock } = options;
     this.#options = options;
     this.#clock = clock;
-    this.#members = new Members(members);
-    this.#planner = new Planner(hub, this.#members, this.#traces, run);
-    this.#waits = new Waits(() => clock.now());
     this.#started = { now: clock.now(), wall: clock.wall() };
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
-    hub.onReport((id, report) => this.#on_report(id, report));
-    hub.onGone((id, incarnation, attested, absence) => this.#on_gone(id, incarnation, attested, absence));
-    this.#staff = new Staff(hub, this.#members, from_start, on_note);
-    this.#stop_ticking = clock.every(TICK_MS, () => this.#tick());
+    this.#squad = new Squad(options);
+    this.#members = this.#squad.members;
+    this.#planner = this.#squad.planner;
+    this.#traces = this.#squad.traces;
+    this.#waits = this.#squad.waits;
+    this.#squad.listen(() => this.#end_if_given_up());
+    this.#stop_ticking = clock.every(WATCH_MS, () => this.#notify());
   }
 
   /**
@@ -114,15 +88,7 @@ export class Coordinator implements Control {
    * @throws SwarmError `workers_missing` after `within_ms`, or as soon as all are given up
    */
   async ready(within_ms: number): Promise<void> {
-    const { shown } = this.#members;
-    const missing = (): readonly Member[] => shown.filter((member) => !member.report);
-    await this.#waits.until(() => missing().length === 0 || this.#all_out() || this.#is_ending, within_ms);
-    const absent = missing();
-    if (absent.length === 0) return;
-    const named = absent.map((member) => member.absent_text).join(', ');
-    throw new SwarmError('workers_missing', {
-      reason: `${shown.length - absent.length} of ${shown.length} are up (${named})`,
-    });
+    await this.#squad.ready(within_ms);
   }
 
   /**
@@ -130,7 +96,7 @@ export class Coordinator implements Control {
    * @throws SwarmError `setup_failed`
    */
   async setup(): Promise<void> {
-    const result = await this.#run_hook('setup');
+    const result = await this.#squad.run_hook('setup');
     if (!result.ok) throw new SwarmError('setup_failed', { reason: result.reason });
     this.#planner.run = { ...this.#planner.run, shared: { value: result.value } };
     this.#planner.replan(true);
@@ -142,10 +108,10 @@ export class Coordinator implements Control {
       if (!answer.ok) return answer;
       this.#planner.replan(true);
       if (command.op === 'stop') this.#begin_end(false);
-      const late = await this.#acknowledged();
+      const late = await this.#squad.acknowledged();
       if (command.op === 'mark') this.#set_mark(command.text);
       this.#notify();
-      return ok(with_acks(answer.text, this.#answering, late, this.#clock.now()));
+      return ok(with_acks(answer.text, this.#squad.answering, late, this.#clock.now()));
     } catch (error) {
       return err('internal', reason_of(error));
     }
@@ -223,6 +189,10 @@ export class Coordinator implements Control {
       case 'stop':
         planner.phase = command.now ? 'stop' : 'drain';
         return ok(command.now ? 'stopping now' : `stopping, within ${seconds(planner.run.drain_timeout_ms)}`);
+      case 'rebalance':
+      case 'drain':
+      case 'evict':
+        return err('no_agents', `${command.op} is for a swarm of many machines (swarm run --join)`);
     }
   }
 
@@ -230,12 +200,8 @@ export class Coordinator implements Control {
     const { target, answer } = aim(count, wanted, this.#planner.target, this.#limits());
     if (!answer.ok) return answer;
     this.#planner.aim(target, over_ms, this.#clock.now());
-    this.#grow();
+    this.#squad.grow();
     return ok(with_starting(answer.text, this.#members.all.filter((member) => member.is_starting).length));
-  }
-
-  #grow(): void {
-    if (!this.#planner.is_ending) this.#staff.grow(this.#planner.target);
   }
 
   #set_rate(asked: number): Reply {
@@ -246,39 +212,10 @@ export class Coordinator implements Control {
     return ok(asked > max ? `${text} (asked ${asked}: --max-connect-rate ${max})` : text);
   }
 
-  /** Those whose acknowledgement is worth waiting for: a new process reads the plan as soon as it is up. */
-  get #answering(): readonly Member[] {
-    return this.#members.expected.filter((member) => !member.is_starting);
-  }
-
-  /** Waits until all members applied the plan of now, 2 s at most; returns who did not. */
-  async #acknowledged(): Promise<readonly Member[]> {
-    const { revision } = this.#planner;
-    const late = (): readonly Member[] => this.#answering.filter((member) => !member.has_applied(revision));
-    await this.#waits.until(() => late().length === 0, ACK_WITHIN_MS);
-    return late();
-  }
-
-  /** Has one living member run a hook of the module, and waits for its result. */
-  async #run_hook(hook: 'setup' | 'teardown'): Promise<HookResult> {
-    const planner = this.#planner;
-    // not one that is ending
-    const up = (): readonly Member[] => this.#members.up.filter((member) => member.wanted);
-    // all may have died just now: replacements are on their way
-    await this.#waits.until(() => up().length > 0 || this.#all_out(), REPLACED_WITHIN_MS);
-    // one that answers, rather than one that is stalled
-    const member = up().find((one) => one.state(this.#clock.now()) === 'up') ?? up()[0];
-    if (!member) return { ok: false, reason: 'no worker is up' };
-    const { incarnation } = member.report!;
-    planner.run = { ...planner.run, [`${hook}_by`]: member.id };
-    planner.replan(true);
-    const died = (): boolean => member.report?.incarnation !== incarnation;
-    const stopped = (): boolean => hook === 'setup' && planner.is_ending;
-    await this.#waits.until(() => died() || stopped() || member.report![hook] !== null, HOOK_WITHIN_MS);
-    planner.run = { ...planner.run, [`${hook}_by`]: null };
-    if (died()) return { ok: false, reason: `worker ${member.id} died in it` };
-    const reason = stopped() ? 'stopped before it ended' : `no result within ${seconds(HOOK_WITHIN_MS)}`;
-    return member.report![hook] ?? { ok: false, reason };
+  #end_if_given_up(): void {
+    if (!this.#squad.is_all_out || this.#planner.is_ending) return;
+    this.#planner.phase = 'stop';
+    this.#begin_end(true);
   }
 
   #begin_end(given_up: boolean): void {
@@ -297,15 +234,11 @@ export class Coordinator implements Control {
     planner.replan(true);
     await this.#while_fewer(() => busy().length === 0);
     const unconfirmed = busy();
-    const teardown = planner.run.shared && this.#options.has_teardown ? await this.#run_hook('teardown') : null;
-    // what they hold nobody will see end: they are killed now
-    for (const member of unconfirmed) {
-      const { incarnation } = member.report ?? {};
-      if (incarnation !== undefined)
-        this.#members.depart(member, incarnation, 'gone', this.#clock.now(), this.#clock.wall());
-    }
+    const teardown = planner.run.shared && this.#options.has_teardown ? await this.#squad.run_hook('teardown') : null;
+    // they are killed now
+    this.#squad.write_off(unconfirmed);
+    this.#squad.finish();
     this.#stop_ticking();
-    this.#traces.end_all();
     this.#final = this.#summarize({ final: true, histograms: true });
     this.#notify();
     const teardown_failed = teardown && !teardown.ok ? teardown.reason : null;
@@ -327,63 +260,8 @@ export class Coordinator implements Control {
     }
   }
 
-  #on_report(id: MemberId, report: Report): void {
-    const dropped = this.#members.get(id)?.report?.notes_dropped ?? 0;
-    if (this.#final) return;
-    const change = this.#members.accept(id, report, this.#clock.now(), this.#clock.wall());
-    if (!change) return;
-    for (const note of report.notes) this.#options.on_note(id, note);
-    if (report.notes_dropped > dropped) {
-      const text = `${report.notes_dropped - dropped} more lines were not logged: at most 100 a second are`;
-      this.#options.on_note(id, { level: 'warn', text });
-    }
-    this.#traces.deliver(id, report);
-    if (change.capacity) this.#grow();
-    // most reports change nothing for the plan, and there are as many a second as members
-    if (change.capacity || (change.may && this.#planner.is_withholding)) this.#planner.replan(false);
-    this.#waits.poke();
-  }
-
-  #on_gone(id: MemberId, incarnation: string, attested: boolean, absence: Absence): void {
-    const member = this.#members.get(id);
-    // Unattested, it may run on: it stays counted as it is, and shows as stalled. After the end workers leave as they should.
-    if (!member || !attested || this.#final) return;
-    this.#members.depart(member, incarnation, absence, this.#clock.now(), this.#clock.wall());
-    if (member.is_out) {
-      this.#planner.release(id);
-      // given up, another one takes its place; ended as it should, it can be started again itself
-      this.#grow();
-    }
-    this.#planner.replan(false);
-    this.#waits.poke();
-    if (!this.#all_out() || this.#planner.is_ending) return;
-    this.#planner.phase = 'stop';
-    this.#begin_end(true);
-  }
-
-  #all_out(): boolean {
-    return this.#members.expected.length === 0;
-  }
-
-  #tick(): void {
-    this.#ticks++;
-    const now = this.#clock.now();
-    const is_due = (ms: number): boolean => this.#ticks % (ms / TICK_MS) === 0;
-    const stepped = is_due(RAMP_STEP_MS) && this.#planner.step(now);
-    const expired = this.#traces.expire(now, this.#planner.revision + 1);
-    if (stepped || expired) this.#planner.replan(expired);
-    if (is_due(SHRINK_MS) && !this.#planner.is_ending) this.#staff.shrink(now);
-    this.#waits.poke();
-    if (is_due(WATCH_MS)) this.#notify();
-  }
-
   #limits(): Limits {
-    const { all, possible_capacity, per_member } = this.#members;
-    const out = all.filter((member) => member.wanted && member.is_out).map((member) => member.absent_text);
-    const why = all.find((member) => member.capacity_why)?.capacity_why ?? 'no worker is up';
-    const { more_by } = this.#options;
-    const bounds = this.#bounds();
-    return { capacity: possible_capacity, why: [why, ...out].join('; '), per_member, members: all.length, more_by, bounds }; // prettier-ignore
+    return { ...this.#squad.limits, more_by: this.#options.more_by, bounds: this.#bounds() };
   }
 
   #bounds(): readonly Bound[] {

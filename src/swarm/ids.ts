@@ -1,6 +1,13 @@
 /** Who owns which numbers, client ids above all: ranges, granted lowest first and never to two members at once (DESIGN 3.1). */
 import type { IdRange, MemberId } from './plan.ts';
 
+/** Everything there is to know. */
+export interface IdsState {
+  readonly next: number;
+  readonly free: readonly IdRange[];
+  readonly owned: Readonly<Record<MemberId, readonly IdRange[]>>;
+}
+
 /**
  * The ids of a swarm. A member keeps what it was granted, through restarts too, until it is {@link release}d. Ids are dealt in turn, as
  * growth is: with equal members id k belongs to member k mod n whatever the commands were, so a list stays a range or two.
@@ -16,6 +23,19 @@ export class Ids {
   /** `limit`: the highest id there is */
   constructor(limit = Infinity) {
     this.#limit = limit;
+  }
+
+  /** As another one left it. */
+  static from({ next, free, owned }: IdsState): Ids {
+    const ids = new Ids();
+    ids.#next = next;
+    ids.#free = [...free];
+    for (const [member, ranges] of Object.entries(owned)) ids.#owned.set(member, [...ranges]);
+    return ids;
+  }
+
+  get state(): IdsState {
+    return { next: this.#next, free: this.#free, owned: Object.fromEntries(this.#owned) };
   }
 
   /**
@@ -48,6 +68,11 @@ export class Ids {
   /** how many ids it owns */
   count(member: MemberId): number {
     return this.of(member).reduce((all, range) => all + size_of(range), 0);
+  }
+
+  /** the highest id that was ever granted, 0 before the first */
+  get highest(): number {
+    return this.#next - 1;
   }
 
   owner(id: number): MemberId | null {

@@ -3,7 +3,7 @@ import { allocate, grant, split_rate } from './allocate.ts';
 import { Ids } from './ids.ts';
 import type { Members } from './members.ts';
 import { planned_at, type Ramp } from './pacer.ts';
-import type { Hub, MemberId, MemberPlan, Plan, RunSpec } from './plan.ts';
+import type { Hub, IdRange, MemberId, MemberPlan, Plan, RunSpec } from './plan.ts';
 import { PortGrants } from './port-grants.ts';
 import type { Traces } from './traces.ts';
 
@@ -13,7 +13,10 @@ export class Planner {
   graceful = false;
   /** of the plan published last, 0 before the first */
   revision = 0;
+  /** numbers dealt to the members: ids, or what {@link to_ids} makes ids of */
   readonly ids = new Ids();
+  /** The ids that dealt numbers stand for. While both grow as `Ids.of` does, so must the result. */
+  to_ids: (dealt: readonly IdRange[]) => readonly IdRange[] = (dealt) => dealt;
   readonly #ports: PortGrants;
   readonly #hub: Hub;
   readonly #members: Members;
@@ -74,8 +77,16 @@ export class Planner {
     return true;
   }
 
-  retry_fatal(): void {
-    this.#retry_fatal++;
+  /** Wanted now and at the end of a ramp that somebody else follows; an earlier ramp is forgotten. */
+  hold(planned: number, target: number): void {
+    this.#planned = planned;
+    this.#target = target;
+    this.#ramp = null;
+  }
+
+  /** Fatal clients start anew; `count`: the tries so far, with this one. */
+  retry_fatal(count = this.#retry_fatal + 1): void {
+    this.#retry_fatal = count;
   }
 
   /** Works out what to order now and publishes it if that differs from the last plan (`anyway`: in any case, as a new revision). */
@@ -101,7 +112,7 @@ export class Planner {
       if (!report) continue;
       const clients = granted[i]!;
       const connect_per_s = clients > 0 ? rates.pop()! : 0;
-      const [ids, ports] = [this.ids.of(id), this.#ports.of(id)];
+      const [ids, ports] = [this.to_ids(this.ids.of(id)), this.#ports.of(id)];
       const main = { clients, ids, ports, connect_per_s, graceful: this.graceful };
       entries[id] = { incarnation: report.incarnation, groups: { main }, traces: this.#traces.of(id) };
     }
@@ -124,7 +135,7 @@ export class Planner {
     this.ids.ensure(expected.map(({ id, needs }) => ({ id, count: needs })));
     this.#ports.ensure(
       this.#target,
-      expected.map(({ id, needs }) => ({ id, clients: needs, ids: this.ids.of(id) })),
+      expected.map(({ id, needs }) => ({ id, clients: needs, ids: this.to_ids(this.ids.of(id)) })),
     );
     // a share whose member has no process waits for one: nothing is ordered of it
     const wanted = shares.map((share, i) => (members[i]!.report ? share : 0));

@@ -1,4 +1,4 @@
-/** A coordinator over members that live in memory, with a clock that only moves when told. */
+/** A coordinator, or what else holds a hub, over members that live in memory, with a clock that only moves when told. */
 import { merge_snapshots } from '../../src/metrics/merge.ts';
 import { Coordinator, type CoordinatorOptions } from '../../src/swarm/coordinator.ts';
 import type { Command, Reply } from '../../src/swarm/command.ts';
@@ -13,6 +13,7 @@ import type {
   Report,
   RunSpec,
 } from '../../src/swarm/plan.ts';
+import type { SquadOptions } from '../../src/swarm/squad.ts';
 
 export const RUN: RunSpec = {
   id: 'run-1',
@@ -40,7 +41,7 @@ export const RUN: RunSpec = {
 /** A member that does at once what the plan says, unless it is told not to. */
 export class FakeMember {
   readonly id: MemberId;
-  readonly #swarm: FakeSwarm;
+  readonly #swarm: FakeMachine;
   incarnation = '';
   alive = false;
   /** takes plans in */
@@ -58,7 +59,7 @@ export class FakeMember {
   #ended = 0;
   #seq = 0;
 
-  constructor(id: MemberId, swarm: FakeSwarm) {
+  constructor(id: MemberId, swarm: FakeMachine) {
     this.id = id;
     this.#swarm = swarm;
   }
@@ -151,9 +152,9 @@ export class FakeMember {
   }
 }
 
-export class FakeSwarm {
+/** Members, the hub to them and the clock. */
+export class FakeMachine {
   readonly members: FakeMember[];
-  readonly coordinator: Coordinator;
   readonly plans: Plan[] = [];
   /** members that shall have a process */
   wanted: readonly MemberId[] = [];
@@ -162,12 +163,14 @@ export class FakeSwarm {
   starts = 0;
   reported: (member: MemberId, report: Report) => void = () => {};
   gone: Parameters<Hub['onGone']>[0] = () => {};
+  /** what to build on it */
+  readonly options: SquadOptions;
   #timers: { ms: number; f: () => void }[] = [];
   #due: (() => void)[] = [];
 
-  constructor(ids: MemberId[], options: Partial<CoordinatorOptions> = {}) {
+  constructor(ids: MemberId[]) {
     this.members = ids.map((id) => new FakeMember(id, this));
-    this.coordinator = new Coordinator({
+    this.options = {
       hub: {
         want: (members) => (this.wanted = members),
         publish: (plan) => {
@@ -177,18 +180,16 @@ export class FakeSwarm {
         },
         onReport: (f) => (this.reported = f),
         onGone: (f) => (this.gone = f),
-        close: () => Promise.resolve([]),
+        // those that do not listen are killed later than anybody waits
+        close: () => {
+          const alive = this.members.filter((member) => member.alive);
+          for (const member of alive) if (member.listens) member.die('gone');
+          return Promise.resolve(alive.filter((member) => !member.listens).map(({ id }) => id));
+        },
       },
       members: ids,
       from_start: ids.length,
-      more_by: '--workers',
-      max_connect_per_s: null,
       run: RUN,
-      commands: [],
-      has_teardown: true,
-      about: { script_sha256: 's', servers: ['127.0.0.1:1'], versions: { swarm: '0', node: '20' } },
-      limits: { open_files_per_process: 1100, reserved_files: 100 },
-      bounds: () => [],
       clock: {
         now: () => this.now,
         wall: () => 1_700_000_000_000 + this.now,
@@ -199,19 +200,7 @@ export class FakeSwarm {
         },
       },
       on_note: (member, note) => this.notes.push(`${member} ${note.level} ${note.text}`),
-      ...options,
-    });
-  }
-
-  /** All members that run from the start up, setup done. */
-  static async up(ids: MemberId[], options: Partial<CoordinatorOptions> = {}): Promise<FakeSwarm> {
-    const swarm = new FakeSwarm(ids, options);
-    for (const id of swarm.wanted) swarm.member(id).start();
-    const ready = swarm.coordinator.ready(1000).then(() => swarm.coordinator.setup());
-    await swarm.settle();
-    await ready;
-    await swarm.settle();
-    return swarm;
+    };
   }
 
   member(id: MemberId): FakeMember {
@@ -240,10 +229,40 @@ export class FakeSwarm {
   async pass(ms: number): Promise<void> {
     for (const end = this.now + ms; this.now < end;) {
       this.now += 100;
-      for (const timer of [...this.#timers]) timer.f();
+      for (const timer of [...this.#timers]) if (this.now % timer.ms === 0) timer.f();
       if (this.now % 1000 === 0) for (const member of this.members) member.report();
       await this.settle();
     }
+  }
+}
+
+export class FakeSwarm extends FakeMachine {
+  readonly coordinator: Coordinator;
+
+  constructor(ids: MemberId[], options: Partial<CoordinatorOptions> = {}) {
+    super(ids);
+    this.coordinator = new Coordinator({
+      ...this.options,
+      more_by: '--workers',
+      max_connect_per_s: null,
+      commands: [],
+      has_teardown: true,
+      about: { script_sha256: 's', servers: ['127.0.0.1:1'], versions: { swarm: '0', node: '20' } },
+      limits: { open_files_per_process: 1100, reserved_files: 100 },
+      bounds: () => [],
+      ...options,
+    });
+  }
+
+  /** All members that run from the start up, setup done. */
+  static async up(ids: MemberId[], options: Partial<CoordinatorOptions> = {}): Promise<FakeSwarm> {
+    const swarm = new FakeSwarm(ids, options);
+    for (const id of swarm.wanted) swarm.member(id).start();
+    const ready = swarm.coordinator.ready(1000).then(() => swarm.coordinator.setup());
+    await swarm.settle();
+    await ready;
+    await swarm.settle();
+    return swarm;
   }
 
   /** Applies a command and lets time pass until it is answered; `OK …` or `ERR <code> …`. */

@@ -34,11 +34,12 @@ describe('Ids', () => {
     const ids = new Ids();
     ids.ensure(needs([10, 10]));
     ids.release('w0');
-    expect(ids.owner(1)).toBeNull();
+    expect([ids.owner(1), ids.highest]).toEqual([null, 20]);
     ids.ensure([{ id: 'w1', count: 13 }]);
     expect(sorted(spread(ids.of('w1')))).toEqual(sorted([...one_to(10).map((k) => 2 * k), 1, 3, 5]));
     ids.ensure(needs([8, 13]));
     expect(sorted(all_of(ids, 2))).toEqual(one_to(21));
+    expect(ids.highest).toBe(21);
   });
 
   it('grants all up to the limit and none beyond it', () => {

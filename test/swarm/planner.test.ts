@@ -125,6 +125,23 @@ describe('Planner', () => {
     expect(bench.planner.planned).toBe(25);
   });
 
+  it('follows a ramp that somebody else keeps, and forgets its own', () => {
+    const bench = new Bench(['w1', 'w2']);
+    bench.aim(100, 1000, 0);
+    bench.planner.hold(8, 40);
+    bench.planner.replan(false);
+    expect([bench.planner.step(500), bench.planner.target, bench.planner.planned]).toEqual([false, 40, 8]);
+    expect(bench.ordered).toEqual({ w1: 4, w2: 4 });
+  });
+
+  it('gives the ids that dealt numbers stand for', () => {
+    const bench = new Bench(['w1', 'w2']);
+    bench.planner.to_ids = (dealt) => dealt.map(([first, last, step]) => [first + 100, last + 100, step]);
+    bench.aim(4);
+    const ids = Object.values(bench.plans.at(-1)!.members).map(({ groups }) => groups.main.ids);
+    expect(ids).toEqual([[[101, 103, 2]], [[102, 104, 2]]]);
+  });
+
   it('carries phase, traces, graceful shrinking and retries to the members', () => {
     const bench = new Bench(['w1']);
     bench.aim(3);

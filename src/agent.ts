@@ -1,0 +1,132 @@
+/** `swarm agent`: offers this machine to a swarm of many. Its workers are processes of their own; what they do the plan says. */
+import { writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Agent, type Made } from './cluster/agent.ts';
+import { fetch_bundle } from './cluster/bundles.ts';
+import { HOST_MARK, type Presence, type RunHeader } from './cluster/documents.ts';
+import { open_engine } from './cluster/open-engine.ts';
+import { start_processes } from './cluster/processes.ts';
+import type { Store } from './cluster/store.ts';
+import { exit } from './exit.ts';
+import { CLOCK } from './foundation/clock.ts';
+import { SwarmError, reason_of } from './foundation/errors.ts';
+import { make_log, type Log } from './foundation/log.ts';
+import { VERSION } from './foundation/version.ts';
+import { processes_of } from './limits.ts';
+import { HOST_ENTRY } from './load.ts';
+import type { Options } from './options.ts';
+import type { Io } from './program.ts';
+import { with_run_folder } from './run-folder.ts';
+import { on_signals } from './signals.ts';
+import { find_sources } from './sources.ts';
+import { OrderedSquad } from './swarm/ordered-squad.ts';
+import type { MemberId, Note } from './swarm/plan.ts';
+
+const WORKER_ENTRY = fileURLToPath(new URL('./worker-main.js', import.meta.url));
+const READY_WITHIN_MS = 30_000;
+const LEAVE_WITHIN_MS = 30_000;
+const LOOK_MS = 100;
+
+/**
+ * Plays in every run of its swarm until it is asked to end; then its clients go to others first.
+ * @throws SwarmError when the engine cannot be reached, or another agent plays under this name
+ */
+export async function run_agent(options: Options, io: Io): Promise<number> {
+  const log = make_log(options.log_level, io.err, io.colour.err);
+  // as many as there are cores, unless it was asked for others
+  const processes = processes_of({ ...options, workers: options.workers === 0 ? 'auto' : options.workers });
+  return await with_run_folder(async (folder) => {
+    const { store, credentials, id } = await open_engine(options, 'agent', (text) => log.warn(text));
+    const agent = new Agent({
+      store,
+      timers: CLOCK,
+      id,
+      facts: {
+        ...{ host: hostname(), pid: process.pid, swarm: VERSION, node: process.versions.node },
+        ...{ labels: options.labels ?? [], weight: options.weight ?? processes.first },
+      },
+      max_connections: options.max_connections,
+      make: (run, on_note) =>
+        make(run, { options, store, folder, log, on_note, processes, verify_key: credentials?.verify_key ?? null }),
+      log: (level, text) => log[level](text),
+      is_dead,
+    });
+    io.out.line(`agent ${id} offers ${processes.first} workers to swarm ${options.name}`);
+    const unsignal = on_signals((signal) => {
+      log.info(`${signal}: leaving, its clients go to others; once more ends at once`);
+      agent.leave();
+    }, exit);
+    try {
+      await Promise.race([left(agent), agent.failed]);
+      return 0;
+    } catch (error) {
+      throw new SwarmError('agent_twice', { agent: id, reason: reason_of(error) }, error);
+    } finally {
+      await agent.close();
+      await store.close();
+      unsignal();
+    }
+  });
+}
+
+/** Resolves when it holds nothing any more after it was asked to leave, or that took too long. */
+async function left(agent: Agent): Promise<void> {
+  return await new Promise((resolve) => {
+    let waited = 0;
+    const stop = CLOCK.every(LOOK_MS, () => {
+      if (agent.is_leaving) waited += LOOK_MS;
+      if (!agent.has_left && waited < LEAVE_WITHIN_MS) return;
+      stop();
+      resolve();
+    });
+  });
+}
+
+/** That agent was a process of this machine, and is no more: its workers died with it. */
+function is_dead({ host, pid }: Presence): boolean {
+  if (host !== hostname() || pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
+
+interface Making {
+  readonly options: Options;
+  readonly store: Store;
+  readonly folder: string;
+  readonly log: Log;
+  readonly on_note: (worker: MemberId, note: Note) => void;
+  readonly processes: { readonly first: number; readonly most: number };
+  /** null: the engine asks nobody who they are, and nothing is signed */
+  readonly verify_key: string | null;
+}
+
+async function make(header: RunHeader, making: Making): Promise<Made> {
+  const { options, store, folder, log, on_note, processes, verify_key } = making;
+  const { run, module_text } = await fetch_bundle(store, header, verify_key);
+  const module_path = join(folder, `${run.module_sha256}.mjs`);
+  writeFileSync(module_path, module_text.replaceAll(HOST_MARK, HOST_ENTRY), { mode: 0o600 });
+  const sources = await find_sources({ ...options, server: run.servers });
+  const members = Array.from({ length: processes.most }, (_, i) => `w${i + 1}`);
+  const note = (worker: MemberId, one: Note): void => {
+    log[one.level]({ worker }, one.text);
+    on_note(worker, one);
+  };
+  const own = { ...run, sources, module_path };
+  const crew = new OrderedSquad({
+    hub: start_processes({ members, entry: WORKER_ENTRY, on_note: note }),
+    ...{ members, from_start: processes.first, run: own, clock: CLOCK, on_note: note },
+  });
+  try {
+    await crew.ready(READY_WITHIN_MS);
+    return { crew, run: own };
+  } catch (error) {
+    await crew.close(0);
+    throw error;
+  }
+}

@@ -1,0 +1,488 @@
+/**
+ * An agent: holds its share of a swarm with the workers of one machine and answers to the plan, whoever writes it. It decides one thing by
+ * itself: cut off from the engine for too long it closes everything it holds, as by then its share goes to others.
+ */
+import { randomBytes } from 'node:crypto';
+import { reason_of } from '../foundation/errors.ts';
+import { planned_at } from '../swarm/pacer.ts';
+import type { MemberId, Note, RunSpec } from '../swarm/plan.ts';
+import type { SquadOrder, SquadReport } from '../swarm/ordered-squad.ts';
+import { MEMBER, results_key, to_text } from './documents.ts';
+import type { Lease, MemberShare, Presence, Results, RunHeader, SwarmPlan } from './documents.ts';
+import { LEASE, type Timers } from './lease.ts';
+import type { Store } from './store.ts';
+
+const TURN_MS = 1000;
+const STEP_MS = 200;
+/** from the order to close everything to the end of the workers that do not */
+const FENCE_WITHIN_MS = 5000;
+const CLOSE_WITHIN_MS = 5000;
+const MAX_NOTES = 50;
+const MAX_REPLACED = 20;
+/** a stranger with this agent's name that still writes does so within that */
+const STRANGER_MS = 3500;
+
+/** The workers of an agent, all that it needs of a Squad. */
+export interface Crew {
+  order(order: SquadOrder): void;
+  report(): SquadReport;
+  /** something of the report should be told now */
+  on_change(f: () => void): void;
+  /** Ends the workers, whatever they hold. */
+  close(deadline_ms: number): Promise<unknown>;
+}
+
+/** A bundle that was read and checked, ready to run here. */
+export interface Made {
+  readonly crew: Crew;
+  /** with what is this machine's own: sources, the module's path */
+  readonly run: RunSpec;
+}
+
+export interface AgentOptions {
+  readonly store: Store;
+  readonly timers: Timers;
+  readonly id: MemberId;
+  readonly facts: Pick<Presence, 'host' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight'>;
+  readonly max_connections: number | null;
+  /** Reads the bundle, checks hash and signature, starts workers. Rejects with the reason why this agent cannot play. */
+  readonly make: (run: RunHeader, on_note: (worker: MemberId, note: Note) => void) => Promise<Made>;
+  readonly log: (level: Note['level'], text: string) => void;
+  /** the process `pid` of this very host is dead */
+  readonly is_dead: (presence: Presence) => boolean;
+  readonly new_incarnation?: () => string;
+}
+
+type Orders = Omit<SquadOrder, 'revision' | 'run' | 'retry_fatal'> & { readonly connect_per_s: number };
+
+interface Playing {
+  readonly run: RunHeader;
+  readonly made: Made | null;
+  readonly refuses: string | null;
+}
+
+interface Chain {
+  revision: number;
+  seq: number;
+}
+
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #stops: (() => void)[] = [];
+  #incarnation: string;
+  #replaces: string[] = [];
+  #playing: Playing | null = null;
+  #is_making = false;
+  #plan: SwarmPlan | null = null;
+  /** the revision that was taken over */
+  #accepted = 0;
+  /** the newest revision that the crew has applied altogether */
+  #applied = 0;
+  /** what the crew was told last, and how often it was told something */
+  #told = '';
+  #orders = 0;
+  readonly #presence: Chain = { revision: 0, seq: 0 };
+  #results: Chain = { revision: 0, seq: 0 };
+  #notes: (Note & { n: number; worker: string })[] = [];
+  #notes_seen = 0;
+  /** the last thing that incarnations before this one measured, not stored yet */
+  #unsent: { readonly key: string; readonly text: string }[] = [];
+  #base: number | null = null;
+  /** when what the engine answered last was asked */
+  #answered_at: number;
+  #is_turning = false;
+  #is_wanted = false;
+  #is_fencing = false;
+  #fenced = 0;
+  #is_leaving = false;
+  #is_closed = false;
+  #failed: ((error: Error) => void) | null = null;
+  /** Rejects when another process plays under this agent's name. */
+  readonly failed: Promise<never>;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#incarnation = this.#fresh();
+    const { timers, store, id } = options;
+    this.#answered_at = timers.now();
+    this.failed = new Promise((_, reject) => (this.#failed = reject));
+    this.failed.catch(() => {});
+    this.#stops.push(timers.every(STEP_MS, () => this.#step()));
+    this.#stops.push(timers.every(TURN_MS, () => this.#look()));
+    this.#stops.push(store.on_nudge(id, () => this.#look()));
+    this.#look();
+  }
+
+  /** Holds nothing more as soon as the leader has given its share to others. */
+  leave(): void {
+    this.#is_leaving = true;
+    this.#look();
+  }
+
+  get is_leaving(): boolean {
+    return this.#is_leaving;
+  }
+
+  /** it holds nothing and was asked to leave */
+  get has_left(): boolean {
+    const crew = this.#crew;
+    if (!this.#is_leaving) return false;
+    if (!crew) return true;
+    const { live, open } = crew.report();
+    const entry = this.#entry;
+    return live === 0 && open === 0 && (!entry || entry.ramp.to === 0);
+  }
+
+  /** Ends the workers and tells what they measured, as far as the engine answers. */
+  async close(): Promise<void> {
+    if (this.#is_closed) return;
+    this.#is_closed = true;
+    for (const stop of this.#stops) stop();
+    await this.#drop_crew();
+    await this.#send_unsent();
+    // whoever comes next under this name knows that nothing of this one lives
+    if (this.#presence.revision > 0) {
+      this.#replaces = [...this.#replaces, this.#incarnation].slice(-MAX_REPLACED);
+      this.#incarnation = this.#fresh();
+      this.#playing = null;
+      await this.#write_presence();
+    }
+  }
+
+  get #crew(): Crew | null {
+    return this.#playing?.made?.crew ?? null;
+  }
+
+  /** what the plan says of this incarnation */
+  get #entry(): MemberShare | null {
+    const entry = this.#plan?.members[this.#options.id];
+    return entry?.incarnation === this.#incarnation ? entry : null;
+  }
+
+  get #run_ms(): number | null {
+    return this.#base === null ? null : this.#options.timers.now() - this.#base;
+  }
+
+  #fresh(): string {
+    return this.#options.new_incarnation?.() ?? randomBytes(8).toString('hex');
+  }
+
+  /** Five times a second, without asking anybody: ramps go on and silence counts whoever is away. */
+  #step(): void {
+    if (this.#is_silent_too_long()) return void this.#fence('the engine does not answer');
+    this.#order();
+  }
+
+  #is_silent_too_long(): boolean {
+    const silent_ms = this.#options.timers.now() - this.#answered_at;
+    return this.#crew !== null && silent_ms >= (this.#playing!.run.isolation_ms ?? Infinity);
+  }
+
+  #look(): void {
+    this.#is_wanted = true;
+    if (!this.#is_turning) void this.#turns();
+  }
+
+  async #turns(): Promise<void> {
+    this.#is_turning = true;
+    try {
+      while (this.#is_wanted && !this.#is_closed) {
+        this.#is_wanted = false;
+        await this.#turn();
+      }
+    } catch (error) {
+      this.#options.log('error', reason_of(error));
+    } finally {
+      this.#is_turning = false;
+    }
+  }
+
+  async #turn(): Promise<void> {
+    // one that was frozen may be long written off: nothing else comes before that
+    if (this.#is_silent_too_long()) await this.#fence('it was frozen, or the engine did not answer');
+    const sent = this.#options.timers.now();
+    try {
+      const [plan, lease] = [await this.#options.store.get('plan'), await this.#options.store.get(LEASE)];
+      if (this.#is_closed) return;
+      if (lease) this.#hear_run_ms((JSON.parse(lease.text) as Lease).run_ms);
+      if (plan) this.#take(JSON.parse(plan.text) as SwarmPlan);
+    } catch {
+      return;
+    }
+    if (await this.#tell()) this.#answered_at = Math.max(this.#answered_at, sent);
+  }
+
+  #hear_run_ms(run_ms: number | null): void {
+    if (run_ms === null) return;
+    const base = this.#options.timers.now() - run_ms;
+    this.#base = this.#base === null ? base : Math.min(this.#base, base);
+  }
+
+  #take(plan: SwarmPlan): void {
+    const { id } = this.#options;
+    const old = this.#plan;
+    if (old && old.run.id === plan.run.id) {
+      if (plan.term < old.term || plan.revision < old.revision) return;
+    } else {
+      // another run: the one before is over
+      this.#base = null;
+    }
+    this.#plan = plan;
+    if (plan.run.id !== old?.run.id || this.#base === null) this.#hear_run_ms(plan.run_ms);
+    if (plan.departed.some((gone) => gone.agent === id && gone.incarnation === this.#incarnation))
+      return void this.#fence('it was written off');
+    if (this.#playing && (this.#playing.run.id !== plan.run.id || plan.stage === 'ended')) return void this.#retire();
+    if (!this.#playing && plan.stage !== 'ended' && !this.#is_making && !this.#is_leaving) void this.#make(plan.run);
+    this.#accepted = plan.revision;
+    this.#order();
+  }
+
+  /** Loads the run: a while later it is ready, or says why not. Never rejects. */
+  async #make(run: RunHeader): Promise<void> {
+    this.#is_making = true;
+    try {
+      const { facts } = this.#options;
+      if (run.swarm !== facts.swarm)
+        throw new Error(`the run is of swarm ${run.swarm}, this agent is swarm ${facts.swarm}`);
+      const made = await this.#options.make(run, (worker, note) => this.#note(worker, note));
+      made.crew.on_change(() => this.#look());
+      this.#playing = { run, made, refuses: null };
+    } catch (error) {
+      const refuses = reason_of(error);
+      this.#options.log('error', `cannot play run ${run.id}: ${refuses}`);
+      this.#playing = { run, made: null, refuses };
+    } finally {
+      this.#is_making = false;
+    }
+    if (this.#is_closed) await this.#drop_crew();
+    else this.#look();
+  }
+
+  /** Tells the crew what it shall hold now. */
+  #order(): void {
+    const { id } = this.#options;
+    const [plan, made, entry, run_ms] = [this.#plan, this.#playing?.made, this.#entry, this.#run_ms];
+    if (!plan || !made || !entry || run_ms === null || this.#is_fencing || plan.run.id !== this.#playing?.run.id)
+      return;
+    this.#tell_crew(made, {
+      phase: plan.phase,
+      clients: planned_at(entry.ramp, run_ms),
+      target: entry.ramp.to,
+      ids: entry.ids,
+      graceful: plan.graceful,
+      setup: plan.setup_by === id,
+      teardown: plan.teardown_by === id,
+      connect_per_s: entry.connect_per_s,
+    });
+  }
+
+  #tell_crew({ crew, run }: Made, { connect_per_s, ...order }: Orders): void {
+    const { shared, retry_fatal } = this.#plan!;
+    const told = JSON.stringify([order, connect_per_s, shared !== null, retry_fatal]);
+    if (told === this.#told) return;
+    this.#told = told;
+    const known = shared && { value: shared.value };
+    crew.order({ ...order, revision: ++this.#orders, retry_fatal, run: { ...run, shared: known, connect_per_s } });
+  }
+
+  /** Closes everything, and goes on as another incarnation: what it held goes to others, or did already. */
+  async #fence(why: string): Promise<void> {
+    const crew = this.#crew;
+    if (this.#is_fencing) return;
+    this.#is_fencing = true;
+    this.#fenced++;
+    this.#options.log('warn', `cut off: ${why}; its clients are closed`);
+    try {
+      const made = this.#playing?.made;
+      if (crew && made) {
+        const ids = this.#entry?.ids ?? [];
+        const nothing = {
+          clients: 0,
+          target: 0,
+          ids,
+          graceful: false,
+          setup: false,
+          teardown: false,
+          connect_per_s: 1,
+        };
+        this.#tell_crew(made, { phase: 'stop', ...nothing });
+        const deadline = this.#options.timers.now() + FENCE_WITHIN_MS;
+        const is_idle = (): boolean => crew.report().live + crew.report().open === 0;
+        await this.#until(() => is_idle() || this.#options.timers.now() >= deadline);
+      }
+      await this.#retire();
+    } finally {
+      this.#is_fencing = false;
+    }
+    this.#look();
+  }
+
+  /** Lets go of the run: the next one, or the same, begins with another incarnation. */
+  async #retire(): Promise<void> {
+    await this.#drop_crew();
+    this.#replaces = [...this.#replaces, this.#incarnation].slice(-MAX_REPLACED);
+    this.#incarnation = this.#fresh();
+    this.#results = { revision: 0, seq: 0 };
+    this.#notes = [];
+    this.#playing = null;
+    this.#accepted = this.#applied = this.#orders = 0;
+    this.#told = '';
+    this.#look();
+  }
+
+  async #drop_crew(): Promise<void> {
+    const playing = this.#playing;
+    if (!playing?.made) return;
+    await playing.made.crew.close(CLOSE_WITHIN_MS);
+    if (this.#playing !== playing) return;
+    const { key, text } = this.#results_of(playing.made.crew.report(), playing.run);
+    this.#unsent = [...this.#unsent, { key, text }].slice(-5);
+    this.#playing = { ...playing, made: null };
+  }
+
+  /** Stores what was measured, then that it lives. False: the engine did not take it. */
+  async #tell(): Promise<boolean> {
+    if (!(await this.#send_unsent())) return false;
+    const [crew, playing] = [this.#crew, this.#playing];
+    if (crew && playing && this.#plan) {
+      const { key, text } = this.#results_of(crew.report(), playing.run);
+      const written = await this.#put(key, text, this.#results);
+      if (!written || this.#is_closed) return written;
+    }
+    return await this.#write_presence();
+  }
+
+  async #send_unsent(): Promise<boolean> {
+    for (const { key, text } of [...this.#unsent]) {
+      const chain: Chain = { revision: -1, seq: 0 };
+      if (!(await this.#put(key, text, chain))) return false;
+      this.#unsent.shift();
+    }
+    return true;
+  }
+
+  /** Writes over what is there: nobody else writes this key. A late write of ours is overwritten too. */
+  async #put(key: string, text: string, chain: Chain): Promise<boolean> {
+    const { store } = this.#options;
+    for (let tries = 3; tries > 0; tries--) {
+      if (chain.revision >= 0) {
+        const written = await store.put(key, text, chain.revision);
+        if (written.outcome === 'done') {
+          chain.revision = written.revision;
+          return true;
+        }
+        if (written.outcome === 'unknown') tries = 1;
+      }
+      try {
+        const entry = await store.get(key);
+        chain.revision = entry?.revision ?? 0;
+        if (entry?.text === text) return true;
+      } catch {
+        return false;
+      }
+    }
+    return false;
+  }
+
+  #results_of(report: SquadReport, run: RunHeader): { key: string; text: string } {
+    const { snapshot, dead, workers, setup, teardown } = report;
+    const results: Results = { run: run.id, seq: ++this.#results.seq, snapshot, dead, workers, notes: this.#notes, setup, teardown }; // prettier-ignore
+    return { key: results_key(this.#options.id, this.#incarnation), text: to_text(results) };
+  }
+
+  async #write_presence(): Promise<boolean> {
+    const { store, id } = this.#options;
+    const key = `${MEMBER}${id}`;
+    const text = JSON.stringify(this.#make_presence());
+    const written = await store.put(key, text, this.#presence.revision);
+    if (written.outcome === 'done') {
+      this.#presence.revision = written.revision;
+      return true;
+    }
+    let entry;
+    try {
+      entry = await store.get(key);
+    } catch {
+      return false;
+    }
+    if (!entry) this.#presence.revision = 0;
+    else if (entry.text === text) this.#presence.revision = entry.revision;
+    else await this.#meet(JSON.parse(entry.text) as Presence, entry.revision);
+    return entry?.text === text;
+  }
+
+  /** The key of this agent says something that it did not just write. */
+  async #meet(other: Presence, revision: number): Promise<void> {
+    const { store, id, is_dead } = this.#options;
+    const is_own = other.incarnation === this.#incarnation || this.#replaces.includes(other.incarnation);
+    if (!is_own && !this.#replaces.includes(other.incarnation)) {
+      if (is_dead(other)) this.#replaces.push(...other.replaces, other.incarnation);
+      else {
+        await this.#until_passed(STRANGER_MS);
+        const later = await store.get(`${MEMBER}${id}`).catch(() => null);
+        if (later && later.revision !== revision) {
+          const where = `${other.host}, pid ${other.pid}`;
+          await this.#fence(`another agent plays as ${id} (${where})`);
+          return this.#failed!(new Error(`another agent plays as ${id}: ${where}`));
+        }
+      }
+      this.#replaces = this.#replaces.slice(-MAX_REPLACED);
+    }
+    this.#presence.revision = revision;
+    this.#is_wanted = true;
+  }
+
+  #make_presence(): Presence {
+    const { facts, max_connections, timers } = this.#options;
+    const [playing, crew] = [this.#playing, this.#crew];
+    const report = crew?.report();
+    const { cpu, rss_bytes, lag_p99_ms } = report?.snapshot.generator ?? { cpu: 0, rss_bytes: 0, lag_p99_ms: 0 };
+    // what was told before the newest order is of no interest any more
+    if (report && report.applied >= this.#orders) this.#applied = this.#accepted;
+    const capacity = Math.min(report?.capacity ?? 0, max_connections ?? Infinity);
+    return {
+      incarnation: this.#incarnation,
+      replaces: this.#replaces,
+      seq: ++this.#presence.seq,
+      ...facts,
+      capacity,
+      capacity_why: report?.capacity_why ?? '',
+      ready: crew && report!.capacity > 0 && !this.#is_fencing ? playing!.run.id : null,
+      refuses: playing?.refuses ?? null,
+      accepted: this.#accepted,
+      applied: this.#applied,
+      may: report?.may ?? 0,
+      ids_wanted: report?.ids_wanted ?? 0,
+      results: this.#results.seq,
+      live: report?.live ?? 0,
+      open: report?.open ?? 0,
+      states: report?.snapshot.clients.states ?? NO_STATES,
+      ...{ cpu, rss_bytes, lag_p99_ms },
+      leaving: this.#is_leaving,
+      run_ms: this.#run_ms,
+      wall_ms: timers.wall(),
+      fenced: this.#fenced,
+    };
+  }
+
+  #note(worker: string, note: Note): void {
+    this.#notes = [...this.#notes, { ...note, worker, n: ++this.#notes_seen }].slice(-MAX_NOTES);
+  }
+
+  #until_passed(ms: number): Promise<void> {
+    const end = this.#options.timers.now() + ms;
+    return this.#until(() => this.#options.timers.now() >= end);
+  }
+
+  #until(is_so: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = this.#options.timers.every(50, () => {
+        if (!is_so()) return;
+        stop();
+        resolve();
+      });
+    });
+  }
+}
+
+const NO_STATES: Presence['states'] = { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 };

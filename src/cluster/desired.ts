@@ -1,0 +1,167 @@
+/** What the users want of a swarm of many machines: commands change it, any coordinator may carry them out. Pure. */
+import { err, MAX_TARGET, ok, seconds } from '../swarm/answers.ts';
+import type { Command, Reply } from '../swarm/command.ts';
+import { planned_at } from '../swarm/pacer.ts';
+import type { Desired } from './documents.ts';
+
+/** A coordinator that sent no command for so long is forgotten, ms. */
+const SESSION_MS = 600_000;
+const MAX_SESSIONS = 32;
+const MAX_EVICTED = 100;
+
+/** Who asks, and when. */
+export interface Asking {
+  /** of the coordinator process */
+  readonly session: string;
+  /** counts its commands */
+  readonly seq: number;
+  readonly run_ms: number;
+  readonly wall_ms: number;
+}
+
+/** What a command has to know of the swarm. */
+export interface Facts {
+  /** clients that the agents of now can hold, of how many agents */
+  readonly capacity: number;
+  readonly agents: readonly string[];
+  /** the incarnation of an agent that is known; null: there is no such agent */
+  readonly incarnation: (agent: string) => string | null;
+  readonly fatal: number;
+  readonly drain_timeout_ms: number;
+  readonly max_connections: number | null;
+  readonly max_connect_per_s: number | null;
+}
+
+/** Before the first command. */
+export function first_desired(run: string, connect_per_s: number, is_paused: boolean): Desired {
+  return {
+    ...{ run, seq: 1, target: 0, ramp: null, phase: is_paused ? 'pause' : 'run', graceful: false, connect_per_s },
+    ...{ retry_fatal: 0, mark: null, rebalance: 0, drained: [], evicted: [], sessions: {} },
+  };
+}
+
+/** The clients asked for at this moment. */
+export const planned_of = ({ target, ramp }: Pick<Desired, 'target' | 'ramp'>, run_ms: number): number =>
+  ramp === null ? target : planned_at(ramp, run_ms);
+
+export const is_ending = ({ phase }: Pick<Desired, 'phase'>): boolean => phase === 'drain' || phase === 'stop';
+
+/** This command of this session was carried out, whatever became of the answer to the write. */
+export const has_applied = ({ sessions }: Desired, { session, seq }: Asking): boolean =>
+  (sessions[session]?.seq ?? 0) >= seq;
+
+/** What `command` makes of it, with the answer; null: nothing changes. */
+export function carry_out(
+  before: Desired,
+  command: Command,
+  asking: Asking,
+  facts: Facts,
+): { readonly desired: Desired | null; readonly reply: Reply } {
+  const is_second_try = command.op === 'stop' && command.now && before.phase === 'drain';
+  if (is_ending(before) && !is_second_try) return { desired: null, reply: err('stopping', 'the swarm is stopping') };
+  const { change, reply } = changed(before, command, asking, facts);
+  if (!reply.ok) return { desired: null, reply };
+  const sessions = Object.entries({
+    ...before.sessions,
+    [asking.session]: { seq: asking.seq, at_ms: asking.wall_ms },
+  })
+    .filter(([session, { at_ms }]) => session === asking.session || Math.abs(asking.wall_ms - at_ms) < SESSION_MS)
+    .sort(([, a], [, b]) => b.at_ms - a.at_ms)
+    .slice(0, MAX_SESSIONS);
+  return {
+    desired: { ...before, ...change, seq: before.seq + 1, sessions: Object.fromEntries(sessions) },
+    reply,
+  };
+}
+
+interface Changed {
+  readonly change: Partial<Desired>;
+  readonly reply: Reply;
+}
+
+const refused = (reply: Reply): Changed => ({ change: {}, reply });
+
+function changed(before: Desired, command: Command, asking: Asking, facts: Facts): Changed {
+  switch (command.op) {
+    case 'incr':
+      return aim(before, command, before.target + command.count, false, asking, facts);
+    case 'decr':
+      return aim(before, command, before.target - command.count, command.graceful, asking, facts);
+    case 'set':
+      return aim(before, command, command.count, false, asking, facts);
+    case 'connect_rate': {
+      const most = facts.max_connect_per_s ?? Infinity;
+      const connect_per_s = Math.min(command.per_s, most);
+      const why = command.per_s > most ? ` (asked ${command.per_s}: --max-connect-rate ${most})` : '';
+      return { change: { connect_per_s }, reply: ok(`connect rate ${connect_per_s} per second${why}`) };
+    }
+    case 'pause':
+      return { change: { phase: 'pause' }, reply: ok('paused') };
+    case 'resume':
+      return { change: { phase: 'run' }, reply: ok('running') };
+    case 'retry_fatal':
+      return {
+        change: { retry_fatal: before.retry_fatal + 1 },
+        reply: ok(`retrying ${facts.fatal} fatal clients`),
+      };
+    case 'mark': {
+      const { text } = command;
+      const mark = { text, at_ms: asking.wall_ms, seq: (before.mark?.seq ?? 0) + 1 };
+      return { change: { mark }, reply: ok(text ? `marked ${text}` : 'marked') };
+    }
+    case 'stop':
+      return {
+        change: { phase: command.now ? 'stop' : 'drain' },
+        reply: ok(command.now ? 'stopping now' : `stopping, within ${seconds(facts.drain_timeout_ms)}`),
+      };
+    case 'rebalance':
+      return {
+        change: { rebalance: before.rebalance + 1 },
+        reply: ok(`sharing ${before.target} clients anew among ${count(facts.agents.length, 'agent')}`),
+      };
+    case 'drain': {
+      if (!facts.agents.includes(command.agent)) return refused(no_agent(command.agent, facts));
+      const others = before.drained.filter((agent) => agent !== command.agent);
+      const drained = command.off ? others : [...others, command.agent];
+      return { change: { drained }, reply: ok(command.off ? `${command.agent} takes part again` : `draining ${command.agent}`) }; // prettier-ignore
+    }
+    case 'evict': {
+      const incarnation = facts.incarnation(command.agent);
+      if (incarnation === null) return refused(no_agent(command.agent, facts));
+      const evicted = [...before.evicted.filter((one) => one !== incarnation), incarnation].slice(-MAX_EVICTED);
+      return { change: { evicted }, reply: ok(`evicted ${command.agent}, its clients go to the others`) };
+    }
+  }
+}
+
+/** Unlike on one machine the target may exceed what fits now: agents may come later. */
+function aim(
+  before: Desired,
+  { count: asked, over_ms }: { readonly count: number; readonly over_ms: number },
+  wanted: number,
+  graceful: boolean,
+  { run_ms }: Asking,
+  { capacity, agents, max_connections }: Facts,
+): Changed {
+  const most = Math.min(MAX_TARGET, max_connections ?? MAX_TARGET);
+  const target = Math.max(0, Math.min(wanted, most));
+  if (wanted > before.target && target <= before.target) {
+    const why = max_connections === null ? `at most ${MAX_TARGET} clients` : `--max-connections ${max_connections}`;
+    return refused(err('limit_clients', `nothing fits: target ${before.target} (asked ${asked}: ${why})`));
+  }
+  const from = planned_of(before, run_ms);
+  const ramp = over_ms > 0 ? { from, to: target, start_ms: run_ms, end_ms: run_ms + over_ms } : null;
+  const notes = [
+    ...(target !== wanted ? [wanted < 0 ? `asked ${asked}, had ${before.target}` : `asked ${asked}: at most ${most}`] : []),
+    ...(target > capacity ? [`${capacity} fit now, on ${count(agents.length, 'agent')}; the rest waits for more`] : []),
+  ]; // prettier-ignore
+  const text = `target ${target}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`;
+  return { change: { target, ramp, graceful }, reply: ok(text) };
+}
+
+function no_agent(agent: string, { agents }: Facts): Reply {
+  const known = agents.length === 0 ? 'none is here' : `known are ${agents.slice(0, 8).join(', ')}`;
+  return err('no_such_agent', `no agent ${agent}, ${known}`);
+}
+
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;

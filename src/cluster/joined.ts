@@ -1,0 +1,550 @@
+/**
+ * A coordinator of a swarm of many machines. Any number may run: each shows the swarm and takes commands, one of them leads and writes the
+ * plan. What it is asked for goes into `desired` first, so that a leader's death loses no command.
+ */
+import { SwarmError, reason_of } from '../foundation/errors.ts';
+import { bury, is_idle, merge_dead, NO_DEAD, type Dead } from '../metrics/merge.ts';
+import type { Snapshot } from '../metrics/snapshot.ts';
+import type { AgentSummary, Summary, WorkerSummary } from '../metrics/summary.ts';
+import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../metrics/totals.ts';
+import { err, ok } from '../swarm/answers.ts';
+import type { Command, Control, Reply } from '../swarm/command.ts';
+import type { MemberId, Note } from '../swarm/plan.ts';
+import { Waits } from '../swarm/waits.ts';
+import { read_parts, store_bundle, write_parts } from './bundles.ts';
+import { carry_out, first_desired, has_applied, planned_of, type Asking, type Facts } from './desired.ts';
+import { reassign_ms_of, RESULTS, to_text, type Bundle, type RunHeader, type SwarmPlan } from './documents.ts';
+import { first_plan, known_of, Leader } from './leader.ts';
+import { LeaseKeeper, type Timers } from './lease.ts';
+import { possibly_open } from './shares.ts';
+import type { Store } from './store.ts';
+import { DESIRED, PLAN, View, type Heard } from './view.ts';
+
+const TURN_MS = 100;
+const WATCH_MS = 1000;
+const ACK_WITHIN_MS = 2000;
+/** from then on the answer is that nobody knows */
+const WRITE_WITHIN_MS = 10_000;
+const SUSPECT_MS = 3000;
+const LEASE_TURNS = 20;
+
+export interface JoinedOptions {
+  readonly store: Store;
+  readonly timers: Timers;
+  /** of this process, never used before */
+  readonly id: string;
+  readonly host: string;
+  /** where its console listens, for people */
+  readonly console: () => string;
+  readonly lease_ms: number;
+  readonly gather_ms: number;
+  readonly max_connections: number | null;
+  readonly max_connect_per_s: number | null;
+  readonly versions: Summary['run']['versions'];
+  readonly on_note: (worker: string, note: Note) => void;
+}
+
+export interface JoinedEnd {
+  readonly summary: Summary;
+  readonly unconfirmed: readonly MemberId[];
+  readonly failed: string | null;
+}
+
+type Shown = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
+
+export class Joined implements Control {
+  readonly ended: Promise<JoinedEnd>;
+  readonly #options: JoinedOptions;
+  readonly #timers: Timers;
+  readonly #lease: LeaseKeeper;
+  readonly #view: View;
+  readonly #waits: Waits;
+  readonly #watchers = new Set<(summary: Summary) => void>();
+  readonly #stops: (() => void)[] = [];
+  readonly #peaks = { live: 0, open: 0 };
+  readonly #notes_shown = new Map<string, number>();
+  #bundle: Bundle | null = null;
+  /** the run that this process plays; set once */
+  #run: RunHeader | null = null;
+  #leader: { readonly term: number; readonly leader: Leader } | null = null;
+  #seq = 0;
+  #last_command: Promise<unknown> = Promise.resolve();
+  #mark: Mark | null = null;
+  #mark_seq = 0;
+  #interval: Totals | null = null;
+  #is_leading_turn = false;
+  #is_lease_turn = false;
+  #is_closed = false;
+  #away_since: number | null = null;
+  #final: Summary | null = null;
+  #resolve_ended: (end: JoinedEnd) => void = () => {};
+
+  constructor(options: JoinedOptions) {
+    this.#options = options;
+    const { store, timers, id, host, lease_ms: ttl_ms } = options;
+    this.#timers = timers;
+    this.#waits = new Waits(() => timers.now());
+    const about = () => ({ console: options.console(), host, run_ms: this.#view.run_ms });
+    this.#lease = new LeaseKeeper({ store, timers, id, ttl_ms, margin_ms: ttl_ms / 10, about });
+    this.#view = new View(store, timers, this.#lease, () => this.#waits.poke());
+    this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
+    this.#stops.push(timers.every(ttl_ms / LEASE_TURNS, () => void this.#lease_turn()));
+    this.#stops.push(timers.every(TURN_MS, () => void this.#turn()));
+    this.#stops.push(timers.every(WATCH_MS, () => this.#notify()));
+  }
+
+  /** this process leads */
+  get leads(): boolean {
+    return this.#lease.holds;
+  }
+
+  /**
+   * The run of the store, once known: the plan of the moment.
+   * @throws SwarmError `no_run` within `within_ms`
+   */
+  async attach(within_ms: number): Promise<SwarmPlan> {
+    const found = await this.#waits.until(() => this.#view.plan !== null && this.#view.desired !== null, within_ms);
+    const plan = this.#view.plan?.doc;
+    if (!found || !plan || plan.stage === 'ended') throw new SwarmError('no_run', {});
+    return plan;
+  }
+
+  /** What it plays, read and checked by the caller. From now on it leads when nobody else does. */
+  play(run: RunHeader, bundle: Bundle): void {
+    this.#run = run;
+    this.#bundle = bundle;
+  }
+
+  /**
+   * Begins a new run.
+   * @throws SwarmError `run_exists` when one is going on, `engine_lost` when its plan cannot be written
+   */
+  async start(run: RunHeader, bundle: Bundle, is_paused: boolean, within_ms: number): Promise<void> {
+    const { timers } = this.#options;
+    const deadline = timers.now() + within_ms;
+    const refuse = (plan: SwarmPlan): never => {
+      throw new SwarmError('run_exists', { run: plan.run.id, console: this.#lease.current?.console ?? 'unknown' });
+    };
+    const known = await this.#view.read(PLAN);
+    if (this.#view.plan && known && this.#view.plan.doc.stage !== 'ended') refuse(this.#view.plan.doc);
+    this.#is_candidate = true;
+    await this.#waits.until(() => this.#lease.holds, deadline - timers.now());
+    if (!this.#lease.holds) throw new SwarmError('engine_lost', { reason: 'no lease could be had' });
+    await this.#view.read(PLAN);
+    await this.#view.read(DESIRED);
+    const old = this.#view.plan;
+    if (old && old.doc.stage !== 'ended') refuse(old.doc);
+    for (const { key } of await this.#options.store.list(RESULTS)) await this.#options.store.remove(key);
+    const desired = first_desired(run.id, bundle.run.connect_per_s, is_paused);
+    const plan = first_plan(run, desired, this.#lease.term, `${this.#options.id}-epoch`, old?.doc ?? null);
+    await this.#write_first(DESIRED, desired, this.#view.desired?.revision ?? 0);
+    await this.#write_first(PLAN, plan, old?.revision ?? 0);
+    this.#view.begin();
+    this.play(run, bundle);
+    this.#options.store.nudge(null);
+  }
+
+  /** Resolves when consoles may steer. Rejects with what went wrong before. */
+  async open(within_ms: number): Promise<void> {
+    const stage = (): string => this.#view.plan?.doc.stage ?? 'gather';
+    await this.#waits.until(() => stage() !== 'gather' && stage() !== 'setup', within_ms);
+  }
+
+  async apply(command: Command): Promise<Reply> {
+    const before = this.#last_command;
+    const answered = (async (): Promise<{ reply: Reply; seq: number | null }> => {
+      await before;
+      return await this.#carry_out(command);
+    })().catch((error: unknown) => ({ reply: err('internal', reason_of(error)), seq: null }));
+    this.#last_command = answered;
+    const { reply, seq } = await answered;
+    if (!reply.ok || seq === null) return reply;
+    const late = await this.#acknowledged(seq);
+    this.#notify();
+    return ok(`${reply.text}${late}`);
+  }
+
+  watch(listener: (summary: Summary) => void): () => void {
+    this.#watchers.add(listener);
+    return () => void this.#watchers.delete(listener);
+  }
+
+  summary(histograms = false): Summary {
+    return this.#final ?? this.#summarize({ histograms });
+  }
+
+  /** The summary for a state line: `interval` is the time since the last call. */
+  next_interval(): Summary {
+    const summary = this.#summarize({ interval: this.#interval });
+    this.#interval = this.#totals().totals;
+    return summary;
+  }
+
+  async trace(): Promise<Reply> {
+    return err('one_machine', 'trace is for a swarm of one machine; `swarm try` shows the bytes of one client');
+  }
+
+  /** Ends this process' part; another coordinator may lead at once. */
+  async close(): Promise<void> {
+    if (this.#is_closed) return;
+    this.#is_closed = true;
+    for (const stop of this.#stops) stop();
+    this.#view.close();
+    await this.#lease.release();
+  }
+
+  #is_candidate = false;
+
+  async #lease_turn(): Promise<void> {
+    if (this.#is_lease_turn) return;
+    this.#is_lease_turn = true;
+    try {
+      await this.#lease.turn(this.#is_candidate || (this.#run !== null && this.#final === null));
+    } finally {
+      this.#is_lease_turn = false;
+      this.#waits.poke();
+    }
+  }
+
+  async #turn(): Promise<void> {
+    if (this.#is_leading_turn || this.#is_closed) return;
+    this.#is_leading_turn = true;
+    try {
+      this.#say_away(await this.#view.look());
+      this.#show_notes();
+      if (this.#run !== null) {
+        await this.#lead();
+        await this.#see_end();
+      }
+    } catch (error) {
+      this.#options.on_note('coordinator', { level: 'error', text: reason_of(error) });
+    } finally {
+      this.#is_leading_turn = false;
+      this.#waits.poke();
+    }
+  }
+
+  async #lead(): Promise<void> {
+    const { term } = this.#lease;
+    const [plan, desired, run_ms] = [this.#view.plan, this.#view.desired, this.#view.run_ms];
+    if (term === 0 || !plan || !desired || run_ms === null || plan.doc.run.id !== this.#run!.id) return;
+    if (this.#view.is_wiped) return await this.#seed(plan.doc, term);
+    if (this.#leader?.term !== term) {
+      const { gather_ms } = this.#options;
+      const { has_setup, has_teardown, run } = this.#bundle!;
+      const bundle = { has_setup, has_teardown, drain_timeout_ms: run.drain_timeout_ms };
+      this.#leader = { term, leader: new Leader({ term, gather_ms, bundle }) };
+      this.#options.on_note('coordinator', { level: 'info', text: `this coordinator leads (term ${term})` });
+    }
+    const now = this.#timers.now();
+    const next = this.#leader.leader.next(plan.doc, {
+      desired: desired.doc,
+      agents: known_of(this.#view.members, now),
+      results: (agent, incarnation) => this.#view.results_of(agent, incarnation),
+      silent_ms: (agent, incarnation) => this.#view.silent_ms(agent, incarnation),
+      now,
+      run_ms,
+      wall_ms: this.#timers.wall(),
+    });
+    if (!next) return;
+    if (next.stage === 'ended') await this.#store_summary(next);
+    // what was decided counts only while nobody else can lead
+    if (this.#lease.term !== term) return;
+    await this.#write_plan(next, plan.revision);
+  }
+
+  async #write_plan(next: SwarmPlan, revision: number): Promise<void> {
+    const text = to_text(next);
+    const written = await this.#options.store.put(PLAN, text, revision);
+    if (written.outcome === 'done') this.#view.wrote(PLAN, text, written.revision);
+    // refused or unknown: what is there decides, the next turn goes on from it
+    else await this.#view.read(PLAN).catch(() => null);
+    this.#options.store.nudge(null);
+  }
+
+  /** The engine lost its memory: this process knows what was there. */
+  async #seed(plan: SwarmPlan, term: number): Promise<void> {
+    const desired = this.#view.desired!;
+    this.#options.on_note('coordinator', { level: 'warn', text: 'the engine lost what it had stored: written anew' });
+    const epoch = `${this.#options.id}-${term}-${plan.revision}`;
+    const anew: SwarmPlan = {
+      ...plan,
+      epoch,
+      term,
+      revision: plan.revision + 1,
+      run_ms: this.#view.run_ms ?? plan.run_ms,
+    };
+    if (this.#bundle) await store_bundle(this.#options.store, anew.run, this.#bundle);
+    const { store } = this.#options;
+    const wrote = await store.put(DESIRED, desired.text, 0);
+    if (wrote.outcome === 'done') this.#view.wrote(DESIRED, desired.text, wrote.revision);
+    const text = to_text(anew);
+    const written = await store.put(PLAN, text, 0);
+    if (written.outcome === 'done') this.#view.wrote(PLAN, text, written.revision);
+    this.#view.is_wiped = false;
+    store.nudge(null);
+  }
+
+  async #write_first(key: string, document: unknown, revision: number): Promise<void> {
+    const text = to_text(document);
+    const written = await this.#options.store.put(key, text, revision);
+    if (written.outcome === 'done') return this.#view.wrote(key, text, written.revision);
+    const entry = await this.#view.read(key).catch(() => null);
+    if (entry?.text === text) return;
+    const reason = written.outcome === 'unknown' ? written.reason : `somebody else wrote ${key}`;
+    throw new SwarmError('engine_lost', { reason });
+  }
+
+  /** The change, and the `seq` of `desired` it became; null: it changed nothing. */
+  async #carry_out(command: Command): Promise<{ reply: Reply; seq: number | null }> {
+    const { store } = this.#options;
+    const stage = this.#view.plan?.doc.stage;
+    if (this.#final) return { reply: err('stopping', 'the swarm has ended'), seq: null };
+    if (stage === 'gather' && command.op !== 'stop') return { reply: err('not_ready', 'the swarm is not ready: it waits for its agents'), seq: null }; // prettier-ignore
+    const asking: Asking = {
+      session: this.#options.id,
+      seq: ++this.#seq,
+      run_ms: this.#view.run_ms ?? 0,
+      wall_ms: this.#timers.wall(),
+    };
+    const deadline = this.#timers.now() + WRITE_WITHIN_MS;
+    let reply: Reply | null = null;
+    while (this.#timers.now() < deadline && !this.#is_closed) {
+      const desired = this.#view.desired;
+      if (!desired) break;
+      if (reply && has_applied(desired.doc, asking)) return { reply, seq: desired.doc.seq };
+      const { desired: next, reply: said } = carry_out(desired.doc, command, asking, this.#facts());
+      if (!next) return { reply: said, seq: null };
+      reply = said;
+      const text = to_text(next);
+      const written = await store.put(DESIRED, text, desired.revision);
+      if (written.outcome === 'done') {
+        this.#view.wrote(DESIRED, text, written.revision);
+        return { reply, seq: next.seq };
+      }
+      // another console was first, or nobody knows: what is stored now says whether it counts
+      await this.#view.read(DESIRED).catch(() => null);
+    }
+    const away =
+      this.#away_since === null ? '' : ` for ${Math.round((this.#timers.now() - this.#away_since) / 1000)} s`;
+    const text = `the engine does not answer${away}: not known whether it was applied, look at the target when it is back`;
+    return { reply: err('unknown', text), seq: null };
+  }
+
+  /** Waits until all agents applied what became of `desired` number `seq`, 2 s at most; says who did not. */
+  async #acknowledged(seq: number): Promise<string> {
+    const planned = (): SwarmPlan | null => {
+      const plan = this.#view.plan?.doc;
+      return plan && plan.desired >= seq ? plan : null;
+    };
+    const start = this.#timers.now();
+    let revision: number | null = null;
+    const late = (): string[] => {
+      const plan = planned();
+      if (!plan) return [];
+      revision ??= plan.revision;
+      const up = Object.entries(plan.members).filter(([id]) => this.#health(id) === 'ok');
+      return up.filter(([id]) => this.#view.members.get(id)!.doc.applied < revision!).map(([id]) => id);
+    };
+    await this.#waits.until(() => planned() !== null && late().length === 0, ACK_WITHIN_MS);
+    const plan = planned();
+    const leader = this.#lease.current;
+    if (!plan) return `, not planned yet: ${leader ? `the leader (${leader.host}) is silent` : 'nobody leads'}`;
+    const all = Object.keys(plan.members);
+    if (all.length === 0) return ', but no agent is here';
+    const missing = [...late(), ...all.filter((id) => this.#health(id) !== 'ok')];
+    if (missing.length === 0) return '';
+    const named = missing.slice(0, 5).map((id) => {
+      const silent_s = Math.round((this.#timers.now() - (this.#view.members.get(id)?.heard_at ?? start)) / 1000);
+      return silent_s < 2 ? `${id} is at it` : `${id} silent ${silent_s} s`;
+    });
+    if (missing.length > 5) named.push(`and ${missing.length - 5} more`);
+    return `, ${all.length - missing.length} of ${all.length} agents acknowledged (${named.join(', ')})`;
+  }
+
+  #facts(): Facts {
+    const { members } = this.#view;
+    const { max_connections, max_connect_per_s } = this.#options;
+    const run = this.#run?.id ?? '';
+    const here = [...members].filter(([id, { doc }]) => doc.ready === run && this.#health(id) !== 'lost');
+    const fatal = this.#totals().snapshots.reduce((all, { clients }) => all + clients.states.fatal, 0);
+    return {
+      capacity: here.reduce((all, [, { doc }]) => all + doc.capacity, 0),
+      agents: here.map(([id]) => id),
+      incarnation: (agent) => members.get(agent)?.doc.incarnation ?? null,
+      fatal,
+      drain_timeout_ms: this.#bundle!.run.drain_timeout_ms,
+      max_connections,
+      max_connect_per_s,
+    };
+  }
+
+  async #see_end(): Promise<void> {
+    const plan = this.#view.plan?.doc;
+    if (this.#final || plan?.run.id !== this.#run!.id || plan.stage !== 'ended') return;
+    const text = await read_parts(this.#options.store, `summary.${plan.run.id}`);
+    this.#final = text === null ? this.#summarize({ final: true, histograms: true }) : (JSON.parse(text) as Summary);
+    this.#notify();
+    this.#resolve_ended({ summary: this.#final, unconfirmed: plan.unconfirmed, failed: plan.failed });
+  }
+
+  async #store_summary(plan: SwarmPlan): Promise<void> {
+    const summary = this.#summarize({ final: true, histograms: true }, plan);
+    await write_parts(this.#options.store, `summary.${plan.run.id}`, to_text(summary));
+  }
+
+  #say_away(answered: boolean): void {
+    const now = this.#timers.now();
+    if (answered && this.#away_since !== null) {
+      const seconds = Math.round((now - this.#away_since) / 1000);
+      this.#options.on_note('engine', { level: 'info', text: `the engine answers again, after ${seconds} s` });
+      this.#away_since = null;
+    } else if (!answered && this.#away_since === null) {
+      this.#away_since = this.#view.answered_at ?? now;
+      const at = new Date(this.#timers.wall() - (now - this.#away_since)).toISOString();
+      this.#options.on_note('engine', { level: 'warn', text: `the engine does not answer since ${at}: the load goes on as it is` }); // prettier-ignore
+    }
+  }
+
+  #show_notes(): void {
+    for (const { agent, incarnation, results } of this.#view.results(this.#run?.id ?? '')) {
+      const key = `${agent}.${incarnation}`;
+      const shown = this.#notes_shown.get(key) ?? 0;
+      for (const note of results.notes) if (note.n > shown) this.#options.on_note(`${agent}/${note.worker}`, note);
+      const last = results.notes.at(-1)?.n ?? 0;
+      if (last > shown) this.#notes_shown.set(key, last);
+    }
+  }
+
+  #notify(): void {
+    if (!this.#bundle || !this.#view.plan) return;
+    this.#take_mark();
+    if (this.#watchers.size === 0) return;
+    const summary = this.summary();
+    for (const listener of [...this.#watchers]) {
+      try {
+        listener(summary);
+      } catch (error) {
+        this.#options.on_note('coordinator', { level: 'error', text: `a watcher failed: ${reason_of(error)}` });
+      }
+    }
+  }
+
+  /** Each coordinator counts from when it saw the mark. */
+  #take_mark(): void {
+    const mark = this.#view.desired?.doc.mark;
+    if (!mark || mark.seq <= this.#mark_seq) return;
+    this.#mark_seq = mark.seq;
+    this.#mark = { text: mark.text, at_ms: mark.at_ms, run_seconds: this.#seconds(), base: this.#totals().totals };
+  }
+
+  #seconds(): number {
+    return Math.round(this.#view.run_ms ?? 0) / 1000;
+  }
+
+  /** Everything measured: the newest of each incarnation, whether it lives or not. */
+  #totals(plan: SwarmPlan | null = this.#view.plan?.doc ?? null): {
+    snapshots: Snapshot[];
+    dead: Dead;
+    workers: WorkerSummary[];
+    totals: Totals;
+  } {
+    // prettier-ignore
+    const snapshots: Snapshot[] = [];
+    const workers: WorkerSummary[] = [];
+    const dead: Dead[] = [];
+    let departed = NO_DEAD;
+    for (const { agent, incarnation, results } of this.#view.results(this.#run?.id ?? '')) {
+      const gone = plan?.departed.find((one) => one.agent === agent && one.incarnation === incarnation);
+      const is_over = gone !== undefined || this.#view.members.get(agent)?.doc.incarnation !== incarnation;
+      const is_lost = is_over || plan?.unconfirmed.includes(agent) === true;
+      dead.push(results.dead);
+      if (!is_lost) {
+        snapshots.push(results.snapshot);
+        workers.push(...results.workers.map((worker) => ({ ...worker, id: `${agent}/${worker.id}` })));
+        continue;
+      }
+      const silent_ms = gone?.silent_ms ?? Math.round(this.#view.silent_ms(agent, incarnation));
+      const at = gone?.at ?? new Date(this.#timers.wall()).toISOString();
+      const lost = is_idle(results.snapshot) ? null : { worker: agent, incarnation, at, silent_ms };
+      departed = bury(departed, results.snapshot, lost);
+    }
+    const all = merge_dead([...dead, departed]);
+    return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
+  }
+
+  #health(id: MemberId): AgentSummary['health'] {
+    const heard = this.#view.members.get(id);
+    const plan = this.#view.plan?.doc;
+    if (!heard || !plan) return 'lost';
+    const { doc, heard_at } = heard;
+    const is_departed = plan.departed.some((one) => one.agent === id && one.incarnation === doc.incarnation);
+    const silent_ms = this.#timers.now() - heard_at;
+    if (is_departed || silent_ms >= reassign_ms_of(plan.run)) return 'lost';
+    if (silent_ms >= SUSPECT_MS) return 'suspect';
+    if (doc.refuses !== null) return 'refused';
+    if (plan.members[id]?.incarnation !== doc.incarnation && doc.fenced > 0) return 'fenced';
+    if (doc.ready !== plan.run.id) return 'loading';
+    return doc.leaving || this.#view.desired?.doc.drained.includes(id) ? 'draining' : 'ok';
+  }
+
+  #agents(): AgentSummary[] {
+    const plan = this.#view.plan?.doc;
+    return [...this.#view.members]
+      .map(([id, heard]) => ({ ...this.#agent(id, heard), share: plan?.members[id]?.share ?? 0 }))
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  #agent(id: MemberId, { doc, heard_at, offsets }: Heard): AgentSummary {
+    const silent_ms = Math.round(this.#timers.now() - heard_at);
+    const results = this.#view.results_of(id, doc.incarnation);
+    const { host, swarm, labels, capacity, live, open, states, cpu, lag_p99_ms } = doc;
+    const offset_ms = Math.round(Math.max(...offsets));
+    const workers = results?.workers.length ?? 0;
+    const why = doc.refuses ?? '';
+    return { id, host, swarm, labels: [...labels], workers, capacity, share: 0, live, open, states, cpu, lag_p99_ms, offset_ms, silent_ms, health: this.#health(id), why }; // prettier-ignore
+  }
+
+  #summarize({ final = false, histograms = false, interval = null }: Partial<Shown>, as?: SwarmPlan): Summary {
+    const plan = as ?? this.#view.plan!.doc;
+    const desired = this.#view.desired!.doc;
+    const { run, commands, script_sha256 } = this.#bundle!;
+    const { id, started } = plan.run;
+    const { snapshots, dead, workers } = this.#totals(plan);
+    const agents = this.#agents();
+    const capacity = agents.filter(({ health }) => health !== 'lost').reduce((all, one) => all + one.capacity, 0);
+    const presences = new Map([...this.#view.members].map(([agent, { doc }]) => [agent, doc]));
+    const sum = (of: (one: AgentSummary) => number): number => agents.reduce((all, one) => all + of(one), 0);
+    this.#peaks.live = Math.max(this.#peaks.live, sum((one) => one.live)); // prettier-ignore
+    this.#peaks.open = Math.max(this.#peaks.open, sum((one) => one.open)); // prettier-ignore
+    return to_summary({
+      final,
+      run: {
+        ...{ id, script_sha256, module_sha256: run.module_sha256, seed: run.seed },
+        ...{ servers: run.servers.map(server_text), versions: this.#options.versions },
+        ...{ started, seconds: this.#seconds() },
+      },
+      phase: plan.phase,
+      target: desired.target,
+      planned: planned_of(desired, this.#view.run_ms ?? 0),
+      connect_per_s: desired.connect_per_s,
+      workers,
+      agents,
+      possibly_open: possibly_open(plan, presences, desired.evicted),
+      limits: {
+        ...{ capacity, why: `what ${agents.length} agents can hold`, bounds: [] },
+        ...{ open_files_per_process: 0, reserved_files: 0 },
+      },
+      peaks: this.#peaks,
+      commands,
+      members: snapshots,
+      dead,
+      mark: this.#mark,
+      interval,
+      histograms,
+    });
+  }
+}
+
+const server_text = ({ host, port, path }: { host: string; port: number; path?: string }): string =>
+  path === undefined ? (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`) : `unix:${path}`;

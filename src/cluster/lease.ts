@@ -1,0 +1,151 @@
+/**
+ * Who leads. The lease is one key that its holder renews by compare-and-set; whoever has seen it unchanged for its whole time by the own clock
+ * takes it over with the next term. Nothing here depends on clocks agreeing or on the store's own ideas of age.
+ */
+import type { Lease } from './documents.ts';
+import type { Entry, Store } from './store.ts';
+
+/** What time it is for a process, and how it waits. */
+export interface Timers {
+  /** ms, monotonic */
+  now(): number;
+  /** ms since the epoch */
+  wall(): number;
+  /** calls `f` each `ms` until the returned function is called */
+  every(ms: number, f: () => void): () => void;
+}
+
+export interface LeaseOptions {
+  readonly store: Store;
+  readonly timers: Timers;
+  /** of this process, never used before */
+  readonly id: string;
+  readonly ttl_ms: number;
+  /** a part of the time for which the holder no longer trusts it: clocks may run differently fast */
+  readonly margin_ms: number;
+  /** what people are told of the holder, and the run time of now */
+  readonly about: () => Pick<Lease, 'console' | 'host' | 'run_ms'>;
+}
+
+export const LEASE = 'lease';
+
+export class LeaseKeeper {
+  readonly #options: LeaseOptions;
+  /** the newest seen, and since when it is as it is; null: none was there */
+  #seen: { readonly entry: Entry; readonly lease: Lease; readonly since: number } | null = null;
+  #has_seen_any = false;
+  #missing_since: number | null = null;
+  #nonces = 0;
+  /** the renewal that counts was sent then */
+  #sent = -Infinity;
+  #revision = 0;
+  #term = 0;
+  #highest_term = 0;
+
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+  }
+
+  /** of what this process holds; 0 when it holds nothing */
+  get term(): number {
+    return this.holds ? this.#term : 0;
+  }
+
+  /** Others cannot have taken it over yet. */
+  get holds(): boolean {
+    const { timers, ttl_ms, margin_ms } = this.#options;
+    return this.#term > 0 && timers.now() < this.#sent + ttl_ms - margin_ms;
+  }
+
+  /** the newest known, whoever holds it */
+  get current(): Lease | null {
+    return this.#seen?.lease ?? null;
+  }
+
+  /** Takes note of what a watch showed: only time since it changed counts, so an early look makes for an early takeover. */
+  saw(entry: Entry): void {
+    if (this.#seen && entry.revision <= this.#seen.entry.revision && entry.text === this.#seen.entry.text) return;
+    const lease = JSON.parse(entry.text) as Lease;
+    this.#highest_term = Math.max(this.#highest_term, lease.term);
+    this.#has_seen_any = true;
+    this.#missing_since = null;
+    this.#seen = { entry, lease, since: this.#options.timers.now() };
+  }
+
+  /** Renews what it holds, or takes over what nobody renews. Call it several times in a fifth of the time. Never rejects. */
+  async turn(is_candidate: boolean): Promise<void> {
+    const { timers, ttl_ms } = this.#options;
+    if (this.#term > 0) {
+      if (timers.now() >= this.#sent + ttl_ms / 5) await this.#write(this.#term, this.#revision);
+      if (this.#term > 0 && !this.holds) this.#lose();
+      return;
+    }
+    const entry = await this.#read();
+    if (entry === undefined || !is_candidate) return;
+    if (entry === null) {
+      // an engine that lost its memory: its leader goes first
+      this.#missing_since ??= timers.now();
+      if (this.#has_seen_any && timers.now() - this.#missing_since < ttl_ms) return;
+      await this.#write(this.#highest_term + 1, 0);
+    } else if (timers.now() - this.#seen!.since >= this.#seen!.lease.ttl_ms) {
+      await this.#write(this.#highest_term + 1, entry.revision);
+    }
+  }
+
+  /** Lets another take over at once. Never rejects. */
+  async release(): Promise<void> {
+    if (!this.holds) return;
+    const lease: Lease = { ...this.#make(this.#term), ttl_ms: 0 };
+    await this.#options.store.put(LEASE, JSON.stringify(lease), this.#revision);
+    this.#lose();
+  }
+
+  async #write(term: number, revision: number): Promise<void> {
+    const { store, timers } = this.#options;
+    const sent = timers.now();
+    const text = JSON.stringify(this.#make(term));
+    const written = await store.put(LEASE, text, revision);
+    if (written.outcome === 'done') return this.#hold(term, sent, written.revision, text);
+    // refused, or nobody knows: an earlier try of this very text may have been applied
+    const entry = await this.#read();
+    if (entry === undefined) return;
+    if (entry?.text === text) return this.#hold(term, sent, entry.revision, text);
+    if (entry !== null && (JSON.parse(entry.text) as Lease).id === this.#options.id && this.#term === term) {
+      this.#revision = entry.revision; // an earlier renewal, whose answer never came; the time still runs from the last known
+      return;
+    }
+    if (this.#term === 0 || (written.outcome === 'unknown' && entry !== null && entry.revision === revision)) return;
+    if (entry !== null) return this.#lose();
+    // it was there and is not: the engine lost its memory, and what this process holds is the newest there is
+    if (revision !== 0) await this.#write(this.#term + 1, 0);
+  }
+
+  #hold(term: number, sent: number, revision: number, text: string): void {
+    this.#term = term;
+    this.#highest_term = Math.max(this.#highest_term, term);
+    this.#sent = sent;
+    this.#revision = revision;
+    this.saw({ key: LEASE, text, revision });
+  }
+
+  #lose(): void {
+    this.#term = 0;
+    this.#revision = 0;
+  }
+
+  /** undefined: nobody answers. */
+  async #read(): Promise<Entry | null | undefined> {
+    try {
+      const entry = await this.#options.store.get(LEASE);
+      if (entry) this.saw(entry);
+      return entry;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #make(term: number): Lease {
+    const { id, ttl_ms, about } = this.#options;
+    return { id, nonce: `${id}-${++this.#nonces}`, term, ttl_ms, ...about() };
+  }
+}

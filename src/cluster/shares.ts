@@ -1,0 +1,146 @@
+/** The leader's arithmetic: from what is wanted and who is there to each agent's share, never more than the target in all. Pure. */
+import { allocate, grant, split_rate, type Allotment } from '../swarm/allocate.ts';
+import { Ids } from '../swarm/ids.ts';
+import type { Ramp } from '../swarm/pacer.ts';
+import { planned_at } from '../swarm/pacer.ts';
+import type { MemberId } from '../swarm/plan.ts';
+import type { Departed, Desired, MemberShare, Presence, SwarmPlan } from './documents.ts';
+
+const MAX_DEPARTED = 200;
+
+/** An agent as the leader knows it. */
+export interface Known {
+  readonly id: MemberId;
+  readonly presence: Presence;
+  /** since its presence changed last, by the leader's own clock */
+  readonly silent_ms: number;
+}
+
+export interface Now {
+  readonly desired: Desired;
+  readonly agents: readonly Known[];
+  /** ms of run time */
+  readonly run_ms: number;
+  /** silence after which an agent is written off: by then it has cut itself off */
+  readonly reassign_ms: number;
+  /** since an incarnation was heard last; of one never heard: since the leader looks */
+  readonly silent_ms: (agent: MemberId, incarnation: string) => number;
+  readonly at: string;
+}
+
+export type Shares = Pick<SwarmPlan, 'members' | 'departed' | 'next_id' | 'free_ids' | 'rebalance'>;
+
+/** What the next plan says of its members; `revision` is the one it will have. */
+export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares {
+  const known = new Map(now.agents.map((agent) => [agent.id, agent]));
+  const gone = Object.entries(old.members).flatMap(([id, entry]) => departure(id, entry, known.get(id), now) ?? []);
+  const ids = Ids.from({
+    next: old.next_id,
+    free: old.free_ids,
+    owned: Object.fromEntries(Object.entries(old.members).map(([id, entry]) => [id, entry.ids])),
+  });
+  for (const { agent } of gone) ids.release(agent);
+  const departed = [...old.departed, ...gone].slice(-MAX_DEPARTED);
+  const seats = seats_of(old, gone, departed, now);
+  const anew = now.desired.rebalance > old.rebalance;
+  const before = seats.map((seat): Allotment => ({ ...seat.allotment, held: anew && seat.live ? 0 : seat.allotment.held })); // prettier-ignore
+  const shares = allocate(now.desired.target, before);
+  ids.ensure(seats.map(({ id, ids_wanted }, i) => ({ id, count: Math.max(shares[i]!, ids_wanted) })));
+  // a share whose agent is away waits for it: nothing new is ordered of it
+  const wanted = seats.map(({ live, allotment }, i) => (live ? shares[i]! : Math.min(shares[i]!, allotment.may)));
+  const granted = grant(now.desired.target, wanted, seats.map(({ allotment }) => allotment)); // prettier-ignore
+  const rates = split_rate(now.desired.connect_per_s, seats.filter(({ live }, i) => live && granted[i]! > 0).length);
+  const members: Record<MemberId, MemberShare> = {};
+  for (const [i, { id, live, entry, incarnation, allotment }] of seats.entries()) {
+    const connect_per_s = live && granted[i]! > 0 ? rates.pop()! : (entry?.connect_per_s ?? 0);
+    const ramp = live || !entry ? next_ramp(entry?.ramp, granted[i]!, now) : entry.ramp;
+    const is_new = !entry || !is_same(entry.ramp, ramp);
+    // growth comes out of what is free; an order to shrink leaves what may run as it is, until the agent says otherwise
+    const may = Math.max(allotment.may, ramp.from, ramp.to);
+    const since = is_new ? revision : entry.since;
+    members[id] = { incarnation, share: shares[i]!, ramp, may, since, ids: ids.of(id), connect_per_s };
+  }
+  const { next, free } = ids.state;
+  return { members, departed, next_id: next, free_ids: free, rebalance: now.desired.rebalance };
+}
+
+/** The most an agent could be running: what it says once it has taken over its order, until then what all its orders allow. */
+export function may_of(entry: MemberShare, known: Known | undefined): number {
+  if (known?.presence.incarnation !== entry.incarnation || known.presence.accepted < entry.since) return entry.may;
+  return Math.max(known.presence.may, entry.ramp.to);
+}
+
+/** Connections that nobody can say are closed: of incarnations that were silent for too long and have not been heard since. */
+export function possibly_open(
+  plan: SwarmPlan,
+  presences: ReadonlyMap<MemberId, Presence>,
+  evicted: readonly string[],
+): number {
+  // prettier-ignore
+  const is_unsure = ({ agent, incarnation, attested }: Departed): boolean =>
+    !attested && !evicted.includes(incarnation) && !presences.get(agent)?.replaces.includes(incarnation);
+  return plan.departed.filter(is_unsure).reduce((all, { open }) => all + open, 0);
+}
+
+interface Seat {
+  readonly id: MemberId;
+  readonly incarnation: string;
+  /** it can be given orders now */
+  readonly live: boolean;
+  readonly entry: MemberShare | null;
+  readonly ids_wanted: number;
+  readonly allotment: Allotment;
+}
+
+function seats_of(old: SwarmPlan, gone: readonly Departed[], departed: readonly Departed[], now: Now): Seat[] {
+  const known = new Map(now.agents.map((agent) => [agent.id, agent]));
+  const kept = Object.entries(old.members).filter(([id]) => !gone.some(({ agent }) => agent === id));
+  const seats = kept.map(([id, entry]): Seat => {
+    const agent = known.get(id);
+    const live = agent?.presence.incarnation === entry.incarnation && agent.silent_ms < now.reassign_ms / 2;
+    const capacity = live ? capacity_of(agent, old, now) : entry.share;
+    const { weight = 1, ids_wanted = 0 } = agent?.presence ?? {};
+    return { id, incarnation: entry.incarnation, live, entry, ids_wanted: live ? ids_wanted : 0, allotment: { id, may: may_of(entry, agent), held: entry.share, capacity, weight } }; // prettier-ignore
+  });
+  const newcomers = now.agents
+    .filter(({ id, presence, silent_ms }) => {
+      const is_over = departed.some(({ agent, incarnation }) => agent === id && incarnation === presence.incarnation);
+      const has_seat = kept.some(([seated]) => seated === id);
+      return !has_seat && !is_over && presence.ready === old.run.id && silent_ms < now.reassign_ms / 2;
+    })
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+    .map((agent): Seat => {
+      const { id, presence } = agent;
+      const allotment = { id, may: 0, held: 0, capacity: capacity_of(agent, old, now), weight: presence.weight };
+      return { id, incarnation: presence.incarnation, live: true, entry: null, ids_wanted: 0, allotment };
+    });
+  return [...seats, ...newcomers];
+}
+
+function capacity_of({ id, presence }: Known, { run }: SwarmPlan, { desired }: Now): number {
+  const holds_nothing = presence.leaving || desired.drained.includes(id) || presence.ready !== run.id;
+  return holds_nothing ? 0 : presence.capacity;
+}
+
+/** Why a member's incarnation is written off now; null: it is not. */
+function departure(id: MemberId, entry: MemberShare, agent: Known | undefined, now: Now): Departed | null {
+  const { incarnation } = entry;
+  const is_its = agent?.presence.incarnation === incarnation;
+  const attested = agent !== undefined && !is_its && agent.presence.replaces.includes(incarnation);
+  const silent_ms = now.silent_ms(id, incarnation);
+  const is_out = attested || now.desired.evicted.includes(incarnation) || silent_ms >= now.reassign_ms;
+  if (!is_out) return null;
+  return { agent: id, incarnation, at: now.at, silent_ms: Math.round(silent_ms), attested, open: is_its ? agent.presence.open : entry.may }; // prettier-ignore
+}
+
+/** The old one goes on if it leads where it shall, so that a plan for others does not bend it. */
+function next_ramp(old: Ramp | undefined, granted: number, { desired, run_ms }: Now): Ramp {
+  const from = old === undefined ? 0 : planned_at(old, run_ms);
+  const is_ramping = desired.ramp !== null && run_ms < desired.ramp.end_ms && from !== granted;
+  const end_ms = is_ramping ? desired.ramp!.end_ms : 0;
+  if (old && old.to === granted && (old.end_ms === end_ms || (end_ms === 0 && run_ms >= old.end_ms))) return old;
+  return is_ramping ? { from, to: granted, start_ms: run_ms, end_ms } : { from: granted, to: granted, start_ms: 0, end_ms: 0 }; // prettier-ignore
+}
+
+const is_same = (a: Ramp, b: Ramp): boolean =>
+  a.from === b.from && a.to === b.to && a.start_ms === b.start_ms && a.end_ms === b.end_ms;

@@ -1,0 +1,173 @@
+/** The workers of an agent: one share of a swarm of many machines, held as ordered and reported as if one member held it. */
+import { merge_snapshots, type Dead } from '../metrics/merge.ts';
+import type { Snapshot } from '../metrics/snapshot.ts';
+import type { WorkerSummary } from '../metrics/summary.ts';
+import { ids_within } from './id-map.ts';
+import type { HookResult, IdRange, MemberId, Plan, RunSpec } from './plan.ts';
+import { Squad, type SquadOptions } from './squad.ts';
+
+/** Orders that wait to be applied; beyond it the oldest is forgotten, and is applied with the next one. */
+const MAX_PENDING = 64;
+
+/** What an agent is ordered, absolute; the newest revision wins. */
+export interface SquadOrder {
+  /** > 0 */
+  readonly revision: number;
+  readonly phase: Plan['phase'];
+  /**
+   * With `shared`; connect_per_s is this agent's part; which worker runs a hook is the squad's affair. Servers, sources, script and module
+   * are those that the squad was made with.
+   */
+  readonly run: RunSpec;
+  /** planned now */
+  readonly clients: number;
+  /** at the end of a ramp: ids and workers are made ready for it */
+  readonly target: number;
+  /** all ids this agent owns; grows only, as `Ids.of` does */
+  readonly ids: readonly IdRange[];
+  readonly graceful: boolean;
+  readonly retry_fatal: number;
+  /** one of the workers shall run the module's hook; that happens once */
+  readonly setup: boolean;
+  readonly teardown: boolean;
+}
+
+/** What an agent reports. */
+export interface SquadReport {
+  /** the newest order that all workers that are up have applied, 0 before the first */
+  readonly applied: number;
+  readonly capacity: number;
+  readonly capacity_why: string;
+  /**
+   * So many ids its workers were dealt. More than it ever had clients when workers were given up or come anew: clients wait for ids until
+   * it owns as many.
+   */
+  readonly ids_wanted: number;
+  /** of the living, with the peaks of them all together */
+  readonly snapshot: Snapshot;
+  readonly dead: Dead;
+  readonly workers: readonly WorkerSummary[];
+  readonly setup: HookResult | null;
+  readonly teardown: HookResult | null;
+  readonly live: number;
+  readonly open: number;
+  /** the most its workers could be running now */
+  readonly may: number;
+}
+
+export class OrderedSquad {
+  readonly #squad: Squad;
+  readonly #clock: SquadOptions['clock'];
+  #on_change: () => void = () => {};
+  /** the newest order taken, and the newest that was applied */
+  #ordered = 0;
+  #applied = 0;
+  /** orders not applied yet, each with the revision of its plan */
+  readonly #pending: { readonly order: number; readonly plan: number }[] = [];
+  readonly #hooks: Record<'setup' | 'teardown', HookResult | 'running' | null> = { setup: null, teardown: null };
+  #is_closed = false;
+
+  constructor(options: SquadOptions) {
+    this.#clock = options.clock;
+    this.#squad = new Squad(options);
+    this.#squad.listen((event) => {
+      const is_applied = this.#look();
+      if (is_applied || event === 'death') this.#changed();
+    });
+  }
+
+  /** `f` is called when an order became applied, a worker died or a hook ended; not any more once it closes. */
+  on_change(f: () => void): void {
+    this.#on_change = f;
+  }
+
+  /**
+   * Resolves when the workers have said hello.
+   * @throws SwarmError `workers_missing` after `within_ms`, or as soon as all are given up
+   */
+  async ready(within_ms: number): Promise<void> {
+    await this.#squad.ready(within_ms);
+  }
+
+  /** Carries out an order, unless it or a newer one came before. */
+  order(order: SquadOrder): void {
+    if (order.revision <= this.#ordered || this.#is_closed) return;
+    this.#ordered = order.revision;
+    const { planner } = this.#squad;
+    const { setup_by, teardown_by } = planner.run;
+    planner.run = { ...order.run, setup_by, teardown_by };
+    planner.phase = order.phase;
+    planner.graceful = order.graceful;
+    planner.retry_fatal(order.retry_fatal);
+    planner.to_ids = (dealt) => ids_within(dealt, order.ids);
+    planner.hold(order.clients, order.target);
+    this.#squad.grow();
+    planner.replan(true);
+    this.#squad.waits.poke();
+    this.#pending.push({ order: order.revision, plan: planner.revision });
+    if (this.#pending.length > MAX_PENDING) this.#pending.shift();
+    if (order.setup) this.#start_hook('setup');
+    if (order.teardown) this.#start_hook('teardown');
+    if (this.#look()) this.#changed();
+  }
+
+  report(): SquadReport {
+    const { members, planner, limits } = this.#squad;
+    const { snapshots, dead, peaks, shown, up } = members;
+    const merged = merge_snapshots(snapshots);
+    const now = this.#clock.now();
+    return {
+      applied: this.#applied,
+      capacity: limits.capacity,
+      capacity_why: limits.why,
+      ids_wanted: planner.ids.highest,
+      snapshot: {
+        ...merged,
+        clients: { ...merged.clients, peak: peaks.live },
+        connections: { ...merged.connections, open_peak: peaks.open },
+      },
+      dead,
+      workers: shown.map((member) => member.summary(now)),
+      setup: this.#result('setup'),
+      teardown: this.#result('teardown'),
+      live: up.reduce((all, { live }) => all + live, 0),
+      open: up.reduce((all, { open }) => all + open, 0),
+      may: members.all.reduce((all, { orders }) => all + orders.may, 0),
+    };
+  }
+
+  /** Ends the workers, see {@link Squad.close}. A report after it shows no gauges, what was lost, and every order as applied. */
+  async close(deadline_ms: number): Promise<MemberId[]> {
+    this.#is_closed = true;
+    const late = await this.#squad.close(deadline_ms);
+    this.#look();
+    return late;
+  }
+
+  #start_hook(hook: 'setup' | 'teardown'): void {
+    if (this.#hooks[hook] !== null) return;
+    this.#hooks[hook] = 'running';
+    void this.#squad.run_hook(hook).then((result) => {
+      this.#hooks[hook] = result;
+      this.#changed();
+    });
+  }
+
+  #result(hook: 'setup' | 'teardown'): HookResult | null {
+    const result = this.#hooks[hook];
+    return result === 'running' ? null : result;
+  }
+
+  /** Has an order been applied since the last look? A process that comes up later follows the newest, and takes nothing back. */
+  #look(): boolean {
+    const up = this.#squad.members.up.filter((member) => member.wanted);
+    const slowest = Math.min(...up.map((member) => member.report!.revision));
+    const before = this.#applied;
+    while (this.#pending.length > 0 && this.#pending[0]!.plan <= slowest) this.#applied = this.#pending.shift()!.order;
+    return this.#applied > before;
+  }
+
+  #changed(): void {
+    if (!this.#is_closed) this.#on_change();
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * The members behind one hub: who is up, what they are ordered, what they report. Keeps processes, shares and ids right while they come
+ * and go. What shall be is for others to say: see Coordinator and OrderedSquad.
+ */
+import { SwarmError } from '../foundation/errors.ts';
+import { seconds, type Limits } from './answers.ts';
+import { Members, type Member } from './members.ts';
+import { Planner } from './planner.ts';
+import type { Absence, HookResult, Hub, MemberId, Note, Report, RunSpec } from './plan.ts';
+import { Staff } from './staff.ts';
+import { Traces } from './traces.ts';
+import { Waits } from './waits.ts';
+
+const TICK_MS = 100;
+/** while ramping the plan is published at most 5 times a second */
+const RAMP_STEP_MS = 200;
+const SHRINK_MS = 1000;
+export const ACK_WITHIN_MS = 2000;
+/** a worker that died is started again within 5 s at most */
+const REPLACED_WITHIN_MS = 10_000;
+const HOOK_WITHIN_MS = 60_000;
+
+export interface Clock {
+  /** ms, monotonic */
+  now(): number;
+  /** ms since the epoch */
+  wall(): number;
+  /** calls `f` each `ms` until the returned function is called */
+  every(ms: number, f: () => void): () => void;
+}
+
+export interface SquadOptions {
+  readonly hub: Hub;
+  /** all there may be; their order breaks ties */
+  readonly members: readonly MemberId[];
+  /** so many of them run from the start and always; the others while the target needs them */
+  readonly from_start: number;
+  readonly run: RunSpec;
+  readonly clock: Clock;
+  readonly on_note: (member: MemberId, note: Note) => void;
+}
+
+export class Squad {
+  readonly members: Members;
+  readonly planner: Planner;
+  readonly traces = new Traces();
+  readonly waits: Waits;
+  readonly #hub: Hub;
+  readonly #clock: Clock;
+  readonly #staff: Staff;
+  readonly #on_note: SquadOptions['on_note'];
+  readonly #stop_ticking: () => void;
+  #ticks = 0;
+  #listener: (event: 'report' | 'death') => void = () => {};
+  /** workers that leave now are not replaced */
+  #is_closing = false;
+  /** nothing is counted any more */
+  #is_over = false;
+
+  constructor({ hub, members, from_start, run, clock, on_note }: SquadOptions) {
+    this.#hub = hub;
+    this.#clock = clock;
+    this.#on_note = on_note;
+    this.members = new Members(members);
+    this.planner = new Planner(hub, this.members, this.traces, run);
+    this.waits = new Waits(() => clock.now());
+    hub.onReport((id, report) => this.#on_report(id, report));
+    hub.onGone((id, incarnation, attested, absence) => this.#on_gone(id, incarnation, attested, absence));
+    this.#staff = new Staff(hub, this.members, from_start, on_note);
+    this.#stop_ticking = clock.every(TICK_MS, () => this.#tick());
+  }
+
+  /** `f` is called after what came from a member was taken in, until it closes. */
+  listen(f: (event: 'report' | 'death') => void): void {
+    this.#listener = f;
+  }
+
+  /** no worker is up, and none will come soon */
+  get is_all_out(): boolean {
+    return this.members.expected.length === 0;
+  }
+
+  /** what the members can hold together, and what bounds it */
+  get limits(): Pick<Limits, 'capacity' | 'why' | 'per_member' | 'members'> {
+    const { all, possible_capacity, per_member } = this.members;
+    const out = all.filter((member) => member.wanted && member.is_out).map((member) => member.absent_text);
+    const why = all.find((member) => member.capacity_why)?.capacity_why ?? 'no worker is up';
+    return { capacity: possible_capacity, why: [why, ...out].join('; '), per_member, members: all.length };
+  }
+
+  /**
+   * Resolves when every member has said hello.
+   * @throws SwarmError `workers_missing` after `within_ms`, or as soon as all are given up
+   */
+  async ready(within_ms: number): Promise<void> {
+    const { shown } = this.members;
+    const missing = (): readonly Member[] => shown.filter((member) => !member.report);
+    const is_decided = (): boolean => missing().length === 0 || this.is_all_out || this.planner.is_ending;
+    await this.waits.until(is_decided, within_ms);
+    const absent = missing();
+    if (absent.length === 0) return;
+    const named = absent.map((member) => member.absent_text).join(', ');
+    throw new SwarmError('workers_missing', {
+      reason: `${shown.length - absent.length} of ${shown.length} are up (${named})`,
+    });
+  }
+
+  /** Sees that there are members enough for what is wanted. */
+  grow(): void {
+    const { target, planned, is_ending } = this.planner;
+    if (!is_ending && !this.#is_closing) this.#staff.grow(Math.max(target, planned));
+  }
+
+  /** Those whose acknowledgement is worth waiting for: a new process reads the plan as soon as it is up. */
+  get answering(): readonly Member[] {
+    return this.members.expected.filter((member) => !member.is_starting);
+  }
+
+  /** Waits until all members applied the plan of now, 2 s at most; returns who did not. */
+  async acknowledged(): Promise<readonly Member[]> {
+    const { revision } = this.planner;
+    const late = (): readonly Member[] => this.answering.filter((member) => !member.has_applied(revision));
+    await this.waits.until(() => late().length === 0, ACK_WITHIN_MS);
+    return late();
+  }
+
+  /** Has one living member run a hook of the module, and waits for its result, 60 s at most. */
+  async run_hook(hook: 'setup' | 'teardown'): Promise<HookResult> {
+    const { planner } = this;
+    // not one that is ending
+    const up = (): readonly Member[] => this.members.up.filter((member) => member.wanted);
+    // all may have died just now: replacements are on their way
+    await this.waits.until(() => up().length > 0 || this.is_all_out, REPLACED_WITHIN_MS);
+    // one that answers, rather than one that is stalled
+    const member = up().find((one) => one.state(this.#clock.now()) === 'up') ?? up()[0];
+    if (!member) return { ok: false, reason: 'no worker is up' };
+    const { incarnation } = member.report!;
+    planner.run = { ...planner.run, [`${hook}_by`]: member.id };
+    planner.replan(true);
+    const died = (): boolean => member.report?.incarnation !== incarnation;
+    const stopped = (): boolean => hook === 'setup' && planner.is_ending;
+    await this.waits.until(() => died() || stopped() || member.report![hook] !== null, HOOK_WITHIN_MS);
+    planner.run = { ...planner.run, [`${hook}_by`]: null };
+    if (died()) return { ok: false, reason: `worker ${member.id} died in it` };
+    const reason = stopped() ? 'stopped before it ended' : `no result within ${seconds(HOOK_WITHIN_MS)}`;
+    return member.report![hook] ?? { ok: false, reason };
+  }
+
+  /** Counts these members as dead: what they hold nobody will see end. */
+  write_off(members: readonly Member[]): void {
+    for (const member of members) if (member.report) this.#depart(member, member.report.incarnation, 'gone');
+  }
+
+  /** What comes from now on counts for nothing: workers leave as they should. */
+  finish(): void {
+    this.#is_over = true;
+    this.#stop_ticking();
+    this.traces.end_all();
+  }
+
+  /**
+   * Ends the workers, those that do not end by the deadline by force, and returns who they are. What was alive in them is lost; one that
+   * held nothing is no loss.
+   */
+  async close(deadline_ms: number): Promise<MemberId[]> {
+    this.#is_closing = true;
+    for (const member of this.members.all) this.members.dismiss(member);
+    const late = await this.#hub.close(deadline_ms);
+    this.write_off(this.members.up);
+    this.waits.poke();
+    this.finish();
+    return late;
+  }
+
+  #on_report(id: MemberId, report: Report): void {
+    if (this.#is_over) return;
+    const dropped = this.members.get(id)?.report?.notes_dropped ?? 0;
+    const change = this.members.accept(id, report, this.#clock.now(), this.#clock.wall());
+    if (!change) return;
+    for (const note of report.notes) this.#on_note(id, note);
+    if (report.notes_dropped > dropped) {
+      const text = `${report.notes_dropped - dropped} more lines were not logged: at most 100 a second are`;
+      this.#on_note(id, { level: 'warn', text });
+    }
+    this.traces.deliver(id, report);
+    if (change.capacity) this.grow();
+    // most reports change nothing for the plan, and there are as many a second as members
+    if (change.capacity || (change.may && this.planner.is_withholding)) this.#replan();
+    this.waits.poke();
+    this.#tell('report');
+  }
+
+  #on_gone(id: MemberId, incarnation: string, attested: boolean, absence: Absence): void {
+    const member = this.members.get(id);
+    // unattested, it may run on: it stays counted as it is, and shows as stalled
+    if (!member || !attested || this.#is_over) return;
+    this.#depart(member, incarnation, absence);
+    if (member.is_out) {
+      this.planner.release(id);
+      // given up, another one takes its place; ended as it should, it can be started again itself
+      this.grow();
+    }
+    this.#replan();
+    this.waits.poke();
+    this.#tell('death');
+  }
+
+  #depart(member: Member, incarnation: string, absence: Absence): void {
+    this.members.depart(member, incarnation, absence, this.#clock.now(), this.#clock.wall());
+  }
+
+  #replan(): void {
+    if (!this.#is_closing) this.planner.replan(false);
+  }
+
+  #tell(event: 'report' | 'death'): void {
+    if (!this.#is_closing) this.#listener(event);
+  }
+
+  #tick(): void {
+    this.#ticks++;
+    const now = this.#clock.now();
+    const is_due = (ms: number): boolean => this.#ticks % (ms / TICK_MS) === 0;
+    const stepped = is_due(RAMP_STEP_MS) && this.planner.step(now);
+    const expired = this.traces.expire(now, this.planner.revision + 1);
+    if (stepped || expired) this.planner.replan(expired);
+    if (is_due(SHRINK_MS) && !this.planner.is_ending) this.#staff.shrink(now);
+    this.waits.poke();
+  }
+}
