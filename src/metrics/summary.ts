@@ -70,6 +70,8 @@ export interface Summary {
     script_sha256: string;
     module_sha256: string;
     seed: string;
+    /** the part of the swarm that was held, as --segment takes it; null: the whole */
+    segment: string | null;
     servers: string[];
     versions: { swarm: string; node: string };
     started: string;
@@ -78,7 +80,7 @@ export interface Summary {
   phase: 'run' | 'pause' | 'drain' | 'stop';
   target: number;
   planned: number;
-  /** the connect rate of the whole swarm */
+  /** the connect rate of all members */
   connect_per_s: number;
   clients: {
     live: number;
