@@ -27,6 +27,7 @@ export interface Commands {
   check(options: OptionsWith<'script'>, io: Io): Promise<number>;
   try(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number>;
   limits(options: Options, io: Io): Promise<number>;
+  merge(files: readonly string[], options: Options, io: Io): Promise<number>;
   schema(io: Io): Promise<number>;
   demo(io: Io): Promise<number>;
 }
@@ -94,6 +95,13 @@ export async function run_program(args: readonly string[], commands: Commands, i
     'what bounds the number of connections on this machine, with these options; opens no connection',
     () => commands.limits(options_of([]), io),
   );
+  program
+    .command('merge')
+    .description('add up the summaries of segments that ran apart; --summary writes the whole as JSON')
+    .argument('<files...>', 'what --summary wrote for each of them')
+    .action(async (files: string[]) => {
+      code = await commands.merge(files, options_of([]), io);
+    });
   command('schema', 'print the JSON Schema of scripts', () => commands.schema(io));
   command('demo', 'start an example server, swarm it and steer it for half a minute; takes no options', () => {
     refuse_flags('demo', program);

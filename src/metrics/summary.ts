@@ -109,6 +109,8 @@ export interface Summary {
     connect_ms: Latency;
     /** of TLS, from the TCP connection on; `connect_ms` ends before it */
     handshake_ms: Latency;
+    /** as those of the actions */
+    histograms?: { connect: string; handshake: string };
   };
   /** connections by the address they go to; at most 100, the rest under `other` */
   endpoints: ({ address: string } & EndpointCounts)[];

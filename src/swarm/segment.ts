@@ -48,25 +48,18 @@ export function part_of({ from, to }: Segment, n: number): number {
 /** Its k-th id, k ≥ 1. */
 export function id_at(segment: Segment, k: number): number {
   if (is_whole(segment)) return k;
-  const share = (segment.to - segment.from) / PLACES;
-  const reach = Math.ceil(32 / share);
-  let low = Math.max(0, Math.floor(k / share) - reach);
-  while (part_of(segment, low) >= k) low = Math.max(0, low - reach);
-  let high = Math.ceil(k / share) + reach;
-  while (part_of(segment, high) < k) high += reach;
-  while (high - low > 1) {
-    const middle = Math.floor((low + high) / 2);
-    if (part_of(segment, middle) < k) low = middle;
-    else high = middle;
-  }
-  return high;
+  // about there: no part of any target is off by more than 8 clients or so
+  let id = Math.floor((k * PLACES) / (segment.to - segment.from));
+  let index = part_of(segment, id);
+  while (index < k) if (holds(segment, ++id)) index++;
+  while (index > k || !holds(segment, id)) if (holds(segment, id--)) index--;
+  return id;
 }
 
 /** Which of its ids this one is, from 1 on; null: none. */
 export function index_of(segment: Segment, id: number): number | null {
   if (is_whole(segment)) return id;
-  const index = part_of(segment, id);
-  return index > part_of(segment, id - 1) ? index : null;
+  return holds(segment, id) ? part_of(segment, id) : null;
 }
 
 /** The largest target of the whole swarm of which at most `here` clients are in it. */
@@ -132,8 +125,26 @@ function parse_fraction(text: string): readonly [number, number] | undefined {
   return a <= b && b <= MAX_DENOMINATOR ? [a, b] : undefined;
 }
 
+/** Three digits backwards and spread, by their number. */
+const TURNED = Uint16Array.from({ length: 1000 }, (_, n) => {
+  const [low, middle, high] = [n % 10, Math.floor(n / 10) % 10, Math.floor(n / 100)] as const;
+  return ((low * 7) % 10) * 100 + ((middle * 7) % 10) * 10 + ((high * 7) % 10);
+});
+
+function holds({ from, to }: Segment, id: number): boolean {
+  const n = id - 1;
+  const place = TURNED[n % 1000]! * 1000 + TURNED[Math.floor(n / 1000) % 1000]!;
+  return from <= place && place < to;
+}
+
 /** The first place at or above the fraction a/b. */
 const place_at = (a: number, b: number): number => Math.ceil((a * PLACES) / b);
+
+/** At 10 × digit + n: how many of the digits 0…n−1 are below `digit` when they are spread. */
+const FEWER = Uint8Array.from({ length: 100 }, (_, i) => {
+  const spread = Array.from({ length: i % 10 }, (_, d) => (d * 7) % 10);
+  return spread.filter((digit) => digit < Math.floor(i / 10)).length;
+});
 
 /** How many of the ids 1…n have a place below this one. */
 function places_below(place: number, n: number): number {
@@ -142,13 +153,14 @@ function places_below(place: number, n: number): number {
   // digit by digit: numbers id − 1 that agree with `place` so far and have less in this digit; those that agree are ≡ rest (mod step)
   let rest = 0;
   let step = 1;
-  for (let unit = PLACES / 10; unit >= 1; unit /= 10) {
-    const digit = Math.floor(place / unit) % 10;
-    const agree = n > rest ? Math.ceil((n - rest) / step) : 0;
-    count += Math.floor(agree / 10) * digit;
-    for (let d = 0; d < agree % 10; d++) if ((d * 7) % 10 < digit) count++;
+  let unit = PLACES / 10;
+  for (let left = place; left > 0 && n > rest; step *= 10, unit /= 10) {
+    const digit = Math.floor(left / unit);
+    left -= digit * unit;
+    const agree = Math.ceil((n - rest) / step);
+    const tens = Math.floor(agree / 10);
+    count += tens * digit + FEWER[digit * 10 + agree - tens * 10]!;
     rest += ((digit * 3) % 10) * step; // 3 × 7 ≡ 1 (mod 10)
-    step *= 10;
   }
   return count;
 }
