@@ -15,10 +15,10 @@ import type { Latency } from './summary.ts';
 const HALF = 10;
 /** the highest value with a bucket of its own, in µs; what is above is counted in the same bucket */
 export const HIGHEST = 2 ** 32 - 1;
-const BUCKETS = 23 << HALF;
+export const BUCKETS = 23 << HALF;
 
 /** The bucket of an integer, 0 ≤ us ≤ {@link HIGHEST}. */
-function index_of(us: number): number {
+export function index_of(us: number): number {
   const octave = 21 - Math.clz32(us | 2047);
   return (octave << HALF) + (us >>> octave);
 }
