@@ -98,10 +98,12 @@ export interface AgentProcess {
 export interface Coordinator {
   readonly swarm: SwarmProcess;
   readonly session: ConsoleClient;
+  /** of its console */
+  readonly address: string;
   /** its --summary */
   readonly file: string;
-  ask(line: string, deadline_ms?: number): Promise<string>;
-  status(): Promise<Summary>;
+  readonly ask: (line: string, deadline_ms?: number) => Promise<string>;
+  readonly status: () => Promise<Summary>;
 }
 
 export interface WorldOptions {
@@ -191,9 +193,14 @@ export class World {
     return await this.#coordinator('attach', ...more);
   }
 
-  /** What the engine has stored. */
+  /** What the engine has stored. Rejects when it does not answer. */
   async plan(): Promise<SwarmPlan> {
     return (await this.#stored<SwarmPlan>('plan'))!;
+  }
+
+  /** Null while the engine is away or has nothing. */
+  async plan_if_any(): Promise<SwarmPlan | null> {
+    return await this.#stored<SwarmPlan>('plan').catch(() => null);
   }
 
   async lease(): Promise<Lease | null> {
@@ -285,7 +292,8 @@ export class World {
     const ask = async (line: string, deadline_ms?: number): Promise<string> =>
       (await session.ask(line, deadline_ms)).join('\n');
     const status = async (): Promise<Summary> => JSON.parse((await ask('status json')).replace(/^OK /, '')) as Summary;
-    const coordinator: Coordinator = { swarm, session, file, ask, status };
+    const [, address] = await swarm.said(/^console listening on (\S+)/m);
+    const coordinator: Coordinator = { swarm, address: address!, session, file, ask, status };
     this.coordinators.push(coordinator);
     return coordinator;
   }
