@@ -27,6 +27,8 @@ export interface LedgerOptions {
   reply?: (line: string, connection: LedgerConnection) => ReplyAction;
   /** default 0, a free one: give the port of a closed ledger to play a server that comes back */
   port?: number;
+  /** default 127.0.0.1; another one must take what comes to 127.0.0.1 too, as 0.0.0.0 does */
+  host?: string;
 }
 
 export interface LedgerBooks {
@@ -151,7 +153,7 @@ class Entry implements LedgerConnection {
   }
 }
 
-/** Listens on 127.0.0.1. Close it in `afterEach`. */
+/** Listens on 127.0.0.1, unless told otherwise. Close it in `afterEach`. */
 export async function start_ledger(options: LedgerOptions = {}): Promise<Ledger> {
   const reply = options.reply ?? ((line: string): ReplyAction => ({ text: `OK ${line.split(' ', 1)[0]}` }));
   const books: LedgerBooks = {
@@ -172,7 +174,7 @@ export async function start_ledger(options: LedgerOptions = {}): Promise<Ledger>
     entries.add(entry);
     socket.once('close', () => entries.delete(entry));
   });
-  server.listen({ host: HOST, port: options.port ?? 0, backlog: 4096 });
+  server.listen({ host: options.host ?? HOST, port: options.port ?? 0, backlog: 4096 });
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
 

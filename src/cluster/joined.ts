@@ -25,6 +25,8 @@ const WATCH_MS = 1000;
 const ACK_WITHIN_MS = 2000;
 /** from then on the answer is that nobody knows */
 const WRITE_WITHIN_MS = 10_000;
+/** between two tries of a write that the engine did not take: one that is away says so at once */
+const WRITE_AGAIN_MS = 200;
 const SUSPECT_MS = 3000;
 const LEASE_TURNS = 20;
 
@@ -323,7 +325,11 @@ export class Joined implements Control {
         return { reply, seq: next.seq };
       }
       // another console was first, or nobody knows: what is stored now says whether it counts
-      await this.#view.read(DESIRED).catch(() => null);
+      const answered = await this.#view.read(DESIRED).then(
+        () => true,
+        () => false,
+      );
+      if (!answered || written.outcome === 'unknown') await this.#waits.until(() => false, WRITE_AGAIN_MS);
     }
     const away =
       this.#away_since === null ? '' : ` for ${Math.round((this.#timers.now() - this.#away_since) / 1000)} s`;

@@ -55,6 +55,8 @@ export class View {
   #base: number | null = null;
   #looked_at = -Infinity;
   #listed_at = -Infinity;
+  /** at the last look */
+  #answers = true;
   /** when the store answered last; null before */
   answered_at: number | null = null;
   /** the plan was there, and at the last look it was not */
@@ -127,11 +129,16 @@ export class View {
     return entry;
   }
 
-  /** Looks once a second at what a watch may have missed. Never rejects; false: the store did not answer. */
+  /** Looks once a second at what a watch may have missed. Never rejects; false: the store did not answer the last time. */
   async look(): Promise<boolean> {
     const now = this.#timers.now();
-    if (now - this.#looked_at < LOOK_MS) return true;
+    if (now - this.#looked_at < LOOK_MS) return this.#answers;
     this.#looked_at = now;
+    this.#answers = await this.#look(now);
+    return this.#answers;
+  }
+
+  async #look(now: number): Promise<boolean> {
     try {
       const plan = await this.read(PLAN);
       this.is_wiped = plan === null && this.#plan !== null;

@@ -21,7 +21,13 @@ export async function free_port(): Promise<number> {
 export class NatsServer {
   readonly dir = mkdtempSync(join(tmpdir(), 'swarm-nats-'));
   port = 0;
+  readonly #host: string;
   #child: ChildProcess | null = null;
+
+  /** of this machine; 0.0.0.0 is all it has */
+  constructor(host = '127.0.0.1') {
+    this.#host = host;
+  }
 
   get url(): string {
     return `nats://127.0.0.1:${this.port}`;
@@ -31,7 +37,10 @@ export class NatsServer {
   async start(more = ''): Promise<void> {
     this.port ||= await free_port();
     const config = join(this.dir, 'nats.conf');
-    writeFileSync(config, `listen: "127.0.0.1:${this.port}"\njetstream { store_dir: "${this.dir}/store" }\n${more}`);
+    writeFileSync(
+      config,
+      `listen: "${this.#host}:${this.port}"\njetstream { store_dir: "${this.dir}/store" }\n${more}`,
+    );
     await this.start_with(config);
   }
 

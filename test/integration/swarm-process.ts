@@ -17,8 +17,10 @@ export class SwarmProcess {
   err = '';
   readonly exited: Promise<number | string>;
 
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv) {
-    this.child = spawn(process.execPath, [SWARM, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
+  /** `through`: a command that becomes the one after it, such as `ip netns exec <name>` */
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv, through: readonly string[] = []) {
+    const [command, ...rest] = [...through, process.execPath, SWARM, ...args];
+    this.child = spawn(command!, rest, { stdio: ['ignore', 'pipe', 'pipe'], env });
     this.child.stdout!.on('data', (data) => (this.out += String(data)));
     this.child.stderr!.on('data', (data) => (this.err += String(data)));
     // 'close': the exit, and everything it said was read
@@ -61,8 +63,13 @@ export class Workplace {
   }
 
   swarm(...args: string[]): SwarmProcess {
+    return this.swarm_through([], ...args);
+  }
+
+  /** As {@link swarm}, behind a command that becomes it. */
+  swarm_through(through: readonly string[], ...args: string[]): SwarmProcess {
     const inherited = Object.entries(process.env).filter(([name]) => !/^(SWARM_|FORCE_COLOR|VITEST|NODE_)/.test(name));
-    const started = new SwarmProcess(args, { ...Object.fromEntries(inherited), TMPDIR: this.temporary });
+    const started = new SwarmProcess(args, { ...Object.fromEntries(inherited), TMPDIR: this.temporary }, through);
     this.#processes.push(started);
     return started;
   }

@@ -1,0 +1,306 @@
+/**
+ * A swarm of many machines on this one: a real engine, agents and coordinators as processes of their own, and a ledger that knows of each
+ * request who sent it. What its users want to know of a run is measured from outside: at the ledger, and in what the engine has stored.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, onTestFailed } from 'vitest';
+import type { Desired, Lease, Presence, SwarmPlan } from '../../../src/cluster/documents.ts';
+import { open_nats_store } from '../../../src/cluster/nats.ts';
+import type { Store } from '../../../src/cluster/store.ts';
+import type { ConsoleClient } from '../../../src/console-client.ts';
+import { check_books } from '../../../src/metrics/books.ts';
+import type { Summary } from '../../../src/metrics/summary.ts';
+import { HAS_NATS, NatsServer } from '../../cluster/nats-server.ts';
+import { start_ledger, type Ledger, type LedgerConnection } from '../../ledger.ts';
+import { Workplace, type SwarmProcess } from '../swarm-process.ts';
+
+export { HAS_NATS };
+
+/** `life` tells a client from an earlier one of its process that had the same id. */
+const MODULE = `import { line } from 'swarm';
+let lives = 0;
+export const ping = (client) => {
+  const { memory } = client;
+  memory.life ??= ++lives;
+  memory.n = (memory.n ?? 0) + 1;
+  return client.send_for_reply(\`ping \${process.pid} \${client.id} \${memory.life} \${memory.n}\\r\\n\`, line());
+};
+`;
+const SCRIPT =
+  'protocol: many\nactions:\n  - command: ping\n    sleep_between_rounds: [0.1, 0.3]\n    sleep_after_action: 0\n';
+const SAMPLE_MS = 100;
+const LOOK_MS = 25;
+
+/** Polls until `f` is true; resolves with the ms it took. */
+export async function until(what: string, f: () => unknown, within_ms = 15_000): Promise<number> {
+  const start = performance.now();
+  for (;;) {
+    if (await f()) return performance.now() - start;
+    if (performance.now() - start > within_ms) throw new Error(`in vain for ${within_ms} ms: ${what}`);
+    await sleep(LOOK_MS);
+  }
+}
+
+/** What a measured time may be on a machine that others use too: the bound, half of it more, and a second. */
+export const with_slack = (bound_ms: number): number => bound_ms * 1.5 + 1000;
+
+/** Prints a measured number beside its bound, for people. */
+export function measured(what: string, ms: number | readonly number[], bound_ms: number): void {
+  const all = typeof ms === 'number' ? [ms] : [...ms];
+  const shown = all.map((one) => Math.round(one)).sort((a, b) => a - b);
+  console.log(`measured: ${what}: ${shown.join(', ')} ms (bound ${bound_ms} ms)`);
+  expect(Math.max(...all), what).toBeLessThanOrEqual(with_slack(bound_ms));
+}
+
+/** Who sent what: every request that the ledger read. */
+export class Register {
+  /** by process */
+  readonly requests = new Map<number, number>();
+  /** sent a second time, or by two processes that hold one client at once; must stay empty */
+  readonly faults: string[] = [];
+  readonly #seen = new Set<string>();
+  readonly #holders = new Map<number, { readonly pid: number; readonly connection: LedgerConnection }>();
+  readonly #is_open: (connection: LedgerConnection) => boolean;
+
+  constructor(is_open: (connection: LedgerConnection) => boolean) {
+    this.#is_open = is_open;
+  }
+
+  note(line: string, connection: LedgerConnection): void {
+    const [, pid, client, life, n] = line.split(' ').map(Number) as [number, number, number, number, number];
+    if (this.#seen.has(line))
+      this.#fault(`request ${n} of client ${client} (life ${life}) of process ${pid} came twice`);
+    this.#seen.add(line);
+    this.requests.set(pid, (this.requests.get(pid) ?? 0) + 1);
+    const holder = this.#holders.get(client);
+    if (holder && holder.pid !== pid && this.#is_open(holder.connection))
+      this.#fault(`client ${client} is at process ${holder.pid} and at process ${pid}`);
+    if (holder?.connection !== connection) this.#holders.set(client, { pid, connection });
+  }
+
+  /** of these processes together */
+  of(pids: readonly number[]): number {
+    return pids.reduce((all, pid) => all + (this.requests.get(pid) ?? 0), 0);
+  }
+
+  #fault(text: string): void {
+    if (this.faults.length < 20) this.faults.push(text);
+  }
+}
+
+export interface AgentProcess {
+  readonly id: string;
+  readonly swarm: SwarmProcess;
+}
+
+export interface Coordinator {
+  readonly swarm: SwarmProcess;
+  readonly session: ConsoleClient;
+  /** of its console */
+  readonly address: string;
+  /** its --summary */
+  readonly file: string;
+  readonly ask: (line: string, deadline_ms?: number) => Promise<string>;
+  readonly status: () => Promise<Summary>;
+}
+
+export interface WorldOptions {
+  /** default 3s */
+  isolation?: string;
+  /** default 2s */
+  lease?: string;
+  /** where engine and ledger listen, and how agents get there; default: loopback */
+  host?: { readonly listen: string; readonly reach: string };
+  /** started already, instead of one of its own */
+  engine?: string;
+}
+
+export class World {
+  readonly place = new Workplace();
+  readonly engine: NatsServer;
+  readonly agents: AgentProcess[] = [];
+  readonly coordinators: Coordinator[] = [];
+  ledger!: Ledger;
+  register!: Register;
+  /** connections open at the ledger, ten times a second */
+  readonly samples: { readonly at: number; readonly open: number }[] = [];
+  readonly #options: WorldOptions;
+  readonly #script: string;
+  #store: Store | null = null;
+  #sampler: NodeJS.Timeout | undefined;
+
+  private constructor(options: WorldOptions) {
+    this.#options = options;
+    this.engine = new NatsServer(options.host?.listen);
+    this.place.write('protocols/many.js', MODULE);
+    this.#script = this.place.write('scripts/many.yml', SCRIPT);
+  }
+
+  static async open(options: WorldOptions = {}): Promise<World> {
+    const world = new World(options);
+    onTestFailed(() => console.log(world.logs()));
+    if (options.engine === undefined) await world.engine.start();
+    const open = new Set<LedgerConnection>();
+    const register = new Register((connection) => open.has(connection));
+    const ledger = await start_ledger({
+      ...(options.host && { host: options.host.listen }),
+      reply: (line, connection) => {
+        register.note(line, connection);
+        return { text: 'OK' };
+      },
+    });
+    const look = (): void => {
+      const now = ledger.connections();
+      open.clear();
+      for (const connection of now) open.add(connection);
+      world.samples.push({ at: performance.now(), open: now.length });
+    };
+    world.#sampler = setInterval(look, SAMPLE_MS);
+    Object.assign(world, { ledger, register });
+    return world;
+  }
+
+  get join(): string {
+    const { engine, host } = this.#options;
+    return engine ?? (host ? `nats://${host.reach}:${this.engine.port}` : this.engine.url);
+  }
+
+  /** Starts an agent; resolves when it offers itself. */
+  async agent(workers = 1, through: readonly string[] = []): Promise<AgentProcess> {
+    const swarm = this.place.swarm_through(through, 'agent', '--join', this.join, '--workers', String(workers));
+    const [, id] = await swarm.said(/^agent (\S+) offers/m);
+    const agent: AgentProcess = { id: id!, swarm };
+    this.agents.push(agent);
+    return agent;
+  }
+
+  async all_agents(count: number, workers = 1): Promise<AgentProcess[]> {
+    return await Promise.all(Array.from({ length: count }, () => this.agent(workers)));
+  }
+
+  /** Begins a run and leads it. */
+  async run(...more: string[]): Promise<Coordinator> {
+    const { isolation = '3s', host } = this.#options;
+    const server = `${host?.reach ?? '127.0.0.1'}:${this.ledger.port}`;
+    const script = ['-r', server, '-s', this.#script, '--isolation', isolation];
+    return await this.#coordinator('run', ...script, '--min-agents', String(this.agents.length), ...more);
+  }
+
+  /** Another coordinator. */
+  async attach(...more: string[]): Promise<Coordinator> {
+    return await this.#coordinator('attach', ...more);
+  }
+
+  /** What the engine has stored. Rejects when it does not answer. */
+  async plan(): Promise<SwarmPlan> {
+    return (await this.#stored<SwarmPlan>('plan'))!;
+  }
+
+  /** Null while the engine is away or has nothing. */
+  async plan_if_any(): Promise<SwarmPlan | null> {
+    return await this.#stored<SwarmPlan>('plan').catch(() => null);
+  }
+
+  async lease(): Promise<Lease | null> {
+    return await this.#stored<Lease>('lease');
+  }
+
+  async desired(): Promise<Desired> {
+    return (await this.#stored<Desired>('desired'))!;
+  }
+
+  async presence({ id }: AgentProcess): Promise<Presence> {
+    return (await this.#stored<Presence>(`members.${id}`))!;
+  }
+
+  get open(): number {
+    return this.ledger.connections().length;
+  }
+
+  /** Resolves with the ms until so many are open at the ledger. */
+  async until_open(count: number, within_ms?: number): Promise<number> {
+    return await until(`${count} connections open, not ${this.open}`, () => this.open === count, within_ms);
+  }
+
+  /** The fewest and the most that were open since then (performance.now). */
+  open_since(start: number, end = Infinity): { least: number; most: number } {
+    const seen = this.samples.filter(({ at }) => at >= start && at <= end).map(({ open }) => open);
+    return { least: Math.min(...seen), most: Math.max(...seen) };
+  }
+
+  /** Kills with -9 and waits for the end. */
+  async kill({ swarm }: { readonly swarm: SwarmProcess }): Promise<void> {
+    swarm.child.kill('SIGKILL');
+    await swarm.exited;
+  }
+
+  /** Stops the run by this coordinator; its final summary, and what is wrong of what must hold in every run. */
+  async finish({ ask, swarm, file }: Coordinator): Promise<Summary> {
+    expect(await ask('stop', 20_000)).toMatch(/^OK stopping/);
+    expect(await swarm.exited, swarm.err).toBe(0);
+    await this.ledger.settled();
+    const summary = JSON.parse(readFileSync(file, 'utf8')) as Summary;
+    expect(this.register.faults).toEqual([]);
+    expect(check_books(summary, true)).toEqual([]);
+    return summary;
+  }
+
+  /** The ledger read what the summary says was sent, no more and no less. */
+  expect_exact(summary: Summary): void {
+    const { requests, accepted } = this.ledger.books();
+    const { sent } = summary.requests;
+    expect({ sent, established: summary.connections.established }).toEqual({ sent: requests, established: accepted });
+    expect(summary).toMatchObject({ balanced: true, complete: true, lost_workers: [] });
+  }
+
+  /** What the summary misses: of somebody's last moments, who is named in it. */
+  missing_in(summary: Summary): { requests: number; connections: number } {
+    const { requests, accepted } = this.ledger.books();
+    return {
+      requests: requests - summary.requests.sent,
+      connections: accepted - summary.connections.established,
+    };
+  }
+
+  /** Everything that processes said, for a test that failed. */
+  logs(): string {
+    const one = (name: string, { out, err }: SwarmProcess): string => `--- ${name}\n${out.split('\n').filter((text) => !/^(run|drain|stop|pause) \d|^ {2}/.test(text)).join('\n')}${err}`; // prettier-ignore
+    return [
+      ...this.coordinators.map(({ swarm }, i) => one(`coordinator ${i + 1} (pid ${swarm.child.pid})`, swarm)),
+      ...this.agents.map(({ id, swarm }) => one(`agent ${id} (pid ${swarm.child.pid})`, swarm)),
+    ].join('\n');
+  }
+
+  /** Ends everything. */
+  async close(): Promise<void> {
+    clearInterval(this.#sampler);
+    for (const { session } of this.coordinators) session.close();
+    await this.#store?.close();
+    await this.place.close();
+    await this.engine.remove();
+    await this.ledger.close();
+  }
+
+  async #coordinator(command: 'run' | 'attach', ...more: string[]): Promise<Coordinator> {
+    const { lease = '2s' } = this.#options;
+    const file = join(this.place.folder, `summary-${this.coordinators.length + 1}-${process.hrtime.bigint()}.json`);
+    const common = ['--join', this.join, '--lease', lease, '-l', '127.0.0.1:0', '--summary', file];
+    const swarm = this.place.swarm(command, ...common, ...more);
+    const session = await swarm.console();
+    const ask = async (line: string, deadline_ms?: number): Promise<string> =>
+      (await session.ask(line, deadline_ms)).join('\n');
+    const status = async (): Promise<Summary> => JSON.parse((await ask('status json')).replace(/^OK /, '')) as Summary;
+    const [, address] = await swarm.said(/^console listening on (\S+)/m);
+    const coordinator: Coordinator = { swarm, address: address!, session, file, ask, status };
+    this.coordinators.push(coordinator);
+    return coordinator;
+  }
+
+  async #stored<T>(key: string): Promise<T | null> {
+    this.#store ??= await open_nats_store({ engine: this.join, name: 'main', credentials: null });
+    const entry = await this.#store.get(key);
+    return entry && (JSON.parse(entry.text) as T);
+  }
+}
