@@ -3,7 +3,7 @@
  * the seed. {@link play} rejects with the first thing that is not as it must be; `Truth` says what that is.
  */
 import { Agent } from '../../../src/cluster/agent.ts';
-import type { Bundle, RunHeader } from '../../../src/cluster/documents.ts';
+import type { Bundle, Desired, RunHeader } from '../../../src/cluster/documents.ts';
 import { Joined, type JoinedEnd } from '../../../src/cluster/joined.ts';
 import type { Store } from '../../../src/cluster/store.ts';
 import { DESIRED } from '../../../src/cluster/view.ts';
@@ -44,6 +44,8 @@ interface Desk {
   joined: Joined;
   is_playing: boolean;
   asked: Asked | null;
+  /** of its last command that was answered */
+  last_seq: number;
   end: JoinedEnd | null;
 }
 
@@ -126,7 +128,9 @@ export class SimSwarm {
     void desk.joined.apply(command).then((reply) => {
       this.world.note(`${desk.process.name} answers: ${reply.ok ? 'OK' : `ERR ${reply.code}`} ${reply.text}`);
       asked.reply = reply;
-      if (desk.asked === asked) desk.asked = null;
+      if (desk.asked !== asked) return;
+      desk.last_seq = Math.max(desk.last_seq, ...asked.seqs);
+      desk.asked = null;
     });
     return true;
   }
@@ -185,7 +189,7 @@ export class SimSwarm {
   /** `desk`: of a process that crashed. */
   #open_desk(name: string, desk = {} as Desk): Desk {
     const process = this.#process(name);
-    Object.assign(desk, { name, process, is_playing: false, asked: null, end: null });
+    Object.assign(desk, { name, process, is_playing: false, asked: null, last_seq: 0, end: null });
     desk.joined = new Joined({
       store: this.#listening(process.store, desk),
       timers: process.clock,
@@ -227,8 +231,10 @@ export class SimSwarm {
       get: (key) => store.get(key),
       put: (key, text, revision) => {
         if (key === DESIRED && desk.asked) {
-          const { sessions } = JSON.parse(text) as { sessions: Record<string, { seq: number }> };
-          desk.asked.seqs.add(sessions[process.name]!.seq);
+          const { sessions } = JSON.parse(text) as Desired;
+          const seq = sessions[process.name]?.seq;
+          // not what is written anew after the engine lost its memory
+          if (seq !== undefined && seq !== desk.last_seq) desk.asked.seqs.add(seq);
         }
         return store.put(key, text, revision);
       },
@@ -405,7 +411,8 @@ function strike(kind: (typeof BLOWS)[number], random: SimRandom, swarm: SimSwarm
     case 'cut agent':
       return machine.process.cut(cut, random.int(100, beyond));
     case 'crash desk':
-      if (!desk.process.alive) return;
+      // of an engine without memory and nobody who knows, nothing can come back
+      if (!desk.process.alive || !swarm.truth.is_seeded) return;
       desk.asked = null;
       desk.process.crash();
       return void world.schedule(random.int(100, 8000), null, () => swarm.restart_desk(desk));
@@ -417,6 +424,7 @@ function strike(kind: (typeof BLOWS)[number], random: SimRandom, swarm: SimSwarm
     case 'engine':
       return world.stop_engine(random.int(1000, 10_000));
     case 'wipe':
+      if (!swarm.desks.some(({ process, is_playing }) => process.alive && is_playing)) return;
       return world.wipe_engine();
     case 'skew':
       machine.process.skew_ms = desk.process.skew_ms = Math.round(random.real(-HOUR_MS, HOUR_MS));

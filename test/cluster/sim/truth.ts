@@ -56,7 +56,7 @@ export class Truth {
 
   /** @throws with the first thing that is wrong */
   check(): void {
-    if (this.#wrong.length > 0) throw new Error(this.#wrong[0]!);
+    if (this.#wrong.length > 0) throw new Error(this.#wrong[0]);
   }
 
   crews_of(process: Process): FakeCrew[] {
@@ -109,6 +109,11 @@ export class Truth {
       if (reply.ok ? times !== 1 : times !== 0) this.#fail(what);
     }
     this.check();
+  }
+
+  /** The plan is stored, as far as is known. */
+  get is_seeded(): boolean {
+    return this.#life === this.#world.engine.history.wipes.length;
   }
 
   get #is_reporting(): boolean {
