@@ -52,6 +52,9 @@ export class FakeCrew implements Crew {
     this.#counted_to = this.#tick;
   }
 
+  /** Its clients live in the process of the agent: they freeze and wake with it. */
+  permit(): void {}
+
   /** replies counted so far */
   get ok(): number {
     this.#count();
