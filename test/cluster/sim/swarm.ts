@@ -172,7 +172,9 @@ export class SimSwarm {
   }
 
   #settle(process: Process): void {
-    if (process.asleep && process.alive) for (const crew of this.truth.crews_of(process)) crew.settle(true);
+    if (!process.asleep || !process.alive) return;
+    this.truth.woke(process);
+    for (const crew of this.truth.crews_of(process)) crew.settle(true);
   }
 
   #idle_desk(): Desk | undefined {
