@@ -32,6 +32,8 @@ const SUSPECT_MS = 3000;
 const LEASE_TURNS = 20;
 /** runs whose final summary stays */
 const MAX_SUMMARIES = 50;
+/** more plans than any coordinator can have missed */
+const MISSED_PLANS = 1_000_000;
 
 export interface JoinedOptions {
   readonly store: Store;
@@ -89,7 +91,12 @@ export class Joined implements Control {
     const { store, timers, id, host, lease_ms: ttl_ms } = options;
     this.#timers = timers;
     this.#waits = new Waits(() => timers.now());
-    const about = () => ({ console: options.console(), host, run_ms: this.#view.run_ms });
+    const about = () => ({
+      console: options.console(),
+      host,
+      run: this.#view.plan?.doc.run.id ?? null,
+      run_ms: this.#view.run_ms,
+    });
     this.#lease = new LeaseKeeper({ store, timers, id, ttl_ms, margin_ms: ttl_ms / 10, about });
     this.#view = new View(store, timers, this.#lease, () => this.#waits.poke());
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
@@ -239,6 +246,8 @@ export class Joined implements Control {
     if (term === 0 || !plan || !desired || run_ms === null || plan.doc.run.id !== this.#run!.id) return;
     if (this.#view.is_wiped) return await this.#seed(plan.doc, term);
     if (this.#leader?.term !== term) {
+      // what dead agents measured is told by nobody again
+      await this.#view.read_results();
       const { gather_ms } = this.#options;
       const { has_setup, has_teardown, run } = this.#bundle!;
       const bundle = { has_setup, has_teardown, drain_timeout_ms: run.drain_timeout_ms };
@@ -256,7 +265,10 @@ export class Joined implements Control {
       wall_ms: this.#timers.wall(),
     });
     if (!next) return;
-    if (next.stage === 'ended') await this.#store_summary(next);
+    if (next.stage === 'ended') {
+      await this.#view.read_results();
+      await this.#store_summary(next);
+    }
     // what was decided counts only while nobody else can lead
     if (this.#lease.term !== term) return;
     await this.#write_plan(next, plan.revision);
@@ -276,20 +288,25 @@ export class Joined implements Control {
     const desired = this.#view.desired!;
     this.#options.on_note('coordinator', { level: 'warn', text: 'the engine lost what it had stored: written anew' });
     const epoch = `${this.#options.id}-${term}-${plan.revision}`;
-    const anew: SwarmPlan = {
-      ...plan,
-      epoch,
-      term,
-      revision: plan.revision + 1,
-      run_ms: this.#view.run_ms ?? plan.run_ms,
-    };
-    if (this.#bundle) await store_bundle(this.#options.store, anew.run, this.#bundle);
+    // agents may know later plans than this process: none may take this one for an old one, and all must say what they hold
+    const accepted = [...this.#view.members.values()].map(({ doc }) => doc.accepted);
+    const revision = Math.max(plan.revision, ...accepted) + MISSED_PLANS;
+    const members = Object.fromEntries(Object.entries(plan.members).map(([id, entry]) => [id, { ...entry, since: revision }])); // prettier-ignore
+    const run_ms = this.#view.run_ms ?? plan.run_ms;
+    const anew: SwarmPlan = { ...plan, epoch, term, revision, seeded: revision, run_ms, members };
     const { store } = this.#options;
+    await store_bundle(store, anew.run, this.#bundle!);
+    for (const { key, text } of this.#view.left_results()) await store.put(key, text, 0);
     const wrote = await store.put(DESIRED, desired.text, 0);
+    if (wrote.outcome === 'unknown') return;
     if (wrote.outcome === 'done') this.#view.wrote(DESIRED, desired.text, wrote.revision);
+    else await this.#view.read(DESIRED);
+    if (this.#lease.term !== term) return;
     const text = to_text(anew);
     const written = await store.put(PLAN, text, 0);
+    if (written.outcome === 'unknown') return;
     if (written.outcome === 'done') this.#view.wrote(PLAN, text, written.revision);
+    else await this.#view.read(PLAN);
     this.#view.is_wiped = false;
     store.nudge(null);
   }
@@ -328,26 +345,25 @@ export class Joined implements Control {
       wall_ms: this.#timers.wall(),
     };
     const deadline = this.#timers.now() + WRITE_WITHIN_MS;
-    let reply: Reply | null = null;
+    let tried = null as { reply: Reply; text: string; seq: number; revision: number } | null;
     while (this.#timers.now() < deadline && !this.#is_closed) {
       const desired = this.#view.desired;
       if (!desired) break;
-      if (reply && has_applied(desired.doc, asking)) return { reply, seq: desired.doc.seq };
-      const { desired: next, reply: said } = carry_out(desired.doc, command, asking, this.#facts());
-      if (!next) return { reply: said, seq: null };
-      reply = said;
-      const text = to_text(next);
-      const written = await store.put(DESIRED, text, desired.revision);
+      if (tried && has_applied(desired.doc, asking)) return { reply: tried.reply, seq: desired.doc.seq };
+      // the same again while nothing is known to have come between: the first one may be on its way yet
+      if (tried?.revision !== desired.revision) {
+        const { desired: next, reply } = carry_out(desired.doc, command, asking, this.#facts());
+        if (!next) return { reply, seq: null };
+        tried = { reply, text: to_text(next), seq: next.seq, revision: desired.revision };
+      }
+      const written = await store.put(DESIRED, tried.text, tried.revision);
       if (written.outcome === 'done') {
-        this.#view.wrote(DESIRED, text, written.revision);
-        return { reply, seq: next.seq };
+        this.#view.wrote(DESIRED, tried.text, written.revision);
+        return { reply: tried.reply, seq: tried.seq };
       }
       // another console was first, or nobody knows: what is stored now says whether it counts
-      const answered = await this.#view.read(DESIRED).then(
-        () => true,
-        () => false,
-      );
-      if (!answered || written.outcome === 'unknown') await this.#waits.until(() => false, WRITE_AGAIN_MS);
+      const entry = await this.#view.read(DESIRED).catch(() => null);
+      if (entry === null) await this.#waits.until(() => false, WRITE_AGAIN_MS);
     }
     const away =
       this.#away_since === null ? '' : ` for ${Math.round((this.#timers.now() - this.#away_since) / 1000)} s`;

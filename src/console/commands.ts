@@ -48,7 +48,6 @@ const LABEL = /^[A-Za-z0-9._=-]{1,64}$/;
 
 const COUNT = `a whole number from 1 to ${MAX_COUNT}`;
 const RAMP = 'a ramp takes at most 24h';
-const LABELLED = 'LABEL is a word that agents were given with --labels';
 
 const is = (word: string | undefined, keyword: string): boolean => word?.toLowerCase() === keyword;
 
@@ -106,7 +105,7 @@ export const COMMANDS: readonly Row[] = [
     name: 'incr',
     usage: 'incr N [on LABEL] [over 30s]',
     help: 'start N more clients, at the connect rate or evenly over that time; on agents with that label only',
-    bounds: `N is ${COUNT}, ${LABELLED}, ${RAMP}`,
+    bounds: `N is ${COUNT}, ${RAMP}`,
     parse([n, ...rest]) {
       const count = whole(n, MAX_COUNT);
       const goal = where_and_when(rest);
@@ -118,7 +117,7 @@ export const COMMANDS: readonly Row[] = [
     name: 'decr',
     usage: 'decr N [graceful] [on LABEL] [over 30s]',
     help: 'end N clients: fatal ones first, then waiting ones, then random ones; graceful: each ends its iteration first',
-    bounds: `N is ${COUNT}, ${LABELLED}, ${RAMP}`,
+    bounds: `N is ${COUNT}, ${RAMP}`,
     parse([n, ...rest]) {
       const count = whole(n, MAX_COUNT);
       const graceful = is(rest[0], 'graceful');
@@ -132,7 +131,7 @@ export const COMMANDS: readonly Row[] = [
     name: 'set',
     usage: 'set N [on LABEL] [over 30s]',
     help: 'make it N clients in all, or N that are on agents with that label; 0 included',
-    bounds: `N is a whole number from 0 to ${MAX_COUNT}, ${LABELLED}, ${RAMP}`,
+    bounds: `N is a whole number from 0 to ${MAX_COUNT}, ${RAMP}`,
     parse([n, ...rest]) {
       const count = n === '0' ? 0 : whole(n, MAX_COUNT);
       const goal = where_and_when(rest);

@@ -137,9 +137,15 @@ describe('parse_line', () => {
   });
 
   it.each([
-    ['incr 10 over 25h', 'incr N [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h'],
-    ['decr 0', 'decr N [graceful] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h'],
-    ['set 20000000', 'set N [over 30s]; N is a whole number from 0 to 10000000, a ramp takes at most 24h'],
+    [
+      'incr 10 over 25h',
+      'incr N [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h',
+    ],
+    [
+      'decr 0',
+      'decr N [graceful] [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h',
+    ],
+    ['set 20000000', 'set N [on LABEL] [over 30s]; N is a whole number from 0 to 10000000, a ramp takes at most 24h'],
     ['wait 1 within 2h', 'wait [N] [within 30s]; N is a whole number from 1 to 10000000, a wait takes at most 1h'],
     [
       'trace 1 301',
@@ -171,9 +177,10 @@ describe('complete', () => {
     ['st', ['status ', 'stop '], 'st'],
     ['IN', ['incr '], 'IN'],
     ['incr ', [], ''],
-    ['incr 5 ', ['over '], ''],
-    ['decr 5 ', ['graceful ', 'over '], ''],
-    ['decr 5 graceful o', ['over '], 'o'],
+    ['incr 5 ', ['on ', 'over '], ''],
+    ['decr 5 ', ['graceful ', 'on ', 'over '], ''],
+    ['decr 5 graceful o', ['on ', 'over '], 'o'],
+    ['set 5 on eu ', ['over '], ''],
     ['incr 5 over ', [], ''],
     ['wait ', ['within '], ''],
     ['wait 5 w', ['within '], 'w'],
