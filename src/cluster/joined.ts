@@ -412,6 +412,7 @@ export class Joined implements Control {
       capacity: here.reduce((all, [, { doc }]) => all + doc.capacity, 0),
       agents: here.map(([id]) => id),
       incarnation: (agent) => members.get(agent)?.doc.incarnation ?? null,
+      has_label: (label) => here.some(([, { doc }]) => doc.labels.includes(label)),
       fatal,
       drain_timeout_ms: this.#bundle!.run.drain_timeout_ms,
       max_connections,
