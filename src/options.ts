@@ -29,7 +29,7 @@ const MAX_REPLY = 2 ** 30;
 const MAX_DURATION = 86_400_000;
 const SIZES: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 
-function integer(text: string, min: number, max: number): number | undefined {
+export function integer(text: string, min: number, max: number): number | undefined {
   const n = /^(0|[1-9]\d{0,9})$/.test(text) ? Number(text) : NaN;
   return n >= min && n <= max ? n : undefined;
 }
@@ -66,7 +66,7 @@ function server(text: string): Server | undefined {
 }
 
 /** A host name (RFC 1123, underscores allowed) or an IPv4 address; a name of digits and dots only is a mistyped address. */
-function is_name(host: string): boolean {
+export function is_name(host: string): boolean {
   if (/^[\d.]*$/.test(host)) return isIP(host) === 4;
   const labels = host.replace(/\.$/, '').split('.');
   return host.length <= 253 && labels.every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(label));

@@ -1,5 +1,6 @@
 /** The command line as commander reads it: which command, with which options. What the commands do is passed in. */
 import { Command, CommanderError, Option } from 'commander';
+import { ENGINE_FLAGS, engine_options, type EngineOptions } from './engine-options.ts';
 import { SwarmError, reason_of } from './foundation/errors.ts';
 import type { Output } from './foundation/output.ts';
 import { VERSION } from './foundation/version.ts';
@@ -29,6 +30,7 @@ export interface Commands {
   limits(options: Options, io: Io): Promise<number>;
   schema(io: Io): Promise<number>;
   demo(io: Io): Promise<number>;
+  engine_up(options: EngineOptions, io: Io): Promise<number>;
   agent(options: Options, io: Io): Promise<number>;
   attach(options: Options, io: Io): Promise<number>;
   summary(run: string, options: Options, io: Io): Promise<number>;
@@ -114,9 +116,26 @@ export async function run_program(args: readonly string[], commands: Commands, i
     });
   command('schema', 'print the JSON Schema of scripts', () => commands.schema(io));
   command('demo', 'start an example server, swarm it and steer it for half a minute; takes no options', () => {
-    refuse_flags('demo', program);
+    refuse(flags_given(program), 'demo takes no options, it brings its own server and script; swarm run takes them');
     return commands.demo(io);
   }).configureHelp({ showGlobalOptions: false });
+  const engine = program
+    .command('engine')
+    .description('what swarms of many machines share')
+    .configureHelp({ showGlobalOptions: false });
+  const up = engine
+    .command('up')
+    .description('write configuration and credentials, and run nats-server with them until SIGINT or SIGTERM')
+    .configureHelp({ showGlobalOptions: false })
+    .allowExcessArguments(false)
+    .action(async () => {
+      // commander gives --listen to the program, which has one too
+      const { listen, ...others } = flags_given(program);
+      refuse(others, 'swarm engine up takes none of these, see swarm engine up --help');
+      const given = up.opts<{ dir?: string; agents: string; host?: string[] }>();
+      code = await commands.engine_up(engine_options({ ...given, listen: listen?.texts[0] }), io);
+    });
+  for (const option of ENGINE_FLAGS) up.addOption(option);
 
   try {
     await program.parseAsync(args, { from: 'user' });
@@ -131,12 +150,14 @@ export async function run_program(args: readonly string[], commands: Commands, i
   return code;
 }
 
-/** Flags only: what the environment says is for the other commands. */
-function refuse_flags(command: string, program: Command): void {
-  const given = Object.entries(given_to(program)) as [OptionName, Given][];
-  const flags = given.filter(([, { from }]) => from === 'flag').map(([name]) => flag_of(name));
+/** What the environment says is for the other commands. */
+function flags_given(program: Command): Partial<Record<OptionName, Given>> {
+  return Object.fromEntries(Object.entries(given_to(program)).filter(([, { from }]) => from === 'flag'));
+}
+
+function refuse(given: Partial<Record<OptionName, Given>>, reason: string): void {
+  const flags = (Object.keys(given) as OptionName[]).map(flag_of);
   if (flags.length === 0) return;
-  const reason = `${command} takes no options, it brings its own server and script; swarm run takes them`;
   throw new SwarmError('bad_option', { option: flags.join(', '), reason });
 }
 

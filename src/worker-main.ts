@@ -20,5 +20,7 @@ const worker = start_worker({
     process.stderr.write(`worker ${member}: ${error instanceof Error ? error.stack : String(error)}\n`);
     process.exit(1);
   },
+  // what it reports last is on its way; the process that started it starts another
+  expired: () => void worker.stop().finally(() => process.exit(0)),
 });
 seat.onCut(() => void worker.stop().finally(() => process.exit(0)));

@@ -17,7 +17,7 @@ async function run(
 ): Promise<{ code: number; out: string; err: string; called: unknown[] }> {
   const [out, err] = [sink(), sink()];
   const called: unknown[] = [];
-  const call = (name: keyof Commands) => (options: never, io: never) => {
+  const call = (name: Exclude<keyof Commands, 'summary'>) => (options: never, io: never) => {
     called.push(name, options);
     return commands[name] ? commands[name](options, io) : Promise.resolve(0);
   };
@@ -30,6 +30,10 @@ async function run(
       limits: call('limits'),
       schema: call('schema') as never,
       demo: call('demo') as never,
+      agent: call('agent'),
+      attach: call('attach'),
+      summary: (name) => Promise.resolve(called.push('summary', name) && 0),
+      engine_up: call('engine_up'),
     },
     { out: out.output, err: err.output, colour: { out: false, err: false } },
   );
@@ -50,8 +54,47 @@ describe('the command line', () => {
     }
   });
 
-  it.each(['check', 'try', 'limits', 'schema'])('runs %s', async (name) => {
+  it.each(['check', 'try', 'limits', 'schema', 'agent', 'attach'])('runs %s', async (name) => {
     expect((await run([name, ...USUAL])).called[0]).toBe(name);
+  });
+
+  it('runs summary for a run by its id', async () => {
+    expect((await run(['summary', '20261122T101112Z-abc', '--join', 'nats://127.0.0.1:4222'])).called).toEqual([
+      'summary',
+      '20261122T101112Z-abc',
+    ]);
+  });
+
+  it('runs engine up with options of its own', async () => {
+    vi.stubEnv('SWARM_LISTEN', '10.0.0.1:1');
+    vi.stubEnv('SWARM_HOME', '/home/of/swarm');
+    expect((await run(['engine', 'up'])).called).toEqual([
+      'engine_up',
+      { dir: '/home/of/swarm/engine', listen: { host: '127.0.0.1', port: 4222 }, agents: 16, hosts: [] },
+    ]);
+    const args = ['--listen', '0.0.0.0:0', '--agents', '3', '--host', 'a.example', '--host', '::1', '--dir', '/e'];
+    expect((await run(['engine', 'up', ...args])).called[1]).toEqual({
+      dir: '/e',
+      listen: { host: '0.0.0.0', port: 0 },
+      agents: 3,
+      hosts: ['a.example', '::1'],
+    });
+  });
+
+  it.each([
+    [['engine'], 'Usage: swarm engine'],
+    [['engine', 'down'], "unknown command 'down'"],
+    [['engine', 'up', 'now'], 'too many arguments'],
+    [['engine', 'up', '--agents', '0'], '--agents: "0" is not a whole number from 1 to 1000'],
+    [['engine', 'up', '--listen', 'here'], '--listen: "here" is not <ip:port>'],
+    [['engine', 'up', '--host', 'a b'], '--host: "a b" is not a host name or an address'],
+    [['engine', 'up', '--listen', '[::]:1'], '--host: :: is no address that others could join'],
+    [['engine', 'up', '-s', 'a.yml'], '--script: swarm engine up takes none of these'],
+  ])('refuses %j', async (args, text) => {
+    const { code, err, called } = await run(args);
+    expect(code).toBe(2);
+    expect(called).toEqual([]);
+    expect(err).toContain(text);
   });
 
   it('runs demo, which takes no options but leaves the environment alone', async () => {

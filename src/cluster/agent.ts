@@ -25,6 +25,8 @@ const STRANGER_MS = 3500;
 /** The workers of an agent, all that it needs of a Squad. */
 export interface Crew {
   order(order: SquadOrder): void;
+  /** Lets the workers go on by themselves until then, ms. */
+  permit(until: number): void;
   report(): SquadReport;
   /** something of the report should be told now */
   on_change(f: () => void): void;
@@ -209,7 +211,9 @@ export class Agent {
     } catch {
       return;
     }
-    if (await this.#tell()) this.#answered_at = Math.max(this.#answered_at, sent);
+    if (!(await this.#tell())) return;
+    this.#answered_at = Math.max(this.#answered_at, sent);
+    this.#crew?.permit(this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity));
   }
 
   #hear_run_ms(run_ms: number | null): void {

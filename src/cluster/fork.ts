@@ -27,6 +27,15 @@ export function say_goodbye(child: ChildProcess): void {
   if (child.connected) child.send(GOODBYE, () => {});
 }
 
+/** How long the member may go on by itself. Many may wait before one that is frozen: each names an instant, so that an old one is worth nothing. */
+interface PermitMessage {
+  readonly permit: number;
+}
+
+export function send_permit(child: ChildProcess, until_machine_ms: number): void {
+  if (child.connected) child.send({ permit: until_machine_ms } satisfies PermitMessage, () => {});
+}
+
 /** A report, as far as one can tell from a process that may run the user's code: only ours carry an incarnation. */
 export function is_report(message: unknown, incarnation: string): message is Report {
   return (
@@ -41,8 +50,10 @@ export function fork_seat(): Seat {
     else setImmediate(sent);
   }, fold_reports);
   const is_goodbye = (message: object): boolean => 'goodbye' in message;
+  const is_permit = (message: object): message is PermitMessage => 'permit' in message;
   return {
-    onPlan: (f) => void process.on('message', (plan: Plan) => is_goodbye(plan) || f(plan)),
+    onPlan: (f) => void process.on('message', (plan: Plan) => is_goodbye(plan) || is_permit(plan) || f(plan)),
+    onPermit: (f) => void process.on('message', (message: object) => is_permit(message) && f(message.permit)),
     report: (report) => outbox.put(report),
     onCut(f) {
       let is_cut = false;

@@ -6,17 +6,21 @@
  *     swarm.<name>.kv.<key>     the engine's echo of it, once it is stored and with its sequence: what `watch` hears
  *     swarm.<name>.ctl.<agent>  nudges; `all` for everybody
  */
+import { isIP } from 'node:net';
+import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
 import {
   connect,
   errors,
   headers,
   nkeyAuthenticator,
+  nkeys,
   type Msg,
   type MsgHdrs,
   type NatsConnection,
 } from '@nats-io/transport-node';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import { is_token, type Credentials } from './credentials.ts';
+import { INFO_SUBJECT } from './engine-config.ts';
 import { MAX_VALUE_BYTES, type Entry, type Store, type Written } from './store.ts';
 
 export type EngineState = 'connected' | 'away';
@@ -64,7 +68,20 @@ export async function open_nats_store(options: NatsOptions): Promise<Store> {
   }
 }
 
-async function dial({ engine, credentials }: NatsOptions): Promise<NatsConnection> {
+/** The version of the server, once it lets these credentials in. @throws SwarmError engine_unreachable, engine_refused */
+export async function probe_engine(engine: string, credentials: Credentials): Promise<string> {
+  const connection = await dial({ engine, credentials });
+  const version = connection.info?.version ?? '';
+  await connection.close();
+  return version;
+}
+
+/** A new identity's seed. */
+export const make_seed = (): string => new TextDecoder().decode(nkeys.createUser().getSeed());
+/** What the engine knows an identity by. */
+export const nkey_of = (seed: string): string => nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey();
+
+async function dial({ engine, credentials }: Pick<NatsOptions, 'engine' | 'credentials'>): Promise<NatsConnection> {
   const { ca, cert, key } = credentials ?? {};
   try {
     return await connect({
@@ -82,12 +99,27 @@ async function dial({ engine, credentials }: NatsOptions): Promise<NatsConnectio
       ignoreAuthErrorAbort: true,
       noAsyncTraces: true,
       ...(credentials && { authenticator: nkeyAuthenticator(new TextEncoder().encode(credentials.seed)) }),
-      ...(ca !== undefined && cert !== undefined && key !== undefined && { tls: { ca, cert, key } }),
+      ...(ca !== undefined && cert !== undefined && key !== undefined && { tls: { ca, cert, key, ...checks(engine) } }),
     });
   } catch (error) {
     const code = error instanceof errors.AuthorizationError ? 'engine_refused' : 'engine_unreachable';
     throw new SwarmError(code, { engine, reason: reason_of(error) }, error);
   }
+}
+
+/**
+ * The client library asks for no name where the engine is given by address; Node then looks for `localhost` in the certificate. It must be one of the
+ * addresses instead.
+ */
+function checks(engine: string): Pick<ConnectionOptions, 'checkServerIdentity'> {
+  const hosts = engine.split(',').map((url) => new URL(url).hostname.replace(/^\[|\]$/g, ''));
+  return {
+    checkServerIdentity: (asked, certificate) => {
+      const wanted = hosts.includes(asked) ? [asked] : hosts.filter((host) => isIP(host) !== 0);
+      const faults = (wanted.length > 0 ? wanted : [asked]).map((host) => checkServerIdentity(host, certificate));
+      return faults.includes(undefined) ? undefined : faults[0];
+    },
+  };
 }
 
 /**
@@ -102,17 +134,20 @@ class NatsStore implements Store {
   readonly #on_state: NatsOptions['on_state'];
   readonly #stream: string;
   readonly #keys: string;
+  readonly #info: string;
   #state: EngineState = 'connected';
   /** The bucket may be missing. A direct get from one that is missing has no answer at all. */
   #is_doubtful = true;
 
-  constructor(connection: NatsConnection, { name, creates = false, on_state }: NatsOptions) {
+  constructor(connection: NatsConnection, { name, credentials, creates = false, on_state }: NatsOptions) {
     this.#connection = connection;
     this.#name = name;
     this.#creates = creates;
     this.#on_state = on_state;
     this.#stream = `KV_swarm_${name}`;
     this.#keys = `$KV.swarm_${name}.`;
+    const is_leader = credentials === null || credentials.role === 'leader';
+    this.#info = `${is_leader ? '$JS.API.STREAM.INFO' : INFO_SUBJECT}.${this.#stream}`;
     on_state?.(this.#state, Date.now());
     void this.#follow();
   }
@@ -144,7 +179,7 @@ class NatsStore implements Store {
   async list(prefix: string): Promise<Entry[]> {
     const left = time_left(LIST);
     const filter = `${this.#keys}${prefix.slice(0, prefix.lastIndexOf('.') + 1)}>`;
-    const info = await this.#api('STREAM.INFO', { subjects_filter: filter }, left());
+    const info = await this.#api(this.#info, { subjects_filter: filter }, left());
     if (info.error?.err_code === NO_STREAM) return [];
     if (info.error) throw said(info.error);
     this.#is_doubtful = false;
@@ -194,7 +229,7 @@ class NatsStore implements Store {
   /** Does nothing when the bucket is there. */
   async create_bucket(ms: number): Promise<void> {
     const { error } = await this.#api(
-      'STREAM.CREATE',
+      `$JS.API.STREAM.CREATE.${this.#stream}`,
       {
         name: this.#stream,
         subjects: [`${this.#keys}>`],
@@ -248,17 +283,17 @@ class NatsStore implements Store {
   /** Asks when there is reason to; where that is not permitted, or there is no answer, the bucket is taken to be there. */
   async #is_missing(left: () => number): Promise<boolean> {
     if (!this.#is_doubtful) return false;
-    const info = await this.#api('STREAM.INFO', {}, left() / 2).catch(() => null);
+    const info = await this.#api(this.#info, {}, left() / 2).catch(() => null);
     this.#is_doubtful = info === null || info.error !== undefined;
     return info?.error?.err_code === NO_STREAM;
   }
 
   async #api(
-    call: string,
+    subject: string,
     request: object,
     ms: number,
   ): Promise<{ error?: ApiError; state?: { subjects?: Record<string, number> } }> {
-    return (await this.#request(`$JS.API.${call}.${this.#stream}`, JSON.stringify(request), ms)).json();
+    return (await this.#request(subject, JSON.stringify(request), ms)).json();
   }
 
   /** Asks only while connected: the client library would send it later. */

@@ -7,13 +7,15 @@ import type { Readable } from 'node:stream';
 import { within } from '../foundation/within.ts';
 import type { Absence, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
 import { Breaker } from './breaker.ts';
-import { is_report, plan_outbox, say_goodbye } from './fork.ts';
+import { is_report, plan_outbox, say_goodbye, send_permit } from './fork.ts';
 
 const HELLO_WITHIN_MS = 10_000;
 /** from the goodbye to the exit: closing sockets send what they have, see Population */
 const END_WITHIN_MS = 5000;
 /** from SIGKILL to the exit of a process that is not stuck in the kernel */
 const KILL_WITHIN_MS = 1000;
+/** one that said nothing for so long is sent no more permits: nothing queues before a process that does not read */
+const HEARD_MS = 10_000;
 const SETPRIV = '/usr/bin/setpriv';
 
 /** a third of a normal process' weight, when they compete (sched(7)) */
@@ -46,6 +48,7 @@ export function start_processes(options: ProcessesOptions): Hub {
       for (const worker of workers) worker.want(members.includes(worker.member), nice);
     },
     publish: (plan) => workers.forEach((worker) => worker.publish(plan)),
+    permit: (until) => workers.forEach((worker) => worker.permit(until)),
     onReport: (f) => (listeners.report = f),
     onGone: (f) => (listeners.gone = f),
     close: async (deadline_ms) => {
@@ -94,6 +97,7 @@ class Worker {
   #is_wanted = false;
   #nice = NICE;
   #is_closing = false;
+  #heard_at = 0;
   #exited: Promise<void> = Promise.resolve();
   /** it exited and its last words were read */
   #silent: Promise<void> = Promise.resolve();
@@ -107,6 +111,10 @@ class Worker {
 
   publish(plan: Plan): void {
     this.#outbox?.put(plan);
+  }
+
+  permit(until_machine_ms: number): void {
+    if (this.#child && performance.now() - this.#heard_at < HEARD_MS) send_permit(this.#child, until_machine_ms);
   }
 
   /** Whether it shall have a process, and how nice that shall be: one is started, or told to end and killed if it does not. */
@@ -167,6 +175,7 @@ class Worker {
         give_way(child.pid!, this.#nice); // now: one that starts in a crowd at work would be late
       }
       started();
+      this.#heard_at = performance.now();
       this.#listeners.report(this.member, message);
     });
     // Cut off it can neither be steered nor measured. One that is exiting closes its channel a little before: its exit code says why.

@@ -137,7 +137,7 @@ function departure(id: MemberId, entry: MemberShare, agent: Known | undefined, n
 function next_ramp(old: Ramp | undefined, granted: number, { desired, run_ms }: Now): Ramp {
   const from = old === undefined ? 0 : planned_at(old, run_ms);
   const is_ramping = desired.ramp !== null && run_ms < desired.ramp.end_ms && from !== granted;
-  const end_ms = is_ramping ? desired.ramp!.end_ms : 0;
+  const end_ms = is_ramping ? desired.ramp.end_ms : 0;
   if (old && old.to === granted && (old.end_ms === end_ms || (end_ms === 0 && run_ms >= old.end_ms))) return old;
   return is_ramping ? { from, to: granted, start_ms: run_ms, end_ms } : { from: granted, to: granted, start_ms: 0, end_ms: 0 }; // prettier-ignore
 }

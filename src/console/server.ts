@@ -1,7 +1,8 @@
 /** The console's door: where it listens, who may come in, and when. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
-import { BlockList, createServer, isIPv6, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { is_loopback } from '../foundation/addresses.ts';
 import { endpoint_text } from '../foundation/endpoint-text.ts';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import type { Control } from '../swarm/command.ts';
@@ -33,18 +34,13 @@ export interface Console {
   close(): Promise<void>;
 }
 
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
-LOOPBACK.addAddress('::1', 'ipv6');
-
 /**
  * Resolves when it listens; who connects is held, unread and unanswered, until `open`. Rejects with `console_open`, `console_in_use` or
  * `console_listen`.
  */
 export async function start_console({ listen, token, log }: ConsoleOptions): Promise<Console> {
   const shown = endpoint_text(listen);
-  const is_loopback = LOOPBACK.check(listen.host, isIPv6(listen.host) ? 'ipv6' : 'ipv4');
-  if (token === undefined && !is_loopback) throw new SwarmError('console_open', { listen: shown });
+  if (token === undefined && !is_loopback(listen.host)) throw new SwarmError('console_open', { listen: shown });
   const door = new Door(token === undefined ? null : token_check(token), log);
   try {
     const address = await door.listen(listen);

@@ -1,5 +1,5 @@
 /** IP addresses as texts and as numbers: one address, a range, a net. Pure. */
-import { isIP } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 
 /** Consecutive addresses, both ends included; `first` > `last` is for the caller to refuse. */
 export interface Span {
@@ -11,6 +11,13 @@ export interface Span {
 const BITS = { 4: 32, 6: 128 } as const;
 /** ::ffff:0:0/96, IPv4 addresses in IPv6 clothes (RFC 4291 2.5.5.2) */
 const MAPPED = 0xffffn;
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/** Only this machine reaches it. */
+export const is_loopback = (ip: string): boolean => LOOPBACK.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4');
 
 /**
  * `10.0.0.1`, `10.0.0.1-10.0.0.9`, `10.0.0.1-9` (IPv4: the last number alone) or `10.0.0.0/28`, IPv6 likewise; null when it is none of

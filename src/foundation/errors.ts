@@ -120,6 +120,31 @@ export const FAULTS = {
     hint: '`swarm engine up` writes one for each agent, for leaders and for viewers, with mode 0600',
     exit: 2,
   },
+  engine_dir: {
+    text: 'the folder of the engine, {dir}, cannot be used: {reason}',
+    hint: 'name another one with --dir; it holds keys, so nobody else may read it',
+    exit: 2,
+  },
+  engine_missing: {
+    text: 'nats-server cannot be started: {reason}',
+    hint: 'install it (`apt install nats-server`), or join an engine that runs elsewhere',
+    exit: 2,
+  },
+  engine_listen: {
+    text: 'the engine cannot listen at {listen}: {reason}',
+    hint: 'another engine may be running there; choose another address with --listen',
+    exit: 2,
+  },
+  engine_certificates: {
+    text: 'the certificates that an engine beyond loopback needs cannot be made: {reason}',
+    hint: 'install OpenSSL 3 (`apt install openssl`), or listen at 127.0.0.1',
+    exit: 2,
+  },
+  engine_failed: {
+    text: 'nats-server ended: {reason}',
+    hint: 'start it again; what it stored is in the folder',
+    exit: 1,
+  },
   agent_twice: {
     text: 'another process plays as agent {agent}: {reason}',
     hint: 'give each agent credentials of its own: `swarm engine up --agents` writes more',

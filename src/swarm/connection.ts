@@ -20,6 +20,7 @@ import type { Endpoint, Endpoints } from './endpoints.ts';
 import type { Calls, Identity } from './fake-client.ts';
 import type { InboundOwner, InboundRules, Trace } from './inbound.ts';
 import type { Limited } from './limits.ts';
+import type { Permit } from './permit.ts';
 import type { ConnectionLimits } from './plan.ts';
 import type { Ports } from './ports.ts';
 import type { Secure, TlsSession } from './secure.ts';
@@ -50,6 +51,7 @@ export interface ConnectionRules extends InboundRules {
   readonly limits: ConnectionLimits | null;
   /** what sockets are made with */
   readonly reads: Reads;
+  readonly permit: Permit;
   readonly keep_alive_ms: number | null;
   readonly connect_timeout_ms: number;
   readonly reply_timeout_ms: number;
@@ -181,6 +183,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
       return this.#bad_call('send_for_reply: another call waits for its reply; without `messages` only one may');
     const { requests } = this.#rules.recorder;
     const at = this.at || now();
+    if (at > this.#rules.permit.until) return this.#refused();
     const deadline = at + this.#rules.reply_timeout_ms;
     const waiter = new Waiter(parser, deadline);
     const unwritten = this.#write(data, at);
@@ -202,7 +205,9 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     if (!this.alive) return new Promise(() => {});
     const fault = bad_data(data);
     if (fault !== null) return this.#bad_call(`send_noreply: ${fault}`) as Promise<never>;
-    const unwritten = this.#write(data, this.at || now());
+    const at = this.at || now();
+    if (at > this.#rules.permit.until) return this.#refused();
+    const unwritten = this.#write(data, at);
     if (unwritten !== null) return this.#bad_call(`send_noreply: ${unwritten}`) as Promise<never>;
     this.#rules.recorder.requests.noreply++;
     if (this.#unsent < NOREPLY_PRESSURE) {
@@ -217,6 +222,12 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
       if (!this.#timer.armed) this.#rules.wheel.arm(this.#timer, deadline);
     }
     return this.#drained.promise as Promise<void>;
+  }
+
+  /** This process must not send any more: the call never settles, and the connection goes with the process. */
+  #refused(): Promise<never> {
+    this.#rules.permit.expire();
+    return new Promise(() => {});
   }
 
   /** Goes on with TLS; see FakeClient.start_tls. */

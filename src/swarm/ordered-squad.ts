@@ -3,6 +3,7 @@ import { merge_snapshots, type Dead } from '../metrics/merge.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import type { WorkerSummary } from '../metrics/summary.ts';
 import { ids_within } from './id-map.ts';
+import { to_machine_ms } from './permit.ts';
 import type { HookResult, IdRange, MemberId, Plan, RunSpec } from './plan.ts';
 import { Squad, type SquadOptions } from './squad.ts';
 
@@ -57,6 +58,7 @@ export interface SquadReport {
 
 export class OrderedSquad {
   readonly #squad: Squad;
+  readonly #hub: SquadOptions['hub'];
   readonly #clock: SquadOptions['clock'];
   #on_change: () => void = () => {};
   /** the newest order taken, and the newest that was applied */
@@ -69,6 +71,7 @@ export class OrderedSquad {
 
   constructor(options: SquadOptions) {
     this.#clock = options.clock;
+    this.#hub = options.hub;
     this.#squad = new Squad(options);
     this.#squad.listen((event) => {
       const is_applied = this.#look();
@@ -109,6 +112,11 @@ export class OrderedSquad {
     if (order.setup) this.#start_hook('setup');
     if (order.teardown) this.#start_hook('teardown');
     if (this.#look()) this.#changed();
+  }
+
+  /** Lets the workers go on by themselves until then, ms of this process' clock, see Permit. */
+  permit(until: number): void {
+    this.#hub.permit?.(to_machine_ms(until));
   }
 
   report(): SquadReport {

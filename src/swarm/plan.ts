@@ -162,6 +162,8 @@ export interface Hub {
   /** The members that shall have a process, all of them: others are told to end, and not started again. A hub of one member needs no telling. */
   want(members: readonly MemberId[]): void;
   publish(plan: Plan): void;
+  /** Lets members that live go on by themselves until then, see Permit; ms of the machine's monotonic clock. Without it they always may. */
+  permit?(until_machine_ms: number): void;
   onReport(f: (member: MemberId, report: Report) => void): void;
   /** `attested`: its process is known to be dead; `absence`: what becomes of the member */
   onGone(f: (member: MemberId, incarnation: string, attested: boolean, absence: Absence) => void): void;
@@ -172,6 +174,7 @@ export interface Hub {
 /** A member's end. Holds at most one unsent Report. */
 export interface Seat {
   onPlan(f: (plan: Plan) => void): void;
+  onPermit?(f: (until_machine_ms: number) => void): void;
   report(report: Report): void;
   /** the coordinator is gone */
   onCut(f: () => void): void;

@@ -7,6 +7,7 @@ import { make_random } from '../foundation/random.ts';
 import { draw_real } from '../script/range.ts';
 import { IdPool } from './id-pool.ts';
 import { MAX_ARREARS_MS, Pacer } from './pacer.ts';
+import { Permit } from './permit.ts';
 import { Ports } from './ports.ts';
 import { Secure } from './secure.ts';
 import { shared_reads } from './socket.ts';
@@ -68,9 +69,12 @@ export interface PopulationOptions {
   created(client: Client): void;
   /** the last client is gone */
   emptied(): void;
+  /** its permit ran out: all clients are being taken away, and no others come */
+  expired(): void;
 }
 
 export class Population {
+  readonly permit = new Permit(() => this.#expire());
   readonly #rules: RunnerRules;
   readonly #options: PopulationOptions;
   readonly #recorder: Recorder;
@@ -105,6 +109,7 @@ export class Population {
       ports: new Ports(run.sources),
       secure: new Secure(run.tls),
       limits: run.limits,
+      permit: this.permit,
       reads: shared_reads(run.limits?.down_bytes_per_s ?? null),
       keep_alive_ms: run.keep_alive_ms,
       wheel,
@@ -136,6 +141,12 @@ export class Population {
   get live(): number {
     return this.#clients.size;
   }
+
+  #expire(): void {
+    this.#rules.phase = 'stop';
+    void this.#end_all(true);
+    this.#options.expired();
+  }
   client(id: number): Client | undefined {
     return this.#clients.get(id);
   }
@@ -145,6 +156,7 @@ export class Population {
    * process goes on answering and reporting. Call it again only then.
    */
   async apply(share: GroupShare, phase: Plan['phase'], run: RunSpec = this.#options.run): Promise<void> {
+    if (this.permit.is_over) return;
     this.#ids.grant(share.ids);
     this.#rules.ports.grant(share.ports);
     this.#connect_per_s = share.connect_per_s;
@@ -353,6 +365,8 @@ export class Population {
   /** Gives turns to connect: those that are due, while attempts in flight and descriptors allow. */
   #pump(): void {
     this.#pump_timer = null;
+    this.permit.check();
+    if (this.permit.is_over) return;
     const in_flight = this.#recorder.connections.connecting;
     // a server that restarts under many clients meets no SYN storm
     const most_in_flight = Math.max(1, Math.floor((this.#connect_per_s * this.#options.run.connect_timeout_ms) / 1000));

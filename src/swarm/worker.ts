@@ -13,6 +13,7 @@ import { load_module } from '../protocols/load.ts';
 import { BugLog, guard_module } from './module-guard.ts';
 import { Population } from './population.ts';
 import { Endpoints } from './endpoints.ts';
+import { from_machine_ms } from './permit.ts';
 import type { ModuleLog, ProtocolModule } from '../protocols/module.ts';
 import type { Trace } from './inbound.ts';
 import type { HookResult, MemberId, MemberPlan, Note, Plan, Report, RunSpec, Seat } from './plan.ts';
@@ -29,6 +30,8 @@ export interface WorkerOptions {
   readonly seat: Seat;
   /** an error of swarm's own, which this process should not outlive */
   internal(error: unknown): void;
+  /** It was frozen or cut off for so long that others may have its clients: it holds none any more and shall end. */
+  expired?(): void;
 }
 
 export interface RunningWorker {
@@ -73,6 +76,8 @@ class Worker {
   #teardown: HookResult | 'running' | null = null;
   #warned_unasked = false;
   #had_clients = false;
+  /** without an agent above it nobody says until when */
+  #permit_until = Infinity;
   #stopped = false;
 
   constructor(options: WorkerOptions) {
@@ -87,6 +92,10 @@ class Worker {
     });
     this.#lag.enable();
     options.seat.onPlan((plan) => this.#take(plan));
+    options.seat.onPermit?.((until) => {
+      this.#permit_until = from_machine_ms(until);
+      this.#population?.permit.renew(this.#permit_until);
+    });
     this.#timer = setInterval(() => this.#report(), REPORT_MS);
     this.#report();
   }
@@ -161,7 +170,7 @@ class Worker {
     // a plan that came from another process is a copy, and not frozen any more
     deep_freeze(run.script);
     deep_freeze(run.shared);
-    return new Population({
+    const population = new Population({
       run,
       member: this.#options.member,
       module: this.#module!,
@@ -175,6 +184,12 @@ class Worker {
       },
       // once the turn is over: what waits for the end of a run need not wait for the next second
       emptied: () => setImmediate(() => this.#report()),
+      expired: () => {
+        const text = 'frozen or cut off for too long: its clients are closed, as others may have taken their place';
+        this.#note({ level: 'warn', text });
+        this.#report();
+        this.#options.expired?.();
+      },
       unasked: () => {
         if (this.#warned_unasked) return;
         this.#warned_unasked = true;
@@ -184,6 +199,8 @@ class Worker {
         });
       },
     });
+    population.permit.renew(this.#permit_until);
+    return population;
   }
 
   #run_setup(run: RunSpec): void {
@@ -285,6 +302,7 @@ class Worker {
 
   #report(): void {
     if (this.#stopped) return;
+    this.#population?.permit.check();
     const notes = this.#notes;
     this.#notes = [];
     const result = (hook: HookResult | 'running' | null): HookResult | null => (hook === 'running' ? null : hook);

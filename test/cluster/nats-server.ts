@@ -41,6 +41,11 @@ export class NatsServer {
       config,
       `listen: "${this.#host}:${this.port}"\njetstream { store_dir: "${this.dir}/store" }\n${more}`,
     );
+    await this.start_with(config);
+  }
+
+  /** With a configuration that says to listen on `port`. */
+  async start_with(config: string): Promise<void> {
     this.#child = spawn('nats-server', ['-c', config], { stdio: 'ignore' });
     for (let i = 0; !(await this.#answers()); i++) {
       if (i === 100) throw new Error('nats-server does not answer');

@@ -3,6 +3,7 @@ import { afterEach, beforeAll, afterAll, describe, expect, it, vi } from 'vitest
 import { open_nats_store, type EngineState, type NatsOptions } from '../../src/cluster/nats.ts';
 import { MAX_VALUE_BYTES, type Entry, type Store, type Written } from '../../src/cluster/store.ts';
 import { HAS_NATS, NatsServer, free_port } from './nats-server.ts';
+import { store_contract } from './store-contract.ts';
 
 const SOON = { timeout: 8000, interval: 50 };
 
@@ -253,6 +254,12 @@ describe.skipIf(!HAS_NATS)('NatsStore (needs nats-server)', () => {
     await store.close();
     expect((await written).outcome).toMatch(/^(done|unknown)$/);
     expect(await store.put('plan', 'x', 0)).toMatchObject({ outcome: 'unknown' });
+  });
+
+  store_contract(async () => {
+    const name = `test-${++names}`;
+    const open = (): Promise<Store> => open_nats_store({ engine: server.url, name, credentials: null, creates: true });
+    return { open, end: async () => undefined };
   });
 
   it('says that no engine answers', async () => {

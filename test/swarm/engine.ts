@@ -90,6 +90,7 @@ export async function start_engine(options: EngineOptions): Promise<Engine> {
     unasked: () => {},
     created: () => {},
     emptied: () => {},
+    expired: () => {},
   });
   const books = (): Snapshot => recorder.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
   let granted = 0;

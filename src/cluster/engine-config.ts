@@ -1,0 +1,92 @@
+/**
+ * The configuration of a nats-server for swarms. Pure.
+ *
+ * Leaders share the account that has the store; every agent and the viewers have an account of their own, into which no more is let in than they
+ * may use. Permissions alone do not do: who may ask for a stored value says where the answer goes, and the server itself then writes it there, be
+ * it the key of somebody else. An answer never leaves the account of who asked.
+ */
+import type { Role } from './credentials.ts';
+
+/** Where others than leaders ask for STREAM.INFO: in an account of one's own `$JS.API` means that account's. */
+export const INFO_SUBJECT = 'swarm_info';
+
+export interface EngineUser {
+  readonly user: string;
+  readonly role: Role;
+  /** public */
+  readonly nkey: string;
+}
+
+export interface EngineConfig {
+  /** `ip:port` */
+  readonly listen: string;
+  /** paths */
+  readonly store_dir: string;
+  readonly pid_file: string;
+  readonly users: readonly EngineUser[];
+  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | null;
+}
+
+/** connections beyond those of the agents: consoles, viewers, and those that the server does not yet know to be gone */
+const SPARE_CONNECTIONS = 128;
+const text = (value: unknown): string => JSON.stringify(value);
+
+export function engine_config({ listen, store_dir, pid_file, users, tls }: EngineConfig): string {
+  const leaders = users.filter(({ role }) => role === 'leader').map(({ nkey }) => `{ nkey: ${text(nkey)}, ${LEADER} }`);
+  const others = users.filter(({ role }) => role !== 'leader').map(account);
+  return `# written by \`swarm engine up\` at each start
+server_name: swarm-engine
+listen: ${text(listen)}
+pid_file: ${text(pid_file)}
+max_payload: 1048576
+max_connections: ${2 * users.length + SPARE_CONNECTIONS}
+ping_interval: "10s"
+ping_max: 2
+write_deadline: "5s"
+jetstream {
+  store_dir: ${text(store_dir)}
+  max_memory_store: 67108864
+  max_file_store: 1073741824
+}
+${tls ? `tls {\n  ca_file: ${text(tls.ca)}\n  cert_file: ${text(tls.cert)}\n  key_file: ${text(tls.key)}\n  verify: true\n  timeout: 5\n}\n` : ''}accounts {
+  swarm {
+    jetstream: enabled
+    users: [ ${leaders.join(', ')} ]
+    exports: [
+      { service: "$KV.*.members.*" }
+      { service: "$KV.*.results.*.*" }
+      { service: "$JS.API.DIRECT.GET.>" }
+      { service: "$JS.API.STREAM.INFO.*" }
+      { stream: "swarm.*.kv.>" }
+      { stream: "swarm.*.ctl.*" }
+    ]
+  }
+${others.join('')}}
+`;
+}
+
+const LEADER = `permissions: {
+      publish: { allow: ["$KV.>", "$JS.API.DIRECT.GET.>", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.INFO.*", "swarm.*.ctl.*"] }
+      subscribe: { allow: ["_INBOX_leader.>", "swarm.>"] } }`;
+
+function account({ user, role, nkey }: EngineUser): string {
+  const writes = role === 'agent' ? [`$KV.*.members.${user}`, `$KV.*.results.${user}.*`] : [];
+  const read =
+    role === 'agent' ? ['plan', 'lease', 'desired', 'bundle.>', `members.${user}`, `results.${user}.*`] : ['>'];
+  const services = [...writes, ...read.map((key) => `$JS.API.DIRECT.GET.*.$KV.*.${key}`)];
+  const hears = role === 'agent' ? [`swarm.*.ctl.${user}`, 'swarm.*.ctl.all'] : ['swarm.*.kv.>'];
+  const imports = [
+    ...services.map((subject) => `{ service: { account: swarm, subject: ${text(subject)} } }`),
+    `{ service: { account: swarm, subject: "$JS.API.STREAM.INFO.*" }, to: "${INFO_SUBJECT}.*" }`,
+    ...hears.map((subject) => `{ stream: { account: swarm, subject: ${text(subject)} } }`),
+  ];
+  return `  ${user} {
+    users: [ { nkey: ${text(nkey)}, permissions: {
+      publish: { allow: ${text([...services, `${INFO_SUBJECT}.*`])} }
+      subscribe: { allow: ${text([`_INBOX_${user}.>`, ...hears])} } } } ]
+    imports: [
+      ${imports.join('\n      ')}
+    ]
+  }
+`;
+}

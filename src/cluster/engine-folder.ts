@@ -1,0 +1,92 @@
+/**
+ * What an engine is made of, in a folder that only its owner can read (0700, files 0600):
+ *
+ *     nats.conf                            no secrets: public keys only
+ *     leader.json, viewer.json, agent-NN.json   credentials, made once; only their address and issuer follow later starts
+ *     ca.pem, ca.key, server.pem, server.key    beyond loopback
+ *     store/                               what the engine keeps
+ */
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import { join } from 'node:path';
+import { SwarmError, reason_of } from '../foundation/errors.ts';
+import { write_whole } from '../foundation/files.ts';
+import { read_credentials, type Credentials, type Role } from './credentials.ts';
+import { Certificates } from './engine-certificates.ts';
+import { engine_config } from './engine-config.ts';
+import { make_seed, nkey_of } from './nats.ts';
+
+export interface EngineFolder {
+  readonly config: string;
+  readonly leader: Credentials;
+  /** of the credentials */
+  readonly files: Readonly<Record<Role, readonly string[]>>;
+}
+
+export interface EngineWish {
+  readonly dir: string;
+  /** `ip:port` */
+  readonly listen: string;
+  /** of the server, as clients reach it */
+  readonly url: string;
+  /** names and addresses for the server's certificate; null: no TLS */
+  readonly certified: readonly string[] | null;
+  /** at least so many; those made before stay */
+  readonly agents: number;
+}
+
+/** Makes what is missing. The umask of the process must keep others out. @throws SwarmError */
+export function prepare_engine(wish: EngineWish): EngineFolder {
+  try {
+    mkdirSync(wish.dir, { recursive: true, mode: 0o700 });
+    chmodSync(wish.dir, 0o700);
+    return write_engine(wish);
+  } catch (error) {
+    if (error instanceof SwarmError) throw error;
+    throw new SwarmError('engine_dir', { dir: wish.dir, reason: reason_of(error) }, error);
+  }
+}
+
+export const pid_file = (dir: string): string => join(dir, 'nats-server.pid');
+
+function write_engine({ dir, listen, url, certified, agents }: EngineWish): EngineFolder {
+  const certificates = certified && new Certificates(dir);
+  const path = (user: string): string => join(dir, `${user}.json`);
+  const keep = (role: Role, user: string, keys: Pick<Credentials, 'sign_key' | 'verify_key'>): Credentials => {
+    const old = existsSync(path(user)) ? read_credentials(path(user)) : null;
+    const { seed = make_seed(), ca, cert, key } = old ?? {};
+    const is_issued = cert !== undefined && ca === certificates?.ca;
+    const tls = certificates && (is_issued ? { ca, cert, key } : certificates.client(user));
+    const now = { format: 'swarm-credentials/1', role, user, seed, engine: url, ...keys, ...tls } as Credentials;
+    if (!isDeepStrictEqual(old, now)) write_whole(path(user), `${JSON.stringify(now, null, 2)}\n`);
+    return now;
+  };
+  const sign_key =
+    (existsSync(path('leader')) ? read_credentials(path('leader')).sign_key : undefined) ?? make_sign_key();
+  const leader = keep('leader', 'leader', { sign_key });
+  const viewer = keep('viewer', 'viewer', {});
+  const verify_key = createPublicKey(sign_key).export({ type: 'spki', format: 'pem' }).toString();
+  const names = agent_names(dir, agents);
+  const users = [leader, viewer, ...names.map((name) => keep('agent', name, { verify_key }))];
+
+  const config = join(dir, 'nats.conf');
+  const text = engine_config({
+    listen,
+    store_dir: join(dir, 'store'),
+    pid_file: pid_file(dir),
+    users: users.map(({ user, role, seed }) => ({ user, role, nkey: nkey_of(seed) })),
+    tls: certificates && certificates.server(certified),
+  });
+  write_whole(config, text);
+  return { config, leader, files: { leader: [path('leader')], viewer: [path('viewer')], agent: names.map(path) } };
+}
+
+const make_sign_key = (): string =>
+  generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+
+function agent_names(dir: string, agents: number): string[] {
+  const made = readdirSync(dir).flatMap((file) => /^(agent-\d{2,4})\.json$/.exec(file)?.[1] ?? []);
+  const wanted = Array.from({ length: agents }, (_, i) => `agent-${String(i + 1).padStart(2, '0')}`);
+  return [...new Set([...wanted, ...made])].sort();
+}

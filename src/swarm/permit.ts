@@ -1,0 +1,42 @@
+/** Until when a worker of an agent may send by itself: a process that was frozen finds out before its first byte that others took its place. */
+import { now } from '../foundation/clock.ts';
+
+/** ms between this process' clock and the machine's (CLOCK_MONOTONIC), which all its processes share */
+const MACHINE_MS = Number(process.hrtime.bigint() / 1000n) / 1000 - now();
+
+/** An instant of this process' clock as one of the machine's, and back. */
+export const to_machine_ms = (ms: number): number => ms + MACHINE_MS;
+export const from_machine_ms = (ms: number): number => ms - MACHINE_MS;
+
+export class Permit {
+  /** ms of {@link now}; beyond it nothing is sent and nothing connects */
+  until = Infinity;
+  readonly #expired: () => void;
+  #is_over = false;
+
+  get is_over(): boolean {
+    return this.#is_over;
+  }
+
+  /** `expired` is called once, in a turn of its own: the process shall close what it holds and end. */
+  constructor(expired: () => void) {
+    this.#expired = expired;
+  }
+
+  /** For good: a permit that ran out is not renewed, as what it was for may belong to others by now. */
+  expire(): void {
+    if (this.#is_over) return;
+    this.#is_over = true;
+    this.until = -Infinity;
+    setImmediate(this.#expired);
+  }
+
+  renew(until: number): void {
+    if (!this.#is_over) this.until = until;
+  }
+
+  /** Looks whether it ran out; for whoever does not look at each send. */
+  check(): void {
+    if (now() > this.until) this.expire();
+  }
+}
