@@ -25,6 +25,7 @@ const code = await run_program(
     check: async (options) => (await import('./check.ts')).run_check(options, io),
     try: async (options) => (await import('./try.ts')).run_try(options, io),
     limits: async (options) => (await import('./limits.ts')).run_limits(options, io),
+    merge: async (files, options) => (await import('./merge.ts')).run_merge(files, options, io),
     schema: async () => (await import('./check.ts')).print_schema(io),
     agent: async (options) => (await import('./agent.ts')).run_agent(options, io),
     attach: async (options) => (await import('./joined-run.ts')).run_attach(options, io),

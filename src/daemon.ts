@@ -74,6 +74,9 @@ class Daemon {
       this.#closing.push(on_signals((signal) => this.#stop(`${signal}: stopping; once more ends at once`), exit));
       const unhush = hush_module(this.#log, (error) => this.#fail(error));
       this.#closing.push(unhush);
+      const { segment, seed } = this.#options;
+      if (segment !== null && seed === null)
+        this.#log.warn('--segment without --seed: `swarm merge` takes only segments that have the same seed');
       const loaded = await load(this.#options, folder, this.#io.colour.err);
       for (const { host } of this.#options.server) if (host !== '') await check_name(host);
       // taken before any work is done, answers after `setup`

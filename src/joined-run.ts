@@ -39,6 +39,8 @@ const NO_SOURCES = { addresses: [], excluded_ports: [], kernel_ports: [0, 0], of
  * @throws SwarmError when it cannot begin
  */
 export async function run_joined(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number> {
+  if (options.segment !== null)
+    throw new SwarmError('bad_option', { option: '--segment', reason: 'is for swarms that nothing connects, not for --join' }); // prettier-ignore
   return await with_joined(options, io, async ({ joined, store, credentials, log }) => {
     for (const { host } of options.server) if (host !== '') await check_name(host);
     const bundle = await with_run_folder((folder) => make_bundle(options, folder, log, io));

@@ -7,6 +7,7 @@ import { LOG_LEVELS } from './foundation/log.ts';
 import { parse_rate } from './foundation/rate.ts';
 import type { Server } from './protocols/module.ts';
 import { MAX_TARGET } from './swarm/answers.ts';
+import { parse_segment, SEGMENT_SHAPE } from './swarm/segment.ts';
 
 interface Option<T> {
   /** as commander reads them; the long one in capitals with SWARM_ before it is the variable of the environment */
@@ -196,6 +197,13 @@ export const OPTIONS = {
     fallback: null,
     shape: 'a text of 1 to 256 characters',
     parse: (text) => (text.length <= 256 ? text_of(text) : undefined),
+  }),
+  segment: option({
+    flags: '--segment <part>',
+    help: 'hold only this part of the swarm, exactly, while other processes with the same commands and --seed hold the others: 2/5 (the second of five) or 1/4:1/2 (default: the whole)',
+    fallback: null,
+    shape: SEGMENT_SHAPE,
+    parse: parse_segment,
   }),
   connect_timeout: option({
     flags: '--connect-timeout <time>',

@@ -28,6 +28,7 @@ export interface Commands {
   check(options: OptionsWith<'script'>, io: Io): Promise<number>;
   try(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number>;
   limits(options: Options, io: Io): Promise<number>;
+  merge(files: readonly string[], options: Options, io: Io): Promise<number>;
   schema(io: Io): Promise<number>;
   demo(io: Io): Promise<number>;
   engine_up(options: EngineOptions, io: Io): Promise<number>;
@@ -113,6 +114,13 @@ export async function run_program(args: readonly string[], commands: Commands, i
     .argument('<run>', 'its id, as `status` and the summary show it')
     .action(async (run: string) => {
       code = await commands.summary(run, options_of([]), io);
+    });
+  program
+    .command('merge')
+    .description('add up the summaries of segments that ran apart; --summary writes the whole as JSON')
+    .argument('<files...>', 'what --summary wrote for each of them')
+    .action(async (files: string[]) => {
+      code = await commands.merge(files, options_of([]), io);
     });
   command('schema', 'print the JSON Schema of scripts', () => commands.schema(io));
   command('demo', 'start an example server, swarm it and steer it for half a minute; takes no options', () => {

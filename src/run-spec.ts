@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Loaded } from './load.ts';
 import type { OptionsWith } from './options.ts';
 import type { ConnectionLimits, RunSpec, Sources } from './swarm/plan.ts';
+import { rate_of, WHOLE } from './swarm/segment.ts';
 import { read_tls } from './tls-files.ts';
 
 /**
@@ -10,9 +11,12 @@ import { read_tls } from './tls-files.ts';
  * @throws SwarmError of {@link read_tls}
  */
 export function new_run(options: OptionsWith<'server'>, loaded: Loaded, sources: Sources, once: boolean): RunSpec {
+  // the one client of `swarm try` is in no part
+  const segment = once ? WHOLE : (options.segment ?? WHOLE);
   return {
     id: `${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`,
     seed: options.seed ?? randomBytes(8).toString('hex'),
+    segment,
     servers: options.server,
     sources,
     script: loaded.script,
@@ -26,7 +30,7 @@ export function new_run(options: OptionsWith<'server'>, loaded: Loaded, sources:
     reply_timeout_ms: options.reply_timeout,
     drain_timeout_ms: options.drain_timeout,
     max_reply_bytes: options.max_reply,
-    connect_per_s: options.connect_rate,
+    connect_per_s: rate_of(segment, options.connect_rate),
     once,
     setup_by: null,
     teardown_by: null,

@@ -17,7 +17,7 @@ async function run(
 ): Promise<{ code: number; out: string; err: string; called: unknown[] }> {
   const [out, err] = [sink(), sink()];
   const called: unknown[] = [];
-  const call = (name: Exclude<keyof Commands, 'summary'>) => (options: never, io: never) => {
+  const call = (name: Exclude<keyof Commands, 'summary' | 'merge'>) => (options: never, io: never) => {
     called.push(name, options);
     return commands[name] ? commands[name](options, io) : Promise.resolve(0);
   };
@@ -28,6 +28,10 @@ async function run(
       check: call('check'),
       try: call('try'),
       limits: call('limits'),
+      merge: (files, options, io) => {
+        called.push('merge', files, options);
+        return commands.merge?.(files, options, io) ?? Promise.resolve(0);
+      },
       schema: call('schema') as never,
       demo: call('demo') as never,
       agent: call('agent'),
@@ -56,6 +60,21 @@ describe('the command line', () => {
 
   it.each(['check', 'try', 'limits', 'schema', 'agent', 'attach'])('runs %s', async (name) => {
     expect((await run([name, ...USUAL])).called[0]).toBe(name);
+  });
+
+  it('runs merge with its files, options before or after them', async () => {
+    for (const args of [
+      ['merge', 'a.json', 'b.json', '--summary', 'all.json'],
+      ['--summary', 'all.json', 'merge', 'a.json', 'b.json'],
+    ])
+      expect((await run(args)).called).toEqual([
+        'merge',
+        ['a.json', 'b.json'],
+        expect.objectContaining({ summary: 'all.json' }),
+      ]);
+    const { code, err, called } = await run(['merge']);
+    expect({ code, called }).toEqual({ code: 2, called: [] });
+    expect(err).toMatch(/missing required argument 'files'/);
   });
 
   it('runs summary for a run by its id', async () => {
@@ -195,6 +214,7 @@ describe('the command line', () => {
       'check',
       'try',
       'limits',
+      'merge',
       'schema',
       'demo',
       '--max-reply',

@@ -12,6 +12,7 @@ const PURE = [
   'swarm/allocate.ts',
   'swarm/bounds.ts',
   'swarm/ports.ts',
+  'swarm/segment.ts',
 ];
 const FLOORS: [string, number][] = [
   ['foundation/', 0],

@@ -37,6 +37,7 @@ describe('parse_options', () => {
         max_workers: 64,
         max_connections: null,
         seed: null,
+        segment: null,
         connect_timeout: 3000,
         connect_rate: 1000,
         max_connect_rate: null,
@@ -119,6 +120,8 @@ describe('parse_options', () => {
     ['keep_alive', '9h', 32_400_000],
     ['log_level', 'debug', 'debug'],
     ['seed', 'as you like it', 'as you like it'],
+    ['segment', '2/5', { text: '2/5', from: 200_000, to: 400_000 }],
+    ['segment', '1/4:1', { text: '1/4:1', from: 250_000, to: 1_000_000 }],
   ])('reads --%s %s', (name, text, value) => expect(parsed(name, text)).toEqual(value));
 
   it.each<[OptionName, string]>([
@@ -175,6 +178,9 @@ describe('parse_options', () => {
     ['report_every', '0'],
     ['log_level', 'loud'],
     ['seed', ''],
+    ['segment', '6/5'],
+    ['segment', '1/2:1/4'],
+    ['segment', '1/9999:1/9998'],
   ])('refuses --%s %j', (name, text) => expect(parsed(name, text)).toBeUndefined());
 
   it('keeps the connect rate below its maximum: the default gives way, another is a fault', () => {

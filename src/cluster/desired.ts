@@ -61,11 +61,10 @@ export function carry_out(
   if (is_ending(before) && !is_second_try) return { desired: null, reply: err('stopping', 'the swarm is stopping') };
   const { change, reply } = changed(before, command, asking, facts);
   if (!reply.ok) return { desired: null, reply };
-  const sessions = Object.entries({
-    ...before.sessions,
-    [asking.session]: { seq: asking.seq, at_ms: asking.wall_ms },
-  })
-    .filter(([session, { at_ms }]) => session === asking.session || Math.abs(asking.wall_ms - at_ms) < SESSION_MS)
+  // by run time, as the wall clocks of two machines may be hours apart
+  const at_ms = Math.max(asking.run_ms, ...Object.values(before.sessions).map((session) => session.at_ms));
+  const sessions = Object.entries({ ...before.sessions, [asking.session]: { seq: asking.seq, at_ms } })
+    .filter(([, session]) => at_ms - session.at_ms < SESSION_MS)
     .sort(([, a], [, b]) => b.at_ms - a.at_ms)
     .slice(0, MAX_SESSIONS);
   return {

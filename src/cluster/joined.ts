@@ -526,7 +526,7 @@ export class Joined implements Control {
     return to_summary({
       final,
       run: {
-        ...{ id, script_sha256, module_sha256: run.module_sha256, seed: run.seed },
+        ...{ id, script_sha256, module_sha256: run.module_sha256, seed: run.seed, segment: null },
         ...{ servers: run.servers.map(server_text), versions: this.#options.versions },
         ...{ started, seconds: this.#seconds() },
       },

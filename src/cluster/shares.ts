@@ -53,10 +53,10 @@ export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares 
   const members: Record<MemberId, MemberShare> = {};
   for (const [i, { id, live, entry, incarnation, allotment }] of seats.entries()) {
     const connect_per_s = live && granted[i]! > 0 ? rates.pop()! : (entry?.connect_per_s ?? 0);
-    const ramp = live || !entry ? next_ramp(entry?.ramp, granted[i]!, now) : entry.ramp;
+    const ramp = live || !entry ? next_ramp(entry?.ramp, granted[i]!, allotment.may, now) : entry.ramp;
     const is_new = !entry || !is_same(entry.ramp, ramp);
     // growth comes out of what is free; an order to shrink leaves what may run as it is, until the agent says otherwise
-    const may = Math.max(allotment.may, ramp.from, ramp.to);
+    const may = Math.max(allotment.may, ramp.to);
     const since = is_new ? revision : entry.since;
     members[id] = { incarnation, share: shares[i]!, ramp, may, since, ids: ids.of(id), connect_per_s };
   }
@@ -133,9 +133,12 @@ function departure(id: MemberId, entry: MemberShare, agent: Known | undefined, n
   return { agent: id, incarnation, at: now.at, silent_ms: Math.round(silent_ms), attested, open: is_its ? agent.presence.open : entry.may }; // prettier-ignore
 }
 
-/** The old one goes on if it leads where it shall, so that a plan for others does not bend it. */
-function next_ramp(old: Ramp | undefined, granted: number, { desired, run_ms }: Now): Ramp {
-  const from = old === undefined ? 0 : planned_at(old, run_ms);
+/**
+ * The old one goes on if it leads where it shall, so that a plan for others does not bend it. A new one never begins above what the agent may
+ * be running: its clock may be ahead of ours, and what it gave up belongs to others.
+ */
+function next_ramp(old: Ramp | undefined, granted: number, may: number, { desired, run_ms }: Now): Ramp {
+  const from = old === undefined ? 0 : Math.min(planned_at(old, run_ms), Math.max(may, granted));
   const is_ramping = desired.ramp !== null && run_ms < desired.ramp.end_ms && from !== granted;
   const end_ms = is_ramping ? desired.ramp.end_ms : 0;
   if (old && old.to === granted && (old.end_ms === end_ms || (end_ms === 0 && run_ms >= old.end_ms))) return old;

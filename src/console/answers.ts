@@ -3,7 +3,7 @@ import { escape_json, escape_text } from '../foundation/escape.ts';
 import type { ActionSummary, AgentSummary, Latency, Summary } from '../metrics/summary.ts';
 
 const MAX_TEXT = 200;
-const text_of = (text: string): string => escape_text(text, MAX_TEXT);
+export const text_of = (text: string): string => escape_text(text, MAX_TEXT);
 
 const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
 
@@ -45,10 +45,14 @@ export function aligned(rows: readonly (readonly (string | number)[])[], left: r
   );
 }
 
+/** `segment 2/5, `, or nothing for the whole. */
+export const segment_part = ({ run }: Summary): string =>
+  run.segment === null ? '' : `segment ${text_of(run.segment)}, `;
+
 export function status_lines(s: Summary): string[] {
   const { clients: c, connections: n, requests: r } = s;
   return [
-    `${s.phase}, ${seconds(s.run.seconds)} since the start, servers ${text_of(s.run.servers.join(' '))}`,
+    `${s.phase}, ${seconds(s.run.seconds)} since the start, ${segment_part(s)}servers ${text_of(s.run.servers.join(' '))}`,
     `target ${s.target}, planned ${s.planned}, live ${c.live} (draining ${c.draining}), open ${n.open} (peak ${n.open_peak}), connect rate ${s.connect_per_s} per second`,
     realtime_line(s),
     aggregates_line(s),

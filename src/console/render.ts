@@ -4,7 +4,7 @@ import picocolors from 'picocolors';
 import type { Summary } from '../metrics/summary.ts';
 import * as answers from './answers.ts';
 
-const { ms } = answers;
+const { ms, text_of } = answers;
 
 const error_count = (s: Summary): number => s.errors.reduce((n, error) => n + error.count, 0);
 const message_count = (s: Summary): number => s.requests.ok + s.requests.noreply;
@@ -61,7 +61,9 @@ export function final_table(s: Summary, colour: boolean): string {
   const { clients: c, connections: n } = s;
   const part = (title: string, body: string): string[] => ['', paint.bold(title), body];
   return [
-    paint.bold(`swarm ${s.run.versions.swarm}, run ${s.run.id}: ${answers.seconds(s.run.seconds)}`),
+    paint.bold(
+      `swarm ${text_of(s.run.versions.swarm)}, ${answers.segment_part(s)}run ${text_of(s.run.id)}: ${answers.seconds(s.run.seconds)}`,
+    ),
     ...answers.status_lines(s).slice(1, -1),
     `clients: created ${c.created}, killed ${c.killed.decr + c.killed.stop} (decr ${c.killed.decr}, stop ${c.killed.stop}), done ${c.done}, lost ${c.lost}, peak ${c.peak}`,
     `connect failures: ${answers.counts_line(n.failed)}`,
@@ -71,7 +73,9 @@ export function final_table(s: Summary, colour: boolean): string {
     ...(s.workers.length < 2 ? [] : part('Workers', table(answers.WORKER_HEAD, answers.worker_rows(s), [0, 1]))),
     '',
     ...s.lost_workers.map((w) =>
-      paint.yellow(`worker ${w.worker} died at ${w.at}: up to ${Math.round(w.silent_ms)} ms of its counts are missing`),
+      paint.yellow(
+        `worker ${text_of(w.worker)} died at ${w.at}: up to ${Math.round(w.silent_ms)} ms of its counts are missing`,
+      ),
     ),
     s.balanced
       ? paint.green('the books balance')

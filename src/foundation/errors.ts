@@ -44,6 +44,16 @@ export const FAULTS = {
     hint: 'it stands above as a table',
     exit: 1,
   },
+  bad_summary: {
+    text: '{file} is not a summary that can be merged: {reason}',
+    hint: 'merge takes the files that --summary wrote at the end of a run',
+    exit: 2,
+  },
+  summaries_differ: {
+    text: '{files} cannot be merged: {reason}',
+    hint: 'merge takes the segments of one swarm: the same script, module and --seed, each part once; see docs/segments.md',
+    exit: 2,
+  },
   module_name: {
     text: '{protocol} is not a module name',
     hint: 'protocol: takes a name in the protocol folder, without path or ending: letters, digits, _ and -, at most 64',

@@ -8,7 +8,7 @@ import type { LostWorker } from './summary.ts';
 /** Codes kept apart; what is beyond goes under {@link OTHER}. */
 const MAX_KINDS = 100;
 const OTHER = 'other';
-const MAX_LOST_WORKERS = 100;
+export const MAX_LOST_WORKERS = 100;
 
 /** What was going on in processes when they died: nobody saw how it ended. */
 export interface Lost {

@@ -96,6 +96,8 @@ export interface Summary {
     script_sha256: string;
     module_sha256: string;
     seed: string;
+    /** the part of the swarm that was held, as --segment takes it; null: the whole */
+    segment: string | null;
     servers: string[];
     versions: { swarm: string; node: string };
     started: string;
@@ -104,7 +106,7 @@ export interface Summary {
   phase: 'run' | 'pause' | 'drain' | 'stop';
   target: number;
   planned: number;
-  /** the connect rate of the whole swarm */
+  /** the connect rate of all members */
   connect_per_s: number;
   clients: {
     live: number;
@@ -133,6 +135,8 @@ export interface Summary {
     connect_ms: Latency;
     /** of TLS, from the TCP connection on; `connect_ms` ends before it */
     handshake_ms: Latency;
+    /** as those of the actions */
+    histograms?: { connect: string; handshake: string };
   };
   /** connections by the address they go to; at most 100, the rest under `other` */
   endpoints: ({ address: string } & EndpointCounts)[];

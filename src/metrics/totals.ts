@@ -69,6 +69,7 @@ export function to_summary(input: SummaryInput): Summary {
       lost_connecting: lost.connecting,
       connect_ms: latency_ms(connect),
       handshake_ms: latency_ms(handshake),
+      ...(input.histograms && { histograms: { connect: encode_hdr(connect), handshake: encode_hdr(handshake) } }),
     },
     endpoints: Object.entries(endpoints)
       .map(([address, counts]) => ({ address, ...counts }))

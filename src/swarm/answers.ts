@@ -3,6 +3,7 @@ import { MAX_WORKERS } from '../foundation/limits.ts';
 import type { Bound } from './bounds.ts';
 import type { Reply } from './command.ts';
 import type { Member } from './members.ts';
+import { whole_of, type Segment } from './segment.ts';
 
 /** The most clients a swarm can be asked for. */
 export const MAX_TARGET = 10_000_000;
@@ -65,6 +66,21 @@ function doubt(target: number, had: number, bounds: readonly Bound[]): string {
 function why_full(wanted: number, { why, per_member, members, more_by }: Limits): string {
   const enough = Math.ceil(Math.min(wanted, MAX_TARGET) / per_member);
   return enough > members && enough <= MAX_WORKERS ? `${why}; try ${more_by} ${enough}` : why;
+}
+
+/** Limits on the clients of this process as targets of the whole swarm; `--max-connections` is one already. */
+export function over_whole(limits: Limits, segment: Segment): Limits {
+  const whole = (clients: number): number => whole_of(segment, clients);
+  const bounds = limits.bounds.map((bound) =>
+    bound.code === 'limit_connections' ? bound : { ...bound, connections: whole(bound.connections) },
+  );
+  bounds.sort((a, b) => a.connections - b.connections || Number(b.hard) - Number(a.hard));
+  return { ...limits, capacity: whole(limits.capacity), per_member: whole(limits.per_member), bounds };
+}
+
+/** Adds what of it is this process' own, where it holds a segment: `… (segment 2/5: 200 here)`. */
+export function with_here(text: string, segment: Segment, here: number): string {
+  return segment.text === null ? text : `${text} (segment ${segment.text}: ${here} here)`;
 }
 
 /** Adds how many workers are on their way: `…, 4 workers are starting`. */

@@ -2,12 +2,13 @@
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../metrics/totals.ts';
 import type { Summary } from '../metrics/summary.ts';
-import { aim, err, ok, seconds, with_acks, with_starting, type Limits } from './answers.ts';
+import { aim, err, ok, over_whole, seconds, with_acks, with_here, with_starting, type Limits } from './answers.ts';
 import type { Bound, Measured } from './bounds.ts';
 import type { Command, Control, Reply } from './command.ts';
 import type { Member, Members } from './members.ts';
 import type { MemberId } from './plan.ts';
 import type { Planner } from './planner.ts';
+import { rate_of } from './segment.ts';
 import { ACK_WITHIN_MS, Squad, type Clock, type SquadOptions } from './squad.ts';
 import type { Traces } from './traces.ts';
 import type { Waits } from './waits.ts';
@@ -138,7 +139,7 @@ export class Coordinator implements Control {
     for_seconds: number,
     on_line: (line: string | null) => void,
   ): Promise<Reply & { stop?: () => void }> {
-    const owner = this.#planner.ids.owner(id);
+    const owner = this.#planner.owner(id);
     const member = owner === null ? undefined : this.#members.get(owner);
     if (!member) return err('no_such_client', `no client has the id ${id}`);
     if (this.#planner.is_ending) return err('stopping', 'the swarm is stopping');
@@ -164,10 +165,10 @@ export class Coordinator implements Control {
     if (planner.is_ending && !is_second_try) return err('stopping', 'the swarm is stopping');
     switch (command.op) {
       case 'incr':
-        return this.#aim(command, planner.target + command.count);
+        return this.#aim(command, planner.whole_target + command.count);
       case 'decr':
         planner.graceful = command.graceful;
-        return this.#aim(command, planner.target - command.count);
+        return this.#aim(command, planner.whole_target - command.count);
       case 'set':
         planner.graceful = false;
         return this.#aim(command, command.count);
@@ -197,19 +198,25 @@ export class Coordinator implements Control {
   }
 
   #aim({ count, over_ms }: { count: number; over_ms: number }, wanted: number): Reply {
-    const { target, answer } = aim(count, wanted, this.#planner.target, this.#limits());
+    const planner = this.#planner;
+    const { segment } = planner.run;
+    const { target, answer } = aim(count, wanted, planner.whole_target, over_whole(this.#limits(), segment));
     if (!answer.ok) return answer;
-    this.#planner.aim(target, over_ms, this.#clock.now());
+    planner.aim(target, over_ms, this.#clock.now());
     this.#squad.grow();
-    return ok(with_starting(answer.text, this.#members.all.filter((member) => member.is_starting).length));
+    const text = with_here(answer.text, segment, planner.target);
+    return ok(with_starting(text, this.#members.all.filter((member) => member.is_starting).length));
   }
 
   #set_rate(asked: number): Reply {
     const max = this.#options.max_connect_per_s ?? Infinity;
-    const connect_per_s = Math.min(asked, max);
+    const whole = Math.min(asked, max);
+    const { segment } = this.#planner.run;
+    const connect_per_s = rate_of(segment, whole);
     this.#planner.run = { ...this.#planner.run, connect_per_s };
-    const text = `connect rate ${connect_per_s} per second`;
-    return ok(asked > max ? `${text} (asked ${asked}: --max-connect-rate ${max})` : text);
+    const text = `connect rate ${whole} per second`;
+    const bounded = asked > max ? `${text} (asked ${asked}: --max-connect-rate ${max})` : text;
+    return ok(with_here(bounded, segment, connect_per_s));
   }
 
   #end_if_given_up(): void {
@@ -299,12 +306,12 @@ export class Coordinator implements Control {
     const { run, phase, target, planned } = this.#planner;
     const { shown, snapshots, dead, peaks } = this.#members;
     const now = this.#clock.now();
-    const { id, seed, module_sha256 } = run;
+    const { id, seed, segment, module_sha256 } = run;
     const started = new Date(this.#started.wall).toISOString();
     const { capacity, why, bounds } = this.#limits();
     return to_summary({
       final,
-      run: { id, seed, module_sha256, ...about, started, seconds: this.#seconds() },
+      run: { id, seed, segment: segment.text, module_sha256, ...about, started, seconds: this.#seconds() },
       phase,
       target,
       planned,

@@ -2,6 +2,7 @@
 import type { Snapshot } from '../metrics/snapshot.ts';
 import type { Script } from '../script/types.ts';
 import type { Server } from '../protocols/module.ts';
+import type { Segment } from './segment.ts';
 
 export type MemberId = string;
 
@@ -9,6 +10,8 @@ export type MemberId = string;
 export interface RunSpec {
   readonly id: string;
   readonly seed: string;
+  /** the clients of the swarm that are this process' own; numbers of clients and rates below are of these alone */
+  readonly segment: Segment;
   /** client `id` connects to endpoint (id − 1) mod n, counted over all addresses these have; at least one */
   readonly servers: readonly Server[];
   readonly sources: Sources;
@@ -27,7 +30,7 @@ export interface RunSpec {
   readonly reply_timeout_ms: number;
   readonly drain_timeout_ms: number;
   readonly max_reply_bytes: number;
-  /** the connect rate of the whole swarm; a member's part is in its entry */
+  /** the connect rate of all members; a member's part is in its entry */
   readonly connect_per_s: number;
   /** `swarm try`: one iteration, no sleeps */
   readonly once: boolean;
@@ -84,7 +87,7 @@ export type IdRange = readonly [number, number, number];
 export interface GroupShare {
   /** how many clients this member shall hold, draining ones apart */
   readonly clients: number;
-  /** all ids this member owns; it uses the lowest free one */
+  /** all ids this member owns, counted within the segment (`id_at`); it uses the lowest free one */
   readonly ids: readonly IdRange[];
   /**
    * Per server in their order: the numbers of (address, port) pairs this member owns towards it. Empty: the kernel chooses ports.

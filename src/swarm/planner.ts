@@ -5,6 +5,7 @@ import type { Members } from './members.ts';
 import { planned_at, type Ramp } from './pacer.ts';
 import type { Hub, IdRange, MemberId, MemberPlan, Plan, RunSpec } from './plan.ts';
 import { PortGrants } from './port-grants.ts';
+import { index_of, part_of } from './segment.ts';
 import type { Traces } from './traces.ts';
 
 export class Planner {
@@ -37,12 +38,17 @@ export class Planner {
     this.#ports = new PortGrants(run);
   }
 
-  get target(): number {
+  /** of the whole swarm, other segments included */
+  get whole_target(): number {
     return this.#target;
   }
 
+  get target(): number {
+    return part_of(this.run.segment, this.#target);
+  }
+
   get planned(): number {
-    return this.#planned;
+    return part_of(this.run.segment, this.#planned);
   }
 
   get is_ending(): boolean {
@@ -54,13 +60,19 @@ export class Planner {
     return this.#is_withholding;
   }
 
+  /** Whose client it is, by its id in the whole swarm. */
+  owner(id: number): MemberId | null {
+    const index = index_of(this.run.segment, id);
+    return index === null ? null : this.ids.owner(index);
+  }
+
   /** Takes back what a member owns, to be granted to others. Its process must be dead. */
   release(member: MemberId): void {
     this.ids.release(member);
     this.#ports.release(member);
   }
 
-  /** A new target, reached from planned-now in `over_ms`; an earlier ramp is forgotten. */
+  /** A new target of the whole swarm, reached from planned-now in `over_ms`; an earlier ramp is forgotten. */
   aim(target: number, over_ms: number, now: number): void {
     this.step(now);
     this.#target = target;
@@ -125,21 +137,21 @@ export class Planner {
     const before = members.map(({ id, orders, share, capacity }) => {
       return { id, may: orders.may, held: share, capacity, weight: 1 };
     });
-    const shares = allocate(this.#planned, before);
+    const shares = allocate(this.planned, before);
     for (const [i, member] of members.entries()) member.share = shares[i]!;
     // ids for the end of the ramp already, so that its steps do not break them into small ranges
     const after = before.map((one, i) => ({ ...one, held: shares[i]! }));
-    const at_end = allocate(this.#target, after);
+    const at_end = allocate(this.target, after);
     for (const [i, member] of members.entries()) member.needs = Math.max(shares[i]!, at_end[i]!);
     const { expected } = this.#members;
     this.ids.ensure(expected.map(({ id, needs }) => ({ id, count: needs })));
     this.#ports.ensure(
-      this.#target,
+      this.target,
       expected.map(({ id, needs }) => ({ id, clients: needs, ids: this.to_ids(this.ids.of(id)) })),
     );
     // a share whose member has no process waits for one: nothing is ordered of it
     const wanted = shares.map((share, i) => (members[i]!.report ? share : 0));
-    const granted = grant(this.#planned, wanted, after);
+    const granted = grant(this.planned, wanted, after);
     this.#is_withholding = granted.some((clients, i) => clients < wanted[i]!);
     return granted;
   }

@@ -9,6 +9,7 @@ import { IdPool } from './id-pool.ts';
 import { MAX_ARREARS_MS, Pacer } from './pacer.ts';
 import { Permit } from './permit.ts';
 import { Ports } from './ports.ts';
+import { id_at, index_of } from './segment.ts';
 import { Secure } from './secure.ts';
 import { shared_reads } from './socket.ts';
 import { ACTING, BACKOFF, Client, CONNECT, DONE, FATAL, INITIAL, KILLED, STANDBY } from './runner.ts';
@@ -101,7 +102,9 @@ export class Population {
     const { run, module, recorder, wheel } = options;
     this.#options = options;
     this.#recorder = recorder;
-    this.#random = make_random(run.seed, options.member);
+    // members of other segments have the same names
+    const { text } = run.segment;
+    this.#random = make_random(run.seed, text === null ? options.member : `${text} ${options.member}`);
     this.#pacer = new Pacer(0, now());
     this.#rules = {
       recorder,
@@ -207,10 +210,10 @@ export class Population {
       this.#place(client);
     }
     for (; left > 0; left--) {
-      const id = this.#ids.take();
-      if (id === null) return; // more ids are on their way
-      const client = new Client(id, this.#rules);
-      this.#clients.set(id, client);
+      const index = this.#ids.take();
+      if (index === null) return; // more ids are on their way
+      const client = new Client(id_at(this.#options.run.segment, index), this.#rules);
+      this.#clients.set(client.id, client);
       this.#options.created(client);
       clients.created++;
       if (++clients.live > clients.peak) clients.peak = clients.live;
@@ -272,7 +275,7 @@ export class Population {
     this.#unplace(client);
     this.#clients.delete(client.id);
     this.#recorder.clients.live--;
-    this.#ids.free(client.id);
+    this.#ids.free(index_of(this.#options.run.segment, client.id)!);
     if (this.live === 0) this.#options.emptied();
   }
 

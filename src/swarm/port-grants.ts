@@ -1,7 +1,9 @@
 /** Which local ports each member may connect from: enough numbers (see ports.ts) for its share, none to two members at once. Pure. */
+import { IdPool } from './id-pool.ts';
 import { Ids } from './ids.ts';
 import type { IdRange, MemberId, RunSpec } from './plan.ts';
 import { numbers_of } from './ports.ts';
+import { id_at, WHOLE, type Segment } from './segment.ts';
 
 /**
  * Clients up to which the kernel may choose the ports. `connect` looks for a port of the even half of ip_local_port_range first, 14 116 of
@@ -20,7 +22,7 @@ export interface PortNeed {
   readonly id: MemberId;
   /** connections it will hold */
   readonly clients: number;
-  /** the ids of those clients: they decide which servers it connects to */
+  /** the ids of those clients, counted within the segment: they decide which servers it connects to */
   readonly ids: readonly IdRange[];
 }
 
@@ -30,11 +32,16 @@ export class PortGrants {
   readonly #total: number;
   /** numbers that a connection takes: more than one where some addresses are not of the server's family */
   readonly #each: number;
+  readonly #segment: Segment;
+  /** of a segment: what was counted of each member's ids */
+  readonly #counted = new Map<MemberId, { readonly ids: IdPool; readonly hits: number[] }>();
   #is_on: boolean;
 
-  constructor({ servers, sources }: Pick<RunSpec, 'servers' | 'sources'>) {
+  constructor({ servers, sources, segment }: Pick<RunSpec, 'servers' | 'sources' | 'segment'>) {
     const { addresses } = sources;
     this.#total = numbers_of(sources);
+    // which of them are towards one server makes no difference
+    this.#segment = servers.length === 1 ? WHOLE : segment;
     this.#owned = servers.map(({ path }) => (path === undefined ? new Ids(this.#total) : null));
     const of_family = addresses.filter((address) => address.includes(':')).length;
     const fewer = Math.min(of_family, addresses.length - of_family);
@@ -64,6 +71,7 @@ export class PortGrants {
   /** Its process must be dead. */
   release(member: MemberId): void {
     for (const owned of this.#owned) owned?.release(member);
+    this.#counted.delete(member);
   }
 
   #ensure(numbers: Ids, needs: readonly { readonly id: MemberId; readonly clients: number }[]): void {
@@ -82,7 +90,9 @@ export class PortGrants {
   }
 
   /** How many of a member's clients connect to this server, at most. */
-  #towards(server: number, { clients, ids }: PortNeed): number {
+  #towards(server: number, need: PortNeed): number {
+    if (this.#segment.text !== null) return Math.min(need.clients, this.#hits(need)[server]!);
+    const { clients, ids } = need;
     const servers = this.#owned.length;
     const hits = ids.map(([first, last, step]) => {
       const every = servers / gcd(step, servers);
@@ -93,6 +103,19 @@ export class PortGrants {
       return 0;
     });
     return Math.min(clients, sum(hits));
+  }
+
+  /** How many of a member's ids lead to each server: within a segment there is no rule but to look at each, once. */
+  #hits({ id, ids }: PortNeed): readonly number[] {
+    let counted = this.#counted.get(id);
+    if (counted === undefined) {
+      counted = { ids: new IdPool(), hits: this.#owned.map(() => 0) };
+      this.#counted.set(id, counted);
+    }
+    counted.ids.grant(ids);
+    for (let index = counted.ids.take(); index !== null; index = counted.ids.take())
+      counted.hits[(id_at(this.#segment, index) - 1) % this.#owned.length]!++;
+    return counted.hits;
   }
 }
 

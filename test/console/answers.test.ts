@@ -19,6 +19,13 @@ describe('status', () => {
     ]);
   });
 
+  it('names the segment', () => {
+    const run = { ...summary().run, segment: '2/5' };
+    expect(answers.status_lines(summary({ run }))[0]).toBe(
+      'run, 20.0 s since the start, segment 2/5, servers 127.0.0.1:7000',
+    );
+  });
+
   it('says empty where nothing is', () => {
     const clients = {
       ...summary().clients,

@@ -29,7 +29,7 @@ export function summary(change: Partial<Summary> = {}): Summary {
     format: 'swarm-summary/1',
     final: false,
     run: {
-      ...{ id: 'r1', script_sha256: 'aa', module_sha256: 'bb', seed: 's', servers: ['127.0.0.1:7000'] },
+      ...{ id: 'r1', script_sha256: 'aa', module_sha256: 'bb', seed: 's', segment: null, servers: ['127.0.0.1:7000'] },
       ...{ versions: { swarm: '0.1.0', node: '20.0.0' }, started: '2026-11-22T00:00:00.000Z', seconds: 20 },
     },
     phase: 'run',

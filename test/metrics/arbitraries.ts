@@ -107,6 +107,7 @@ export const INPUT: Omit<SummaryInput, 'members'> = {
     script_sha256: 'ab'.repeat(32),
     module_sha256: 'cd'.repeat(32),
     seed: 'seed',
+    segment: null,
     servers: ['127.0.0.1:6379'],
     versions: { swarm: '0.1.0', node: '20.19.0' },
     started: '2026-01-02T03:04:05.678Z',

@@ -8,7 +8,7 @@ import { encode_hdr } from '../../src/metrics/hdr.ts';
 import { latency_ms } from '../../src/metrics/histogram.ts';
 import { bury, live_of, merge_snapshots, NO_DEAD } from '../../src/metrics/merge.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
-import type { WorkerSummary } from '../../src/metrics/summary.ts';
+import type { AgentSummary, WorkerSummary } from '../../src/metrics/summary.ts';
 import { to_summary, totals_of } from '../../src/metrics/totals.ts';
 import { a_snapshot, INPUT, recorded, snapshots } from './arbitraries.ts';
 
@@ -145,6 +145,12 @@ describe('to_summary', () => {
   });
 });
 
+const AGENT: AgentSummary = {
+  ...{ id: 'agent-01', host: 'load1', swarm: '0.1.0', labels: ['eu'], workers: 2, capacity: 100, share: 10 },
+  ...{ live: 10, open: 9, states: { initial: 0, connect: 1, acting: 4, standby: 5, backoff: 0, fatal: 0 } },
+  ...{ cpu: 0.5, lag_p99_ms: 1.25, offset_ms: -3, silent_ms: 120, health: 'suspect', why: '' },
+};
+
 describe('docs/summary.schema.json', () => {
   const members = [a_snapshot(1), a_snapshot(2)];
   const full = to_summary({
@@ -154,6 +160,8 @@ describe('docs/summary.schema.json', () => {
     dead: bury(NO_DEAD, a_snapshot(3), DEATH),
     mark: { text: '', at_ms: 0, run_seconds: 0, base: totals_of([a_snapshot(1)], NO_DEAD) },
     interval: totals_of([a_snapshot(1)], NO_DEAD),
+    agents: [AGENT],
+    possibly_open: 7,
     histograms: true,
   });
   const roundtrip = (value: unknown): unknown => JSON.parse(JSON.stringify(value));

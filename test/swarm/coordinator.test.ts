@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { CoordinatorOptions } from '../../src/swarm/coordinator.ts';
+import { id_at, index_of, parse_segment, part_of, whole_of } from '../../src/swarm/segment.ts';
 import { FakeSwarm, RUN } from './fake-swarm.ts';
 
 const ids_of = (swarm: FakeSwarm): number[] =>
@@ -343,6 +345,82 @@ describe('other commands', () => {
     await swarm.pass(2000);
     expect(targets).toHaveLength(4);
     expect(swarm.notes[0]).toBe('coordinator error a watcher failed: broken');
+  });
+});
+
+describe('a segment', () => {
+  const segment = parse_segment('2/5')!;
+  const up = (ids: string[], options: Partial<CoordinatorOptions> = {}): Promise<FakeSwarm> =>
+    FakeSwarm.up(ids, { run: { ...RUN, segment, connect_per_s: 200 }, max_connect_per_s: 5000, ...options });
+
+  it('gets the commands of the whole swarm, holds its part and says so', async () => {
+    const swarm = await up(['w1', 'w2']);
+    expect(await swarm.incr(1000)).toBe('OK target 1000 (segment 2/5: 200 here)');
+    expect(swarm.clients).toEqual([100, 100]);
+    expect(await swarm.decr(500)).toBe('OK target 500 (segment 2/5: 100 here)');
+    expect(await swarm.set(7)).toBe(`OK target 7 (segment 2/5: ${part_of(segment, 7)} here)`);
+    expect(await swarm.incr(3)).toBe('OK target 10 (segment 2/5: 2 here)');
+    expect(swarm.coordinator.summary()).toMatchObject({
+      run: { segment: '2/5' },
+      ...{ target: 2, planned: 2, connect_per_s: 200 },
+    });
+    expect(await swarm.decr(11)).toBe('OK target 0 (asked 11, had 10) (segment 2/5: 0 here)');
+  });
+
+  it('ramps with the whole: its part of what is planned', async () => {
+    const swarm = await up(['w1']);
+    const start = swarm.now;
+    await swarm.incr(1000, 10_000);
+    for (let second = 1; second <= 10; second++) {
+      await swarm.pass(1000);
+      // the plan steps five times a second: by 20 of the whole
+      const planned = [0, 200].map((late_ms) => part_of(segment, Math.min(1000, (swarm.now - start - late_ms) / 10)));
+      expect(planned).toContain(swarm.coordinator.summary().planned);
+    }
+    expect(swarm.clients).toEqual([200]);
+  });
+
+  it('grows to what fits in it, and says what that is of the whole', async () => {
+    const swarm = await up(['w1']);
+    const whole = whole_of(segment, 1000);
+    expect(await swarm.incr(9000)).toBe(
+      `OK target ${whole} (asked 9000: open files 1100 per process; try --workers 2) (segment 2/5: 1000 here)`,
+    );
+    expect(swarm.clients).toEqual([1000]);
+    expect(await swarm.incr(1)).toMatch(/^ERR limit_files nothing fits: target \d+ \(asked 1: open files/);
+  });
+
+  it('takes --max-connections as one of the whole swarm', async () => {
+    const bound = { ...{ code: 'limit_connections', what: '--max-connections', connections: 50, hard: true } };
+    const swarm = await up(['w1'], { bounds: () => [{ ...bound, why: 'the limit you gave', lift: 'a larger one' }] });
+    expect(await swarm.incr(70)).toMatch(/^OK target 50 \(asked 70: .*\) \(segment 2\/5: 10 here\)$/);
+  });
+
+  it('takes its part of a rate', async () => {
+    const swarm = await up(['w1']);
+    await swarm.incr(10);
+    expect(await swarm.ask({ op: 'connect_rate', per_s: 50 })).toBe(
+      'OK connect rate 50 per second (segment 2/5: 10 here)',
+    );
+    expect(swarm.member('w1').entry!.groups.main.connect_per_s).toBe(10);
+    expect(await swarm.ask({ op: 'connect_rate', per_s: 6000 })).toBe(
+      'OK connect rate 5000 per second (asked 6000: --max-connect-rate 5000) (segment 2/5: 1000 here)',
+    );
+  });
+
+  it('traces its own clients, by the ids of the whole', async () => {
+    const swarm = await up(['w1', 'w2']);
+    await swarm.incr(1000);
+    const own = [1, 2].map((index) => id_at(segment, index));
+    const taken = own.map((id) => swarm.coordinator.trace(id, 5, () => {}));
+    await swarm.settle();
+    expect((await Promise.all(taken)).map((reply) => reply.ok && reply.text)).toEqual([
+      `trace of client ${own[0]} in w1`,
+      `trace of client ${own[1]} in w2`,
+    ]);
+    expect(swarm.member('w2').entry!.traces).toMatchObject([{ client: own[1] }]);
+    const foreign = Array.from({ length: 10 }, (_, i) => i + 1).find((id) => index_of(segment, id) === null)!;
+    expect(await swarm.coordinator.trace(foreign, 5, () => {})).toMatchObject({ ok: false, code: 'no_such_client' });
   });
 });
 

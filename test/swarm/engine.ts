@@ -3,6 +3,7 @@ import { Wheel } from '../../src/foundation/clock.ts';
 import { Recorder } from '../../src/metrics/recorder.ts';
 import { Endpoints } from '../../src/swarm/endpoints.ts';
 import { Population } from '../../src/swarm/population.ts';
+import { WHOLE } from '../../src/swarm/segment.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
 import type { ProtocolModule } from '../../src/protocols/module.ts';
@@ -50,6 +51,7 @@ export async function start_engine(options: EngineOptions): Promise<Engine> {
   const run: RunSpec = {
     id: 'test',
     seed: 'seed',
+    segment: WHOLE,
     servers: [{ host: '127.0.0.1', port: options.port }],
     sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999], offset: 0 },
     script: { protocol: 'test', actions },

@@ -1,6 +1,7 @@
 /** A coordinator, or what else holds a hub, over members that live in memory, with a clock that only moves when told. */
 import { merge_snapshots } from '../../src/metrics/merge.ts';
 import { Coordinator, type CoordinatorOptions } from '../../src/swarm/coordinator.ts';
+import { WHOLE } from '../../src/swarm/segment.ts';
 import type { Command, Reply } from '../../src/swarm/command.ts';
 import type {
   Absence,
@@ -18,6 +19,7 @@ import type { SquadOptions } from '../../src/swarm/squad.ts';
 export const RUN: RunSpec = {
   id: 'run-1',
   seed: 'seed',
+  segment: WHOLE,
   servers: [{ host: '127.0.0.1', port: 1 }],
   sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999], offset: 0 },
   script: { protocol: 'p', actions: [] },

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { line } from '../../src/index.ts';
 import { start_ledger } from '../ledger.ts';
+import { id_at, parse_segment } from '../../src/swarm/segment.ts';
 import { imbalances, start_engine } from './engine.ts';
 import type { Ledger, LedgerOptions } from '../ledger.ts';
 import type { Engine, EngineOptions } from './engine.ts';
@@ -51,6 +52,20 @@ describe('growing and shrinking', () => {
     e.apply(13);
     for (const id of free.slice(0, 3)) expect(e.population.client(id)).toBeDefined();
     expect(live(e)).toBe(13);
+  });
+
+  it('of a segment, has ids of the whole swarm, and reuses those', async () => {
+    const segment = parse_segment('1/4:1/2')!;
+    const e = await start({ commands: talk, actions: sleepy, run: { segment } });
+    const ids = Array.from({ length: 12 }, (_, i) => id_at(segment, i + 1));
+    const alive = (): number[] => ids.filter((id) => e.population.client(id) !== undefined);
+    e.apply(10);
+    await e.until((b) => b.clients.states.standby === 10);
+    expect(alive()).toEqual(ids.slice(0, 10));
+    e.apply(4);
+    e.apply(12);
+    expect(alive()).toEqual(ids);
+    expect(live(e)).toBe(12);
   });
 
   it('waits for the ids it was not granted yet', async () => {

@@ -2,14 +2,20 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KERNEL_CHOOSES_UP_TO, PortGrants, type PortNeed } from '../../src/swarm/port-grants.ts';
 import { PORTS_PER_ADDRESS } from '../../src/swarm/ports.ts';
+import { id_at, parse_segment, WHOLE } from '../../src/swarm/segment.ts';
 import type { IdRange, RunSpec } from '../../src/swarm/plan.ts';
 
 const SERVER = { host: '127.0.0.1', port: 1 };
 const FAR = KERNEL_CHOOSES_UP_TO * 100;
 
-const grants_for = (addresses: number, servers: RunSpec['servers'] = [SERVER]): PortGrants =>
+const grants_for = (
+  addresses: number,
+  servers: RunSpec['servers'] = [SERVER],
+  segment: RunSpec['segment'] = WHOLE,
+): PortGrants =>
   new PortGrants({
     servers,
+    segment,
     sources: {
       addresses: Array.from({ length: addresses }, (_, i) => `10.0.0.${i}`),
       excluded_ports: [],
@@ -67,6 +73,22 @@ describe('PortGrants', () => {
       const sizes = grants.of('w1').map((ranges) => size([ranges]));
       expect(sizes, `every ${step}. client`).toEqual(towards.map(wanted));
     }
+  });
+
+  it('are counted over the ids of the whole swarm when the clients are a segment of it', () => {
+    const segment = parse_segment('1/4:1/2')!;
+    const grants = grants_for(16, [SERVER, SERVER, SERVER, SERVER], segment);
+    const hits = [0, 0, 0, 0];
+    for (let index = 1; index <= 7999; index += 2) hits[(id_at(segment, index) - 1) % 4]!++;
+    for (const clients of [500, 4000]) grants.ensure(4 * clients, [need('w1', clients, 2)]);
+    const wanted = hits.map((clients) => Math.ceil(clients * 1.25) + 64);
+    const sizes = grants.of('w1').map((ranges) => size([ranges]));
+    for (const [server, count] of sizes.entries()) expect(count).toBeGreaterThanOrEqual(wanted[server]!);
+    expect(sizes.reduce((a, b) => a + b, 0)).toBeLessThan(1.2 * wanted.reduce((a, b) => a + b, 0));
+    grants.release('w1');
+    grants.ensure(4, [need('w1', 1)]);
+    // id 4 it is: place 400000
+    expect(grants.of('w1').map((ranges) => size([ranges]) > 0)).toEqual([true, false, false, false].map((_, server) => (id_at(segment, 1) - 1) % 4 === server)); // prettier-ignore
   });
 
   it('suffice for as many clients as there are pairs, whatever the numbers of members and servers', () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { local_pair } from '../../src/cluster/local.ts';
+import { WHOLE } from '../../src/swarm/segment.ts';
 import { start_worker } from '../../src/swarm/worker.ts';
 import { start_ledger } from '../ledger.ts';
 import type { Hub, MemberPlan, Plan, Report, RunSpec } from '../../src/swarm/plan.ts';
@@ -63,6 +64,7 @@ function plan(
     run: {
       id: 'r',
       seed: 's',
+      segment: WHOLE,
       servers: [{ host: '127.0.0.1', port: ledger.port }],
       sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999], offset: 0 },
       script: {

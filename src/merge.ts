@@ -1,0 +1,67 @@
+/** `swarm merge`: the summaries of segments that ran apart, added up. Takes any file for what it may be: hostile. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Ajv } from 'ajv';
+import { final_table } from './console/render.ts';
+import { SwarmError, reason_of } from './foundation/errors.ts';
+import { escape_text } from './foundation/escape.ts';
+import { read_text } from './foundation/files.ts';
+import { check_books } from './metrics/books.ts';
+import { merge_summaries, type Part } from './metrics/merge-summaries.ts';
+import type { Summary } from './metrics/summary.ts';
+import type { Options } from './options.ts';
+import { check_summary_path, write_summary } from './preflight.ts';
+import type { Io } from './program.ts';
+
+const MAX_BYTES = 64 * 1024 * 1024;
+const MAX_REASON = 200;
+const FORMAT = 'swarm-summary/1';
+/** the same file from src/ and from dist/ */
+const SCHEMA = new URL('../docs/summary.schema.json', import.meta.url);
+
+/**
+ * Prints the table of all, says on stderr what is missing. Exit code 0, or 1 when the books of the whole or of a part do not balance.
+ * @throws SwarmError `bad_summary`, `summaries_differ`; of what --summary names
+ */
+export async function run_merge(files: readonly string[], options: Options, io: Io): Promise<number> {
+  const { summary: target } = options;
+  if (target !== null) {
+    if (files.some((file) => resolve(file) === resolve(target)))
+      throw new SwarmError('bad_option', { option: '--summary', reason: `${target} is one of the files to merge` });
+    check_summary_path(target);
+  }
+  const is_summary = new Ajv({ allowUnionTypes: true }).compile<Summary>(
+    JSON.parse(readFileSync(SCHEMA, 'utf8')) as object,
+  );
+  const parts = files.map((file): Part => {
+    const refuse = (reason: string): never => {
+      throw new SwarmError('bad_summary', { file, reason: escape_text(reason, MAX_REASON) });
+    };
+    const value = parse(file, refuse);
+    if (field(value, 'format') !== FORMAT) return refuse(`its format is not ${FORMAT}`);
+    if (field(value, 'final') !== true) return refuse('it is not final: the run was still going on');
+    if (is_summary(value)) return { file, summary: value };
+    const [fault] = is_summary.errors!;
+    return refuse(`${fault!.instancePath || 'it'} ${fault!.message}`);
+  });
+  const { summary, notes } = merge_summaries(parts);
+  io.out.line(final_table(summary, io.colour.out));
+  for (const note of notes) io.err.line(`swarm: ${note}`);
+  if (target !== null) write_summary(target, summary);
+  if (summary.balanced) return 0;
+  for (const { file, summary: part } of parts)
+    if (!part.balanced) io.err.line(`swarm: the books of ${file} do not balance`);
+  for (const fault of check_books(summary, true)) io.err.line(`swarm: the books do not balance: ${fault}`);
+  return 1;
+}
+
+function parse(file: string, refuse: (reason: string) => never): unknown {
+  try {
+    return JSON.parse(read_text(file, MAX_BYTES)) as unknown;
+  } catch (error) {
+    return refuse(error instanceof SyntaxError ? `it is not JSON: ${reason_of(error)}` : reason_of(error));
+  }
+}
+
+const field = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
