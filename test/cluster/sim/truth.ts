@@ -15,8 +15,8 @@ import type { World } from './world.ts';
 
 /** A frozen agent that was written off has closed everything so long after it woke: a look at the clock, and what a crew takes. */
 const FENCED_WITHIN_MS = 600;
-/** What was stored so long before the engine lost its memory may be known to nobody who is left. */
-const UNKNOWN_MS = 4000;
+/** What was stored so short a time before the engine lost its memory may be known to nobody who is left and was not cut off. */
+const UNKNOWN_MS = 10_000;
 /** What agents report after that is true again. */
 const REPORTED_MS = 10_000;
 
@@ -259,8 +259,8 @@ export class Truth {
     for (const [key, at] of this.#applied) {
       const [session, seq] = key.split(' ') as [string, string];
       if ((desired.sessions[session]?.seq ?? 0) >= Number(seq)) continue;
-      if (at < wiped - UNKNOWN_MS) this.#fail(`command ${key} of ${at} was lost with the memory of the engine`);
       const asked = this.asked.find((one) => one.desk === session && one.seqs.has(Number(seq)));
+      if (asked?.reply?.ok && at < wiped - UNKNOWN_MS) this.#fail(`command ${key} of ${at} was lost with the memory of the engine`); // prettier-ignore
       if (asked) asked.is_lost = true;
       this.#applied.delete(key);
     }
