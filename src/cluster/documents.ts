@@ -26,7 +26,9 @@ export interface Lease {
   /** where its console listens, for people */
   readonly console: string;
   readonly host: string;
-  /** ms of run time when it was sent; null: no run is known */
+  /** the run it leads; null: none is known */
+  readonly run: string | null;
+  /** ms of its run time when it was sent */
   readonly run_ms: number | null;
 }
 
@@ -121,6 +123,8 @@ export interface SwarmPlan {
   readonly term: number;
   /** grows with every change, over all terms */
   readonly revision: number;
+  /** the revision that was written from memory after the store lost its own, until all agents have taken it over; 0: all have */
+  readonly seeded: number;
   readonly run: RunHeader;
   readonly stage: Stage;
   readonly phase: Plan['phase'];

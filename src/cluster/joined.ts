@@ -22,6 +22,8 @@ import { DESIRED, PLAN, View, type Heard } from './view.ts';
 
 const TURN_MS = 100;
 const WATCH_MS = 1000;
+/** without news the leader thinks again after so long: silence and deadlines are no news */
+const THINK_MS = 500;
 const ACK_WITHIN_MS = 2000;
 /** from then on the answer is that nobody knows */
 const WRITE_WITHIN_MS = 10_000;
@@ -29,6 +31,8 @@ const WRITE_WITHIN_MS = 10_000;
 const WRITE_AGAIN_MS = 200;
 const SUSPECT_MS = 3000;
 const LEASE_TURNS = 20;
+/** more plans than any coordinator can have missed */
+const MISSED_PLANS = 1_000_000;
 
 export interface JoinedOptions {
   readonly store: Store;
@@ -52,6 +56,14 @@ export interface JoinedEnd {
   readonly failed: string | null;
 }
 
+interface Answered {
+  readonly reply: Reply;
+  /** null: it changed nothing */
+  readonly asking: Asking | null;
+  /** of `desired` with it */
+  readonly seq: number;
+}
+
 type Shown = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
 
 export class Joined implements Control {
@@ -69,6 +81,8 @@ export class Joined implements Control {
   /** the run that this process plays; set once */
   #run: RunHeader | null = null;
   #leader: { readonly term: number; readonly leader: Leader } | null = null;
+  /** what was known when there was nothing to change, and when */
+  #thought = { news: -1, at: -Infinity };
   #seq = 0;
   #last_command: Promise<unknown> = Promise.resolve();
   #mark: Mark | null = null;
@@ -86,7 +100,12 @@ export class Joined implements Control {
     const { store, timers, id, host, lease_ms: ttl_ms } = options;
     this.#timers = timers;
     this.#waits = new Waits(() => timers.now());
-    const about = () => ({ console: options.console(), host, run_ms: this.#view.run_ms });
+    const about = () => ({
+      console: options.console(),
+      host,
+      run: this.#view.plan?.doc.run.id ?? null,
+      run_ms: this.#view.run_ms,
+    });
     this.#lease = new LeaseKeeper({ store, timers, id, ttl_ms, margin_ms: ttl_ms / 10, about });
     this.#view = new View(store, timers, this.#lease, () => this.#waits.poke());
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
@@ -154,15 +173,17 @@ export class Joined implements Control {
 
   async apply(command: Command): Promise<Reply> {
     const before = this.#last_command;
-    const answered = (async (): Promise<{ reply: Reply; seq: number | null }> => {
+    const answered = (async (): Promise<Answered> => {
       await before;
       return await this.#carry_out(command);
-    })().catch((error: unknown) => ({ reply: err('internal', reason_of(error)), seq: null }));
+    })().catch((error: unknown) => ({ reply: err('internal', reason_of(error)), asking: null, seq: 0 }));
     this.#last_command = answered;
-    const { reply, seq } = await answered;
-    if (!reply.ok || seq === null) return reply;
+    const { reply, asking, seq } = await answered;
+    if (!reply.ok || asking === null) return reply;
     const late = await this.#acknowledged(seq);
     this.#notify();
+    const desired = this.#view.desired?.doc;
+    if (desired && !has_applied(desired, asking)) return err('unknown', 'the engine lost it with its memory: look at the target, and ask again'); // prettier-ignore
     return ok(`${reply.text}${late}`);
   }
 
@@ -232,13 +253,18 @@ export class Joined implements Control {
     if (term === 0 || !plan || !desired || run_ms === null || plan.doc.run.id !== this.#run!.id) return;
     if (this.#view.is_wiped) return await this.#seed(plan.doc, term);
     if (this.#leader?.term !== term) {
+      // what dead agents measured is told by nobody again
+      await this.#view.read_results();
       const { gather_ms } = this.#options;
       const { has_setup, has_teardown, run } = this.#bundle!;
       const bundle = { has_setup, has_teardown, drain_timeout_ms: run.drain_timeout_ms };
+      this.#thought = { news: -1, at: -Infinity };
       this.#leader = { term, leader: new Leader({ term, gather_ms, bundle }) };
       this.#options.on_note('coordinator', { level: 'info', text: `this coordinator leads (term ${term})` });
     }
     const now = this.#timers.now();
+    const { news } = this.#view;
+    if (news === this.#thought.news && now - this.#thought.at < THINK_MS) return;
     const next = this.#leader.leader.next(plan.doc, {
       desired: desired.doc,
       agents: known_of(this.#view.members, now),
@@ -248,8 +274,11 @@ export class Joined implements Control {
       run_ms,
       wall_ms: this.#timers.wall(),
     });
-    if (!next) return;
-    if (next.stage === 'ended') await this.#store_summary(next);
+    if (!next) return void (this.#thought = { news, at: now });
+    if (next.stage === 'ended') {
+      await this.#view.read_results();
+      await this.#store_summary(next);
+    }
     // what was decided counts only while nobody else can lead
     if (this.#lease.term !== term) return;
     await this.#write_plan(next, plan.revision);
@@ -269,20 +298,25 @@ export class Joined implements Control {
     const desired = this.#view.desired!;
     this.#options.on_note('coordinator', { level: 'warn', text: 'the engine lost what it had stored: written anew' });
     const epoch = `${this.#options.id}-${term}-${plan.revision}`;
-    const anew: SwarmPlan = {
-      ...plan,
-      epoch,
-      term,
-      revision: plan.revision + 1,
-      run_ms: this.#view.run_ms ?? plan.run_ms,
-    };
-    if (this.#bundle) await store_bundle(this.#options.store, anew.run, this.#bundle);
+    // agents may know later plans than this process: none may take this one for an old one, and all must say what they hold
+    const accepted = [...this.#view.members.values()].map(({ doc }) => doc.accepted);
+    const revision = Math.max(plan.revision, ...accepted) + MISSED_PLANS;
+    const members = Object.fromEntries(Object.entries(plan.members).map(([id, entry]) => [id, { ...entry, since: revision }])); // prettier-ignore
+    const run_ms = this.#view.run_ms ?? plan.run_ms;
+    const anew: SwarmPlan = { ...plan, epoch, term, revision, seeded: revision, run_ms, members };
     const { store } = this.#options;
+    await store_bundle(store, anew.run, this.#bundle!);
+    for (const { key, text } of this.#view.left_results()) await store.put(key, text, 0);
     const wrote = await store.put(DESIRED, desired.text, 0);
+    if (wrote.outcome === 'unknown') return;
     if (wrote.outcome === 'done') this.#view.wrote(DESIRED, desired.text, wrote.revision);
+    else await this.#view.read(DESIRED);
+    if (this.#lease.term !== term) return;
     const text = to_text(anew);
     const written = await store.put(PLAN, text, 0);
+    if (written.outcome === 'unknown') return;
     if (written.outcome === 'done') this.#view.wrote(PLAN, text, written.revision);
+    else await this.#view.read(PLAN);
     this.#view.is_wiped = false;
     store.nudge(null);
   }
@@ -297,12 +331,11 @@ export class Joined implements Control {
     throw new SwarmError('engine_lost', { reason });
   }
 
-  /** The change, and the `seq` of `desired` it became; null: it changed nothing. */
-  async #carry_out(command: Command): Promise<{ reply: Reply; seq: number | null }> {
+  async #carry_out(command: Command): Promise<Answered> {
     const { store } = this.#options;
     const stage = this.#view.plan?.doc.stage;
-    if (this.#final) return { reply: err('stopping', 'the swarm has ended'), seq: null };
-    if (stage === 'gather' && command.op !== 'stop') return { reply: err('not_ready', 'the swarm is not ready: it waits for its agents'), seq: null }; // prettier-ignore
+    if (this.#final) return { reply: err('stopping', 'the swarm has ended'), asking: null, seq: 0 };
+    if (stage === 'gather' && command.op !== 'stop') return { reply: err('not_ready', 'the swarm is not ready: it waits for its agents'), asking: null, seq: 0 }; // prettier-ignore
     const asking: Asking = {
       session: this.#options.id,
       seq: ++this.#seq,
@@ -310,31 +343,30 @@ export class Joined implements Control {
       wall_ms: this.#timers.wall(),
     };
     const deadline = this.#timers.now() + WRITE_WITHIN_MS;
-    let reply: Reply | null = null;
+    let tried = null as { reply: Reply; text: string; seq: number; revision: number } | null;
     while (this.#timers.now() < deadline && !this.#is_closed) {
       const desired = this.#view.desired;
       if (!desired) break;
-      if (reply && has_applied(desired.doc, asking)) return { reply, seq: desired.doc.seq };
-      const { desired: next, reply: said } = carry_out(desired.doc, command, asking, this.#facts());
-      if (!next) return { reply: said, seq: null };
-      reply = said;
-      const text = to_text(next);
-      const written = await store.put(DESIRED, text, desired.revision);
+      if (tried && has_applied(desired.doc, asking)) return { reply: tried.reply, asking, seq: desired.doc.seq };
+      // the same again while nothing is known to have come between: the first one may be on its way yet
+      if (tried?.revision !== desired.revision) {
+        const { desired: next, reply } = carry_out(desired.doc, command, asking, this.#facts());
+        if (!next) return { reply, asking: null, seq: 0 };
+        tried = { reply, text: to_text(next), seq: next.seq, revision: desired.revision };
+      }
+      const written = await store.put(DESIRED, tried.text, tried.revision);
       if (written.outcome === 'done') {
-        this.#view.wrote(DESIRED, text, written.revision);
-        return { reply, seq: next.seq };
+        this.#view.wrote(DESIRED, tried.text, written.revision);
+        return { reply: tried.reply, asking, seq: tried.seq };
       }
       // another console was first, or nobody knows: what is stored now says whether it counts
-      const answered = await this.#view.read(DESIRED).then(
-        () => true,
-        () => false,
-      );
-      if (!answered || written.outcome === 'unknown') await this.#waits.until(() => false, WRITE_AGAIN_MS);
+      const entry = await this.#view.read(DESIRED).catch(() => null);
+      if (entry === null || written.outcome === 'unknown') await this.#waits.until(() => false, WRITE_AGAIN_MS);
     }
     const away =
       this.#away_since === null ? '' : ` for ${Math.round((this.#timers.now() - this.#away_since) / 1000)} s`;
     const text = `the engine does not answer${away}: not known whether it was applied, look at the target when it is back`;
-    return { reply: err('unknown', text), seq: null };
+    return { reply: err('unknown', text), asking: null, seq: 0 };
   }
 
   /** Waits until all agents applied what became of `desired` number `seq`, 2 s at most; says who did not. */
