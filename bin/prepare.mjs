@@ -51,6 +51,8 @@ if (process.argv.includes('--test')) {
     cc: 'gcc libc6-dev',
     openssl: 'openssl',
     'nats-server': 'nats-server',
+    ip: 'iproute2',
+    nft: 'nftables',
   };
   const has = (command) => process.env.PATH.split(':').some((folder) => existsSync(join(folder, command)));
   const missing = Object.keys(wanted).filter((command) => !has(command));

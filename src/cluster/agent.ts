@@ -14,6 +14,8 @@ import type { Store } from './store.ts';
 
 const TURN_MS = 1000;
 const STEP_MS = 200;
+/** an agent that is awake closes its clients in good order, before its workers see that their permit ran out; their share goes to others at +1000 */
+const PERMIT_MORE_MS = 2 * STEP_MS;
 /** from the order to close everything to the end of the workers that do not */
 const FENCE_WITHIN_MS = 5000;
 const CLOSE_WITHIN_MS = 5000;
@@ -217,7 +219,7 @@ export class Agent {
     }
     if (!(await this.#tell())) return;
     this.#answered_at = Math.max(this.#answered_at, sent);
-    this.#crew?.permit(this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity));
+    this.#crew?.permit(this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity) + PERMIT_MORE_MS);
   }
 
   #hear_run_ms(run_ms: number | null): void {

@@ -70,7 +70,7 @@ export interface PopulationOptions {
   created(client: Client): void;
   /** the last client is gone */
   emptied(): void;
-  /** its permit ran out: all clients are being taken away, and no others come */
+  /** its permit ran out: all clients were taken away, and no others come */
   expired(): void;
 }
 
@@ -147,9 +147,9 @@ export class Population {
 
   #expire(): void {
     this.#rules.phase = 'stop';
-    void this.#end_all(true);
-    this.#options.expired();
+    void this.#end_all(true).then(() => this.#options.expired());
   }
+
   client(id: number): Client | undefined {
     return this.#clients.get(id);
   }

@@ -187,8 +187,11 @@ class Worker {
       expired: () => {
         const text = 'frozen or cut off for too long: its clients are closed, as others may have taken their place';
         this.#note({ level: 'warn', text });
-        this.#report();
-        this.#options.expired?.();
+        // once the rounds of its clients have seen their end: the last report shows nothing that goes on
+        setImmediate(() => {
+          this.#report();
+          this.#options.expired?.();
+        });
       },
       unasked: () => {
         if (this.#warned_unasked) return;
