@@ -343,6 +343,11 @@ export class Joined implements Control {
     const deadline = this.#timers.now() + WRITE_WITHIN_MS;
     let tried = null as { reply: Reply; text: string; seq: number; revision: number } | null;
     while (this.#timers.now() < deadline && !this.#is_closed) {
+      // another console was first, nobody knows, or the engine lost its memory and counts revisions anew: what is stored now says
+      if (!(await this.#view.read(DESIRED).catch(() => null))) {
+        await this.#waits.until(() => false, TURN_MS);
+        continue;
+      }
       const desired = this.#view.desired;
       if (!desired) break;
       if (tried && has_applied(desired.doc, asking)) return { reply: tried.reply, asking, seq: desired.doc.seq };
@@ -357,9 +362,6 @@ export class Joined implements Control {
         this.#view.wrote(DESIRED, tried.text, written.revision);
         return { reply: tried.reply, asking, seq: tried.seq };
       }
-      // another console was first, or nobody knows: what is stored now says whether it counts
-      const entry = await this.#view.read(DESIRED).catch(() => null);
-      if (entry === null) await this.#waits.until(() => false, TURN_MS);
     }
     const away =
       this.#away_since === null ? '' : ` for ${Math.round((this.#timers.now() - this.#away_since) / 1000)} s`;
