@@ -363,6 +363,11 @@ export class Joined implements Control {
     const deadline = this.#timers.now() + WRITE_WITHIN_MS;
     let tried = null as { reply: Reply; text: string; seq: number; revision: number } | null;
     while (this.#timers.now() < deadline && !this.#is_closed) {
+      // another console was first, nobody knows, or the engine lost its memory and counts revisions anew: what is stored now says
+      if (!(await this.#view.read(DESIRED).catch(() => null))) {
+        await this.#waits.until(() => false, WRITE_AGAIN_MS);
+        continue;
+      }
       const desired = this.#view.desired;
       if (!desired) break;
       if (tried && has_applied(desired.doc, asking)) return { reply: tried.reply, asking, seq: desired.doc.seq };
@@ -377,14 +382,17 @@ export class Joined implements Control {
         this.#view.wrote(DESIRED, tried.text, written.revision);
         return { reply: tried.reply, asking, seq: tried.seq };
       }
-      // another console was first, or nobody knows: what is stored now says whether it counts
-      const entry = await this.#view.read(DESIRED).catch(() => null);
-      if (entry === null || written.outcome === 'unknown') await this.#waits.until(() => false, WRITE_AGAIN_MS);
+      if (written.outcome === 'unknown') await this.#waits.until(() => false, WRITE_AGAIN_MS);
     }
     const away =
       this.#away_since === null ? '' : ` for ${Math.round((this.#timers.now() - this.#away_since) / 1000)} s`;
-    const text = `the engine does not answer${away}: not known whether it was applied, look at the target when it is back`;
-    return { reply: err('unknown', text), asking: null, seq: 0 };
+    const reply = tried
+      ? err(
+          'unknown',
+          `the engine does not answer${away}: not known whether it was applied, look at the target when it is back`,
+        )
+      : err('engine_away', `the engine does not answer${away}: nothing was changed, try again when it is back`);
+    return { reply, asking: null, seq: 0 };
   }
 
   /** Waits until all agents applied what became of `desired` number `seq`, 2 s at most; says who did not. */
