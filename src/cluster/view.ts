@@ -151,15 +151,21 @@ export class View {
         const results = this.results_of(agent, doc.incarnation);
         if ((results?.seq ?? 0) < doc.results) await this.read(results_key(agent, doc.incarnation));
       }
-      if (now - this.#listed_at >= LIST_MS) {
-        for (const entry of await this.#store.list(MEMBER)) this.#take(entry);
-        if (this.#listed_at === -Infinity) for (const entry of await this.#store.list(RESULTS)) this.#take(entry);
-        this.#listed_at = now;
-      }
+      if (this.#listed_at === -Infinity) await this.#list(now);
+      else if (now - this.#listed_at >= LIST_MS) void this.#list(now).catch(() => {});
       return true;
     } catch {
       return false;
     }
+  }
+
+  /** Only the first one is waited for: an engine of several servers lists nothing while it elects a leader, but answers all else. */
+  async #list(now: number): Promise<void> {
+    const is_first = this.#listed_at === -Infinity;
+    if (!is_first) this.#listed_at = now;
+    for (const entry of await this.#store.list(MEMBER)) this.#take(entry);
+    if (is_first) for (const entry of await this.#store.list(RESULTS)) this.#take(entry);
+    this.#listed_at = now;
   }
 
   close(): void {
