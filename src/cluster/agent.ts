@@ -47,7 +47,7 @@ export interface AgentOptions {
   readonly store: Store;
   readonly timers: Timers;
   readonly id: MemberId;
-  readonly facts: Pick<Presence, 'host' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight'>;
+  readonly facts: Pick<Presence, 'host' | 'machine' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight'>;
   readonly max_connections: number | null;
   /** Reads the bundle, checks hash and signature, starts workers. Rejects with the reason why this agent cannot play. */
   readonly make: (run: RunHeader, on_note: (worker: MemberId, note: Note) => void) => Promise<Made>;
@@ -82,8 +82,9 @@ export class Agent {
   #accepted = 0;
   /** the newest revision that the crew has applied altogether */
   #applied = 0;
-  /** what the crew was told last, and how often it was told something */
+  /** what the crew was told last, with which ids, and how often it was told something */
   #told = '';
+  #ids: MemberShare['ids'] = [];
   #orders = 0;
   readonly #presence: Chain = { revision: 0, seq: 0 };
   #results: Chain = { revision: 0, seq: 0 };
@@ -96,6 +97,7 @@ export class Agent {
   #answered_at: number;
   #is_turning = false;
   #is_wanted = false;
+  /** it lets go of all it holds */
   #is_fencing = false;
   #fenced = 0;
   #is_leaving = false;
@@ -149,7 +151,7 @@ export class Agent {
       this.#replaces = [...this.#replaces, this.#incarnation].slice(-MAX_REPLACED);
       this.#incarnation = this.#fresh();
       this.#playing = null;
-      await this.#write_presence();
+      for (let tries = 3; tries > 0 && !(await this.#write_presence()); tries--);
     }
   }
 
@@ -208,8 +210,10 @@ export class Agent {
     try {
       const [plan, lease] = [await this.#options.store.get('plan'), await this.#options.store.get(LEASE)];
       if (this.#is_closed) return;
-      if (lease) this.#hear_run_ms((JSON.parse(lease.text) as Lease).run_ms);
-      if (plan) this.#take(JSON.parse(plan.text) as SwarmPlan);
+      // it may have been frozen while it waited for that
+      if (this.#is_silent_too_long()) return await this.#fence('it was frozen, or the engine did not answer');
+      if (plan && !this.#is_fencing)
+        this.#take(JSON.parse(plan.text) as SwarmPlan, lease && (JSON.parse(lease.text) as Lease));
     } catch {
       return;
     }
@@ -224,20 +228,22 @@ export class Agent {
     this.#base = this.#base === null ? base : Math.min(this.#base, base);
   }
 
-  #take(plan: SwarmPlan): void {
+  #take(plan: SwarmPlan, lease: Lease | null): void {
     const { id } = this.#options;
     const old = this.#plan;
     if (old && old.run.id === plan.run.id) {
-      if (plan.term < old.term || plan.revision < old.revision) return;
+      if (plan.term < old.term || (plan.term === old.term && plan.revision < old.revision)) return;
     } else {
       // another run: the one before is over
       this.#base = null;
     }
     this.#plan = plan;
     if (plan.run.id !== old?.run.id || this.#base === null) this.#hear_run_ms(plan.run_ms);
+    if (lease?.run === plan.run.id) this.#hear_run_ms(lease.run_ms);
     if (plan.departed.some((gone) => gone.agent === id && gone.incarnation === this.#incarnation))
       return void this.#fence('it was written off');
-    if (this.#playing && (this.#playing.run.id !== plan.run.id || plan.stage === 'ended')) return void this.#retire();
+    if (this.#playing && (this.#playing.run.id !== plan.run.id || plan.stage === 'ended')) return void this.#let_go();
+    if (this.#orders > 0 && !is_more(this.#ids, this.#entry?.ids ?? [])) return void this.#fence('the plan was written from an older memory'); // prettier-ignore
     if (!this.#playing && plan.stage !== 'ended' && !this.#is_making && !this.#is_leaving) void this.#make(plan.run);
     this.#accepted = plan.revision;
     this.#order();
@@ -287,6 +293,7 @@ export class Agent {
     const told = JSON.stringify([order, connect_per_s, shared !== null, retry_fatal]);
     if (told === this.#told) return;
     this.#told = told;
+    this.#ids = order.ids;
     const known = shared && { value: shared.value };
     crew.order({ ...order, revision: ++this.#orders, retry_fatal, run: { ...run, shared: known, connect_per_s } });
   }
@@ -301,11 +308,10 @@ export class Agent {
     try {
       const made = this.#playing?.made;
       if (crew && made) {
-        const ids = this.#entry?.ids ?? [];
         const nothing = {
           clients: 0,
           target: 0,
-          ids,
+          ids: this.#ids,
           graceful: false,
           setup: false,
           teardown: false,
@@ -323,6 +329,17 @@ export class Agent {
     this.#look();
   }
 
+  /** The run is over here. */
+  async #let_go(): Promise<void> {
+    this.#is_fencing = true;
+    try {
+      await this.#retire();
+    } finally {
+      this.#is_fencing = false;
+    }
+    this.#look();
+  }
+
   /** Lets go of the run: the next one, or the same, begins with another incarnation. */
   async #retire(): Promise<void> {
     await this.#drop_crew();
@@ -333,7 +350,7 @@ export class Agent {
     this.#playing = null;
     this.#accepted = this.#applied = this.#orders = 0;
     this.#told = '';
-    this.#look();
+    this.#ids = [];
   }
 
   async #drop_crew(): Promise<void> {
@@ -489,6 +506,15 @@ export class Agent {
       });
     });
   }
+}
+
+/** `now` begins as `before` does: ids of an incarnation only ever become more. */
+function is_more(before: MemberShare['ids'], now: MemberShare['ids']): boolean {
+  return before.every(([first, last, step], i) => {
+    const range = now[i];
+    const is_last = i === before.length - 1;
+    return range?.[0] === first && range[2] === step && (is_last ? range[1] >= last : range[1] === last);
+  });
 }
 
 const NO_STATES: Presence['states'] = { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 };

@@ -26,7 +26,9 @@ export interface Lease {
   /** where its console listens, for people */
   readonly console: string;
   readonly host: string;
-  /** ms of run time when it was sent; null: no run is known */
+  /** the run it leads; null: none is known */
+  readonly run: string | null;
+  /** ms of its run time when it was sent */
   readonly run_ms: number | null;
 }
 
@@ -36,6 +38,8 @@ export interface Desired {
   /** counts the changes */
   readonly seq: number;
   readonly target: number;
+  /** how many of them belong on agents with a label, by label; at most 32 */
+  readonly labelled: Readonly<Record<string, number>>;
   /** to `target`, in ms of run time; null: at the connect rate */
   readonly ramp: Ramp | null;
   readonly phase: Plan['phase'];
@@ -91,6 +95,8 @@ export interface MemberShare {
   readonly incarnation: string;
   /** its part of the target, clients; what it was ordered may lag behind */
   readonly share: number;
+  /** how many of its share are for a label, by label */
+  readonly labelled: Readonly<Record<string, number>>;
   /** ordered, in ms of run time; from = to when there is no ramp */
   readonly ramp: Ramp;
   /** the most it could be running after this and earlier plans */
@@ -121,6 +127,8 @@ export interface SwarmPlan {
   readonly term: number;
   /** grows with every change, over all terms */
   readonly revision: number;
+  /** the revision that was written from memory after the store lost its own, until all agents have taken it over; 0: all have */
+  readonly seeded: number;
   readonly run: RunHeader;
   readonly stage: Stage;
   readonly phase: Plan['phase'];
@@ -158,6 +166,8 @@ export interface Presence {
   readonly replaces: readonly string[];
   readonly seq: number;
   readonly host: string;
+  /** of this start of the machine and this namespace of process ids: within it `pid` names one process at a time */
+  readonly machine: string;
   readonly pid: number;
   readonly swarm: string;
   readonly node: string;

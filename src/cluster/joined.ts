@@ -9,6 +9,7 @@ import type { AgentSummary, Summary, WorkerSummary } from '../metrics/summary.ts
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../metrics/totals.ts';
 import { err, ok } from '../swarm/answers.ts';
 import type { Command, Control, Reply } from '../swarm/command.ts';
+import { STALLED_AFTER_MS } from '../swarm/members.ts';
 import type { MemberId, Note } from '../swarm/plan.ts';
 import { Waits } from '../swarm/waits.ts';
 import { read_parts, store_bundle, write_parts } from './bundles.ts';
@@ -29,6 +30,10 @@ const WRITE_WITHIN_MS = 10_000;
 const WRITE_AGAIN_MS = 200;
 const SUSPECT_MS = 3000;
 const LEASE_TURNS = 20;
+/** runs whose final summary stays */
+const MAX_SUMMARIES = 50;
+/** more plans than any coordinator can have missed */
+const MISSED_PLANS = 1_000_000;
 
 export interface JoinedOptions {
   readonly store: Store;
@@ -86,7 +91,12 @@ export class Joined implements Control {
     const { store, timers, id, host, lease_ms: ttl_ms } = options;
     this.#timers = timers;
     this.#waits = new Waits(() => timers.now());
-    const about = () => ({ console: options.console(), host, run_ms: this.#view.run_ms });
+    const about = () => ({
+      console: options.console(),
+      host,
+      run: this.#view.plan?.doc.run.id ?? null,
+      run_ms: this.#view.run_ms,
+    });
     this.#lease = new LeaseKeeper({ store, timers, id, ttl_ms, margin_ms: ttl_ms / 10, about });
     this.#view = new View(store, timers, this.#lease, () => this.#waits.poke());
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
@@ -127,16 +137,20 @@ export class Joined implements Control {
     const refuse = (plan: SwarmPlan): never => {
       throw new SwarmError('run_exists', { run: plan.run.id, console: this.#lease.current?.console ?? 'unknown' });
     };
-    const known = await this.#view.read(PLAN);
-    if (this.#view.plan && known && this.#view.plan.doc.stage !== 'ended') refuse(this.#view.plan.doc);
+    await this.#view.read(PLAN);
     this.#is_candidate = true;
-    await this.#waits.until(() => this.#lease.holds, deadline - timers.now());
+    const others = (): SwarmPlan | null => {
+      const plan = this.#view.plan?.doc;
+      return plan && plan.stage !== 'ended' ? plan : null;
+    };
+    await this.#waits.until(() => this.#lease.holds || others() !== null, deadline - timers.now());
+    if (others()) refuse(others()!);
     if (!this.#lease.holds) throw new SwarmError('engine_lost', { reason: 'no lease could be had' });
     await this.#view.read(PLAN);
     await this.#view.read(DESIRED);
     const old = this.#view.plan;
     if (old && old.doc.stage !== 'ended') refuse(old.doc);
-    for (const { key } of await this.#options.store.list(RESULTS)) await this.#options.store.remove(key);
+    await this.#clean(run);
     const desired = first_desired(run.id, bundle.run.connect_per_s, is_paused);
     const plan = first_plan(run, desired, this.#lease.term, `${this.#options.id}-epoch`, old?.doc ?? null);
     await this.#write_first(DESIRED, desired, this.#view.desired?.revision ?? 0);
@@ -232,6 +246,8 @@ export class Joined implements Control {
     if (term === 0 || !plan || !desired || run_ms === null || plan.doc.run.id !== this.#run!.id) return;
     if (this.#view.is_wiped) return await this.#seed(plan.doc, term);
     if (this.#leader?.term !== term) {
+      // what dead agents measured is told by nobody again
+      await this.#view.read_results();
       const { gather_ms } = this.#options;
       const { has_setup, has_teardown, run } = this.#bundle!;
       const bundle = { has_setup, has_teardown, drain_timeout_ms: run.drain_timeout_ms };
@@ -249,7 +265,10 @@ export class Joined implements Control {
       wall_ms: this.#timers.wall(),
     });
     if (!next) return;
-    if (next.stage === 'ended') await this.#store_summary(next);
+    if (next.stage === 'ended') {
+      await this.#view.read_results();
+      await this.#store_summary(next);
+    }
     // what was decided counts only while nobody else can lead
     if (this.#lease.term !== term) return;
     await this.#write_plan(next, plan.revision);
@@ -269,22 +288,38 @@ export class Joined implements Control {
     const desired = this.#view.desired!;
     this.#options.on_note('coordinator', { level: 'warn', text: 'the engine lost what it had stored: written anew' });
     const epoch = `${this.#options.id}-${term}-${plan.revision}`;
-    const anew: SwarmPlan = {
-      ...plan,
-      epoch,
-      term,
-      revision: plan.revision + 1,
-      run_ms: this.#view.run_ms ?? plan.run_ms,
-    };
-    if (this.#bundle) await store_bundle(this.#options.store, anew.run, this.#bundle);
+    // agents may know later plans than this process: none may take this one for an old one, and all must say what they hold
+    const accepted = [...this.#view.members.values()].map(({ doc }) => doc.accepted);
+    const revision = Math.max(plan.revision, ...accepted) + MISSED_PLANS;
+    const members = Object.fromEntries(Object.entries(plan.members).map(([id, entry]) => [id, { ...entry, since: revision }])); // prettier-ignore
+    const run_ms = this.#view.run_ms ?? plan.run_ms;
+    const anew: SwarmPlan = { ...plan, epoch, term, revision, seeded: revision, run_ms, members };
     const { store } = this.#options;
+    await store_bundle(store, anew.run, this.#bundle!);
+    for (const { key, text } of this.#view.left_results()) await store.put(key, text, 0);
     const wrote = await store.put(DESIRED, desired.text, 0);
+    if (wrote.outcome === 'unknown') return;
     if (wrote.outcome === 'done') this.#view.wrote(DESIRED, desired.text, wrote.revision);
+    else await this.#view.read(DESIRED);
+    if (this.#lease.term !== term) return;
     const text = to_text(anew);
     const written = await store.put(PLAN, text, 0);
+    if (written.outcome === 'unknown') return;
     if (written.outcome === 'done') this.#view.wrote(PLAN, text, written.revision);
+    else await this.#view.read(PLAN);
     this.#view.is_wiped = false;
     store.nudge(null);
+  }
+
+  /** Removes what earlier runs left, but for the newest summaries. */
+  async #clean(run: RunHeader): Promise<void> {
+    const { store } = this.#options;
+    const keys = async (prefix: string): Promise<string[]> => (await store.list(prefix)).map(({ key }) => key);
+    const summaries = await keys('summary.');
+    const runs = [...new Set(summaries.map((key) => key.split('.')[1]!))].sort().slice(0, -MAX_SUMMARIES);
+    const old = summaries.filter((key) => runs.includes(key.split('.')[1]!));
+    const bundles = (await keys('bundle.')).filter((key) => !key.startsWith(`bundle.${run.bundle_sha256}.`));
+    for (const key of [...old, ...bundles, ...(await keys(RESULTS))]) await store.remove(key);
   }
 
   async #write_first(key: string, document: unknown, revision: number): Promise<void> {
@@ -310,26 +345,25 @@ export class Joined implements Control {
       wall_ms: this.#timers.wall(),
     };
     const deadline = this.#timers.now() + WRITE_WITHIN_MS;
-    let reply: Reply | null = null;
+    let tried = null as { reply: Reply; text: string; seq: number; revision: number } | null;
     while (this.#timers.now() < deadline && !this.#is_closed) {
       const desired = this.#view.desired;
       if (!desired) break;
-      if (reply && has_applied(desired.doc, asking)) return { reply, seq: desired.doc.seq };
-      const { desired: next, reply: said } = carry_out(desired.doc, command, asking, this.#facts());
-      if (!next) return { reply: said, seq: null };
-      reply = said;
-      const text = to_text(next);
-      const written = await store.put(DESIRED, text, desired.revision);
+      if (tried && has_applied(desired.doc, asking)) return { reply: tried.reply, seq: desired.doc.seq };
+      // the same again while nothing is known to have come between: the first one may be on its way yet
+      if (tried?.revision !== desired.revision) {
+        const { desired: next, reply } = carry_out(desired.doc, command, asking, this.#facts());
+        if (!next) return { reply, seq: null };
+        tried = { reply, text: to_text(next), seq: next.seq, revision: desired.revision };
+      }
+      const written = await store.put(DESIRED, tried.text, tried.revision);
       if (written.outcome === 'done') {
-        this.#view.wrote(DESIRED, text, written.revision);
-        return { reply, seq: next.seq };
+        this.#view.wrote(DESIRED, tried.text, written.revision);
+        return { reply: tried.reply, seq: tried.seq };
       }
       // another console was first, or nobody knows: what is stored now says whether it counts
-      const answered = await this.#view.read(DESIRED).then(
-        () => true,
-        () => false,
-      );
-      if (!answered || written.outcome === 'unknown') await this.#waits.until(() => false, WRITE_AGAIN_MS);
+      const entry = await this.#view.read(DESIRED).catch(() => null);
+      if (entry === null) await this.#waits.until(() => false, WRITE_AGAIN_MS);
     }
     const away =
       this.#away_since === null ? '' : ` for ${Math.round((this.#timers.now() - this.#away_since) / 1000)} s`;
@@ -378,6 +412,7 @@ export class Joined implements Control {
       capacity: here.reduce((all, [, { doc }]) => all + doc.capacity, 0),
       agents: here.map(([id]) => id),
       incarnation: (agent) => members.get(agent)?.doc.incarnation ?? null,
+      has_label: (label) => here.some(([, { doc }]) => doc.labels.includes(label)),
       fatal,
       drain_timeout_ms: this.#bundle!.run.drain_timeout_ms,
       max_connections,
@@ -467,7 +502,7 @@ export class Joined implements Control {
       dead.push(results.dead);
       if (!is_lost) {
         snapshots.push(results.snapshot);
-        workers.push(...results.workers.map((worker) => ({ ...worker, id: `${agent}/${worker.id}` })));
+        workers.push(...results.workers.map((worker) => as_seen(worker, agent, this.#silent_ms(agent))));
         continue;
       }
       const silent_ms = gone?.silent_ms ?? Math.round(this.#view.silent_ms(agent, incarnation));
@@ -477,6 +512,10 @@ export class Joined implements Control {
     }
     const all = merge_dead([...dead, departed]);
     return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
+  }
+
+  #silent_ms(id: MemberId): number {
+    return Math.round(this.#timers.now() - (this.#view.members.get(id)?.heard_at ?? 0));
   }
 
   #health(id: MemberId): AgentSummary['health'] {
@@ -518,9 +557,10 @@ export class Joined implements Control {
     const { id, started } = plan.run;
     const { snapshots, dead, workers } = this.#totals(plan);
     const agents = this.#agents();
-    const capacity = agents.filter(({ health }) => health !== 'lost').reduce((all, one) => all + one.capacity, 0);
+
     const presences = new Map([...this.#view.members].map(([agent, { doc }]) => [agent, doc]));
-    const sum = (of: (one: AgentSummary) => number): number => agents.reduce((all, one) => all + of(one), 0);
+    const here = agents.filter(({ health }) => health !== 'lost');
+    const sum = (of: (one: AgentSummary) => number): number => here.reduce((all, one) => all + of(one), 0);
     this.#peaks.live = Math.max(this.#peaks.live, sum((one) => one.live)); // prettier-ignore
     this.#peaks.open = Math.max(this.#peaks.open, sum((one) => one.open)); // prettier-ignore
     return to_summary({
@@ -538,7 +578,7 @@ export class Joined implements Control {
       agents,
       possibly_open: possibly_open(plan, presences, desired.evicted),
       limits: {
-        ...{ capacity, why: `what ${agents.length} agents can hold`, bounds: [] },
+        ...{ capacity: sum((one) => one.capacity), why: `what ${here.length} agents can hold`, bounds: [] },
         ...{ open_files_per_process: 0, reserved_files: 0 },
       },
       peaks: this.#peaks,
@@ -554,3 +594,14 @@ export class Joined implements Control {
 
 const server_text = ({ host, port, path }: { host: string; port: number; path?: string }): string =>
   path === undefined ? (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`) : `unix:${path}`;
+
+/** A worker of an agent that was silent for so long is at least as silent. */
+function as_seen(worker: WorkerSummary, agent: MemberId, silent_ms: number): WorkerSummary {
+  const stalled = silent_ms > STALLED_AFTER_MS && worker.state === 'up';
+  return {
+    ...worker,
+    id: `${agent}/${worker.id}`,
+    silent_ms: worker.silent_ms + silent_ms,
+    state: stalled ? 'stalled' : worker.state,
+  };
+}

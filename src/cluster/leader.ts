@@ -37,7 +37,7 @@ export function first_plan(
 ): SwarmPlan {
   // prettier-ignore
   return {
-    ...{ format: 'swarm-plan/1', epoch: old?.epoch ?? epoch, term, revision: (old?.revision ?? 0) + 1, run },
+    ...{ format: 'swarm-plan/1', epoch: old?.epoch ?? epoch, term, revision: (old?.revision ?? 0) + 1, seeded: 0, run },
     ...{ stage: 'gather', phase: desired.phase, desired: desired.seq, target: desired.target, ramp: null },
     ...{ graceful: false, connect_per_s: desired.connect_per_s, retry_fatal: 0, rebalance: 0 },
     ...{ setup_by: null, teardown_by: null, shared: null, failed: null, unconfirmed: [], run_ms: 0 },

@@ -24,7 +24,7 @@ export interface LeaseOptions {
   /** a part of the time for which the holder no longer trusts it: clocks may run differently fast */
   readonly margin_ms: number;
   /** what people are told of the holder, and the run time of now */
-  readonly about: () => Pick<Lease, 'console' | 'host' | 'run_ms'>;
+  readonly about: () => Pick<Lease, 'console' | 'host' | 'run' | 'run_ms'>;
 }
 
 export const LEASE = 'lease';
@@ -70,6 +70,11 @@ export class LeaseKeeper {
     this.#has_seen_any = true;
     this.#missing_since = null;
     this.#seen = { entry, lease, since: this.#options.timers.now() };
+  }
+
+  /** There was such a term: the next one is higher, whatever the store remembers of leases. */
+  knows(term: number): void {
+    this.#highest_term = Math.max(this.#highest_term, term);
   }
 
   /** Renews what it holds, or takes over what nobody renews. Call it several times in a fifth of the time. Never rejects. */

@@ -28,7 +28,7 @@ export interface Now {
   readonly at: string;
 }
 
-export type Shares = Pick<SwarmPlan, 'members' | 'departed' | 'next_id' | 'free_ids' | 'rebalance'>;
+export type Shares = Pick<SwarmPlan, 'seeded' | 'members' | 'departed' | 'next_id' | 'free_ids' | 'rebalance'>;
 
 /** What the next plan says of its members; `revision` is the one it will have. */
 export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares {
@@ -42,13 +42,15 @@ export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares 
   for (const { agent } of gone) ids.release(agent);
   const departed = [...old.departed, ...gone].slice(-MAX_DEPARTED);
   const seats = seats_of(old, gone, departed, now);
+  const is_sure = old.seeded === 0 || is_known(old, gone, now);
   const anew = now.desired.rebalance > old.rebalance;
-  const before = seats.map((seat): Allotment => ({ ...seat.allotment, held: anew && seat.live ? 0 : seat.allotment.held })); // prettier-ignore
-  const shares = allocate(now.desired.target, before);
-  ids.ensure(seats.map(({ id, ids_wanted }, i) => ({ id, count: Math.max(shares[i]!, ids_wanted) })));
+  const { shares, labelled } = share_out(seats, now.desired, anew);
+  if (is_sure) ids.ensure(seats.map(({ id, ids_wanted }, i) => ({ id, count: Math.max(shares[i]!, ids_wanted) })));
   // a share whose agent is away waits for it: nothing new is ordered of it
   const wanted = seats.map(({ live, allotment }, i) => (live ? shares[i]! : Math.min(shares[i]!, allotment.may)));
-  const granted = grant(now.desired.target, wanted, seats.map(({ allotment }) => allotment)); // prettier-ignore
+  const may = seats.reduce((all, { allotment }) => all + allotment.may, 0);
+  const most = is_sure ? now.desired.target : Math.min(now.desired.target, may);
+  const granted = grant(most, wanted, seats.map(({ allotment }) => allotment)); // prettier-ignore
   const rates = split_rate(now.desired.connect_per_s, seats.filter(({ live }, i) => live && granted[i]! > 0).length);
   const members: Record<MemberId, MemberShare> = {};
   for (const [i, { id, live, entry, incarnation, allotment }] of seats.entries()) {
@@ -58,10 +60,71 @@ export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares 
     // growth comes out of what is free; an order to shrink leaves what may run as it is, until the agent says otherwise
     const may = Math.max(allotment.may, ramp.to);
     const since = is_new ? revision : entry.since;
-    members[id] = { incarnation, share: shares[i]!, ramp, may, since, ids: ids.of(id), connect_per_s };
+    members[id] = {
+      incarnation,
+      share: shares[i]!,
+      labelled: labelled[i]!,
+      ramp,
+      may,
+      since,
+      ids: ids.of(id),
+      connect_per_s,
+    };
   }
   const { next, free } = ids.state;
-  return { members, departed, next_id: next, free_ids: free, rebalance: now.desired.rebalance };
+  const seeded = is_sure ? 0 : old.seeded;
+  return { seeded, members, departed, next_id: next, free_ids: free, rebalance: now.desired.rebalance };
+}
+
+/**
+ * Each seat's part of the target: first of what belongs on agents with a label, which only they can take, then of the rest. `anew`: whatever
+ * they have so far, if they can be told so.
+ */
+function share_out(
+  seats: readonly Seat[],
+  { target, labelled }: Desired,
+  anew: boolean,
+): { readonly shares: number[]; readonly labelled: Record<string, number>[] } {
+  const parts = seats.map((): Record<string, number> => ({}));
+  const taken = seats.map(() => 0);
+  let rest = target;
+  const deal = (clients: number, held: (seat: Seat) => number, can: (seat: Seat) => boolean): number[] =>
+    allocate(
+      clients,
+      seats.map((seat, i) => ({
+        ...seat.allotment,
+        held: anew && seat.live ? 0 : held(seat),
+        capacity: can(seat) ? Math.max(0, seat.allotment.capacity - taken[i]!) : 0,
+      })),
+    );
+  for (const [label, clients] of Object.entries(labelled).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const held = (seat: Seat): number => seat.entry?.labelled[label] ?? 0;
+    // one that is away keeps what it has
+    const can = (seat: Seat): boolean => (seat.live ? seat.labels.includes(label) : held(seat) > 0);
+    for (const [i, part] of deal(clients, held, can).entries()) {
+      taken[i]! += part;
+      if (part > 0) parts[i]![label] = part;
+    }
+    rest -= clients;
+  }
+  const free = ({ entry }: Seat): number =>
+    entry ? entry.share - Object.values(entry.labelled).reduce((all, part) => all + part, 0) : 0;
+  const shares = deal(Math.max(0, rest), free, () => true).map((part, i) => part + taken[i]!);
+  return { shares, labelled: parts };
+}
+
+/**
+ * A plan that was written from memory may be older than what agents were told since. Once all have taken it over, or are written off, what
+ * they say they may be running is the truth again; before that nothing grows.
+ */
+function is_known(old: SwarmPlan, gone: readonly Departed[], { agents, reassign_ms }: Now): boolean {
+  const members = Object.entries(old.members).filter(([id]) => !gone.some(({ agent }) => agent === id));
+  // prettier-ignore
+  const is_told = ({ presence, silent_ms }: Known): boolean =>
+    presence.ready !== old.run.id || presence.accepted >= old.seeded || silent_ms >= reassign_ms;
+  // prettier-ignore
+  return agents.every(is_told) && members.every(([id, { incarnation }]) =>
+    agents.some(({ id: other, presence }) => other === id && presence.incarnation === incarnation && presence.accepted >= old.seeded));
 }
 
 /** The most an agent could be running: what it says once it has taken over its order, until then what all its orders allow. */
@@ -89,6 +152,7 @@ interface Seat {
   readonly live: boolean;
   readonly entry: MemberShare | null;
   readonly ids_wanted: number;
+  readonly labels: readonly string[];
   readonly allotment: Allotment;
 }
 
@@ -99,8 +163,8 @@ function seats_of(old: SwarmPlan, gone: readonly Departed[], departed: readonly 
     const agent = known.get(id);
     const live = agent?.presence.incarnation === entry.incarnation && agent.silent_ms < now.reassign_ms / 2;
     const capacity = live ? capacity_of(agent, old, now) : entry.share;
-    const { weight = 1, ids_wanted = 0 } = agent?.presence ?? {};
-    return { id, incarnation: entry.incarnation, live, entry, ids_wanted: live ? ids_wanted : 0, allotment: { id, may: may_of(entry, agent), held: entry.share, capacity, weight } }; // prettier-ignore
+    const { weight = 1, ids_wanted = 0, labels = [] } = agent?.presence ?? {};
+    return { id, incarnation: entry.incarnation, live, entry, ids_wanted: live ? ids_wanted : 0, labels, allotment: { id, may: may_of(entry, agent), held: entry.share, capacity, weight } }; // prettier-ignore
   });
   const newcomers = now.agents
     .filter(({ id, presence, silent_ms }) => {
@@ -112,7 +176,15 @@ function seats_of(old: SwarmPlan, gone: readonly Departed[], departed: readonly 
     .map((agent): Seat => {
       const { id, presence } = agent;
       const allotment = { id, may: 0, held: 0, capacity: capacity_of(agent, old, now), weight: presence.weight };
-      return { id, incarnation: presence.incarnation, live: true, entry: null, ids_wanted: 0, allotment };
+      return {
+        id,
+        incarnation: presence.incarnation,
+        live: true,
+        entry: null,
+        ids_wanted: 0,
+        labels: presence.labels,
+        allotment,
+      };
     });
   return [...seats, ...newcomers];
 }
@@ -130,7 +202,9 @@ function departure(id: MemberId, entry: MemberShare, agent: Known | undefined, n
   const silent_ms = now.silent_ms(id, incarnation);
   const is_out = attested || now.desired.evicted.includes(incarnation) || silent_ms >= now.reassign_ms;
   if (!is_out) return null;
-  return { agent: id, incarnation, at: now.at, silent_ms: Math.round(silent_ms), attested, open: is_its ? agent.presence.open : entry.may }; // prettier-ignore
+  // it may have grown since it was heard last
+  const open = attested ? 0 : Math.max(is_its ? agent.presence.open : 0, may_of(entry, agent));
+  return { agent: id, incarnation, at: now.at, silent_ms: Math.round(silent_ms), attested, open };
 }
 
 /**

@@ -29,18 +29,20 @@ export interface Kept<T> {
   readonly doc: T;
   readonly text: string;
   readonly revision: number;
+  /** local time when this process learned of it */
+  readonly heard_at: number;
 }
 
 export interface Heard extends Kept<Presence> {
-  readonly heard_at: number;
   /** its wall clock less ours when it was heard, the newest ten: the highest travelled shortest */
   readonly offsets: readonly number[];
 }
 
 export class View {
   readonly members = new Map<MemberId, Heard>();
-  /** when each incarnation was heard last */
+  /** when each incarnation was heard last, and when each agent was asked for last that was answered */
   readonly #heard = new Map<string, number>();
+  readonly #asked = new Map<MemberId, number>();
   readonly #results = new Map<string, Entry>();
   readonly #parsed = new WeakMap<Entry, Results>();
   readonly #store: Store;
@@ -69,7 +71,7 @@ export class View {
     this.#changed = changed;
     this.#since = timers.now();
     this.#unwatch = store.watch('', (entry) => {
-      if (this.#take(entry)) this.#changed();
+      if (this.#take(entry, -Infinity)) this.#changed();
     });
   }
 
@@ -91,9 +93,13 @@ export class View {
     this.#base = this.#timers.now();
   }
 
-  /** since an incarnation was heard last; of one never heard: since this process looks */
+  /**
+   * So long an incarnation was not heard, as far as is known: until the agent was asked for last. That nothing came proves nothing, it may be
+   * this process that was cut off. Of one never heard: since this process looks.
+   */
   silent_ms(agent: MemberId, incarnation: string): number {
-    return this.#timers.now() - (this.#heard.get(`${agent}.${incarnation}`) ?? this.#since);
+    const heard_at = this.#heard.get(`${agent}.${incarnation}`) ?? this.#since;
+    return Math.max(0, (this.#asked.get(agent) ?? -Infinity) - heard_at);
   }
 
   results_of(agent: MemberId, incarnation: string): Results | null {
@@ -110,9 +116,22 @@ export class View {
     }
   }
 
+  /** Reads all results: before it matters that none is missing. Rejects when nobody answers. */
+  async read_results(): Promise<void> {
+    for (const entry of await this.#store.list(RESULTS)) this.#take(entry, -Infinity);
+  }
+
+  /** Of incarnations that are no more: nobody else will write them again. */
+  *left_results(): Iterable<Entry> {
+    for (const [key, entry] of this.#results) {
+      const [agent, incarnation] = key.slice(RESULTS.length).split('.') as [string, string];
+      if (this.members.get(agent)?.doc.incarnation !== incarnation) yield entry;
+    }
+  }
+
   /** What this process wrote itself. */
   wrote(key: string, text: string, revision: number): void {
-    this.#take({ key, text, revision });
+    this.#take({ key, text, revision }, -Infinity);
   }
 
   forget(): void {
@@ -123,9 +142,11 @@ export class View {
 
   /** Reads `key` anew. Rejects when nobody answers. */
   async read(key: string): Promise<Entry | null> {
+    const sent = this.#timers.now();
     const entry = await this.#store.get(key);
     this.answered_at = this.#timers.now();
-    if (entry) this.#take(entry);
+    if (entry) this.#take(entry, sent);
+    if (key.startsWith(MEMBER)) this.#asked.set(key.slice(MEMBER.length), sent);
     return entry;
   }
 
@@ -143,9 +164,13 @@ export class View {
       const plan = await this.read(PLAN);
       this.is_wiped = plan === null && this.#plan !== null;
       await this.read(DESIRED);
-      for (const [agent, heard] of this.members) {
-        if (now - heard.heard_at < SUSPECT_MS) continue;
-        await this.read(`${MEMBER}${agent}`);
+      const planned = this.#plan?.doc.members ?? {};
+      for (const agent of new Set([...this.members.keys(), ...Object.keys(planned)])) {
+        const heard = this.members.get(agent);
+        const is_silent = !heard || now - heard.heard_at >= SUSPECT_MS;
+        // another one plays under the name of a member that may live yet
+        const is_other = agent in planned && planned[agent]!.incarnation !== heard?.doc.incarnation;
+        if (is_silent || is_other) await this.read(`${MEMBER}${agent}`);
       }
       for (const [agent, { doc }] of this.members) {
         const results = this.results_of(agent, doc.incarnation);
@@ -163,8 +188,9 @@ export class View {
   async #list(now: number): Promise<void> {
     const is_first = this.#listed_at === -Infinity;
     if (!is_first) this.#listed_at = now;
-    for (const entry of await this.#store.list(MEMBER)) this.#take(entry);
-    if (is_first) for (const entry of await this.#store.list(RESULTS)) this.#take(entry);
+    const sent = this.#timers.now();
+    for (const entry of await this.#store.list(MEMBER)) this.#take(entry, sent);
+    if (is_first) await this.read_results();
     this.#listed_at = now;
   }
 
@@ -172,58 +198,67 @@ export class View {
     this.#unwatch();
   }
 
-  /** True if it is news. */
-  #take(entry: Entry): boolean {
+  /**
+   * True if it is news. `asked_at`: when it was asked for; what is stored is right against all that was known by then, even if it is older:
+   * the store may have lost its memory since. -Infinity: it came by itself, late perhaps.
+   */
+  #take(entry: Entry, asked_at: number): boolean {
     const { key } = entry;
     if (key === LEASE) {
       this.#lease.saw(entry);
-      this.#hear_run_ms(this.#lease.current?.run_ms ?? null);
+      this.#hear_lease();
       return false;
     }
-    if (key === PLAN) return this.#take_plan(entry);
-    if (key === DESIRED) return this.#take_desired(entry);
-    if (key.startsWith(MEMBER)) return this.#take_presence(key.slice(MEMBER.length), entry);
+    if (key === PLAN) return this.#take_plan(entry, asked_at);
+    if (key === DESIRED) return this.#take_desired(entry, asked_at);
+    if (key.startsWith(MEMBER)) return this.#take_presence(key.slice(MEMBER.length), entry, asked_at);
     if (key.startsWith(RESULTS)) {
       const known = this.#results.get(key);
-      const is_old = known && entry.revision <= known.revision && this.#parse(entry).seq <= this.#parse(known).seq;
-      if (!is_old) this.#results.set(key, entry);
+      if (!known || this.#parse(entry).seq > this.#parse(known).seq) this.#results.set(key, entry);
     }
     return false;
   }
 
-  #take_desired(entry: Entry): boolean {
+  #take_desired(entry: Entry, asked_at: number): boolean {
     const known = this.#desired;
-    const kept = parse<Desired>(entry);
-    if (known && !is_news(kept, known, kept.doc.seq - known.doc.seq, kept.doc.run === known.doc.run)) return false;
+    if (known?.text === entry.text && known.revision === entry.revision) return false;
+    const kept = this.#parse_kept<Desired>(entry);
+    const is_right = known !== null && known.heard_at < asked_at;
+    if (known && !is_right && !is_news(kept, known, kept.doc.seq - known.doc.seq, kept.doc.run === known.doc.run))
+      return false;
     this.#desired = kept;
     return true;
   }
 
-  #take_plan(entry: Entry): boolean {
+  #take_plan(entry: Entry, asked_at: number): boolean {
     const known = this.#plan;
-    const kept = parse<SwarmPlan>(entry);
+    if (known?.text === entry.text && known.revision === entry.revision) return false;
+    const kept = this.#parse_kept<SwarmPlan>(entry);
     const is_same_run = known?.doc.run.id === kept.doc.run.id;
-    if (known && !is_news(kept, known, kept.doc.revision - known.doc.revision, is_same_run)) return false;
+    const is_right = known !== null && known.heard_at < asked_at;
+    if (known && !is_right && !is_news(kept, known, kept.doc.revision - known.doc.revision, is_same_run)) return false;
+    this.#lease.knows(kept.doc.term);
     this.#plan = kept;
     if (known && !is_same_run) this.#base = null;
     this.#hear_run_ms(kept.doc.run_ms);
+    this.#hear_lease();
     return true;
   }
 
-  #take_presence(agent: MemberId, entry: Entry): boolean {
+  #take_presence(agent: MemberId, entry: Entry, asked_at: number): boolean {
     const known = this.members.get(agent);
     if (known && known.text === entry.text) return false;
-    const kept = parse<Presence>(entry);
-    if (known) {
+    const kept = this.#parse_kept<Presence>(entry);
+    if (known && known.heard_at >= asked_at) {
       const { incarnation, seq } = known.doc;
       const is_same = kept.doc.incarnation === incarnation;
       const follows = entry.revision > known.revision || kept.doc.replaces.includes(incarnation);
       if (is_same ? kept.doc.seq <= seq : !follows) return false;
     }
-    const heard_at = this.#timers.now();
+    const { heard_at } = kept;
     const { incarnation, wall_ms, run_ms, ready } = kept.doc;
     const offsets = [...(known?.offsets ?? []), wall_ms - this.#timers.wall()].slice(-OFFSETS);
-    this.members.set(agent, { ...kept, heard_at, offsets });
+    this.members.set(agent, { ...kept, offsets });
     this.#heard.set(`${agent}.${incarnation}`, heard_at);
     if (ready !== null && ready === this.#plan?.doc.run.id) this.#hear_run_ms(run_ms);
     return true;
@@ -233,6 +268,16 @@ export class View {
     if (run_ms === null) return;
     const base = this.#timers.now() - run_ms;
     this.#base = this.#base === null ? base : Math.min(this.#base, base);
+  }
+
+  /** The lease of a run before tells the time of that one. */
+  #hear_lease(): void {
+    const lease = this.#lease.current;
+    if (lease && lease.run === this.#plan?.doc.run.id) this.#hear_run_ms(lease.run_ms);
+  }
+
+  #parse_kept<T>({ text, revision }: Entry): Kept<T> {
+    return { doc: JSON.parse(text) as T, text, revision, heard_at: this.#timers.now() };
   }
 
   #parse(entry: Entry): Results {
@@ -252,9 +297,3 @@ function is_news(kept: Kept<unknown>, known: Kept<unknown>, ahead: number, is_sa
   if (!is_same_run) return kept.revision > known.revision;
   return ahead > 0 || (ahead === 0 && kept.revision !== known.revision);
 }
-
-const parse = <T>(entry: Entry): Kept<T> => ({
-  doc: JSON.parse(entry.text) as T,
-  text: entry.text,
-  revision: entry.revision,
-});

@@ -172,7 +172,9 @@ export class SimSwarm {
   }
 
   #settle(process: Process): void {
-    if (process.asleep && process.alive) for (const crew of this.truth.crews_of(process)) crew.settle(true);
+    if (!process.asleep || !process.alive) return;
+    this.truth.woke(process);
+    for (const crew of this.truth.crews_of(process)) crew.settle(true);
   }
 
   #idle_desk(): Desk | undefined {
@@ -265,6 +267,7 @@ export class SimSwarm {
       id: name,
       facts: {
         ...{ host: `host-${name}`, pid: this.world.processes.indexOf(process), swarm: 'sim', node: 'v0', labels: [] },
+        machine: name,
         weight,
       },
       max_connections: null,

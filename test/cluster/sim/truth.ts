@@ -44,6 +44,7 @@ export class Truth {
   #life = 0;
   #seeded_at = -Infinity;
   readonly #writers = new Map<number, string>();
+  readonly #woke_at = new Map<Process, number>();
   readonly #written_off = new Set<string>();
   /** by session and number: when it was applied */
   readonly #applied = new Map<string, number>();
@@ -79,6 +80,10 @@ export class Truth {
     const entry = this.plan?.members[crew.agent];
     const may = entry?.incarnation === incarnation ? entry.may : 0;
     if (live > may && !this.#is_reporting) this.#fail(`${incarnation} holds ${live}, but may hold ${may}`);
+  }
+
+  woke(process: Process): void {
+    this.#woke_at.set(process, this.#world.now);
   }
 
   crash(crew: FakeCrew): void {
@@ -199,7 +204,8 @@ export class Truth {
       if (!crew || crew.live === 0) continue;
       if (attested) this.#fail(`the death of ${incarnation} was attested, but it holds ${crew.live}`);
       const is_evicted = this.desired?.evicted.includes(incarnation) === true;
-      if (!is_evicted && !crew.process.asleep) this.#fail(`${agent} (${incarnation}) was written off, but it is awake and holds ${crew.live}`); // prettier-ignore
+      const is_up = !crew.process.asleep && this.#world.now > (this.#woke_at.get(crew.process) ?? -Infinity) + FENCED_WITHIN_MS; // prettier-ignore
+      if (!is_evicted && is_up) this.#fail(`${agent} (${incarnation}) was written off, but it is awake and holds ${crew.live}`); // prettier-ignore
       if (open < crew.live) this.#fail(`${incarnation} was written off with ${open} open, it holds ${crew.live}`);
       if (!is_evicted) this.#expect_fence(crew);
     }
