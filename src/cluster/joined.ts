@@ -23,11 +23,11 @@ import { DESIRED, PLAN, View, type Heard } from './view.ts';
 
 const TURN_MS = 100;
 const WATCH_MS = 1000;
+/** without news the leader thinks again after so long: silence and deadlines are no news */
+const THINK_MS = 500;
 const ACK_WITHIN_MS = 2000;
 /** from then on the answer is that nobody knows */
 const WRITE_WITHIN_MS = 10_000;
-/** between two tries of a write that the engine did not take: one that is away says so at once */
-const WRITE_AGAIN_MS = 200;
 const SUSPECT_MS = 3000;
 const LEASE_TURNS = 20;
 /** runs whose final summary stays */
@@ -57,6 +57,14 @@ export interface JoinedEnd {
   readonly failed: string | null;
 }
 
+interface Answered {
+  readonly reply: Reply;
+  /** null: it changed nothing */
+  readonly asking: Asking | null;
+  /** of `desired` with it */
+  readonly seq: number;
+}
+
 type Shown = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
 
 export class Joined implements Control {
@@ -74,6 +82,8 @@ export class Joined implements Control {
   /** the run that this process plays; set once */
   #run: RunHeader | null = null;
   #leader: { readonly term: number; readonly leader: Leader } | null = null;
+  /** what was known when there was nothing to change, and when */
+  #thought = { news: -1, at: -Infinity };
   #seq = 0;
   #last_command: Promise<unknown> = Promise.resolve();
   #mark: Mark | null = null;
@@ -168,15 +178,17 @@ export class Joined implements Control {
 
   async apply(command: Command): Promise<Reply> {
     const before = this.#last_command;
-    const answered = (async (): Promise<{ reply: Reply; seq: number | null }> => {
+    const answered = (async (): Promise<Answered> => {
       await before;
       return await this.#carry_out(command);
-    })().catch((error: unknown) => ({ reply: err('internal', reason_of(error)), seq: null }));
+    })().catch((error: unknown) => ({ reply: err('internal', reason_of(error)), asking: null, seq: 0 }));
     this.#last_command = answered;
-    const { reply, seq } = await answered;
-    if (!reply.ok || seq === null) return reply;
+    const { reply, asking, seq } = await answered;
+    if (!reply.ok || asking === null) return reply;
     const late = await this.#acknowledged(seq);
     this.#notify();
+    const desired = this.#view.desired?.doc;
+    if (desired && !has_applied(desired, asking)) return err('unknown', 'the engine lost it with its memory: look at the target, and ask again'); // prettier-ignore
     return ok(`${reply.text}${late}`);
   }
 
@@ -251,10 +263,13 @@ export class Joined implements Control {
       const { gather_ms } = this.#options;
       const { has_setup, has_teardown, run } = this.#bundle!;
       const bundle = { has_setup, has_teardown, drain_timeout_ms: run.drain_timeout_ms };
+      this.#thought = { news: -1, at: -Infinity };
       this.#leader = { term, leader: new Leader({ term, gather_ms, bundle }) };
       this.#options.on_note('coordinator', { level: 'info', text: `this coordinator leads (term ${term})` });
     }
     const now = this.#timers.now();
+    const { news } = this.#view;
+    if (news === this.#thought.news && now - this.#thought.at < THINK_MS) return;
     const next = this.#leader.leader.next(plan.doc, {
       desired: desired.doc,
       agents: known_of(this.#view.members, now),
@@ -264,7 +279,7 @@ export class Joined implements Control {
       run_ms,
       wall_ms: this.#timers.wall(),
     });
-    if (!next) return;
+    if (!next) return void (this.#thought = { news, at: now });
     if (next.stage === 'ended') {
       await this.#view.read_results();
       await this.#store_summary(next);
@@ -332,12 +347,11 @@ export class Joined implements Control {
     throw new SwarmError('engine_lost', { reason });
   }
 
-  /** The change, and the `seq` of `desired` it became; null: it changed nothing. */
-  async #carry_out(command: Command): Promise<{ reply: Reply; seq: number | null }> {
+  async #carry_out(command: Command): Promise<Answered> {
     const { store } = this.#options;
     const stage = this.#view.plan?.doc.stage;
-    if (this.#final) return { reply: err('stopping', 'the swarm has ended'), seq: null };
-    if (stage === 'gather' && command.op !== 'stop') return { reply: err('not_ready', 'the swarm is not ready: it waits for its agents'), seq: null }; // prettier-ignore
+    if (this.#final) return { reply: err('stopping', 'the swarm has ended'), asking: null, seq: 0 };
+    if (stage === 'gather' && command.op !== 'stop') return { reply: err('not_ready', 'the swarm is not ready: it waits for its agents'), asking: null, seq: 0 }; // prettier-ignore
     const asking: Asking = {
       session: this.#options.id,
       seq: ++this.#seq,
@@ -347,28 +361,30 @@ export class Joined implements Control {
     const deadline = this.#timers.now() + WRITE_WITHIN_MS;
     let tried = null as { reply: Reply; text: string; seq: number; revision: number } | null;
     while (this.#timers.now() < deadline && !this.#is_closed) {
+      // another console was first, nobody knows, or the engine lost its memory and counts revisions anew: what is stored now says
+      if (!(await this.#view.read(DESIRED).catch(() => null))) {
+        await this.#waits.until(() => false, TURN_MS);
+        continue;
+      }
       const desired = this.#view.desired;
       if (!desired) break;
-      if (tried && has_applied(desired.doc, asking)) return { reply: tried.reply, seq: desired.doc.seq };
+      if (tried && has_applied(desired.doc, asking)) return { reply: tried.reply, asking, seq: desired.doc.seq };
       // the same again while nothing is known to have come between: the first one may be on its way yet
       if (tried?.revision !== desired.revision) {
         const { desired: next, reply } = carry_out(desired.doc, command, asking, this.#facts());
-        if (!next) return { reply, seq: null };
+        if (!next) return { reply, asking: null, seq: 0 };
         tried = { reply, text: to_text(next), seq: next.seq, revision: desired.revision };
       }
       const written = await store.put(DESIRED, tried.text, tried.revision);
       if (written.outcome === 'done') {
         this.#view.wrote(DESIRED, tried.text, written.revision);
-        return { reply: tried.reply, seq: tried.seq };
+        return { reply: tried.reply, asking, seq: tried.seq };
       }
-      // another console was first, or nobody knows: what is stored now says whether it counts
-      const entry = await this.#view.read(DESIRED).catch(() => null);
-      if (entry === null) await this.#waits.until(() => false, WRITE_AGAIN_MS);
     }
     const away =
       this.#away_since === null ? '' : ` for ${Math.round((this.#timers.now() - this.#away_since) / 1000)} s`;
     const text = `the engine does not answer${away}: not known whether it was applied, look at the target when it is back`;
-    return { reply: err('unknown', text), seq: null };
+    return { reply: err('unknown', text), asking: null, seq: 0 };
   }
 
   /** Waits until all agents applied what became of `desired` number `seq`, 2 s at most; says who did not. */

@@ -61,6 +61,8 @@ export class View {
   #answers = true;
   /** when the store answered last; null before */
   answered_at: number | null = null;
+  /** counts what came in */
+  news = 0;
   /** the plan was there, and at the last look it was not */
   is_wiped = false;
 
@@ -214,7 +216,9 @@ export class View {
     if (key.startsWith(MEMBER)) return this.#take_presence(key.slice(MEMBER.length), entry, asked_at);
     if (key.startsWith(RESULTS)) {
       const known = this.#results.get(key);
-      if (!known || this.#parse(entry).seq > this.#parse(known).seq) this.#results.set(key, entry);
+      if (known && this.#parse(entry).seq <= this.#parse(known).seq) return false;
+      this.#results.set(key, entry);
+      this.news++;
     }
     return false;
   }
@@ -227,6 +231,7 @@ export class View {
     if (known && !is_right && !is_news(kept, known, kept.doc.seq - known.doc.seq, kept.doc.run === known.doc.run))
       return false;
     this.#desired = kept;
+    this.news++;
     return true;
   }
 
@@ -239,6 +244,7 @@ export class View {
     if (known && !is_right && !is_news(kept, known, kept.doc.revision - known.doc.revision, is_same_run)) return false;
     this.#lease.knows(kept.doc.term);
     this.#plan = kept;
+    this.news++;
     if (known && !is_same_run) this.#base = null;
     this.#hear_run_ms(kept.doc.run_ms);
     this.#hear_lease();
@@ -259,6 +265,7 @@ export class View {
     const { incarnation, wall_ms, run_ms, ready } = kept.doc;
     const offsets = [...(known?.offsets ?? []), wall_ms - this.#timers.wall()].slice(-OFFSETS);
     this.members.set(agent, { ...kept, offsets });
+    this.news++;
     this.#heard.set(`${agent}.${incarnation}`, heard_at);
     if (ready !== null && ready === this.#plan?.doc.run.id) this.#hear_run_ms(run_ms);
     return true;

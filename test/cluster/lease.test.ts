@@ -1,0 +1,133 @@
+import { describe, expect, test } from 'vitest';
+import { LEASE, LeaseKeeper } from '../../src/cluster/lease.ts';
+import type { Lease } from '../../src/cluster/documents.ts';
+import type { Store } from '../../src/cluster/store.ts';
+import { MemoryEngine } from './sim/memory-store.ts';
+
+const TTL_MS = 5000;
+
+class Clock {
+  ms = 1000;
+  now = (): number => this.ms;
+  wall = (): number => this.ms;
+  every = (): (() => void) => () => {};
+}
+
+function keeper(engine: MemoryEngine, clock: Clock, id: string, change: Partial<Store> = {}): LeaseKeeper {
+  const store = Object.assign(engine.store(id), change);
+  const about = () => ({ console: id, host: id, run: null, run_ms: null });
+  return new LeaseKeeper({ store, timers: clock, id, ttl_ms: TTL_MS, margin_ms: 500, about });
+}
+
+const stored = (engine: MemoryEngine): Lease => JSON.parse(engine.get(LEASE)!.text) as Lease;
+
+describe('a lease', () => {
+  test('is had by whoever is first, and by nobody who does not want it', async () => {
+    const [engine, clock] = [new MemoryEngine(), new Clock()];
+    const [a, b, c] = [keeper(engine, clock, 'a'), keeper(engine, clock, 'b'), keeper(engine, clock, 'c')];
+    await c.turn(false);
+    await a.turn(true);
+    await b.turn(true);
+    expect([a.term, b.term, c.term]).toEqual([1, 0, 0]);
+    expect(b.current?.id).toBe('a');
+  });
+
+  test('is held as long as it is renewed, and taken over with the next term when it was not for its whole time', async () => {
+    const [engine, clock] = [new MemoryEngine(), new Clock()];
+    const [a, b] = [keeper(engine, clock, 'a'), keeper(engine, clock, 'b')];
+    await a.turn(true);
+    for (let i = 0; i < 20; i++) {
+      clock.ms += 1000;
+      await a.turn(true);
+      await b.turn(true);
+    }
+    expect([a.term, b.term]).toEqual([1, 0]);
+    clock.ms += 4499;
+    expect(a.holds).toBe(true);
+    clock.ms += 1;
+    expect(a.holds).toBe(false);
+    await b.turn(true);
+    expect(b.term).toBe(0);
+    clock.ms += 500;
+    await b.turn(true);
+    expect([a.term, b.term]).toEqual([0, 2]);
+    await a.turn(true);
+    expect([a.term, a.current?.id]).toEqual([0, 'b']);
+  });
+
+  test('is let go of', async () => {
+    const [engine, clock] = [new MemoryEngine(), new Clock()];
+    const [a, b] = [keeper(engine, clock, 'a'), keeper(engine, clock, 'b')];
+    await a.turn(true);
+    await a.release();
+    await b.turn(true);
+    expect([a.term, b.term]).toEqual([0, 2]);
+  });
+
+  test('runs from when a renewal was sent, not from its answer', async () => {
+    const [engine, clock] = [new MemoryEngine(), new Clock()];
+    const plain = engine.store('a');
+    const put: Store['put'] = async (...write) => {
+      clock.ms += 2000;
+      return plain.put(...write);
+    };
+    const a = keeper(engine, clock, 'a', { put });
+    await a.turn(true);
+    clock.ms += 2499;
+    expect(a.holds).toBe(true);
+    clock.ms += 1;
+    expect(a.holds).toBe(false);
+  });
+
+  test('of which no answer came is looked up', async () => {
+    const [engine, clock] = [new MemoryEngine(), new Clock()];
+    const plain = engine.store('a');
+    let is_applied = true;
+    const put: Store['put'] = async (...write) => {
+      if (is_applied) await plain.put(...write);
+      return { outcome: 'unknown', reason: 'no answer' };
+    };
+    const a = keeper(engine, clock, 'a', { put });
+    await a.turn(true);
+    expect(a.term).toBe(1);
+    clock.ms += 1000;
+    is_applied = false;
+    await a.turn(true);
+    // it holds yet, for what is left of the first
+    expect(a.term).toBe(1);
+    clock.ms += 3500;
+    await a.turn(true);
+    expect(a.term).toBe(0);
+  });
+
+  test('that the engine forgot goes on with its holder, in a new term', async () => {
+    const [engine, clock] = [new MemoryEngine(), new Clock()];
+    const [a, b] = [keeper(engine, clock, 'a'), keeper(engine, clock, 'b')];
+    await a.turn(true);
+    await b.turn(true);
+    engine.wipe();
+    clock.ms += 1000;
+    await b.turn(true);
+    expect(b.term).toBe(0);
+    await a.turn(true);
+    expect(a.term).toBe(2);
+  });
+
+  test('that the engine forgot is taken by another after its whole time; no term comes twice', async () => {
+    const [engine, clock] = [new MemoryEngine(), new Clock()];
+    const [a, b] = [keeper(engine, clock, 'a'), keeper(engine, clock, 'b')];
+    await a.turn(true);
+    await b.turn(true);
+    engine.wipe();
+    await b.turn(true);
+    clock.ms += TTL_MS;
+    await b.turn(true);
+    // higher than any that it may have missed
+    expect(b.term).toBe(1001);
+    engine.wipe();
+    const late = keeper(engine, clock, 'late');
+    late.knows(7);
+    await late.turn(true);
+    expect(stored(engine).term).toBe(8);
+  });
+});
