@@ -1,5 +1,5 @@
 /** `swarm agent`: offers this machine to a swarm of many. Its workers are processes of their own; what they do the plan says. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -44,7 +44,7 @@ export async function run_agent(options: Options, io: Io): Promise<number> {
       timers: CLOCK,
       id,
       facts: {
-        ...{ host: hostname(), pid: process.pid, swarm: VERSION, node: process.versions.node },
+        ...{ host: hostname(), machine: machine_of(), pid: process.pid, swarm: VERSION, node: process.versions.node },
         ...{ labels: options.labels ?? [], weight: options.weight ?? processes.first },
       },
       max_connections: options.max_connections,
@@ -84,9 +84,20 @@ async function left(agent: Agent): Promise<void> {
   });
 }
 
+/** Where a pid means the same process; the name alone when the system does not tell. */
+function machine_of(): string {
+  try {
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${readlinkSync('/proc/self/ns/pid')}`;
+  } catch {
+    return hostname();
+  }
+}
+
 /** That agent was a process of this machine, and is no more: its workers died with it. */
-function is_dead({ host, pid }: Presence): boolean {
-  if (host !== hostname() || pid === process.pid) return false;
+function is_dead({ machine, pid }: Presence): boolean {
+  if (machine !== machine_of()) return false;
+  // its number is this process' own by now
+  if (pid === process.pid) return true;
   try {
     process.kill(pid, 0);
     return false;

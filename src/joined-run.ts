@@ -41,7 +41,7 @@ const NO_SOURCES = { addresses: [], excluded_ports: [], kernel_ports: [0, 0], of
 export async function run_joined(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number> {
   if (options.segment !== null)
     throw new SwarmError('bad_option', { option: '--segment', reason: 'is for swarms that nothing connects, not for --join' }); // prettier-ignore
-  return await with_joined(options, io, async ({ joined, store, credentials, log }) => {
+  return await with_joined(options, io, 'stop', async ({ joined, store, credentials, log }) => {
     for (const { host } of options.server) if (host !== '') await check_name(host);
     const bundle = await with_run_folder((folder) => make_bundle(options, folder, log, io));
     const run: RunHeader = {
@@ -56,7 +56,7 @@ export async function run_joined(options: OptionsWith<'server' | 'script'>, io: 
 
 /** Joins the run that is going on: shows it, takes commands, and leads it should the leader be gone. */
 export async function run_attach(options: Options, io: Io): Promise<number> {
-  return await with_joined(options, io, async ({ joined, store, log }) => {
+  return await with_joined(options, io, 'leave', async ({ joined, store, log }) => {
     const { run } = await joined.attach(ATTACH_WITHIN_MS);
     if (run.swarm !== VERSION) throw new SwarmError('version_skew', { run: run.id, theirs: run.swarm, ours: VERSION });
     // it is not executed here: only agents need to know who signed it
@@ -89,8 +89,16 @@ interface Ready {
   readonly log: Log;
 }
 
-/** The stages of a coordinator's life; `begin` makes it play a run. */
-async function with_joined(options: Options, io: Io, begin: (ready: Ready) => Promise<void>): Promise<number> {
+/**
+ * The stages of a coordinator's life; `begin` makes it play a run. `on_signal`: what SIGINT and SIGTERM mean, the end of the run or only of
+ * this process' part in it.
+ */
+async function with_joined(
+  options: Options,
+  io: Io,
+  on_signal: 'stop' | 'leave',
+  begin: (ready: Ready) => Promise<void>,
+): Promise<number> {
   const token = options.console_token_file === null ? undefined : read_token(options.console_token_file);
   if (options.summary !== null) check_summary_path(options.summary);
   const log = make_log(options.log_level, io.err, io.colour.err);
@@ -108,15 +116,21 @@ async function with_joined(options: Options, io: Io, begin: (ready: Ready) => Pr
       on_note: (worker, { level, text }) => log[level]({ worker }, text),
     });
     closing.push(() => joined.close());
+    let leave: (left: 'left') => void = () => {};
+    const left = new Promise<'left'>((resolve) => (leave = resolve));
     const stop = (signal: string): void => {
+      if (on_signal === 'leave') return leave('left');
       log.info(`${signal}: stopping; once more ends this process, and another coordinator may lead`);
       void joined.apply({ op: 'stop', now: false });
     };
     closing.push(on_signals(stop, exit));
     await begin({ joined, store, credentials, log });
-    const early = await Promise.race([joined.open(OPEN_WITHIN_MS), joined.ended]);
+    const early = await Promise.race([joined.open(OPEN_WITHIN_MS), joined.ended, left]);
     if (early === undefined) open_surface(console, joined, options.report_every, io);
-    return concluded(await joined.ended, options, log, io);
+    const end = await Promise.race([joined.ended, left]);
+    if (end !== 'left') return concluded(end, options, log, io);
+    log.info('left: the run goes on');
+    return 0;
   } finally {
     for (const close of closing.reverse()) await close();
   }

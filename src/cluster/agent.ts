@@ -47,7 +47,7 @@ export interface AgentOptions {
   readonly store: Store;
   readonly timers: Timers;
   readonly id: MemberId;
-  readonly facts: Pick<Presence, 'host' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight'>;
+  readonly facts: Pick<Presence, 'host' | 'machine' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight'>;
   readonly max_connections: number | null;
   /** Reads the bundle, checks hash and signature, starts workers. Rejects with the reason why this agent cannot play. */
   readonly make: (run: RunHeader, on_note: (worker: MemberId, note: Note) => void) => Promise<Made>;

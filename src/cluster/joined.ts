@@ -9,6 +9,7 @@ import type { AgentSummary, Summary, WorkerSummary } from '../metrics/summary.ts
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../metrics/totals.ts';
 import { err, ok } from '../swarm/answers.ts';
 import type { Command, Control, Reply } from '../swarm/command.ts';
+import { STALLED_AFTER_MS } from '../swarm/members.ts';
 import type { MemberId, Note } from '../swarm/plan.ts';
 import { Waits } from '../swarm/waits.ts';
 import { read_parts, store_bundle, write_parts } from './bundles.ts';
@@ -31,6 +32,8 @@ const WRITE_WITHIN_MS = 10_000;
 const WRITE_AGAIN_MS = 200;
 const SUSPECT_MS = 3000;
 const LEASE_TURNS = 20;
+/** runs whose final summary stays */
+const MAX_SUMMARIES = 50;
 /** more plans than any coordinator can have missed */
 const MISSED_PLANS = 1_000_000;
 
@@ -146,16 +149,20 @@ export class Joined implements Control {
     const refuse = (plan: SwarmPlan): never => {
       throw new SwarmError('run_exists', { run: plan.run.id, console: this.#lease.current?.console ?? 'unknown' });
     };
-    const known = await this.#view.read(PLAN);
-    if (this.#view.plan && known && this.#view.plan.doc.stage !== 'ended') refuse(this.#view.plan.doc);
+    await this.#view.read(PLAN);
     this.#is_candidate = true;
-    await this.#waits.until(() => this.#lease.holds, deadline - timers.now());
+    const others = (): SwarmPlan | null => {
+      const plan = this.#view.plan?.doc;
+      return plan && plan.stage !== 'ended' ? plan : null;
+    };
+    await this.#waits.until(() => this.#lease.holds || others() !== null, deadline - timers.now());
+    if (others()) refuse(others()!);
     if (!this.#lease.holds) throw new SwarmError('engine_lost', { reason: 'no lease could be had' });
     await this.#view.read(PLAN);
     await this.#view.read(DESIRED);
     const old = this.#view.plan;
     if (old && old.doc.stage !== 'ended') refuse(old.doc);
-    for (const { key } of await this.#options.store.list(RESULTS)) await this.#options.store.remove(key);
+    await this.#clean(run);
     const desired = first_desired(run.id, bundle.run.connect_per_s, is_paused);
     const plan = first_plan(run, desired, this.#lease.term, `${this.#options.id}-epoch`, old?.doc ?? null);
     await this.#write_first(DESIRED, desired, this.#view.desired?.revision ?? 0);
@@ -321,6 +328,17 @@ export class Joined implements Control {
     store.nudge(null);
   }
 
+  /** Removes what earlier runs left, but for the newest summaries. */
+  async #clean(run: RunHeader): Promise<void> {
+    const { store } = this.#options;
+    const keys = async (prefix: string): Promise<string[]> => (await store.list(prefix)).map(({ key }) => key);
+    const summaries = await keys('summary.');
+    const runs = [...new Set(summaries.map((key) => key.split('.')[1]!))].sort().slice(0, -MAX_SUMMARIES);
+    const old = summaries.filter((key) => runs.includes(key.split('.')[1]!));
+    const bundles = (await keys('bundle.')).filter((key) => !key.startsWith(`bundle.${run.bundle_sha256}.`));
+    for (const key of [...old, ...bundles, ...(await keys(RESULTS))]) await store.remove(key);
+  }
+
   async #write_first(key: string, document: unknown, revision: number): Promise<void> {
     const text = to_text(document);
     const written = await this.#options.store.put(key, text, revision);
@@ -361,7 +379,7 @@ export class Joined implements Control {
       }
       // another console was first, or nobody knows: what is stored now says whether it counts
       const entry = await this.#view.read(DESIRED).catch(() => null);
-      if (entry === null || written.outcome === 'unknown') await this.#waits.until(() => false, WRITE_AGAIN_MS);
+      if (entry === null) await this.#waits.until(() => false, WRITE_AGAIN_MS);
     }
     const away =
       this.#away_since === null ? '' : ` for ${Math.round((this.#timers.now() - this.#away_since) / 1000)} s`;
@@ -499,7 +517,7 @@ export class Joined implements Control {
       dead.push(results.dead);
       if (!is_lost) {
         snapshots.push(results.snapshot);
-        workers.push(...results.workers.map((worker) => ({ ...worker, id: `${agent}/${worker.id}` })));
+        workers.push(...results.workers.map((worker) => as_seen(worker, agent, this.#silent_ms(agent))));
         continue;
       }
       const silent_ms = gone?.silent_ms ?? Math.round(this.#view.silent_ms(agent, incarnation));
@@ -509,6 +527,10 @@ export class Joined implements Control {
     }
     const all = merge_dead([...dead, departed]);
     return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
+  }
+
+  #silent_ms(id: MemberId): number {
+    return Math.round(this.#timers.now() - (this.#view.members.get(id)?.heard_at ?? 0));
   }
 
   #health(id: MemberId): AgentSummary['health'] {
@@ -550,9 +572,10 @@ export class Joined implements Control {
     const { id, started } = plan.run;
     const { snapshots, dead, workers } = this.#totals(plan);
     const agents = this.#agents();
-    const capacity = agents.filter(({ health }) => health !== 'lost').reduce((all, one) => all + one.capacity, 0);
+
     const presences = new Map([...this.#view.members].map(([agent, { doc }]) => [agent, doc]));
-    const sum = (of: (one: AgentSummary) => number): number => agents.reduce((all, one) => all + of(one), 0);
+    const here = agents.filter(({ health }) => health !== 'lost');
+    const sum = (of: (one: AgentSummary) => number): number => here.reduce((all, one) => all + of(one), 0);
     this.#peaks.live = Math.max(this.#peaks.live, sum((one) => one.live)); // prettier-ignore
     this.#peaks.open = Math.max(this.#peaks.open, sum((one) => one.open)); // prettier-ignore
     return to_summary({
@@ -570,7 +593,7 @@ export class Joined implements Control {
       agents,
       possibly_open: possibly_open(plan, presences, desired.evicted),
       limits: {
-        ...{ capacity, why: `what ${agents.length} agents can hold`, bounds: [] },
+        ...{ capacity: sum((one) => one.capacity), why: `what ${here.length} agents can hold`, bounds: [] },
         ...{ open_files_per_process: 0, reserved_files: 0 },
       },
       peaks: this.#peaks,
@@ -586,3 +609,14 @@ export class Joined implements Control {
 
 const server_text = ({ host, port, path }: { host: string; port: number; path?: string }): string =>
   path === undefined ? (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`) : `unix:${path}`;
+
+/** A worker of an agent that was silent for so long is at least as silent. */
+function as_seen(worker: WorkerSummary, agent: MemberId, silent_ms: number): WorkerSummary {
+  const stalled = silent_ms > STALLED_AFTER_MS && worker.state === 'up';
+  return {
+    ...worker,
+    id: `${agent}/${worker.id}`,
+    silent_ms: worker.silent_ms + silent_ms,
+    state: stalled ? 'stalled' : worker.state,
+  };
+}

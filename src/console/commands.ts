@@ -44,6 +44,7 @@ const TRACE_S = 10;
 const MAX_TRACE_S = 300;
 const MAX_MARK = 200;
 const AGENT = /^[A-Za-z0-9_-]{1,64}$/;
+const LABEL = /^[A-Za-z0-9._=-]{1,64}$/;
 
 const COUNT = `a whole number from 1 to ${MAX_COUNT}`;
 const RAMP = 'a ramp takes at most 24h';
@@ -60,6 +61,19 @@ function time(words: readonly string[], keyword: string, max_ms: number, absent:
   const ms = words.length === 2 && is(words[0], keyword) ? parse_duration(words[1]!) : undefined;
   return ms !== undefined && ms <= max_ms ? ms : undefined;
 }
+
+/** `[on LABEL] [over TIME]`; `on label=eu` says the same as `on eu`. */
+function where_and_when(words: readonly string[]): { on?: string; over_ms: number } | undefined {
+  const has_label = is(words[0], 'on');
+  const label = words[1]?.replace(/^label=/i, '');
+  if (has_label && (label === undefined || !LABEL.test(label))) return undefined;
+  const over_ms = time(has_label ? words.slice(2) : words, 'over', MAX_RAMP_MS, 0);
+  return over_ms === undefined ? undefined : { ...(has_label && { on: label! }), over_ms };
+}
+
+/** What may stand behind `N`. */
+const next_of_goal = (words: readonly string[]): readonly string[] =>
+  words.length === 1 ? ['on', 'over'] : words.length === 3 && is(words[1], 'on') ? ['over'] : [];
 
 /** A row whose words are all given: `request` when nothing, or exactly `keyword`, follows the name. */
 function fixed(name: string, help: string, request: Request, keyword?: string): Row {
@@ -89,41 +103,41 @@ function optional(name: string, keyword: string, help: string, request: (given: 
 export const COMMANDS: readonly Row[] = [
   {
     name: 'incr',
-    usage: 'incr N [over 30s]',
-    help: 'start N more clients, at the connect rate or evenly over that time',
+    usage: 'incr N [on LABEL] [over 30s]',
+    help: 'start N more clients, at the connect rate or evenly over that time; on agents with that label only',
     bounds: `N is ${COUNT}, ${RAMP}`,
     parse([n, ...rest]) {
       const count = whole(n, MAX_COUNT);
-      const over_ms = time(rest, 'over', MAX_RAMP_MS, 0);
-      return count === undefined || over_ms === undefined ? undefined : { op: 'incr', count, over_ms };
+      const goal = where_and_when(rest);
+      return count === undefined || goal === undefined ? undefined : { op: 'incr', count, ...goal };
     },
-    next: (words) => (words.length === 1 ? ['over'] : []),
+    next: next_of_goal,
   },
   {
     name: 'decr',
-    usage: 'decr N [graceful] [over 30s]',
+    usage: 'decr N [graceful] [on LABEL] [over 30s]',
     help: 'end N clients: fatal ones first, then waiting ones, then random ones; graceful: each ends its iteration first',
     bounds: `N is ${COUNT}, ${RAMP}`,
     parse([n, ...rest]) {
       const count = whole(n, MAX_COUNT);
       const graceful = is(rest[0], 'graceful');
-      const over_ms = time(graceful ? rest.slice(1) : rest, 'over', MAX_RAMP_MS, 0);
-      return count === undefined || over_ms === undefined ? undefined : { op: 'decr', count, graceful, over_ms };
+      const goal = where_and_when(graceful ? rest.slice(1) : rest);
+      return count === undefined || goal === undefined ? undefined : { op: 'decr', count, graceful, ...goal };
     },
     next: (words) =>
-      words.length === 1 ? ['graceful', 'over'] : words.length === 2 && is(words[1], 'graceful') ? ['over'] : [],
+      words.length === 1 ? ['graceful', 'on', 'over'] : next_of_goal(is(words[1], 'graceful') ? words.slice(1) : words),
   },
   {
     name: 'set',
-    usage: 'set N [over 30s]',
-    help: 'make it N clients in all, 0 included',
+    usage: 'set N [on LABEL] [over 30s]',
+    help: 'make it N clients in all, or N that are on agents with that label; 0 included',
     bounds: `N is a whole number from 0 to ${MAX_COUNT}, ${RAMP}`,
     parse([n, ...rest]) {
       const count = n === '0' ? 0 : whole(n, MAX_COUNT);
-      const over_ms = time(rest, 'over', MAX_RAMP_MS, 0);
-      return count === undefined || over_ms === undefined ? undefined : { op: 'set', count, over_ms };
+      const goal = where_and_when(rest);
+      return count === undefined || goal === undefined ? undefined : { op: 'set', count, ...goal };
     },
-    next: (words) => (words.length === 1 ? ['over'] : []),
+    next: next_of_goal,
   },
   {
     name: 'rate',

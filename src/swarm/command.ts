@@ -1,11 +1,14 @@
 /** What an operator can ask for, as data; and `Control`, all that a surface may touch (DESIGN 3.2). */
 import type { Summary } from '../metrics/summary.ts';
 
-/** `over_ms`: ramp linearly from planned-now to the new target in that time; 0 = at the connect rate. */
+/**
+ * `on`: of a swarm of many machines, only on agents with that label; otherwise on any. `over_ms`: ramp linearly from planned-now to the new target in that time; 0 = at the connect
+ * rate.
+ */
 export type Command =
-  | { op: 'incr'; count: number; over_ms: number }
-  | { op: 'decr'; count: number; graceful: boolean; over_ms: number }
-  | { op: 'set'; count: number; over_ms: number }
+  | { op: 'incr'; count: number; over_ms: number; on?: string }
+  | { op: 'decr'; count: number; graceful: boolean; over_ms: number; on?: string }
+  | { op: 'set'; count: number; over_ms: number; on?: string }
   /** clients that may connect per second, over the whole swarm; > 0 */
   | { op: 'connect_rate'; per_s: number }
   | { op: 'pause' }

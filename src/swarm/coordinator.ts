@@ -197,7 +197,8 @@ export class Coordinator implements Control {
     }
   }
 
-  #aim({ count, over_ms }: { count: number; over_ms: number }, wanted: number): Reply {
+  #aim({ count, on, over_ms }: { count: number; over_ms: number; on?: string }, wanted: number): Reply {
+    if (on !== undefined) return err('no_agents', 'on LABEL is for a swarm of many machines (swarm run --join)');
     const planner = this.#planner;
     const { segment } = planner.run;
     const { target, answer } = aim(count, wanted, planner.whole_target, over_whole(this.#limits(), segment));

@@ -27,6 +27,10 @@ describe('parse_line', () => {
     ['decr 7 Graceful over 1m', { op: 'decr', count: 7, graceful: true, over_ms: 60_000 }],
     ['set 0', { op: 'set', count: 0, over_ms: 0 }],
     ['set 12 over 2s', { op: 'set', count: 12, over_ms: 2000 }],
+    ['incr 5 on eu', { op: 'incr', count: 5, over_ms: 0, on: 'eu' }],
+    ['incr 5 ON label=site=eu over 2s', { op: 'incr', count: 5, over_ms: 2000, on: 'site=eu' }],
+    ['decr 7 graceful on eu', { op: 'decr', count: 7, graceful: true, over_ms: 0, on: 'eu' }],
+    ['set 0 on eu', { op: 'set', count: 0, over_ms: 0, on: 'eu' }],
     ['rate 500', { op: 'connect_rate', per_s: 500 }],
     ['rate 0.5', { op: 'connect_rate', per_s: 0.5 }],
     ['pause', { op: 'pause' }],
@@ -133,9 +137,15 @@ describe('parse_line', () => {
   });
 
   it.each([
-    ['incr 10 over 25h', 'incr N [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h'],
-    ['decr 0', 'decr N [graceful] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h'],
-    ['set 20000000', 'set N [over 30s]; N is a whole number from 0 to 10000000, a ramp takes at most 24h'],
+    [
+      'incr 10 over 25h',
+      'incr N [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h',
+    ],
+    [
+      'decr 0',
+      'decr N [graceful] [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h',
+    ],
+    ['set 20000000', 'set N [on LABEL] [over 30s]; N is a whole number from 0 to 10000000, a ramp takes at most 24h'],
     ['wait 1 within 2h', 'wait [N] [within 30s]; N is a whole number from 1 to 10000000, a wait takes at most 1h'],
     [
       'trace 1 301',
@@ -167,9 +177,10 @@ describe('complete', () => {
     ['st', ['status ', 'stop '], 'st'],
     ['IN', ['incr '], 'IN'],
     ['incr ', [], ''],
-    ['incr 5 ', ['over '], ''],
-    ['decr 5 ', ['graceful ', 'over '], ''],
-    ['decr 5 graceful o', ['over '], 'o'],
+    ['incr 5 ', ['on ', 'over '], ''],
+    ['decr 5 ', ['graceful ', 'on ', 'over '], ''],
+    ['decr 5 graceful o', ['on ', 'over '], 'o'],
+    ['set 5 on eu ', ['over '], ''],
     ['incr 5 over ', [], ''],
     ['wait ', ['within '], ''],
     ['wait 5 w', ['within '], 'w'],

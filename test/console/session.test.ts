@@ -119,7 +119,7 @@ describe('plain lines', () => {
     const client = await greeted();
     client.send('incr -5\nincr 1e9\nincr 0x10\nincr\nincr many\nincr 10000001\n\n  \nnonsense\nquit\nincr 1\n');
     await client.ended;
-    const usage = 'incr N [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h';
+    const usage = 'incr N [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h';
     expect(client.answers.slice(0, 6)).toEqual(Array(6).fill(`ERR bad_command usage: ${usage}`));
     expect(client.answers.slice(6)).toEqual([
       'ERR bad_command unknown command "nonsense", help lists what there is',

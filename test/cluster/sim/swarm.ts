@@ -267,6 +267,7 @@ export class SimSwarm {
       id: name,
       facts: {
         ...{ host: `host-${name}`, pid: this.world.processes.indexOf(process), swarm: 'sim', node: 'v0', labels: [] },
+        machine: name,
         weight,
       },
       max_connections: null,
