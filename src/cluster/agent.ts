@@ -435,15 +435,20 @@ export class Agent {
   }
 
   /** The key of this agent says something that it did not just write. */
-  async #meet(other: Presence, revision: number): Promise<void> {
+  async #meet(other: Presence, found: number): Promise<void> {
     const { store, id, is_dead } = this.#options;
+    let revision = found;
     const is_own = other.incarnation === this.#incarnation || this.#replaces.includes(other.incarnation);
     if (!is_own && !this.#replaces.includes(other.incarnation)) {
       if (is_dead(other)) this.#replaces.push(...other.replaces, other.incarnation);
       else {
-        await this.#until_passed(STRANGER_MS);
-        const later = await store.get(`${MEMBER}${id}`).catch(() => null);
-        if (later && later.revision !== revision) {
+        // a single change may be what a dead one wrote last, arriving late
+        for (let changes = 0; ; changes++) {
+          await this.#until_passed(STRANGER_MS);
+          const later = await store.get(`${MEMBER}${id}`).catch(() => null);
+          if (!later || later.revision === revision) break;
+          revision = later.revision;
+          if (changes === 0) continue;
           const where = `${other.host}, pid ${other.pid}`;
           await this.#fence(`another agent plays as ${id} (${where})`);
           return this.#failed!(new Error(`another agent plays as ${id}: ${where}`));

@@ -92,6 +92,7 @@ export class Joined implements Control {
   #mark_seq = 0;
   #interval: Totals | null = null;
   #is_leading_turn = false;
+  #planned_at = -Infinity;
   #is_lease_turn = false;
   #is_closed = false;
   #away_since: number | null = null;
@@ -110,7 +111,10 @@ export class Joined implements Control {
       run_ms: this.#view.run_ms,
     });
     this.#lease = new LeaseKeeper({ store, timers, id, ttl_ms, margin_ms: ttl_ms / 10, about });
-    this.#view = new View(store, timers, this.#lease, () => this.#waits.poke());
+    this.#view = new View(store, timers, this.#lease, () => {
+      this.#waits.poke();
+      this.#follow();
+    });
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
     this.#stops.push(timers.every(ttl_ms / LEASE_TURNS, () => void this.#lease_turn()));
     this.#stops.push(timers.every(TURN_MS, () => void this.#turn()));
@@ -254,6 +258,13 @@ export class Joined implements Control {
     }
   }
 
+  /** A command need not wait for the next turn, if it came alone. */
+  #follow(): void {
+    const [plan, desired] = [this.#view.plan?.doc, this.#view.desired?.doc];
+    const is_behind = plan !== undefined && desired !== undefined && plan.desired < desired.seq;
+    if (is_behind && this.leads && this.#timers.now() - this.#planned_at >= TURN_MS / 2) void this.#turn();
+  }
+
   async #lead(): Promise<void> {
     const { term } = this.#lease;
     const [plan, desired, run_ms] = [this.#view.plan, this.#view.desired, this.#view.run_ms];
@@ -292,6 +303,7 @@ export class Joined implements Control {
   }
 
   async #write_plan(next: SwarmPlan, revision: number): Promise<void> {
+    this.#planned_at = this.#timers.now();
     const text = to_text(next);
     const written = await this.#options.store.put(PLAN, text, revision);
     if (written.outcome === 'done') this.#view.wrote(PLAN, text, written.revision);
@@ -363,6 +375,11 @@ export class Joined implements Control {
     const deadline = this.#timers.now() + WRITE_WITHIN_MS;
     let tried = null as { reply: Reply; text: string; seq: number; revision: number } | null;
     while (this.#timers.now() < deadline && !this.#is_closed) {
+      // another console was first, nobody knows, or the engine lost its memory and counts revisions anew: what is stored now says
+      if (!(await this.#view.read(DESIRED).catch(() => null))) {
+        await this.#waits.until(() => false, WRITE_AGAIN_MS);
+        continue;
+      }
       const desired = this.#view.desired;
       if (!desired) break;
       if (tried && has_applied(desired.doc, asking)) return { reply: tried.reply, asking, seq: desired.doc.seq };
@@ -375,11 +392,9 @@ export class Joined implements Control {
       const written = await store.put(DESIRED, tried.text, tried.revision);
       if (written.outcome === 'done') {
         this.#view.wrote(DESIRED, tried.text, written.revision);
+        this.#follow();
         return { reply: tried.reply, asking, seq: tried.seq };
       }
-      // another console was first, or nobody knows: what is stored now says whether it counts
-      const entry = await this.#view.read(DESIRED).catch(() => null);
-      if (entry === null) await this.#waits.until(() => false, WRITE_AGAIN_MS);
     }
     const away =
       this.#away_since === null ? '' : ` for ${Math.round((this.#timers.now() - this.#away_since) / 1000)} s`;

@@ -28,6 +28,8 @@ export interface LeaseOptions {
 }
 
 export const LEASE = 'lease';
+/** more terms than any process can have missed */
+const MISSED_TERMS = 1000;
 
 export class LeaseKeeper {
   readonly #options: LeaseOptions;
@@ -91,7 +93,7 @@ export class LeaseKeeper {
       // an engine that lost its memory: its leader goes first
       this.#missing_since ??= timers.now();
       if (this.#has_seen_any && timers.now() - this.#missing_since < ttl_ms) return;
-      await this.#write(this.#highest_term + 1, 0);
+      await this.#write(this.#highest_term + (this.#has_seen_any ? MISSED_TERMS : 1), 0);
     } else if (timers.now() - this.#seen!.since >= this.#seen!.lease.ttl_ms) {
       await this.#write(this.#highest_term + 1, entry.revision);
     }
@@ -120,7 +122,8 @@ export class LeaseKeeper {
       return;
     }
     if (this.#term === 0 || (written.outcome === 'unknown' && entry !== null && entry.revision === revision)) return;
-    if (entry !== null) return this.#lose();
+    // held no more, others may have had it since
+    if (entry !== null || !this.holds) return this.#lose();
     // it was there and is not: the engine lost its memory, and what this process holds is the newest there is
     if (revision !== 0) await this.#write(this.#term + 1, 0);
   }

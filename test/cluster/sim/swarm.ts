@@ -358,7 +358,7 @@ async function play_in(world: World, random: SimRandom, misfortune: Misfortune):
   await swarm.until(world.now + random.int(0, 1500));
 
   // one that comes later finds no run
-  const present = desks();
+  const present = desks().filter(({ is_playing }) => is_playing);
   for (const desk of present) void desk.joined.ended.then((ended) => (desk.end = ended));
   swarm.command({ op: 'stop', now: random.chance(0.5) }, random.pick(present));
   if (!(await swarm.wait(() => present.every(({ end: ended }) => ended !== null), 30_000)))

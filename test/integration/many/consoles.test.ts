@@ -1,7 +1,7 @@
 /** Two people steer at once. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { ConsoleClient } from '../../../src/console-client.ts';
-import { HAS_NATS, World, type Coordinator } from './kit.ts';
+import { HAS_NATS, measured, World, type Coordinator } from './kit.ts';
 
 const COMMANDS = 500;
 const SESSIONS = 10;
@@ -34,6 +34,13 @@ describe.skipIf(!HAS_NATS)('two consoles', () => {
     // so slow that few connect: it is the target that counts here
     const lead = await world.run('--paused', '--connect-rate', '2');
     const other = await world.attach();
+    const alone: number[] = [];
+    for (let i = 0; i < 20; i++) {
+      const asked_at = performance.now();
+      await lead.ask(i % 2 === 0 ? 'incr 1' : 'decr 1');
+      alone.push(performance.now() - asked_at);
+    }
+    measured('an answer in one session alone', alone.sort((a, b) => a - b)[10]!, 1000);
     const start = performance.now();
     const asked = await Promise.all([ask_all(lead), ask_all(other)]);
     const seconds = (performance.now() - start) / 1000;
