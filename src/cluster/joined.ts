@@ -90,6 +90,7 @@ export class Joined implements Control {
   #mark_seq = 0;
   #interval: Totals | null = null;
   #is_leading_turn = false;
+  #planned_at = -Infinity;
   #is_lease_turn = false;
   #is_closed = false;
   #away_since: number | null = null;
@@ -108,7 +109,10 @@ export class Joined implements Control {
       run_ms: this.#view.run_ms,
     });
     this.#lease = new LeaseKeeper({ store, timers, id, ttl_ms, margin_ms: ttl_ms / 10, about });
-    this.#view = new View(store, timers, this.#lease, () => this.#waits.poke());
+    this.#view = new View(store, timers, this.#lease, () => {
+      this.#waits.poke();
+      this.#follow();
+    });
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
     this.#stops.push(timers.every(ttl_ms / LEASE_TURNS, () => void this.#lease_turn()));
     this.#stops.push(timers.every(TURN_MS, () => void this.#turn()));
@@ -252,6 +256,13 @@ export class Joined implements Control {
     }
   }
 
+  /** A command need not wait for the next turn, if it came alone. */
+  #follow(): void {
+    const [plan, desired] = [this.#view.plan?.doc, this.#view.desired?.doc];
+    const is_behind = plan !== undefined && desired !== undefined && plan.desired < desired.seq;
+    if (is_behind && this.leads && this.#timers.now() - this.#planned_at >= TURN_MS / 2) void this.#turn();
+  }
+
   async #lead(): Promise<void> {
     const { term } = this.#lease;
     const [plan, desired, run_ms] = [this.#view.plan, this.#view.desired, this.#view.run_ms];
@@ -290,6 +301,7 @@ export class Joined implements Control {
   }
 
   async #write_plan(next: SwarmPlan, revision: number): Promise<void> {
+    this.#planned_at = this.#timers.now();
     const text = to_text(next);
     const written = await this.#options.store.put(PLAN, text, revision);
     if (written.outcome === 'done') this.#view.wrote(PLAN, text, written.revision);
@@ -378,6 +390,7 @@ export class Joined implements Control {
       const written = await store.put(DESIRED, tried.text, tried.revision);
       if (written.outcome === 'done') {
         this.#view.wrote(DESIRED, tried.text, written.revision);
+        this.#follow();
         return { reply: tried.reply, asking, seq: tried.seq };
       }
       if (written.outcome === 'unknown') await this.#waits.until(() => false, WRITE_AGAIN_MS);

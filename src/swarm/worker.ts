@@ -246,7 +246,11 @@ class Worker {
       const at = performance.now();
       if (at - this.#early_report_at < REPORT_MS) {
         this.#notes_dropped++;
-        return;
+        // what went wrong takes the place of a line that is only printed
+        const least = note.level === 'error' ? this.#notes.findLastIndex(({ level }) => level !== 'error') : -1;
+        if (least < 0) return;
+        this.#notes.splice(least, 1);
+        return void this.#notes.push({ level: note.level, text: escape_lines(note.text) });
       }
       this.#early_report_at = at;
       this.#report();

@@ -2,17 +2,19 @@
  * A swarm of many machines on this one: a real engine, agents and coordinators as processes of their own, and a ledger that knows of each
  * request who sent it. What its users want to know of a run is measured from outside: at the ledger, and in what the engine has stored.
  */
-import { readFileSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFailed } from 'vitest';
+import type { Credentials } from '../../../src/cluster/credentials.ts';
 import type { Desired, Lease, Presence, SwarmPlan } from '../../../src/cluster/documents.ts';
+import { prepare_engine } from '../../../src/cluster/engine-folder.ts';
 import { open_nats_store } from '../../../src/cluster/nats.ts';
 import type { Store } from '../../../src/cluster/store.ts';
 import type { ConsoleClient } from '../../../src/console-client.ts';
 import { check_books } from '../../../src/metrics/books.ts';
 import type { Summary } from '../../../src/metrics/summary.ts';
-import { HAS_NATS, NatsServer } from '../../cluster/nats-server.ts';
+import { free_port, HAS_NATS, NatsServer } from '../../cluster/nats-server.ts';
 import { start_ledger, type Ledger, type LedgerConnection, type LedgerOptions } from '../../ledger.ts';
 import { Workplace, type SwarmProcess } from '../swarm-process.ts';
 
@@ -115,6 +117,8 @@ export interface WorldOptions {
   host?: { readonly listen: string; readonly reach: string };
   /** started already, instead of one of its own */
   engine?: string;
+  /** an engine that knows its agents: so many have names that stay, agent-01 the first */
+  identities?: number;
   /** of the swarm; default main */
   name?: string;
   /** instead of those that say to the ledger who sends what */
@@ -138,6 +142,8 @@ export class World {
   readonly #options: WorldOptions;
   readonly #script: string;
   #store: Store | null = null;
+  /** the leader's; null: the engine asks for none */
+  #credentials: Credentials | null = null;
   #sampler: NodeJS.Timeout | undefined;
 
   private constructor(options: WorldOptions) {
@@ -150,7 +156,8 @@ export class World {
   static async open(options: WorldOptions = {}): Promise<World> {
     const world = new World(options);
     onTestFailed(() => console.log(world.logs()));
-    if (options.engine === undefined) await world.engine.start();
+    if (options.identities !== undefined) await world.#prepare_engine(options.identities);
+    else if (options.engine === undefined) await world.engine.start();
     const open = new Set<LedgerConnection>();
     const register = new Register((connection) => open.has(connection));
     const ledger = await start_ledger({
@@ -191,8 +198,14 @@ export class World {
     return agent;
   }
 
+  /** Starts the one of that identity, from 1. */
+  async agent_of(identity: number): Promise<AgentProcess> {
+    return await this.agent(1, [], ...this.#as(`agent-0${identity}`));
+  }
+
   async all_agents(count: number, workers = 1): Promise<AgentProcess[]> {
-    return await Promise.all(Array.from({ length: count }, () => this.agent(workers)));
+    const has_names = this.#credentials !== null;
+    return await Promise.all(Array.from({ length: count }, (_, i) => (has_names ? this.agent_of(i + 1) : this.agent(workers)))); // prettier-ignore
   }
 
   /** Begins a run and leads it. */
@@ -313,6 +326,22 @@ export class World {
     await this.ledger.close();
   }
 
+  async #prepare_engine(agents: number): Promise<void> {
+    const { engine } = this;
+    engine.port = await free_port();
+    const listen = `127.0.0.1:${engine.port}`;
+    const wish = { dir: join(this.place.folder, 'engine'), listen, url: engine.url, certified: null, agents };
+    const { config, leader } = prepare_engine(wish);
+    for (const user of ['leader', ...Array.from({ length: agents }, (_, i) => `agent-0${i + 1}`)])
+      chmodSync(join(wish.dir, `${user}.json`), 0o600);
+    await engine.start_with(config);
+    this.#credentials = leader;
+  }
+
+  #as(user: string): string[] {
+    return this.#credentials ? ['--credentials', join(this.place.folder, 'engine', `${user}.json`)] : [];
+  }
+
   /** What a run is made of. */
   get #made_of(): string[] {
     const { isolation = '3s', host } = this.#options;
@@ -325,7 +354,7 @@ export class World {
     const { lease = '2s' } = this.#options;
     const file = join(this.place.folder, `summary-${this.coordinators.length + 1}-${process.hrtime.bigint()}.json`);
     const common = ['--join', this.join, '--name', this.name, '--lease', lease, '-l', '127.0.0.1:0', '--summary', file];
-    const swarm = this.place.swarm_through(through, command, ...common, ...more);
+    const swarm = this.place.swarm_through(through, command, ...common, ...this.#as('leader'), ...more);
     const session = await swarm.console();
     const ask = async (line: string, deadline_ms?: number): Promise<string> =>
       (await session.ask(line, deadline_ms)).join('\n');
@@ -343,7 +372,7 @@ export class World {
   }
 
   async #stored<T>(key: string): Promise<T | null> {
-    this.#store ??= await open_nats_store({ engine: this.join, name: this.name, credentials: null });
+    this.#store ??= await open_nats_store({ engine: this.join, name: this.name, credentials: this.#credentials });
     const entry = await this.#store.get(key);
     return entry && (JSON.parse(entry.text) as T);
   }
