@@ -28,6 +28,8 @@ const THINK_MS = 500;
 const ACK_WITHIN_MS = 2000;
 /** from then on the answer is that nobody knows */
 const WRITE_WITHIN_MS = 10_000;
+/** between two tries of a write that the engine did not take: one that is away says so at once */
+const WRITE_AGAIN_MS = 200;
 const SUSPECT_MS = 3000;
 const LEASE_TURNS = 20;
 /** runs whose final summary stays */
