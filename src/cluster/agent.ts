@@ -494,7 +494,12 @@ export class Agent {
   }
 
   #note(worker: string, note: Note): void {
-    this.#notes = [...this.#notes, { ...note, worker, n: ++this.#notes_seen }].slice(-MAX_NOTES);
+    const notes = [...this.#notes, { ...note, worker, n: ++this.#notes_seen }];
+    const errors = notes.filter(({ level }) => level === 'error').length;
+    // a module that prints much does not push out what went wrong, nor the other way round
+    const of_errors = errors > MAX_NOTES / 2;
+    const least = notes.findIndex(({ level }) => (level === 'error') === of_errors);
+    this.#notes = notes.length > MAX_NOTES ? notes.toSpliced(least, 1) : notes;
   }
 
   #until_passed(ms: number): Promise<void> {

@@ -215,7 +215,7 @@ export interface Results {
   /** of its workers that died */
   readonly dead: Dead;
   readonly workers: readonly WorkerSummary[];
-  /** the newest 50, counted from the start of the incarnation */
+  /** 50: the newest 25 errors at least, of the rest the newest; counted from the start of the process */
   readonly notes: readonly (Note & { readonly n: number; readonly worker: string })[];
   readonly setup: HookResult | null;
   readonly teardown: HookResult | null;

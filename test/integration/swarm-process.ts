@@ -1,7 +1,7 @@
 /** The real executable in a process of its own, on dist/, with a temporary folder that everything it makes goes to. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,8 +18,8 @@ export class SwarmProcess {
   readonly exited: Promise<number | string>;
 
   /** `through`: a command that becomes the one after it, such as `ip netns exec <name>` */
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv, through: readonly string[] = []) {
-    const [command, ...rest] = [...through, process.execPath, SWARM, ...args];
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv, through: readonly string[] = [], executable = SWARM) {
+    const [command, ...rest] = [...through, process.execPath, executable, ...args];
     this.child = spawn(command!, rest, { stdio: ['ignore', 'pipe', 'pipe'], env });
     this.child.stdout!.on('data', (data) => (this.out += String(data)));
     this.child.stderr!.on('data', (data) => (this.err += String(data)));
@@ -68,8 +68,27 @@ export class Workplace {
 
   /** As {@link swarm}, behind a command that becomes it. */
   swarm_through(through: readonly string[], ...args: string[]): SwarmProcess {
+    return this.#start(SWARM, through, args);
+  }
+
+  /** Of a swarm that is like this one but for its version: a copy of what is built. */
+  other_version(version: string): (...args: string[]) => SwarmProcess {
+    const copy = join(this.folder, `swarm-${version}`);
+    for (const part of ['bin', 'dist']) cpSync(join(ROOT, part), join(copy, part), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+    const about = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as object;
+    writeFileSync(join(copy, 'package.json'), JSON.stringify({ ...about, version }));
+    return (...args) => this.#start(join(copy, 'bin/swarm'), [], args);
+  }
+
+  #start(executable: string, through: readonly string[], args: readonly string[]): SwarmProcess {
     const inherited = Object.entries(process.env).filter(([name]) => !/^(SWARM_|FORCE_COLOR|VITEST|NODE_)/.test(name));
-    const started = new SwarmProcess(args, { ...Object.fromEntries(inherited), TMPDIR: this.temporary }, through);
+    const started = new SwarmProcess(
+      args,
+      { ...Object.fromEntries(inherited), TMPDIR: this.temporary },
+      through,
+      executable,
+    );
     this.#processes.push(started);
     return started;
   }

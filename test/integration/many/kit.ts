@@ -13,7 +13,7 @@ import type { ConsoleClient } from '../../../src/console-client.ts';
 import { check_books } from '../../../src/metrics/books.ts';
 import type { Summary } from '../../../src/metrics/summary.ts';
 import { HAS_NATS, NatsServer } from '../../cluster/nats-server.ts';
-import { start_ledger, type Ledger, type LedgerConnection } from '../../ledger.ts';
+import { start_ledger, type Ledger, type LedgerConnection, type LedgerOptions } from '../../ledger.ts';
 import { Workplace, type SwarmProcess } from '../swarm-process.ts';
 
 export { HAS_NATS };
@@ -115,6 +115,13 @@ export interface WorldOptions {
   host?: { readonly listen: string; readonly reach: string };
   /** started already, instead of one of its own */
   engine?: string;
+  /** of the swarm; default main */
+  name?: string;
+  /** instead of those that say to the ledger who sends what */
+  module?: string;
+  script?: string;
+  /** what the ledger does about a request; default: it answers OK */
+  reply?: LedgerOptions['reply'];
 }
 
 export class World {
@@ -126,6 +133,8 @@ export class World {
   register!: Register;
   /** connections open at the ledger, ten times a second */
   readonly samples: { readonly at: number; readonly open: number }[] = [];
+  /** told each request that the ledger read */
+  on_request: (line: string) => void = () => {};
   readonly #options: WorldOptions;
   readonly #script: string;
   #store: Store | null = null;
@@ -134,8 +143,8 @@ export class World {
   private constructor(options: WorldOptions) {
     this.#options = options;
     this.engine = new NatsServer(options.host?.listen);
-    this.place.write('protocols/many.js', MODULE);
-    this.#script = this.place.write('scripts/many.yml', SCRIPT);
+    this.place.write('protocols/many.js', options.module ?? MODULE);
+    this.#script = this.place.write('scripts/many.yml', options.script ?? SCRIPT);
   }
 
   static async open(options: WorldOptions = {}): Promise<World> {
@@ -148,7 +157,8 @@ export class World {
       ...(options.host && { host: options.host.listen }),
       reply: (line, connection) => {
         register.note(line, connection);
-        return { text: 'OK' };
+        world.on_request(line);
+        return options.reply?.(line, connection) ?? { text: 'OK' };
       },
     });
     const look = (): void => {
@@ -162,14 +172,19 @@ export class World {
     return world;
   }
 
+  get name(): string {
+    return this.#options.name ?? 'main';
+  }
+
   get join(): string {
     const { engine, host } = this.#options;
     return engine ?? (host ? `nats://${host.reach}:${this.engine.port}` : this.engine.url);
   }
 
   /** Starts an agent; resolves when it offers itself. */
-  async agent(workers = 1, through: readonly string[] = []): Promise<AgentProcess> {
-    const swarm = this.place.swarm_through(through, 'agent', '--join', this.join, '--workers', String(workers));
+  async agent(workers = 1, through: readonly string[] = [], ...more: string[]): Promise<AgentProcess> {
+    const own = ['--join', this.join, '--name', this.name, '--workers', String(workers)];
+    const swarm = this.place.swarm_through(through, 'agent', ...own, ...more);
     const [, id] = await swarm.said(/^agent (\S+) offers/m);
     const agent: AgentProcess = { id: id!, swarm };
     this.agents.push(agent);
@@ -182,15 +197,29 @@ export class World {
 
   /** Begins a run and leads it. */
   async run(...more: string[]): Promise<Coordinator> {
-    const { isolation = '3s', host } = this.#options;
-    const server = `${host?.reach ?? '127.0.0.1'}:${this.ledger.port}`;
-    const script = ['-r', server, '-s', this.#script, '--isolation', isolation];
-    return await this.#coordinator('run', ...script, '--min-agents', String(this.agents.length), ...more);
+    return await this.#coordinator('run', [], ...this.#made_of, ...more);
+  }
+
+  /** As {@link run}, but it may never have a console. */
+  start_run(...more: string[]): SwarmProcess {
+    const where = ['--join', this.join, '--name', this.name, '-l', '127.0.0.1:0'];
+    return this.place.swarm('run', ...where, ...this.#made_of, ...more);
   }
 
   /** Another coordinator. */
   async attach(...more: string[]): Promise<Coordinator> {
-    return await this.#coordinator('attach', ...more);
+    return await this.#coordinator('attach', [], ...more);
+  }
+
+  /** As {@link run} or {@link attach}, behind a command that becomes it. */
+  async through(prefix: readonly string[], command: 'run' | 'attach', ...more: string[]): Promise<Coordinator> {
+    return await this.#coordinator(command, prefix, ...(command === 'run' ? this.#made_of : []), ...more);
+  }
+
+  /** Of an agent's workers. */
+  async workers_of({ id }: AgentProcess, { status }: Coordinator): Promise<number[]> {
+    const { workers } = await status();
+    return workers.filter((worker) => worker.id.startsWith(`${id}/`)).map(({ pid }) => pid);
   }
 
   /** What the engine has stored. Rejects when it does not answer. */
@@ -284,11 +313,19 @@ export class World {
     await this.ledger.close();
   }
 
-  async #coordinator(command: 'run' | 'attach', ...more: string[]): Promise<Coordinator> {
+  /** What a run is made of. */
+  get #made_of(): string[] {
+    const { isolation = '3s', host } = this.#options;
+    const server = `${host?.reach ?? '127.0.0.1'}:${this.ledger.port}`;
+    const agents = String(this.agents.length);
+    return ['-r', server, '-s', this.#script, '--isolation', isolation, '--min-agents', agents];
+  }
+
+  async #coordinator(command: 'run' | 'attach', through: readonly string[], ...more: string[]): Promise<Coordinator> {
     const { lease = '2s' } = this.#options;
     const file = join(this.place.folder, `summary-${this.coordinators.length + 1}-${process.hrtime.bigint()}.json`);
-    const common = ['--join', this.join, '--lease', lease, '-l', '127.0.0.1:0', '--summary', file];
-    const swarm = this.place.swarm(command, ...common, ...more);
+    const common = ['--join', this.join, '--name', this.name, '--lease', lease, '-l', '127.0.0.1:0', '--summary', file];
+    const swarm = this.place.swarm_through(through, command, ...common, ...more);
     const session = await swarm.console();
     const ask = async (line: string, deadline_ms?: number): Promise<string> =>
       (await session.ask(line, deadline_ms)).join('\n');
@@ -299,8 +336,14 @@ export class World {
     return coordinator;
   }
 
+  /** All documents whose keys begin so. */
+  async list<T>(prefix: string): Promise<T[]> {
+    await this.lease();
+    return (await this.#store!.list(prefix)).map(({ text }) => JSON.parse(text) as T);
+  }
+
   async #stored<T>(key: string): Promise<T | null> {
-    this.#store ??= await open_nats_store({ engine: this.join, name: 'main', credentials: null });
+    this.#store ??= await open_nats_store({ engine: this.join, name: this.name, credentials: null });
     const entry = await this.#store.get(key);
     return entry && (JSON.parse(entry.text) as T);
   }
