@@ -282,7 +282,7 @@ export class Joined implements Control {
     }
     const now = this.#timers.now();
     const { news } = this.#view;
-    if (news === this.#thought.news && now - this.#thought.at < THINK_MS) return;
+    if (news === this.#thought.news && now - this.#thought.at < THINK_MS && !this.#is_someone_due(plan.doc)) return;
     const next = this.#leader.leader.next(plan.doc, {
       desired: desired.doc,
       agents: known_of(this.#view.members, now),
@@ -300,6 +300,14 @@ export class Joined implements Control {
     // what was decided counts only while nobody else can lead
     if (this.#lease.term !== term) return;
     await this.#write_plan(next, plan.revision);
+  }
+
+  /** A member has been silent for so long that its share goes to others. */
+  #is_someone_due({ members, run }: SwarmPlan): boolean {
+    const reassign_ms = reassign_ms_of(run);
+    return Object.entries(members).some(
+      ([id, { incarnation }]) => this.#view.silent_ms(id, incarnation) >= reassign_ms,
+    );
   }
 
   async #write_plan(next: SwarmPlan, revision: number): Promise<void> {
