@@ -152,6 +152,7 @@ export class SimSwarm {
 
   /** SIGSTOP. */
   freeze(process: Process, ms: number): void {
+    this.truth.troubled(process, ms);
     const crews = this.truth.crews_of(process);
     if (!process.asleep) for (const crew of crews) crew.settle(false);
     // before it wakes
@@ -414,6 +415,7 @@ function strike(kind: (typeof BLOWS)[number], random: SimRandom, swarm: SimSwarm
       if (machine.process.alive) swarm.freeze(machine.process, random.int(100, beyond));
       return;
     case 'cut agent':
+      swarm.truth.troubled(machine.process, beyond);
       return machine.process.cut(cut, random.int(100, beyond));
     case 'crash desk':
       // of an engine without memory and nobody who knows, nothing can come back
@@ -427,8 +429,10 @@ function strike(kind: (typeof BLOWS)[number], random: SimRandom, swarm: SimSwarm
     case 'cut desk':
       return desk.process.cut(cut, random.int(100, beyond));
     case 'engine':
+      swarm.truth.troubled(null, 10_000);
       return world.stop_engine(random.int(1000, 10_000));
     case 'wipe':
+      swarm.truth.troubled(null, 0);
       if (!swarm.desks.some(({ process, is_playing }) => process.alive && is_playing)) return;
       return world.wipe_engine();
     case 'skew':

@@ -8,7 +8,7 @@ import type { JoinedEnd } from '../../../src/cluster/joined.ts';
 import { DESIRED, PLAN } from '../../../src/cluster/view.ts';
 import type { Command, Reply } from '../../../src/swarm/command.ts';
 import type { IdRange } from '../../../src/swarm/plan.ts';
-import type { FakeCrew } from './crew.ts';
+import { REPLY_MS, type FakeCrew } from './crew.ts';
 import type { Write } from './history.ts';
 import type { Process } from './process.ts';
 import type { World } from './world.ts';
@@ -17,6 +17,9 @@ import type { World } from './world.ts';
 const FENCED_WITHIN_MS = 600;
 /** What was stored so short a time before the engine lost its memory may be known to nobody who is left and was not cut off. */
 const UNKNOWN_MS = 10_000;
+/** Of what a process counted before it crashed so much is lost at most, unless it was in trouble so short a time before. */
+const LOST_MS = 2000;
+const CALM_MS = 3000;
 /** What agents report after that is true again. */
 const REPORTED_MS = 10_000;
 
@@ -45,6 +48,7 @@ export class Truth {
   #life = 0;
   #seeded_at = -Infinity;
   readonly #writers = new Map<number, string>();
+  readonly #troubled_until = new Map<Process | null, number>();
   readonly #woke_at = new Map<Process, number>();
   readonly #written_off = new Set<string>();
   /** by session and number: when it was applied */
@@ -87,7 +91,19 @@ export class Truth {
     this.#woke_at.set(process, this.#world.now);
   }
 
+  /** A process, or null: every one, cannot tell the engine what it counts for so long. */
+  troubled(process: Process | null, ms: number): void {
+    this.#troubled_until.set(process, Math.max(this.#troubled_until.get(process) ?? 0, this.#world.now + ms));
+  }
+
   crash(crew: FakeCrew): void {
+    const { process, ok, incarnation } = crew;
+    const until = Math.max(...[process, null].map((one) => this.#troubled_until.get(one) ?? 0));
+    const lost = ok - (this.#results.get(incarnation)?.ok ?? 0);
+    const is_reliable = this.#world.faults.request_lost === 0 && this.#world.now > until + CALM_MS;
+    const most = (crew.report().ids_wanted * LOST_MS) / REPLY_MS;
+    if (is_reliable && lost > most)
+      this.#fail(`${incarnation} crashes, and ${lost} replies are lost: more than ${most}`);
     crew.crash();
   }
 
