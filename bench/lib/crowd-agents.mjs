@@ -75,8 +75,20 @@ class Crew {
     const clients = { ...EMPTY.clients, created: this.#created, killed: { decr: this.#killed, stop: 0 }, states: { ...EMPTY.clients.states, standby: this.#live } }; // prettier-ignore
     return {
       ...{ applied: this.#applied, capacity: 1000, capacity_why: 'open files', ids_wanted: this.#live },
-      snapshot: { ...EMPTY, clients, actions: [{ started: 0, running: 0, ok: 0, failed: {}, aborted: 0, service, response }] },
-      ...{ dead: NO_DEAD, workers: [], setup: null, teardown: null, live: this.#live, open: this.#live, may: this.#may },
+      snapshot: {
+        ...EMPTY,
+        clients,
+        actions: [{ started: 0, running: 0, ok: 0, failed: {}, aborted: 0, service, response }],
+      },
+      ...{
+        dead: NO_DEAD,
+        workers: [],
+        setup: null,
+        teardown: null,
+        live: this.#live,
+        open: this.#live,
+        may: this.#may,
+      },
     };
   }
 
