@@ -55,7 +55,14 @@ if (process.argv.includes('--test')) {
     nft: 'nftables',
   };
   const has = (command) => process.env.PATH.split(':').some((folder) => existsSync(join(folder, command)));
+  /** a library has no command: it is in the folder of the machine's architecture */
+  const has_library = (file) =>
+    changed('/usr/lib') > 0 && readdirSync('/usr/lib').some((folder) => existsSync(join('/usr/lib', folder, file)));
   const missing = Object.keys(wanted).filter((command) => !has(command));
+  if (!has_library('faketime/libfaketimeMT.so.1')) {
+    wanted.libfaketime = 'libfaketime';
+    missing.push('libfaketime');
+  }
   if (missing.length > 0) {
     const debian = existsSync('/etc/debian_version') && process.getuid() === 0;
     if (debian) {

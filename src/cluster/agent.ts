@@ -78,6 +78,8 @@ export class Agent {
   #playing: Playing | null = null;
   #is_making = false;
   #plan: SwarmPlan | null = null;
+  /** what was read last */
+  #read: { readonly text: string; readonly plan: SwarmPlan } | null = null;
   /** the revision that was taken over */
   #accepted = 0;
   /** the newest revision that the crew has applied altogether */
@@ -213,13 +215,19 @@ export class Agent {
       // it may have been frozen while it waited for that
       if (this.#is_silent_too_long()) return await this.#fence('it was frozen, or the engine did not answer');
       if (plan && !this.#is_fencing)
-        this.#take(JSON.parse(plan.text) as SwarmPlan, lease && (JSON.parse(lease.text) as Lease));
+        this.#take(this.#parse_plan(plan.text), lease && (JSON.parse(lease.text) as Lease));
     } catch {
       return;
     }
     if (!(await this.#tell())) return;
     this.#answered_at = Math.max(this.#answered_at, sent);
     this.#crew?.permit(this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity) + PERMIT_MORE_MS);
+  }
+
+  /** The plan of a large swarm is long, and most of the time the one that was read last. */
+  #parse_plan(text: string): SwarmPlan {
+    if (this.#read?.text !== text) this.#read = { text, plan: JSON.parse(text) as SwarmPlan };
+    return this.#read.plan;
   }
 
   #hear_run_ms(run_ms: number | null): void {

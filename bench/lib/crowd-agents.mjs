@@ -1,0 +1,100 @@
+/**
+ * A process that plays many agents over a few connections to an engine: the agent's own code, with workers that do nothing but count.
+ * `node crowd-agents.mjs <engine> <first> <count>`; says `ready` once all offer themselves.
+ */
+import { hostname } from 'node:os';
+import { Agent } from '../../dist/cluster/agent.js';
+import { fetch_bundle } from '../../dist/cluster/bundles.js';
+import { open_nats_store } from '../../dist/cluster/nats.js';
+import { CLOCK } from '../../dist/foundation/clock.js';
+import { VERSION } from '../../dist/foundation/version.js';
+import { merge_snapshots, NO_DEAD } from '../../dist/metrics/merge.js';
+
+const CONNECTIONS = 4;
+const APPLIED_MS = 5;
+const BUCKETS = 100;
+const EMPTY = merge_snapshots([]);
+
+const [engine, first, count] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
+const stores = await Promise.all(
+  Array.from({ length: CONNECTIONS }, () => open_nats_store({ engine, name: 'main', credentials: null })),
+);
+const bundles = new Map();
+
+for (let i = 0; i < count; i++) {
+  const id = `crowd-${String(first + i).padStart(3, '0')}`;
+  const store = stores[i % CONNECTIONS];
+  new Agent({
+    ...{ store, timers: CLOCK, id, max_connections: null, log: () => {}, is_dead: () => false },
+    facts: { host: hostname(), pid: process.pid, swarm: VERSION, node: process.versions.node, labels: [], weight: 1 },
+    make: async (header) => {
+      if (!bundles.has(header.id)) bundles.set(header.id, fetch_bundle(store, header, null));
+      const { run } = await bundles.get(header.id);
+      return { crew: new Crew(i), run };
+    },
+  });
+}
+process.stdout.write('ready\n');
+
+/** Holds what it is ordered a moment later. */
+class Crew {
+  #applied = 0;
+  #live = 0;
+  #may = 0;
+  #created = 0;
+  #killed = 0;
+  #on_change = () => {};
+  #is_closed = false;
+  #histogram;
+
+  constructor(seed) {
+    const indices = Array.from({ length: BUCKETS }, (_, i) => 1000 + i * 7 + (seed % 7));
+    this.#histogram = { indices, counts: indices.map((i) => i), count: BUCKETS, sum: BUCKETS, min: 1, max: 100 };
+  }
+
+  order({ revision, clients, target }) {
+    this.#may = Math.max(clients, target);
+    setTimeout(() => {
+      if (this.#is_closed) return;
+      this.#created += Math.max(0, clients - this.#live);
+      this.#killed += Math.max(0, this.#live - clients);
+      this.#live = clients;
+      this.#applied = revision;
+      this.#on_change();
+    }, APPLIED_MS);
+  }
+
+  permit() {}
+
+  on_change(f) {
+    this.#on_change = f;
+  }
+
+  report() {
+    const [service, response] = [this.#histogram, this.#histogram];
+    const clients = { ...EMPTY.clients, created: this.#created, killed: { decr: this.#killed, stop: 0 }, states: { ...EMPTY.clients.states, standby: this.#live } }; // prettier-ignore
+    return {
+      ...{ applied: this.#applied, capacity: 1000, capacity_why: 'open files', ids_wanted: this.#live },
+      snapshot: {
+        ...EMPTY,
+        clients,
+        actions: [{ started: 0, running: 0, ok: 0, failed: {}, aborted: 0, service, response }],
+      },
+      ...{
+        dead: NO_DEAD,
+        workers: [],
+        setup: null,
+        teardown: null,
+        live: this.#live,
+        open: this.#live,
+        may: this.#may,
+      },
+    };
+  }
+
+  async close() {
+    this.#is_closed = true;
+    this.#killed += this.#live;
+    this.#live = this.#may = 0;
+  }
+}
