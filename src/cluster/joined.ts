@@ -3,23 +3,19 @@
  * plan. What it is asked for goes into `desired` first, so that a leader's death loses no command.
  */
 import { SwarmError, reason_of } from '../foundation/errors.ts';
-import { bury, is_idle, merge_dead, NO_DEAD, type Dead } from '../metrics/merge.ts';
-import type { Snapshot } from '../metrics/snapshot.ts';
-import type { AgentSummary, Summary, WorkerSummary } from '../metrics/summary.ts';
-import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../metrics/totals.ts';
+import type { Summary } from '../metrics/summary.ts';
 import { err, ok } from '../swarm/answers.ts';
 import type { Command, Control, Reply } from '../swarm/command.ts';
-import { STALLED_AFTER_MS } from '../swarm/members.ts';
 import type { MemberId, Note } from '../swarm/plan.ts';
 import { Waits } from '../swarm/waits.ts';
 import { read_parts, store_bundle, write_parts } from './bundles.ts';
-import { carry_out, first_desired, has_applied, planned_of, type Asking, type Facts } from './desired.ts';
+import { carry_out, first_desired, has_applied, type Asking, type Facts } from './desired.ts';
 import { reassign_ms_of, RESULTS, to_text, type Bundle, type RunHeader, type SwarmPlan } from './documents.ts';
 import { first_plan, known_of, Leader } from './leader.ts';
 import { LeaseKeeper, type Timers } from './lease.ts';
-import { possibly_open } from './shares.ts';
+import { Picture } from './picture.ts';
 import type { Store } from './store.ts';
-import { DESIRED, PLAN, View, type Heard } from './view.ts';
+import { DESIRED, PLAN, View } from './view.ts';
 
 const TURN_MS = 100;
 const WATCH_MS = 1000;
@@ -30,7 +26,6 @@ const ACK_WITHIN_MS = 2000;
 const WRITE_WITHIN_MS = 10_000;
 /** between two tries of a write that the engine did not take: one that is away says so at once */
 const WRITE_AGAIN_MS = 200;
-const SUSPECT_MS = 3000;
 const LEASE_TURNS = 20;
 /** runs whose final summary stays */
 const MAX_SUMMARIES = 50;
@@ -67,8 +62,6 @@ interface Answered {
   readonly seq: number;
 }
 
-type Shown = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
-
 export class Joined implements Control {
   readonly ended: Promise<JoinedEnd>;
   readonly #options: JoinedOptions;
@@ -78,7 +71,6 @@ export class Joined implements Control {
   readonly #waits: Waits;
   readonly #watchers = new Set<(summary: Summary) => void>();
   readonly #stops: (() => void)[] = [];
-  readonly #peaks = { live: 0, open: 0 };
   readonly #notes_shown = new Map<string, number>();
   #bundle: Bundle | null = null;
   /** the run that this process plays; set once */
@@ -88,9 +80,7 @@ export class Joined implements Control {
   #thought = { news: -1, at: -Infinity };
   #seq = 0;
   #last_command: Promise<unknown> = Promise.resolve();
-  #mark: Mark | null = null;
-  #mark_seq = 0;
-  #interval: Totals | null = null;
+  #picture: Picture | null = null;
   #is_leading_turn = false;
   #planned_at = -Infinity;
   #is_lease_turn = false;
@@ -141,6 +131,7 @@ export class Joined implements Control {
   play(run: RunHeader, bundle: Bundle): void {
     this.#run = run;
     this.#bundle = bundle;
+    this.#picture = new Picture(this.#view, this.#timers, this.#options.versions, run.id, bundle);
   }
 
   /**
@@ -204,14 +195,12 @@ export class Joined implements Control {
   }
 
   summary(histograms = false): Summary {
-    return this.#final ?? this.#summarize({ histograms });
+    return this.#final ?? this.#picture!.summary({ histograms });
   }
 
   /** The summary for a state line: `interval` is the time since the last call. */
   next_interval(): Summary {
-    const summary = this.#summarize({ interval: this.#interval });
-    this.#interval = this.#totals().totals;
-    return summary;
+    return this.#picture!.next_interval();
   }
 
   async trace(): Promise<Reply> {
@@ -428,7 +417,7 @@ export class Joined implements Control {
       const plan = planned();
       if (!plan) return [];
       revision ??= plan.revision;
-      const up = Object.entries(plan.members).filter(([id]) => this.#answers(id));
+      const up = Object.entries(plan.members).filter(([id]) => this.#picture!.answers(id));
       return up.filter(([id]) => this.#view.members.get(id)!.doc.applied < revision!).map(([id]) => id);
     };
     await this.#waits.until(() => planned() !== null && late().length === 0, ACK_WITHIN_MS);
@@ -437,7 +426,7 @@ export class Joined implements Control {
     if (!plan) return `, not planned yet: ${leader ? `the leader (${leader.host}) is silent` : 'nobody leads'}`;
     const all = Object.keys(plan.members);
     if (all.length === 0) return ', but no agent is here';
-    const missing = [...late(), ...all.filter((id) => !this.#answers(id))];
+    const missing = [...late(), ...all.filter((id) => !this.#picture!.answers(id))];
     if (missing.length === 0) return '';
     const named = missing.slice(0, 5).map((id) => {
       const silent_s = Math.round((this.#timers.now() - (this.#view.members.get(id)?.heard_at ?? start)) / 1000);
@@ -451,8 +440,8 @@ export class Joined implements Control {
     const { members } = this.#view;
     const { max_connections, max_connect_per_s } = this.#options;
     const run = this.#run?.id ?? '';
-    const here = [...members].filter(([id, { doc }]) => doc.ready === run && this.#health(id) !== 'lost');
-    const fatal = this.#totals().snapshots.reduce((all, { clients }) => all + clients.states.fatal, 0);
+    const here = [...members].filter(([id, { doc }]) => doc.ready === run && this.#picture!.health(id) !== 'lost');
+    const fatal = here.reduce((all, [, { doc }]) => all + doc.states.fatal, 0);
     return {
       capacity: here.reduce((all, [, { doc }]) => all + doc.capacity, 0),
       agents: here.map(([id]) => id),
@@ -469,13 +458,14 @@ export class Joined implements Control {
     const plan = this.#view.plan?.doc;
     if (this.#final || plan?.run.id !== this.#run!.id || plan.stage !== 'ended') return;
     const text = await read_parts(this.#options.store, `summary.${plan.run.id}`);
-    this.#final = text === null ? this.#summarize({ final: true, histograms: true }) : (JSON.parse(text) as Summary);
+    this.#final =
+      text === null ? this.#picture!.summary({ final: true, histograms: true }) : (JSON.parse(text) as Summary);
     this.#notify();
     this.#resolve_ended({ summary: this.#final, unconfirmed: plan.unconfirmed, failed: plan.failed });
   }
 
   async #store_summary(plan: SwarmPlan): Promise<void> {
-    const summary = this.#summarize({ final: true, histograms: true }, plan);
+    const summary = this.#picture!.summary({ final: true, histograms: true }, plan);
     await write_parts(this.#options.store, `summary.${plan.run.id}`, to_text(summary));
   }
 
@@ -504,7 +494,7 @@ export class Joined implements Control {
 
   #notify(): void {
     if (!this.#bundle || !this.#view.plan) return;
-    this.#take_mark();
+    this.#picture!.sample();
     if (this.#watchers.size === 0) return;
     const summary = this.summary();
     for (const listener of [...this.#watchers]) {
@@ -515,145 +505,4 @@ export class Joined implements Control {
       }
     }
   }
-
-  /** Each coordinator counts from when it saw the mark. */
-  #take_mark(): void {
-    const mark = this.#view.desired?.doc.mark;
-    if (!mark || mark.seq <= this.#mark_seq) return;
-    this.#mark_seq = mark.seq;
-    this.#mark = { text: mark.text, at_ms: mark.at_ms, run_seconds: this.#seconds(), base: this.#totals().totals };
-  }
-
-  #seconds(): number {
-    return Math.round(this.#view.run_ms ?? 0) / 1000;
-  }
-
-  /** Everything measured: the newest of each incarnation, whether it lives or not. */
-  #totals(plan: SwarmPlan | null = this.#view.plan?.doc ?? null): {
-    snapshots: Snapshot[];
-    dead: Dead;
-    workers: WorkerSummary[];
-    totals: Totals;
-  } {
-    // prettier-ignore
-    const snapshots: Snapshot[] = [];
-    const workers: WorkerSummary[] = [];
-    const dead: Dead[] = [];
-    let departed = NO_DEAD;
-    for (const { agent, incarnation, results } of this.#view.results(this.#run?.id ?? '')) {
-      const gone = plan?.departed.find((one) => one.agent === agent && one.incarnation === incarnation);
-      const is_over = gone !== undefined || this.#view.members.get(agent)?.doc.incarnation !== incarnation;
-      const is_lost = is_over || plan?.unconfirmed.includes(agent) === true;
-      dead.push(results.dead);
-      if (!is_lost) {
-        snapshots.push(results.snapshot);
-        workers.push(...results.workers.map((worker) => as_seen(worker, agent, this.#silent_ms(agent))));
-        continue;
-      }
-      const silent_ms = gone?.silent_ms ?? Math.round(this.#view.silent_ms(agent, incarnation));
-      const at = gone?.at ?? new Date(this.#timers.wall()).toISOString();
-      const lost = is_idle(results.snapshot) ? null : { worker: agent, incarnation, at, silent_ms };
-      departed = bury(departed, results.snapshot, lost);
-    }
-    const all = merge_dead([...dead, departed]);
-    return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
-  }
-
-  #answers(id: MemberId): boolean {
-    const health = this.#health(id);
-    return health === 'ok' || health === 'draining';
-  }
-
-  #silent_ms(id: MemberId): number {
-    return Math.round(this.#timers.now() - (this.#view.members.get(id)?.heard_at ?? 0));
-  }
-
-  #health(id: MemberId): AgentSummary['health'] {
-    const heard = this.#view.members.get(id);
-    const plan = this.#view.plan?.doc;
-    if (!heard || !plan) return 'lost';
-    const { doc, heard_at } = heard;
-    const is_departed = plan.departed.some((one) => one.agent === id && one.incarnation === doc.incarnation);
-    const silent_ms = this.#timers.now() - heard_at;
-    if (is_departed || silent_ms >= reassign_ms_of(plan.run)) return 'lost';
-    if (silent_ms >= SUSPECT_MS) return 'suspect';
-    if (doc.refuses !== null) return 'refused';
-    if (plan.members[id]?.incarnation !== doc.incarnation && doc.fenced > 0) return 'fenced';
-    if (doc.ready !== plan.run.id) return 'loading';
-    return doc.leaving || this.#view.desired?.doc.drained.includes(id) ? 'draining' : 'ok';
-  }
-
-  #agents(): AgentSummary[] {
-    const plan = this.#view.plan?.doc;
-    // one that has left said so with its last word
-    return [...this.#view.members]
-      .filter(([id, { doc }]) => !doc.leaving || doc.ready !== null || plan?.members[id] !== undefined)
-      .map(([id, heard]) => ({ ...this.#agent(id, heard), share: plan?.members[id]?.share ?? 0 }))
-      .sort((a, b) => (a.id < b.id ? -1 : 1));
-  }
-
-  #agent(id: MemberId, { doc, heard_at, offsets }: Heard): AgentSummary {
-    const silent_ms = Math.round(this.#timers.now() - heard_at);
-    const results = this.#view.results_of(id, doc.incarnation);
-    const { host, swarm, labels, capacity, live, open, states, cpu, lag_p99_ms } = doc;
-    const offset_ms = Math.round(Math.max(...offsets));
-    const workers = results?.workers.length ?? 0;
-    const why = doc.refuses ?? '';
-    return { id, host, swarm, labels: [...labels], workers, capacity, share: 0, live, open, states, cpu, lag_p99_ms, offset_ms, silent_ms, health: this.#health(id), why }; // prettier-ignore
-  }
-
-  #summarize({ final = false, histograms = false, interval = null }: Partial<Shown>, as?: SwarmPlan): Summary {
-    const plan = as ?? this.#view.plan!.doc;
-    const desired = this.#view.desired!.doc;
-    const { run, commands, script_sha256 } = this.#bundle!;
-    const { id, started } = plan.run;
-    const { snapshots, dead, workers } = this.#totals(plan);
-    const agents = this.#agents();
-
-    const presences = new Map([...this.#view.members].map(([agent, { doc }]) => [agent, doc]));
-    const here = agents.filter(({ health }) => health !== 'lost');
-    const sum = (of: (one: AgentSummary) => number): number => here.reduce((all, one) => all + of(one), 0);
-    this.#peaks.live = Math.max(this.#peaks.live, sum((one) => one.live)); // prettier-ignore
-    this.#peaks.open = Math.max(this.#peaks.open, sum((one) => one.open)); // prettier-ignore
-    return to_summary({
-      final,
-      run: {
-        ...{ id, script_sha256, module_sha256: run.module_sha256, seed: run.seed, segment: null },
-        ...{ servers: run.servers.map(server_text), versions: this.#options.versions },
-        ...{ started, seconds: this.#seconds() },
-      },
-      phase: plan.phase,
-      target: desired.target,
-      planned: planned_of(desired, this.#view.run_ms ?? 0),
-      connect_per_s: desired.connect_per_s,
-      workers,
-      agents,
-      possibly_open: possibly_open(plan, presences, desired.evicted),
-      limits: {
-        ...{ capacity: sum((one) => one.capacity), why: `what ${here.length} agents can hold`, bounds: [] },
-        ...{ open_files_per_process: 0, reserved_files: 0 },
-      },
-      peaks: this.#peaks,
-      commands,
-      members: snapshots,
-      dead,
-      mark: this.#mark,
-      interval,
-      histograms,
-    });
-  }
-}
-
-const server_text = ({ host, port, path }: { host: string; port: number; path?: string }): string =>
-  path === undefined ? (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`) : `unix:${path}`;
-
-/** A worker of an agent that was silent for so long is at least as silent. */
-function as_seen(worker: WorkerSummary, agent: MemberId, silent_ms: number): WorkerSummary {
-  const stalled = silent_ms > STALLED_AFTER_MS && worker.state === 'up';
-  return {
-    ...worker,
-    id: `${agent}/${worker.id}`,
-    silent_ms: worker.silent_ms + silent_ms,
-    state: stalled ? 'stalled' : worker.state,
-  };
 }

@@ -1,0 +1,190 @@
+/** What a coordinator shows of a swarm of many machines: the newest results of all agents, living and dead, as one summary. */
+import { bury, is_idle, merge_dead, NO_DEAD, type Dead } from '../metrics/merge.ts';
+import type { Snapshot } from '../metrics/snapshot.ts';
+import type { AgentSummary, Summary, WorkerSummary } from '../metrics/summary.ts';
+import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../metrics/totals.ts';
+import { STALLED_AFTER_MS } from '../swarm/members.ts';
+import type { MemberId } from '../swarm/plan.ts';
+import { planned_of } from './desired.ts';
+import { reassign_ms_of, type Bundle, type SwarmPlan } from './documents.ts';
+import type { Timers } from './lease.ts';
+import { possibly_open } from './shares.ts';
+import type { Heard, View } from './view.ts';
+
+const SUSPECT_MS = 3000;
+
+type Shown = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
+
+export class Picture {
+  readonly #view: View;
+  readonly #timers: Timers;
+  readonly #versions: Summary['run']['versions'];
+  readonly #bundle: Bundle;
+  /** of the run it shows */
+  readonly #run: string;
+  readonly #peaks = { live: 0, open: 0 };
+  #mark: Mark | null = null;
+  #mark_seq = 0;
+  #interval: Totals | null = null;
+
+  constructor(view: View, timers: Timers, versions: Summary['run']['versions'], run: string, bundle: Bundle) {
+    this.#view = view;
+    this.#timers = timers;
+    this.#versions = versions;
+    this.#run = run;
+    this.#bundle = bundle;
+  }
+
+  /** To be called each second: what only moments show. Each coordinator counts a mark from when it saw it. */
+  sample(): void {
+    const here = this.agents().filter(({ health }) => health !== 'lost');
+    this.#peaks.live = Math.max(this.#peaks.live, sum_of(here, 'live'));
+    this.#peaks.open = Math.max(this.#peaks.open, sum_of(here, 'open'));
+    const mark = this.#view.desired?.doc.mark;
+    if (!mark || mark.seq <= this.#mark_seq) return;
+    this.#mark_seq = mark.seq;
+    this.#mark = { text: mark.text, at_ms: mark.at_ms, run_seconds: this.#seconds(), base: this.#totals().totals };
+  }
+
+  /** The summary for a state line: `interval` is the time since the last call. */
+  next_interval(): Summary {
+    const summary = this.summary({ interval: this.#interval });
+    this.#interval = this.#totals().totals;
+    return summary;
+  }
+
+  #seconds(): number {
+    return Math.round(this.#view.run_ms ?? 0) / 1000;
+  }
+
+  /** Everything measured: the newest of each incarnation, whether it lives or not. */
+  #totals(plan: SwarmPlan | null = this.#view.plan?.doc ?? null): {
+    snapshots: Snapshot[];
+    dead: Dead;
+    workers: WorkerSummary[];
+    totals: Totals;
+  } {
+    // prettier-ignore
+    const snapshots: Snapshot[] = [];
+    const workers: WorkerSummary[] = [];
+    const dead: Dead[] = [];
+    let departed = NO_DEAD;
+    for (const { agent, incarnation, results } of this.#view.results(this.#run)) {
+      const gone = plan?.departed.find((one) => one.agent === agent && one.incarnation === incarnation);
+      const is_over = gone !== undefined || this.#view.members.get(agent)?.doc.incarnation !== incarnation;
+      const is_lost = is_over || plan?.unconfirmed.includes(agent) === true;
+      dead.push(results.dead);
+      if (!is_lost) {
+        snapshots.push(results.snapshot);
+        workers.push(...results.workers.map((worker) => as_seen(worker, agent, this.#silent_ms(agent))));
+        continue;
+      }
+      const silent_ms = gone?.silent_ms ?? Math.round(this.#view.silent_ms(agent, incarnation));
+      const at = gone?.at ?? new Date(this.#timers.wall()).toISOString();
+      const lost = is_idle(results.snapshot) ? null : { worker: agent, incarnation, at, silent_ms };
+      departed = bury(departed, results.snapshot, lost);
+    }
+    const all = merge_dead([...dead, departed]);
+    return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
+  }
+
+  /** its acknowledgement is worth waiting for */
+  answers(id: MemberId): boolean {
+    const health = this.health(id);
+    return health === 'ok' || health === 'draining';
+  }
+
+  #silent_ms(id: MemberId): number {
+    return Math.round(this.#timers.now() - (this.#view.members.get(id)?.heard_at ?? 0));
+  }
+
+  health(id: MemberId): AgentSummary['health'] {
+    const heard = this.#view.members.get(id);
+    const plan = this.#view.plan?.doc;
+    if (!heard || !plan) return 'lost';
+    const { doc, heard_at } = heard;
+    const is_departed = plan.departed.some((one) => one.agent === id && one.incarnation === doc.incarnation);
+    const silent_ms = this.#timers.now() - heard_at;
+    if (is_departed || silent_ms >= reassign_ms_of(plan.run)) return 'lost';
+    if (silent_ms >= SUSPECT_MS) return 'suspect';
+    if (doc.refuses !== null) return 'refused';
+    if (plan.members[id]?.incarnation !== doc.incarnation && doc.fenced > 0) return 'fenced';
+    if (doc.ready !== plan.run.id) return 'loading';
+    return doc.leaving || this.#view.desired?.doc.drained.includes(id) ? 'draining' : 'ok';
+  }
+
+  agents(): AgentSummary[] {
+    const plan = this.#view.plan?.doc;
+    // one that has left said so with its last word
+    return [...this.#view.members]
+      .filter(([id, { doc }]) => !doc.leaving || doc.ready !== null || plan?.members[id] !== undefined)
+      .map(([id, heard]) => ({ ...this.#agent(id, heard), share: plan?.members[id]?.share ?? 0 }))
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  #agent(id: MemberId, { doc, heard_at, offsets }: Heard): AgentSummary {
+    const silent_ms = Math.round(this.#timers.now() - heard_at);
+    const results = this.#view.results_of(id, doc.incarnation);
+    const { host, swarm, labels, capacity, live, open, states, cpu, lag_p99_ms } = doc;
+    const offset_ms = Math.round(Math.max(...offsets));
+    const workers = results?.workers.length ?? 0;
+    const why = doc.refuses ?? '';
+    return { id, host, swarm, labels: [...labels], workers, capacity, share: 0, live, open, states, cpu, lag_p99_ms, offset_ms, silent_ms, health: this.health(id), why }; // prettier-ignore
+  }
+
+  summary({ final = false, histograms = false, interval = null }: Partial<Shown>, as?: SwarmPlan): Summary {
+    const plan = as ?? this.#view.plan!.doc;
+    const desired = this.#view.desired!.doc;
+    const { run, commands, script_sha256 } = this.#bundle;
+    const { id, started } = plan.run;
+    const { snapshots, dead, workers } = this.#totals(plan);
+    const agents = this.agents();
+
+    const presences = new Map([...this.#view.members].map(([agent, { doc }]) => [agent, doc]));
+    const here = agents.filter(({ health }) => health !== 'lost');
+    this.sample();
+    return to_summary({
+      final,
+      run: {
+        ...{ id, script_sha256, module_sha256: run.module_sha256, seed: run.seed, segment: null },
+        ...{ servers: run.servers.map(server_text), versions: this.#versions },
+        ...{ started, seconds: this.#seconds() },
+      },
+      phase: plan.phase,
+      target: desired.target,
+      planned: planned_of(desired, this.#view.run_ms ?? 0),
+      connect_per_s: desired.connect_per_s,
+      workers,
+      agents,
+      possibly_open: possibly_open(plan, presences, desired.evicted),
+      limits: {
+        ...{ capacity: sum_of(here, 'capacity'), why: `what ${here.length} agents can hold`, bounds: [] },
+        ...{ open_files_per_process: 0, reserved_files: 0 },
+      },
+      peaks: this.#peaks,
+      commands,
+      members: snapshots,
+      dead,
+      mark: this.#mark,
+      interval,
+      histograms,
+    });
+  }
+}
+
+const sum_of = (agents: readonly AgentSummary[], of: 'live' | 'open' | 'capacity'): number =>
+  agents.reduce((all, one) => all + one[of], 0);
+
+const server_text = ({ host, port, path }: { host: string; port: number; path?: string }): string =>
+  path === undefined ? (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`) : `unix:${path}`;
+
+/** A worker of an agent that was silent for so long is at least as silent. */
+function as_seen(worker: WorkerSummary, agent: MemberId, silent_ms: number): WorkerSummary {
+  const stalled = silent_ms > STALLED_AFTER_MS && worker.state === 'up';
+  return {
+    ...worker,
+    id: `${agent}/${worker.id}`,
+    silent_ms: worker.silent_ms + silent_ms,
+    state: stalled ? 'stalled' : worker.state,
+  };
+}
