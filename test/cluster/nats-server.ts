@@ -1,7 +1,7 @@
 /** A real nats-server for one test file, on a free port of loopback, in a folder that goes with it. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,6 +51,14 @@ export class NatsServer {
       if (i === 100) throw new Error('nats-server does not answer');
       await sleep(50);
     }
+  }
+
+  /** SIGSTOP; resolves when each of its threads stands still. */
+  async freeze(): Promise<void> {
+    this.signal('SIGSTOP');
+    const tasks = `/proc/${this.#child!.pid}/task`;
+    const is_still = (task: string): boolean => / T /.test(readFileSync(join(tasks, task, 'stat'), 'latin1'));
+    while (!readdirSync(tasks).every(is_still)) await sleep(1);
   }
 
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {

@@ -166,21 +166,16 @@ describe.skipIf(!HAS_NATS)('NatsStore (needs nats-server)', () => {
   it('does not know what became of a write that nobody answered', async () => {
     const store = await open();
     const revision = revision_of(await store.put('desired', 'before', 0));
-    server.signal('SIGSTOP');
-    let took = 0;
+    await server.freeze();
     let written: Written;
     try {
-      const start = performance.now();
       const reads = expect(store.get('desired')).rejects.toThrow('timeout');
       written = await store.put('desired', 'after', revision);
       await reads;
-      took = performance.now() - start;
     } finally {
       server.signal('SIGCONT');
     }
     expect(written).toEqual({ outcome: 'unknown', reason: 'timeout' });
-    expect(took).toBeGreaterThan(1900);
-    expect(took).toBeLessThan(2500);
     // the bytes were on their way: it is applied once, and the same write again is refused
     await vi.waitFor(async () => expect(await store.get('desired')).toMatchObject({ text: 'after' }), SOON);
     expect(await store.put('desired', 'after', revision)).toEqual({ outcome: 'refused' });
