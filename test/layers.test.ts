@@ -62,6 +62,25 @@ describe('layers', () => {
     expect(crossing).toEqual([]);
   });
 
+  it('keeps the engine of many machines out of a swarm of one', () => {
+    /** everything that these files import, directly or not, without what is loaded when it is asked for */
+    const statics = (file: string): string[] =>
+      [...readFileSync(join(SRC, file), 'utf8').matchAll(/^(?:import|export)[^;]*? from '([^']+)'/gm)].map(([, path]) =>
+        path!.startsWith('.') ? relative(SRC, resolve(SRC, dirname(file), path!)) : path!,
+      );
+    const reached = new Set<string>();
+    const follow = (file: string): void => {
+      if (reached.has(file)) return;
+      reached.add(file);
+      if (files.includes(file)) for (const target of statics(file)) follow(target);
+    };
+    for (const root of ['cli.ts', 'daemon.ts', 'worker-main.ts', 'demo.ts', 'try.ts']) follow(root);
+    expect(reached).toContain('swarm/population.ts');
+    expect([...reached].filter((name) => /nats|cluster\/(joined|agent|view|leader)/.test(name))).toEqual([]);
+    const users = files.filter((file) => statics(file).some((path) => path.startsWith('@nats-io/')));
+    expect(users.every((file) => file.startsWith('cluster/') || file === 'engine.ts')).toBe(true);
+  });
+
   it('has no circles', () => {
     const done = new Set<string>();
     const circles: string[] = [];

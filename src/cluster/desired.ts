@@ -8,6 +8,7 @@ import type { Desired } from './documents.ts';
 const SESSION_MS = 600_000;
 const MAX_SESSIONS = 32;
 const MAX_EVICTED = 100;
+const MAX_LABELS = 32;
 
 /** Who asks, and when. */
 export interface Asking {
@@ -26,6 +27,8 @@ export interface Facts {
   readonly agents: readonly string[];
   /** the incarnation of an agent that is known; null: there is no such agent */
   readonly incarnation: (agent: string) => string | null;
+  /** some agent that is here has it */
+  readonly has_label: (label: string) => boolean;
   readonly fatal: number;
   readonly drain_timeout_ms: number;
   readonly max_connections: number | null;
@@ -35,7 +38,16 @@ export interface Facts {
 /** Before the first command. */
 export function first_desired(run: string, connect_per_s: number, is_paused: boolean): Desired {
   return {
-    ...{ run, seq: 1, target: 0, ramp: null, phase: is_paused ? 'pause' : 'run', graceful: false, connect_per_s },
+    ...{
+      run,
+      seq: 1,
+      target: 0,
+      labelled: {},
+      ramp: null,
+      phase: is_paused ? 'pause' : 'run',
+      graceful: false,
+      connect_per_s,
+    },
     ...{ retry_fatal: 0, mark: null, rebalance: 0, drained: [], evicted: [], sessions: {} },
   };
 }
@@ -83,9 +95,9 @@ const refused = (reply: Reply): Changed => ({ change: {}, reply });
 function changed(before: Desired, command: Command, asking: Asking, facts: Facts): Changed {
   switch (command.op) {
     case 'incr':
-      return aim(before, command, before.target + command.count, false, asking, facts);
+      return aim(before, command, had(before, command) + command.count, false, asking, facts);
     case 'decr':
-      return aim(before, command, before.target - command.count, command.graceful, asking, facts);
+      return aim(before, command, had(before, command) - command.count, command.graceful, asking, facts);
     case 'set':
       return aim(before, command, command.count, false, asking, facts);
     case 'connect_rate': {
@@ -133,29 +145,61 @@ function changed(before: Desired, command: Command, asking: Asking, facts: Facts
   }
 }
 
+interface Aim {
+  readonly count: number;
+  readonly over_ms: number;
+  readonly on?: string;
+}
+
+/** The target so far, or that of a label. */
+const had = ({ target, labelled }: Desired, { on }: { readonly on?: string }): number =>
+  on === undefined ? target : (labelled[on] ?? 0);
+
 /** Unlike on one machine the target may exceed what fits now: agents may come later. */
 function aim(
   before: Desired,
-  { count: asked, over_ms }: { readonly count: number; readonly over_ms: number },
+  command: Aim,
   wanted: number,
   graceful: boolean,
   { run_ms }: Asking,
-  { capacity, agents, max_connections }: Facts,
+  facts: Facts,
 ): Changed {
-  const most = Math.min(MAX_TARGET, max_connections ?? MAX_TARGET);
-  const target = Math.max(0, Math.min(wanted, most));
-  if (wanted > before.target && target <= before.target) {
+  // prettier-ignore
+  const { count: asked, over_ms, on } = command;
+  const { capacity, agents, max_connections } = facts;
+  const now = had(before, command);
+  const others = before.target - now;
+  const most = Math.min(MAX_TARGET, max_connections ?? MAX_TARGET) - others;
+  const aimed = Math.max(0, Math.min(wanted, most));
+  if (wanted > now && aimed <= now) {
     const why = max_connections === null ? `at most ${MAX_TARGET} clients` : `--max-connections ${max_connections}`;
     return refused(err('limit_clients', `nothing fits: target ${before.target} (asked ${asked}: ${why})`));
   }
+  const target = others + aimed;
+  const labelled = on === undefined ? within(before.labelled, target) : { ...before.labelled, [on]: aimed };
+  if (Object.keys(labelled).length > MAX_LABELS)
+    return refused(err('too_many', `at most ${MAX_LABELS} labels have clients of their own`));
   const from = planned_of(before, run_ms);
   const ramp = over_ms > 0 ? { from, to: target, start_ms: run_ms, end_ms: run_ms + over_ms } : null;
   const notes = [
-    ...(target !== wanted ? [wanted < 0 ? `asked ${asked}, had ${before.target}` : `asked ${asked}: at most ${most}`] : []),
+    ...(on === undefined ? [] : [`${aimed} on ${on}`]),
+    ...(aimed === wanted ? [] : [wanted < 0 ? `asked ${asked}, had ${now}` : `asked ${asked}: at most ${most}`]),
+    ...(on === undefined || facts.has_label(on) ? [] : [`no agent has the label ${on}, they wait for one`]),
     ...(target > capacity ? [`${capacity} fit now, on ${count(agents.length, 'agent')}; the rest waits for more`] : []),
-  ]; // prettier-ignore
+  ];
   const text = `target ${target}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`;
-  return { change: { target, ramp, graceful }, reply: ok(text) };
+  return { change: { target, labelled, ramp, graceful }, reply: ok(text) };
+}
+
+/** What is left for labels when there are so many clients altogether: the last label gives way first. */
+function within(labelled: Desired['labelled'], target: number): Desired['labelled'] {
+  let left = target;
+  const kept = Object.entries(labelled).map(([label, clients]): [string, number] => {
+    const part = Math.min(clients, left);
+    left -= part;
+    return [label, part];
+  });
+  return Object.fromEntries(kept.filter(([, clients]) => clients > 0));
 }
 
 function no_agent(agent: string, { agents }: Facts): Reply {

@@ -38,6 +38,8 @@ export interface Desired {
   /** counts the changes */
   readonly seq: number;
   readonly target: number;
+  /** how many of them belong on agents with a label, by label; at most 32 */
+  readonly labelled: Readonly<Record<string, number>>;
   /** to `target`, in ms of run time; null: at the connect rate */
   readonly ramp: Ramp | null;
   readonly phase: Plan['phase'];
@@ -93,6 +95,8 @@ export interface MemberShare {
   readonly incarnation: string;
   /** its part of the target, clients; what it was ordered may lag behind */
   readonly share: number;
+  /** how many of its share are for a label, by label */
+  readonly labelled: Readonly<Record<string, number>>;
   /** ordered, in ms of run time; from = to when there is no ramp */
   readonly ramp: Ramp;
   /** the most it could be running after this and earlier plans */

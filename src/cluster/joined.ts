@@ -28,8 +28,6 @@ const THINK_MS = 500;
 const ACK_WITHIN_MS = 2000;
 /** from then on the answer is that nobody knows */
 const WRITE_WITHIN_MS = 10_000;
-/** between two tries of a write that the engine did not take: one that is away says so at once */
-const WRITE_AGAIN_MS = 200;
 const SUSPECT_MS = 3000;
 const LEASE_TURNS = 20;
 /** runs whose final summary stays */
@@ -414,7 +412,7 @@ export class Joined implements Control {
       const plan = planned();
       if (!plan) return [];
       revision ??= plan.revision;
-      const up = Object.entries(plan.members).filter(([id]) => this.#health(id) === 'ok');
+      const up = Object.entries(plan.members).filter(([id]) => this.#answers(id));
       return up.filter(([id]) => this.#view.members.get(id)!.doc.applied < revision!).map(([id]) => id);
     };
     await this.#waits.until(() => planned() !== null && late().length === 0, ACK_WITHIN_MS);
@@ -423,7 +421,7 @@ export class Joined implements Control {
     if (!plan) return `, not planned yet: ${leader ? `the leader (${leader.host}) is silent` : 'nobody leads'}`;
     const all = Object.keys(plan.members);
     if (all.length === 0) return ', but no agent is here';
-    const missing = [...late(), ...all.filter((id) => this.#health(id) !== 'ok')];
+    const missing = [...late(), ...all.filter((id) => !this.#answers(id))];
     if (missing.length === 0) return '';
     const named = missing.slice(0, 5).map((id) => {
       const silent_s = Math.round((this.#timers.now() - (this.#view.members.get(id)?.heard_at ?? start)) / 1000);
@@ -443,6 +441,7 @@ export class Joined implements Control {
       capacity: here.reduce((all, [, { doc }]) => all + doc.capacity, 0),
       agents: here.map(([id]) => id),
       incarnation: (agent) => members.get(agent)?.doc.incarnation ?? null,
+      has_label: (label) => here.some(([, { doc }]) => doc.labels.includes(label)),
       fatal,
       drain_timeout_ms: this.#bundle!.run.drain_timeout_ms,
       max_connections,
@@ -544,6 +543,11 @@ export class Joined implements Control {
     return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
   }
 
+  #answers(id: MemberId): boolean {
+    const health = this.#health(id);
+    return health === 'ok' || health === 'draining';
+  }
+
   #silent_ms(id: MemberId): number {
     return Math.round(this.#timers.now() - (this.#view.members.get(id)?.heard_at ?? 0));
   }
@@ -565,7 +569,9 @@ export class Joined implements Control {
 
   #agents(): AgentSummary[] {
     const plan = this.#view.plan?.doc;
+    // one that has left said so with its last word
     return [...this.#view.members]
+      .filter(([id, { doc }]) => !doc.leaving || doc.ready !== null || plan?.members[id] !== undefined)
       .map(([id, heard]) => ({ ...this.#agent(id, heard), share: plan?.members[id]?.share ?? 0 }))
       .sort((a, b) => (a.id < b.id ? -1 : 1));
   }

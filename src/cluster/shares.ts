@@ -44,8 +44,7 @@ export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares 
   const seats = seats_of(old, gone, departed, now);
   const is_sure = old.seeded === 0 || is_known(old, gone, now);
   const anew = now.desired.rebalance > old.rebalance;
-  const before = seats.map((seat): Allotment => ({ ...seat.allotment, held: anew && seat.live ? 0 : seat.allotment.held })); // prettier-ignore
-  const shares = allocate(now.desired.target, before);
+  const { shares, labelled } = share_out(seats, now.desired, anew);
   if (is_sure) ids.ensure(seats.map(({ id, ids_wanted }, i) => ({ id, count: Math.max(shares[i]!, ids_wanted) })));
   // a share whose agent is away waits for it: nothing new is ordered of it
   const wanted = seats.map(({ live, allotment }, i) => (live ? shares[i]! : Math.min(shares[i]!, allotment.may)));
@@ -61,11 +60,57 @@ export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares 
     // growth comes out of what is free; an order to shrink leaves what may run as it is, until the agent says otherwise
     const may = Math.max(allotment.may, ramp.to);
     const since = is_new ? revision : entry.since;
-    members[id] = { incarnation, share: shares[i]!, ramp, may, since, ids: ids.of(id), connect_per_s };
+    members[id] = {
+      incarnation,
+      share: shares[i]!,
+      labelled: labelled[i]!,
+      ramp,
+      may,
+      since,
+      ids: ids.of(id),
+      connect_per_s,
+    };
   }
   const { next, free } = ids.state;
   const seeded = is_sure ? 0 : old.seeded;
   return { seeded, members, departed, next_id: next, free_ids: free, rebalance: now.desired.rebalance };
+}
+
+/**
+ * Each seat's part of the target: first of what belongs on agents with a label, which only they can take, then of the rest. `anew`: whatever
+ * they have so far, if they can be told so.
+ */
+function share_out(
+  seats: readonly Seat[],
+  { target, labelled }: Desired,
+  anew: boolean,
+): { readonly shares: number[]; readonly labelled: Record<string, number>[] } {
+  const parts = seats.map((): Record<string, number> => ({}));
+  const taken = seats.map(() => 0);
+  let rest = target;
+  const deal = (clients: number, held: (seat: Seat) => number, can: (seat: Seat) => boolean): number[] =>
+    allocate(
+      clients,
+      seats.map((seat, i) => ({
+        ...seat.allotment,
+        held: anew && seat.live ? 0 : held(seat),
+        capacity: can(seat) ? Math.max(0, seat.allotment.capacity - taken[i]!) : 0,
+      })),
+    );
+  for (const [label, clients] of Object.entries(labelled).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const held = (seat: Seat): number => seat.entry?.labelled[label] ?? 0;
+    // one that is away keeps what it has
+    const can = (seat: Seat): boolean => (seat.live ? seat.labels.includes(label) : held(seat) > 0);
+    for (const [i, part] of deal(clients, held, can).entries()) {
+      taken[i]! += part;
+      if (part > 0) parts[i]![label] = part;
+    }
+    rest -= clients;
+  }
+  const free = ({ entry }: Seat): number =>
+    entry ? entry.share - Object.values(entry.labelled).reduce((all, part) => all + part, 0) : 0;
+  const shares = deal(Math.max(0, rest), free, () => true).map((part, i) => part + taken[i]!);
+  return { shares, labelled: parts };
 }
 
 /**
@@ -107,6 +152,7 @@ interface Seat {
   readonly live: boolean;
   readonly entry: MemberShare | null;
   readonly ids_wanted: number;
+  readonly labels: readonly string[];
   readonly allotment: Allotment;
 }
 
@@ -117,8 +163,8 @@ function seats_of(old: SwarmPlan, gone: readonly Departed[], departed: readonly 
     const agent = known.get(id);
     const live = agent?.presence.incarnation === entry.incarnation && agent.silent_ms < now.reassign_ms / 2;
     const capacity = live ? capacity_of(agent, old, now) : entry.share;
-    const { weight = 1, ids_wanted = 0 } = agent?.presence ?? {};
-    return { id, incarnation: entry.incarnation, live, entry, ids_wanted: live ? ids_wanted : 0, allotment: { id, may: may_of(entry, agent), held: entry.share, capacity, weight } }; // prettier-ignore
+    const { weight = 1, ids_wanted = 0, labels = [] } = agent?.presence ?? {};
+    return { id, incarnation: entry.incarnation, live, entry, ids_wanted: live ? ids_wanted : 0, labels, allotment: { id, may: may_of(entry, agent), held: entry.share, capacity, weight } }; // prettier-ignore
   });
   const newcomers = now.agents
     .filter(({ id, presence, silent_ms }) => {
@@ -130,7 +176,15 @@ function seats_of(old: SwarmPlan, gone: readonly Departed[], departed: readonly 
     .map((agent): Seat => {
       const { id, presence } = agent;
       const allotment = { id, may: 0, held: 0, capacity: capacity_of(agent, old, now), weight: presence.weight };
-      return { id, incarnation: presence.incarnation, live: true, entry: null, ids_wanted: 0, allotment };
+      return {
+        id,
+        incarnation: presence.incarnation,
+        live: true,
+        entry: null,
+        ids_wanted: 0,
+        labels: presence.labels,
+        allotment,
+      };
     });
   return [...seats, ...newcomers];
 }

@@ -178,16 +178,22 @@ export class View {
         const results = this.results_of(agent, doc.incarnation);
         if ((results?.seq ?? 0) < doc.results) await this.read(results_key(agent, doc.incarnation));
       }
-      if (now - this.#listed_at >= LIST_MS) {
-        const sent = this.#timers.now();
-        for (const entry of await this.#store.list(MEMBER)) this.#take(entry, sent);
-        if (this.#listed_at === -Infinity) await this.read_results();
-        this.#listed_at = now;
-      }
+      if (this.#listed_at === -Infinity) await this.#list(now);
+      else if (now - this.#listed_at >= LIST_MS) void this.#list(now).catch(() => {});
       return true;
     } catch {
       return false;
     }
+  }
+
+  /** Only the first one is waited for: an engine of several servers lists nothing while it elects a leader, but answers all else. */
+  async #list(now: number): Promise<void> {
+    const is_first = this.#listed_at === -Infinity;
+    if (!is_first) this.#listed_at = now;
+    const sent = this.#timers.now();
+    for (const entry of await this.#store.list(MEMBER)) this.#take(entry, sent);
+    if (is_first) await this.read_results();
+    this.#listed_at = now;
   }
 
   close(): void {

@@ -7,6 +7,7 @@ const FACTS: Facts = {
   capacity: 1000,
   agents: ['a1', 'a2'],
   incarnation: (agent) => (agent.startsWith('a') ? `${agent}-x` : null),
+  has_label: () => true,
   fatal: 3,
   drain_timeout_ms: 30_000,
   max_connections: null,

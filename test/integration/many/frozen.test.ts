@@ -68,7 +68,7 @@ describe.skipIf(!HAS_NATS)('an agent that is frozen', () => {
     measured('what a woken agent held is closed', performance.now() - woken, 2000);
     await until('nothing is in doubt', async () => (await lead.status()).possibly_open === 0);
     await until('it takes part again', async () => (await health_of(victim, lead)) === 'ok');
-    expect(world.open_since(start_at).most).toBe(160);
+    expect(world.open_since(start_at).most).toBeLessThanOrEqual(160);
     expect((await world.presence(victim)).fenced).toBe(1);
     const after = world.register.of(pids);
     const summary = await world.finish(lead, true);
