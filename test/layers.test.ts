@@ -65,8 +65,8 @@ describe('layers', () => {
   it('keeps the engine of many machines out of a swarm of one', () => {
     /** everything that these files import, directly or not, without what is loaded when it is asked for */
     const statics = (file: string): string[] =>
-      [...readFileSync(join(SRC, file), 'utf8').matchAll(/^(?:import|export)[^;]*? from '([^']+)'/gm)].map(([, path]) =>
-        path!.startsWith('.') ? relative(SRC, resolve(SRC, dirname(file), path!)) : path!,
+      [...readFileSync(join(SRC, file), 'utf8').matchAll(/^(?:import|export)[^;]*? from '([^']+)'/gm)].map(
+        ([, path]) => (path!.startsWith('.') ? relative(SRC, resolve(SRC, dirname(file), path!)) : path!),
       );
     const reached = new Set<string>();
     const follow = (file: string): void => {

@@ -28,6 +28,8 @@ const THINK_MS = 500;
 const ACK_WITHIN_MS = 2000;
 /** from then on the answer is that nobody knows */
 const WRITE_WITHIN_MS = 10_000;
+/** between two tries of a write that the engine did not take: one that is away says so at once */
+const WRITE_AGAIN_MS = 200;
 const SUSPECT_MS = 3000;
 const LEASE_TURNS = 20;
 /** runs whose final summary stays */
@@ -280,7 +282,7 @@ export class Joined implements Control {
     }
     const now = this.#timers.now();
     const { news } = this.#view;
-    if (news === this.#thought.news && now - this.#thought.at < THINK_MS) return;
+    if (news === this.#thought.news && now - this.#thought.at < THINK_MS && !this.#is_someone_due(plan.doc)) return;
     const next = this.#leader.leader.next(plan.doc, {
       desired: desired.doc,
       agents: known_of(this.#view.members, now),
@@ -298,6 +300,14 @@ export class Joined implements Control {
     // what was decided counts only while nobody else can lead
     if (this.#lease.term !== term) return;
     await this.#write_plan(next, plan.revision);
+  }
+
+  /** A member has been silent for so long that its share goes to others. */
+  #is_someone_due({ members, run }: SwarmPlan): boolean {
+    const reassign_ms = reassign_ms_of(run);
+    return Object.entries(members).some(
+      ([id, { incarnation }]) => this.#view.silent_ms(id, incarnation) >= reassign_ms,
+    );
   }
 
   async #write_plan(next: SwarmPlan, revision: number): Promise<void> {
@@ -393,11 +403,17 @@ export class Joined implements Control {
         this.#follow();
         return { reply: tried.reply, asking, seq: tried.seq };
       }
+      if (written.outcome === 'unknown') await this.#waits.until(() => false, WRITE_AGAIN_MS);
     }
     const away =
       this.#away_since === null ? '' : ` for ${Math.round((this.#timers.now() - this.#away_since) / 1000)} s`;
-    const text = `the engine does not answer${away}: not known whether it was applied, look at the target when it is back`;
-    return { reply: err('unknown', text), asking: null, seq: 0 };
+    const reply = tried
+      ? err(
+          'unknown',
+          `the engine does not answer${away}: not known whether it was applied, look at the target when it is back`,
+        )
+      : err('engine_away', `the engine does not answer${away}: nothing was changed, try again when it is back`);
+    return { reply, asking: null, seq: 0 };
   }
 
   /** Waits until all agents applied what became of `desired` number `seq`, 2 s at most; says who did not. */

@@ -30,6 +30,8 @@ export interface LeaseOptions {
 export const LEASE = 'lease';
 /** more terms than any process can have missed */
 const MISSED_TERMS = 1000;
+/** How much longer who has not looked for long waits before it writes anew what an engine lost, in times of a lease. */
+const MAX_LATE_TTLS = 5;
 
 export class LeaseKeeper {
   readonly #options: LeaseOptions;
@@ -37,6 +39,8 @@ export class LeaseKeeper {
   #seen: { readonly entry: Entry; readonly lease: Lease; readonly since: number } | null = null;
   #has_seen_any = false;
   #missing_since: number | null = null;
+  /** when it was there last, and this process saw it */
+  #looked_at = -Infinity;
   #nonces = 0;
   /** the renewal that counts was sent then */
   #sent = -Infinity;
@@ -90,9 +94,10 @@ export class LeaseKeeper {
     const entry = await this.#read();
     if (entry === undefined || !is_candidate) return;
     if (entry === null) {
-      // an engine that lost its memory: its leader goes first
+      // an engine that lost its memory: its leader goes first, then who looked last, as that one knows most of what was lost
       this.#missing_since ??= timers.now();
-      if (this.#has_seen_any && timers.now() - this.#missing_since < ttl_ms) return;
+      const late_ms = Math.min(this.#missing_since - this.#looked_at, MAX_LATE_TTLS * ttl_ms);
+      if (this.#has_seen_any && timers.now() - this.#missing_since < ttl_ms + late_ms) return;
       await this.#write(this.#highest_term + (this.#has_seen_any ? MISSED_TERMS : 1), 0);
     } else if (timers.now() - this.#seen!.since >= this.#seen!.lease.ttl_ms) {
       await this.#write(this.#highest_term + 1, entry.revision);
@@ -145,7 +150,10 @@ export class LeaseKeeper {
   async #read(): Promise<Entry | null | undefined> {
     try {
       const entry = await this.#options.store.get(LEASE);
-      if (entry) this.saw(entry);
+      if (entry) {
+        this.saw(entry);
+        this.#looked_at = this.#options.timers.now();
+      }
       return entry;
     } catch {
       return undefined;

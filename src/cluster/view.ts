@@ -19,6 +19,9 @@ export const PLAN = 'plan';
 export const DESIRED = 'desired';
 
 const LOOK_MS = 1000;
+/** the same for members that are silent, so many of them at most */
+const ASK_MS = 200;
+const MAX_ASKED = 16;
 const LIST_MS = 5000;
 /** an agent not heard for so long is asked for */
 const SUSPECT_MS = 2000;
@@ -56,6 +59,7 @@ export class View {
   /** local monotonic time at run time 0: the least of all estimates, as what travels only comes later */
   #base: number | null = null;
   #looked_at = -Infinity;
+  #asked_at = -Infinity;
   #listed_at = -Infinity;
   /** at the last look */
   #answers = true;
@@ -155,10 +159,26 @@ export class View {
   /** Looks once a second at what a watch may have missed. Never rejects; false: the store did not answer the last time. */
   async look(): Promise<boolean> {
     const now = this.#timers.now();
-    if (now - this.#looked_at < LOOK_MS) return this.#answers;
-    this.#looked_at = now;
+    if (now - this.#looked_at < LOOK_MS) {
+      if (this.#answers && now - this.#asked_at >= ASK_MS) this.#answers = await this.#ask(now);
+      return this.#answers;
+    }
+    this.#looked_at = this.#asked_at = now;
     this.#answers = await this.#look(now);
     return this.#answers;
+  }
+
+  /** Asks for the members that are silent, more often: their silence counts up to when they were asked for last. */
+  async #ask(now: number): Promise<boolean> {
+    this.#asked_at = now;
+    const planned = Object.keys(this.#plan?.doc.members ?? {});
+    const silent = planned.filter((agent) => now - (this.members.get(agent)?.heard_at ?? now) >= SUSPECT_MS);
+    try {
+      for (const agent of silent.slice(0, MAX_ASKED)) await this.read(`${MEMBER}${agent}`);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   async #look(now: number): Promise<boolean> {

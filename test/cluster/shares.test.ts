@@ -136,7 +136,7 @@ describe('the shares of the next plan', () => {
 });
 
 test('an agent may be running what it says once it took its order over, before that what all its orders allow', () => {
-  const entry = { incarnation: 'a-1', share: 3, ramp: { from: 3, to: 3, start_ms: 0, end_ms: 0 }, may: 9, since: 7, ids: [], connect_per_s: 1, labelled: {} }; // prettier-ignore
+  const entry = { incarnation: 'a-1', share: 3, labelled: {}, ramp: { from: 3, to: 3, start_ms: 0, end_ms: 0 }, may: 9, since: 7, ids: [], connect_per_s: 1 }; // prettier-ignore
   expect(may_of(entry, undefined)).toBe(9);
   expect(may_of(entry, agent('a', { accepted: 6, may: 1 }))).toBe(9);
   expect(may_of(entry, agent('a', { accepted: 7, may: 4 }))).toBe(4);
