@@ -63,7 +63,9 @@ class Crew {
     this.#histogram = { indices, counts: indices.map((i) => i), count: BUCKETS, sum: BUCKETS, min: 1, max: 100 };
   }
 
-  order({ revision, clients, target }) {
+  order({ revision, phase, clients: wanted, target: most }) {
+    const is_ending = phase === 'drain' || phase === 'stop';
+    const [clients, target] = is_ending ? [0, 0] : [wanted, most];
     this.#may = Math.max(clients, target);
     setTimeout(() => {
       if (this.#is_closed) return;
@@ -83,7 +85,7 @@ class Crew {
 
   report() {
     const [service, response] = [this.#histogram, this.#histogram];
-    const clients = { ...EMPTY.clients, created: this.#created, killed: { decr: this.#killed, stop: 0 }, states: { ...EMPTY.clients.states, standby: this.#live } }; // prettier-ignore
+    const clients = { ...EMPTY.clients, created: this.#created, killed: { decr: 0, stop: this.#killed }, states: { ...EMPTY.clients.states, standby: this.#live } }; // prettier-ignore
     return {
       ...{ applied: this.#applied, capacity: 1000, capacity_why: 'open files', ids_wanted: this.#live },
       snapshot: {

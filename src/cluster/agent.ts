@@ -99,6 +99,7 @@ export class Agent {
   #answered_at: number;
   #is_turning = false;
   #is_wanted = false;
+  #reads = true;
   /** it lets go of all it holds */
   #is_fencing = false;
   #fenced = 0;
@@ -186,8 +187,10 @@ export class Agent {
     return this.#crew !== null && silent_ms >= (this.#playing!.run.isolation_ms ?? Infinity);
   }
 
-  #look(): void {
+  /** `reads`: not only tells, but looks whether there is another plan: for hundreds of agents that is most of the work. */
+  #look(reads = true): void {
     this.#is_wanted = true;
+    this.#reads ||= reads;
     if (!this.#is_turning) void this.#turns();
   }
 
@@ -196,7 +199,9 @@ export class Agent {
     try {
       while (this.#is_wanted && !this.#is_closed) {
         this.#is_wanted = false;
-        await this.#turn();
+        const reads = this.#reads;
+        this.#reads = false;
+        await this.#turn(reads);
       }
     } catch (error) {
       this.#options.log('error', reason_of(error));
@@ -205,23 +210,32 @@ export class Agent {
     }
   }
 
-  async #turn(): Promise<void> {
+  async #turn(reads: boolean): Promise<void> {
     // one that was frozen may be long written off: nothing else comes before that
     if (this.#is_silent_too_long()) await this.#fence('it was frozen, or the engine did not answer');
     const sent = this.#options.timers.now();
-    try {
-      const [plan, lease] = [await this.#options.store.get('plan'), await this.#options.store.get(LEASE)];
-      if (this.#is_closed) return;
-      // it may have been frozen while it waited for that
-      if (this.#is_silent_too_long()) return await this.#fence('it was frozen, or the engine did not answer');
-      if (plan && !this.#is_fencing)
-        this.#take(this.#parse_plan(plan.text), lease && (JSON.parse(lease.text) as Lease));
-    } catch {
-      return;
-    }
+    if (reads && !(await this.#hear())) return;
     if (!(await this.#tell())) return;
     this.#answered_at = Math.max(this.#answered_at, sent);
     this.#crew?.permit(this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity) + PERMIT_MORE_MS);
+  }
+
+  /** Reads plan and lease, and does what they say. False: there is nothing to tell now. */
+  async #hear(): Promise<boolean> {
+    try {
+      const [plan, lease] = [await this.#options.store.get('plan'), await this.#options.store.get(LEASE)];
+      if (this.#is_closed) return false;
+      // it may have been frozen while it waited for that
+      if (this.#is_silent_too_long()) {
+        await this.#fence('it was frozen, or the engine did not answer');
+        return false;
+      }
+      if (plan && !this.#is_fencing)
+        this.#take(this.#parse_plan(plan.text), lease && (JSON.parse(lease.text) as Lease));
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** The plan of a large swarm is long, and most of the time the one that was read last. */
@@ -265,7 +279,7 @@ export class Agent {
       if (run.swarm !== facts.swarm)
         throw new Error(`the run is of swarm ${run.swarm}, this agent is swarm ${facts.swarm}`);
       const made = await this.#options.make(run, (worker, note) => this.#note(worker, note));
-      made.crew.on_change(() => this.#look());
+      made.crew.on_change(() => this.#look(false));
       this.#playing = { run, made, refuses: null };
     } catch (error) {
       const refuses = reason_of(error);
