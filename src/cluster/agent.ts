@@ -7,13 +7,15 @@ import { reason_of } from '../foundation/errors.ts';
 import { planned_at } from '../swarm/pacer.ts';
 import type { MemberId, Note, RunSpec } from '../swarm/plan.ts';
 import type { SquadOrder, SquadReport } from '../swarm/ordered-squad.ts';
-import { MEMBER, results_key, to_text } from './documents.ts';
+import { MEMBER, plan_name, results_key, to_text } from './documents.ts';
 import type { Lease, MemberShare, Presence, Results, RunHeader, SwarmPlan } from './documents.ts';
 import { LEASE, type Timers } from './lease.ts';
 import type { Store } from './store.ts';
 
 const TURN_MS = 1000;
 const STEP_MS = 200;
+/** the plan is read so often at least, whatever the lease says of it */
+const READ_MS = 5000;
 /** an agent that is awake closes its clients in good order, before its workers see that their permit ran out; their share goes to others at +1000 */
 const PERMIT_MORE_MS = 2 * STEP_MS;
 /** from the order to close everything to the end of the workers that do not */
@@ -80,6 +82,9 @@ export class Agent {
   #plan: SwarmPlan | null = null;
   /** what was read last */
   #read: { readonly text: string; readonly plan: SwarmPlan } | null = null;
+  #read_at = -Infinity;
+  /** somebody says that there is another plan */
+  #is_nudged = false;
   /** the revision that was taken over */
   #accepted = 0;
   /** the newest revision that the crew has applied altogether */
@@ -118,7 +123,12 @@ export class Agent {
     this.failed.catch(() => {});
     this.#stops.push(timers.every(STEP_MS, () => this.#step()));
     this.#stops.push(timers.every(TURN_MS, () => this.#look()));
-    this.#stops.push(store.on_nudge(id, () => this.#look()));
+    this.#stops.push(
+      store.on_nudge(id, () => {
+        this.#is_nudged = true;
+        this.#look();
+      }),
+    );
     this.#look();
   }
 
@@ -223,25 +233,34 @@ export class Agent {
   /** Reads plan and lease, and does what they say. False: there is nothing to tell now. */
   async #hear(): Promise<boolean> {
     try {
-      const [plan, lease] = [await this.#options.store.get('plan'), await this.#options.store.get(LEASE)];
+      const { store, timers } = this.#options;
+      const entry = await store.get(LEASE);
+      const lease = entry && (JSON.parse(entry.text) as Lease);
+      const known = this.#read && lease?.plan === plan_name(this.#read.plan) ? this.#read.plan : null;
+      // that of a large swarm is long, and most of the time the one that was read last
+      const is_due = this.#is_nudged || timers.now() - this.#read_at >= READ_MS;
+      if (!known || is_due) this.#is_nudged = false;
+      const plan = known && !is_due ? known : await this.#read_plan();
       if (this.#is_closed) return false;
       // it may have been frozen while it waited for that
       if (this.#is_silent_too_long()) {
         await this.#fence('it was frozen, or the engine did not answer');
         return false;
       }
-      if (plan && !this.#is_fencing)
-        this.#take(this.#parse_plan(plan.text), lease && (JSON.parse(lease.text) as Lease));
+      if (plan && !this.#is_fencing) this.#take(plan, lease);
       return true;
     } catch {
       return false;
     }
   }
 
-  /** The plan of a large swarm is long, and most of the time the one that was read last. */
-  #parse_plan(text: string): SwarmPlan {
-    if (this.#read?.text !== text) this.#read = { text, plan: JSON.parse(text) as SwarmPlan };
-    return this.#read.plan;
+  async #read_plan(): Promise<SwarmPlan | null> {
+    const asked_at = this.#options.timers.now();
+    const entry = await this.#options.store.get('plan');
+    this.#read_at = asked_at;
+    if (entry && this.#read?.text !== entry.text)
+      this.#read = { text: entry.text, plan: JSON.parse(entry.text) as SwarmPlan };
+    return entry && this.#read!.plan;
   }
 
   #hear_run_ms(run_ms: number | null): void {

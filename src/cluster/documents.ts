@@ -30,6 +30,8 @@ export interface Lease {
   readonly run: string | null;
   /** ms of its run time when it was sent */
   readonly run_ms: number | null;
+  /** {@link plan_name} of the newest plan it knows: who has read that need not read it again */
+  readonly plan: string | null;
 }
 
 /** What the users want. */
@@ -157,6 +159,9 @@ export interface SwarmPlan {
   /** the newest 200 */
   readonly departed: readonly Departed[];
 }
+
+/** Which plan it is, over losses of memory too. */
+export const plan_name = ({ epoch, term, revision }: SwarmPlan): string => `${epoch} ${term} ${revision}`;
 
 /** An agent, each second. */
 export interface Presence {

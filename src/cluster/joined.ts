@@ -10,7 +10,15 @@ import type { MemberId, Note } from '../swarm/plan.ts';
 import { Waits } from '../swarm/waits.ts';
 import { read_parts, store_bundle, write_parts } from './bundles.ts';
 import { carry_out, first_desired, has_applied, type Asking, type Facts } from './desired.ts';
-import { reassign_ms_of, RESULTS, to_text, type Bundle, type RunHeader, type SwarmPlan } from './documents.ts';
+import {
+  plan_name,
+  reassign_ms_of,
+  RESULTS,
+  to_text,
+  type Bundle,
+  type RunHeader,
+  type SwarmPlan,
+} from './documents.ts';
 import { first_plan, known_of, Leader } from './leader.ts';
 import { LeaseKeeper, type Timers } from './lease.ts';
 import { Picture } from './picture.ts';
@@ -99,6 +107,7 @@ export class Joined implements Control {
       host,
       run: this.#view.plan?.doc.run.id ?? null,
       run_ms: this.#view.run_ms,
+      plan: this.#view.plan && plan_name(this.#view.plan.doc),
     });
     this.#lease = new LeaseKeeper({ store, timers, id, ttl_ms, margin_ms: ttl_ms / 10, about });
     this.#view = new View(store, timers, this.#lease, () => {

@@ -24,7 +24,7 @@ export interface LeaseOptions {
   /** a part of the time for which the holder no longer trusts it: clocks may run differently fast */
   readonly margin_ms: number;
   /** what people are told of the holder, and the run time of now */
-  readonly about: () => Pick<Lease, 'console' | 'host' | 'run' | 'run_ms'>;
+  readonly about: () => Pick<Lease, 'console' | 'host' | 'run' | 'run_ms' | 'plan'>;
 }
 
 export const LEASE = 'lease';
