@@ -15,7 +15,7 @@ class Clock {
 
 function keeper(engine: MemoryEngine, clock: Clock, id: string, change: Partial<Store> = {}): LeaseKeeper {
   const store = Object.assign(engine.store(id), change);
-  const about = () => ({ console: id, host: id, run: null, run_ms: null });
+  const about = () => ({ console: id, host: id, run: null, run_ms: null, plan: null });
   return new LeaseKeeper({ store, timers: clock, id, ttl_ms: TTL_MS, margin_ms: 500, about });
 }
 
