@@ -78,6 +78,7 @@ class Crew {
   }
 
   permit() {}
+  refresh() {}
 
   on_change(f) {
     this.#on_change = f;

@@ -12,8 +12,9 @@ import type { Lease, MemberShare, Presence, Results, RunHeader, SwarmPlan } from
 import { LEASE, type Timers } from './lease.ts';
 import type { Store } from './store.ts';
 
-const TURN_MS = 1000;
 const STEP_MS = 200;
+/** it looks and tells once a second */
+const STEPS_A_TURN = 5;
 /** the plan is read so often at least, whatever the lease says of it */
 const READ_MS = 5000;
 /** an agent that is awake closes its clients in good order, before its workers see that their permit ran out; their share goes to others at +1000 */
@@ -29,6 +30,8 @@ const STRANGER_MS = 3500;
 /** The workers of an agent, all that it needs of a Squad. */
 export interface Crew {
   order(order: SquadOrder): void;
+  /** Has the workers report now: what is told a little later is not a second old. */
+  refresh(): void;
   /** Lets the workers go on by themselves until then, ms. */
   permit(until: number): void;
   report(): SquadReport;
@@ -103,6 +106,7 @@ export class Agent {
   /** when what the engine answered last was asked */
   #answered_at: number;
   #is_turning = false;
+  #steps = 0;
   #is_wanted = false;
   #reads = true;
   /** it lets go of all it holds */
@@ -122,7 +126,6 @@ export class Agent {
     this.failed = new Promise((_, reject) => (this.#failed = reject));
     this.failed.catch(() => {});
     this.#stops.push(timers.every(STEP_MS, () => this.#step()));
-    this.#stops.push(timers.every(TURN_MS, () => this.#look()));
     this.#stops.push(
       store.on_nudge(id, () => {
         this.#is_nudged = true;
@@ -188,6 +191,9 @@ export class Agent {
 
   /** Five times a second, without asking anybody: ramps go on and silence counts whoever is away. */
   #step(): void {
+    const turn = ++this.#steps % STEPS_A_TURN;
+    if (turn === STEPS_A_TURN - 1) this.#crew?.refresh();
+    if (turn === 0) this.#look();
     if (this.#is_silent_too_long()) return void this.#fence('the engine does not answer');
     this.#order();
   }

@@ -36,6 +36,13 @@ export function send_permit(child: ChildProcess, until_machine_ms: number): void
   if (child.connected) child.send({ permit: until_machine_ms } satisfies PermitMessage, () => {});
 }
 
+/** Asks the member to report now. */
+const REFRESH = { refresh: true } as const;
+
+export function send_refresh(child: ChildProcess): void {
+  if (child.connected) child.send(REFRESH, () => {});
+}
+
 /** A report, as far as one can tell from a process that may run the user's code: only ours carry an incarnation. */
 export function is_report(message: unknown, incarnation: string): message is Report {
   return (
@@ -51,9 +58,12 @@ export function fork_seat(): Seat {
   }, fold_reports);
   const is_goodbye = (message: object): boolean => 'goodbye' in message;
   const is_permit = (message: object): message is PermitMessage => 'permit' in message;
+  const is_refresh = (message: object): boolean => 'refresh' in message;
   return {
-    onPlan: (f) => void process.on('message', (plan: Plan) => is_goodbye(plan) || is_permit(plan) || f(plan)),
+    onPlan: (f) =>
+      void process.on('message', (plan: Plan) => is_goodbye(plan) || is_permit(plan) || is_refresh(plan) || f(plan)),
     onPermit: (f) => void process.on('message', (message: object) => is_permit(message) && f(message.permit)),
+    onRefresh: (f) => void process.on('message', (message: object) => is_refresh(message) && f()),
     report: (report) => outbox.put(report),
     onCut(f) {
       let is_cut = false;

@@ -7,14 +7,14 @@ import type { Readable } from 'node:stream';
 import { within } from '../foundation/within.ts';
 import type { Absence, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
 import { Breaker } from './breaker.ts';
-import { is_report, plan_outbox, say_goodbye, send_permit } from './fork.ts';
+import { is_report, plan_outbox, say_goodbye, send_permit, send_refresh } from './fork.ts';
 
 const HELLO_WITHIN_MS = 10_000;
 /** from the goodbye to the exit: closing sockets send what they have, see Population */
 const END_WITHIN_MS = 5000;
 /** from SIGKILL to the exit of a process that is not stuck in the kernel */
 const KILL_WITHIN_MS = 1000;
-/** one that said nothing for so long is sent no more permits: nothing queues before a process that does not read */
+/** one that said nothing for so long is sent nothing but plans, of which only the newest waits */
 const HEARD_MS = 10_000;
 const SETPRIV = '/usr/bin/setpriv';
 
@@ -49,6 +49,7 @@ export function start_processes(options: ProcessesOptions): Hub {
     },
     publish: (plan) => workers.forEach((worker) => worker.publish(plan)),
     permit: (until) => workers.forEach((worker) => worker.permit(until)),
+    refresh: () => workers.forEach((worker) => worker.refresh()),
     onReport: (f) => (listeners.report = f),
     onGone: (f) => (listeners.gone = f),
     close: async (deadline_ms) => {
@@ -114,7 +115,16 @@ class Worker {
   }
 
   permit(until_machine_ms: number): void {
-    if (this.#child && performance.now() - this.#heard_at < HEARD_MS) send_permit(this.#child, until_machine_ms);
+    if (this.#reader) send_permit(this.#reader, until_machine_ms);
+  }
+
+  refresh(): void {
+    if (this.#reader) send_refresh(this.#reader);
+  }
+
+  /** its process, if it was heard lately: nothing queues before one that does not read */
+  get #reader(): ChildProcess | null {
+    return performance.now() - this.#heard_at < HEARD_MS ? this.#child : null;
   }
 
   /** Whether it shall have a process, and how nice that shall be: one is started, or told to end and killed if it does not. */

@@ -119,6 +119,11 @@ export class OrderedSquad {
     this.#hub.permit?.(to_machine_ms(until));
   }
 
+  /** Has the workers report now. */
+  refresh(): void {
+    this.#hub.refresh?.();
+  }
+
   report(): SquadReport {
     const { members, planner, limits } = this.#squad;
     const { snapshots, dead, peaks, shown, up } = members;

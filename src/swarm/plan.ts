@@ -167,6 +167,8 @@ export interface Hub {
   publish(plan: Plan): void;
   /** Lets members that live go on by themselves until then, see Permit; ms of the machine's monotonic clock. Without it they always may. */
   permit?(until_machine_ms: number): void;
+  /** Has members report now, not only when their second is over. */
+  refresh?(): void;
   onReport(f: (member: MemberId, report: Report) => void): void;
   /** `attested`: its process is known to be dead; `absence`: what becomes of the member */
   onGone(f: (member: MemberId, incarnation: string, attested: boolean, absence: Absence) => void): void;
@@ -178,6 +180,7 @@ export interface Hub {
 export interface Seat {
   onPlan(f: (plan: Plan) => void): void;
   onPermit?(f: (until_machine_ms: number) => void): void;
+  onRefresh?(f: () => void): void;
   report(report: Report): void;
   /** the coordinator is gone */
   onCut(f: () => void): void;

@@ -63,6 +63,7 @@ class Worker {
   #revision = 0;
   #retry_fatal = 0;
   #seq = 0;
+  #refreshed_at = -Infinity;
   #notes: Note[] = [];
   #notes_dropped = 0;
   #early_report_at = 0;
@@ -92,11 +93,18 @@ class Worker {
     });
     this.#lag.enable();
     options.seat.onPlan((plan) => this.#take(plan));
+    options.seat.onRefresh?.(() => {
+      this.#refreshed_at = performance.now();
+      this.#report();
+    });
     options.seat.onPermit?.((until) => {
       this.#permit_until = from_machine_ms(until);
       this.#population?.permit.renew(this.#permit_until);
     });
-    this.#timer = setInterval(() => this.#report(), REPORT_MS);
+    this.#timer = setInterval(() => {
+      // who is asked for reports each second need not send others
+      if (performance.now() - this.#refreshed_at >= 1.5 * REPORT_MS) this.#report();
+    }, REPORT_MS);
     this.#report();
   }
 

@@ -54,6 +54,7 @@ export class FakeCrew implements Crew {
 
   /** Its clients live in the process of the agent: they freeze and wake with it. */
   permit(): void {}
+  refresh(): void {}
 
   /** replies counted so far */
   get ok(): number {
