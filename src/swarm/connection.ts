@@ -543,6 +543,8 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     this.gathers = false;
     const text = this.#gathered;
     this.#gathered = '';
+    // it may have been frozen with this in its hands; what is corked goes with the connection
+    if (this.#rules.permit.has_run_out) return this.#rules.permit.expire();
     if (text !== '') this.write(text);
     if (this.#socket.writableCorked > 0) this.#socket.uncork();
   }

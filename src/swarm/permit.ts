@@ -35,8 +35,13 @@ export class Permit {
     if (!this.#is_over) this.until = until;
   }
 
-  /** Looks whether it ran out; for whoever does not look at each send. */
+  /** Costs a look at the clock only where there is an agent. */
+  get has_run_out(): boolean {
+    return this.until !== Infinity && now() > this.until;
+  }
+
+  /** For whoever does not look at each send. */
   check(): void {
-    if (now() > this.until) this.expire();
+    if (this.has_run_out) this.expire();
   }
 }

@@ -57,6 +57,25 @@ describe('a population whose permit ran out', () => {
     expect(after.clients.killed.stop).toBe(20);
   });
 
+  it('lets nothing go that was gathered before', async () => {
+    ledger = await start_ledger();
+    let rounds = 0;
+    engine = await start_engine({
+      port: ledger.port,
+      commands: {
+        // what a round sends goes out at the end of the turn: by then the permit is over
+        ask: async (client) => {
+          const reply = client.send_for_reply(`${client.id}\r\n`, reply_parser_crlf());
+          if (++rounds > 10) engine.population.permit.renew(now() - 1);
+          await reply;
+        },
+      },
+    });
+    engine.apply(1);
+    const after = await engine.until((books) => books.clients.killed.stop === 1);
+    expect([after.requests.sent, (await ledger.settled()).requests]).toEqual([11, 10]);
+  });
+
   it('connects nobody', async () => {
     ledger = await start_ledger();
     engine = await start_engine({ port: ledger.port, commands: { rest: () => {} } });
