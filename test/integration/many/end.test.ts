@@ -11,7 +11,7 @@ import { VERSION } from '../../../src/foundation/version.ts';
 import { check_books } from '../../../src/metrics/books.ts';
 import type { Summary } from '../../../src/metrics/summary.ts';
 import { start_ledger } from '../../ledger.ts';
-import { Workplace } from '../swarm-process.ts';
+import { Workplace, type SwarmProcess } from '../swarm-process.ts';
 import { HAS_NATS, until, with_slack, World, type Coordinator } from './kit.ts';
 
 /** rounds of 3 s */
@@ -259,13 +259,14 @@ describe.skipIf(!HAS_NATS)('a bundle that somebody changed', () => {
     const place = new Workplace();
     const ledger = await start_ledger();
     const said: string[] = [];
+    let engine: SwarmProcess | null = null;
     onTestFailed(() => console.log(said.join('\n')));
     try {
       const dir = join(place.folder, 'engine');
       const mark = join(place.folder, 'executed');
       place.write('protocols/evil.js', `export const ping = () => {};\n`);
       const script = place.write('scripts/evil.yml', 'protocol: evil\nactions:\n  - command: ping\n');
-      const engine = place.swarm('engine', 'up', '--dir', dir, '--listen', '127.0.0.1:0', '--agents', '4');
+      engine = place.swarm('engine', 'up', '--dir', dir, '--listen', '127.0.0.1:0', '--agents', '4');
       const [, url] = await engine.said(/^engine listening on (nats:\/\/\S+) /m);
       await engine.said(/swarm run/);
       const leader = join(dir, 'leader.json');
@@ -325,6 +326,9 @@ describe.skipIf(!HAS_NATS)('a bundle that somebody changed', () => {
       session.close();
       await store.close();
     } finally {
+      // killed it would leave its nats-server
+      engine?.child.kill('SIGTERM');
+      await engine?.exited;
       await place.close();
       await ledger.close();
     }
