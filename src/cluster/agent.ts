@@ -2,6 +2,7 @@
  * An agent: holds its share of a swarm with the workers of one machine and answers to the plan, whoever writes it. It decides one thing by
  * itself: cut off from the engine for too long it closes everything it holds, as by then its share goes to others.
  */
+import type { Clock } from '../foundation/clock.ts';
 import { randomBytes } from 'node:crypto';
 import { reason_of } from '../foundation/errors.ts';
 import { planned_at } from '../swarm/pacer.ts';
@@ -9,7 +10,7 @@ import type { MemberId, Note, RunSpec } from '../swarm/plan.ts';
 import type { SquadOrder, SquadReport } from '../swarm/ordered-squad.ts';
 import { MEMBER, plan_name, results_key, to_text } from './documents.ts';
 import type { Lease, MemberShare, Presence, Results, RunHeader, SwarmPlan } from './documents.ts';
-import { LEASE, type Timers } from './lease.ts';
+import { LEASE } from './lease.ts';
 import type { Store } from './store.ts';
 
 const STEP_MS = 200;
@@ -50,7 +51,7 @@ export interface Made {
 
 export interface AgentOptions {
   readonly store: Store;
-  readonly timers: Timers;
+  readonly timers: Clock;
   readonly id: MemberId;
   readonly facts: Pick<Presence, 'host' | 'machine' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight'>;
   readonly max_connections: number | null;
@@ -486,7 +487,7 @@ export class Agent {
     const { store, id, is_dead } = this.#options;
     let revision = found;
     const is_own = other.incarnation === this.#incarnation || this.#replaces.includes(other.incarnation);
-    if (!is_own && !this.#replaces.includes(other.incarnation)) {
+    if (!is_own) {
       if (is_dead(other)) this.#replaces.push(...other.replaces, other.incarnation);
       else {
         // a single change may be what a dead one wrote last, arriving late

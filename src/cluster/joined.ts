@@ -2,12 +2,14 @@
  * A coordinator of a swarm of many machines. Any number may run: each shows the swarm and takes commands, one of them leads and writes the
  * plan. What it is asked for goes into `desired` first, so that a leader's death loses no command.
  */
+import type { Clock } from '../foundation/clock.ts';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import type { Summary } from '../metrics/summary.ts';
 import { err, ok } from '../swarm/answers.ts';
 import type { Command, Control, Reply } from '../swarm/command.ts';
 import type { MemberId, Note } from '../swarm/plan.ts';
 import { Waits } from '../swarm/waits.ts';
+import { Watchers } from '../swarm/watchers.ts';
 import { read_parts, store_bundle, write_parts } from './bundles.ts';
 import { carry_out, first_desired, has_applied, type Asking, type Facts } from './desired.ts';
 import {
@@ -20,7 +22,7 @@ import {
   type SwarmPlan,
 } from './documents.ts';
 import { first_plan, known_of, Leader } from './leader.ts';
-import { LeaseKeeper, type Timers } from './lease.ts';
+import { LeaseKeeper } from './lease.ts';
 import { Picture } from './picture.ts';
 import type { Store } from './store.ts';
 import { DESIRED, PLAN, View } from './view.ts';
@@ -42,7 +44,7 @@ const MISSED_PLANS = 1_000_000;
 
 export interface JoinedOptions {
   readonly store: Store;
-  readonly timers: Timers;
+  readonly timers: Clock;
   /** of this process, never used before */
   readonly id: string;
   readonly host: string;
@@ -73,11 +75,11 @@ interface Answered {
 export class Joined implements Control {
   readonly ended: Promise<JoinedEnd>;
   readonly #options: JoinedOptions;
-  readonly #timers: Timers;
+  readonly #timers: Clock;
   readonly #lease: LeaseKeeper;
   readonly #view: View;
   readonly #waits: Waits;
-  readonly #watchers = new Set<(summary: Summary) => void>();
+  readonly #watchers: Watchers;
   readonly #stops: (() => void)[] = [];
   readonly #notes_shown = new Map<string, number>();
   #bundle: Bundle | null = null;
@@ -92,6 +94,8 @@ export class Joined implements Control {
   #is_leading_turn = false;
   #planned_at = -Infinity;
   #is_lease_turn = false;
+  /** it means to begin a run */
+  #is_candidate = false;
   #is_closed = false;
   #away_since: number | null = null;
   #final: Summary | null = null;
@@ -102,6 +106,7 @@ export class Joined implements Control {
     const { store, timers, id, host, lease_ms: ttl_ms } = options;
     this.#timers = timers;
     this.#waits = new Waits(() => timers.now());
+    this.#watchers = new Watchers(options.on_note);
     const about = () => ({
       console: options.console(),
       host,
@@ -164,8 +169,8 @@ export class Joined implements Control {
     if (!this.#lease.holds) throw new SwarmError('engine_lost', { reason: 'no lease could be had' });
     await this.#view.read(PLAN);
     await this.#view.read(DESIRED);
+    if (others()) refuse(others()!);
     const old = this.#view.plan;
-    if (old && old.doc.stage !== 'ended') refuse(old.doc);
     await this.#clean(run);
     const desired = first_desired(run.id, bundle.run.connect_per_s, is_paused);
     const plan = first_plan(run, desired, this.#lease.term, `${this.#options.id}-epoch`, old?.doc ?? null);
@@ -176,7 +181,7 @@ export class Joined implements Control {
     this.#options.store.nudge(null);
   }
 
-  /** Resolves when consoles may steer. Rejects with what went wrong before. */
+  /** Resolves when consoles may steer, or at the deadline: then they are told that the swarm is not ready. */
   async open(within_ms: number): Promise<void> {
     const stage = (): string => this.#view.plan?.doc.stage ?? 'gather';
     await this.#waits.until(() => stage() !== 'gather' && stage() !== 'setup', within_ms);
@@ -199,8 +204,7 @@ export class Joined implements Control {
   }
 
   watch(listener: (summary: Summary) => void): () => void {
-    this.#watchers.add(listener);
-    return () => void this.#watchers.delete(listener);
+    return this.#watchers.add(listener);
   }
 
   summary(histograms = false): Summary {
@@ -224,8 +228,6 @@ export class Joined implements Control {
     this.#view.close();
     await this.#lease.release();
   }
-
-  #is_candidate = false;
 
   async #lease_turn(): Promise<void> {
     if (this.#is_lease_turn) return;
@@ -504,14 +506,6 @@ export class Joined implements Control {
   #notify(): void {
     if (!this.#bundle || !this.#view.plan) return;
     this.#picture!.sample();
-    if (this.#watchers.size === 0) return;
-    const summary = this.summary();
-    for (const listener of [...this.#watchers]) {
-      try {
-        listener(summary);
-      } catch (error) {
-        this.#options.on_note('coordinator', { level: 'error', text: `a watcher failed: ${reason_of(error)}` });
-      }
-    }
+    this.#watchers.notify(() => this.summary());
   }
 }

@@ -2,22 +2,13 @@
  * Who leads. The lease is one key that its holder renews by compare-and-set; whoever has seen it unchanged for its whole time by the own clock
  * takes it over with the next term. Nothing here depends on clocks agreeing or on the store's own ideas of age.
  */
+import type { Clock } from '../foundation/clock.ts';
 import type { Lease } from './documents.ts';
 import type { Entry, Store } from './store.ts';
 
-/** What time it is for a process, and how it waits. */
-export interface Timers {
-  /** ms, monotonic */
-  now(): number;
-  /** ms since the epoch */
-  wall(): number;
-  /** calls `f` each `ms` until the returned function is called */
-  every(ms: number, f: () => void): () => void;
-}
-
 export interface LeaseOptions {
   readonly store: Store;
-  readonly timers: Timers;
+  readonly timers: Clock;
   /** of this process, never used before */
   readonly id: string;
   readonly ttl_ms: number;
@@ -136,7 +127,7 @@ export class LeaseKeeper {
   #hold(term: number, sent: number, revision: number, text: string): void {
     this.#term = term;
     this.#highest_term = Math.max(this.#highest_term, term);
-    this.#sent = sent;
+    this.#sent = this.#looked_at = sent;
     this.#revision = revision;
     this.saw({ key: LEASE, text, revision });
   }

@@ -1,4 +1,5 @@
 /** What a coordinator shows of a swarm of many machines: the newest results of all agents, living and dead, as one summary. */
+import type { Clock } from '../foundation/clock.ts';
 import { bury, is_idle, merge_dead, NO_DEAD, type Dead } from '../metrics/merge.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import type { AgentSummary, Summary, WorkerSummary } from '../metrics/summary.ts';
@@ -7,17 +8,14 @@ import { STALLED_AFTER_MS } from '../swarm/members.ts';
 import type { MemberId } from '../swarm/plan.ts';
 import { planned_of } from './desired.ts';
 import { reassign_ms_of, type Bundle, type SwarmPlan } from './documents.ts';
-import type { Timers } from './lease.ts';
 import { possibly_open } from './shares.ts';
 import type { Heard, View } from './view.ts';
-
-const SUSPECT_MS = 3000;
 
 type Shown = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
 
 export class Picture {
   readonly #view: View;
-  readonly #timers: Timers;
+  readonly #timers: Clock;
   readonly #versions: Summary['run']['versions'];
   readonly #bundle: Bundle;
   /** of the run it shows */
@@ -27,7 +25,7 @@ export class Picture {
   #mark_seq = 0;
   #interval: Totals | null = null;
 
-  constructor(view: View, timers: Timers, versions: Summary['run']['versions'], run: string, bundle: Bundle) {
+  constructor(view: View, timers: Clock, versions: Summary['run']['versions'], run: string, bundle: Bundle) {
     this.#view = view;
     this.#timers = timers;
     this.#versions = versions;
@@ -106,7 +104,7 @@ export class Picture {
     const is_departed = plan.departed.some((one) => one.agent === id && one.incarnation === doc.incarnation);
     const silent_ms = this.#timers.now() - heard_at;
     if (is_departed || silent_ms >= reassign_ms_of(plan.run)) return 'lost';
-    if (silent_ms >= SUSPECT_MS) return 'suspect';
+    if (silent_ms >= STALLED_AFTER_MS) return 'suspect';
     if (doc.refuses !== null) return 'refused';
     if (plan.members[id]?.incarnation !== doc.incarnation && doc.fenced > 0) return 'fenced';
     if (doc.ready !== plan.run.id) return 'loading';

@@ -2,6 +2,7 @@
  * What a coordinator knows of the store: fed by a watch, which is only a hint, and put right by looking once a second. An agent is heard
  * when its presence changes, by this process' own clock.
  */
+import type { Clock } from '../foundation/clock.ts';
 import type { MemberId } from '../swarm/plan.ts';
 import {
   MEMBER,
@@ -12,7 +13,7 @@ import {
   type Results,
   type SwarmPlan,
 } from './documents.ts';
-import { LEASE, type LeaseKeeper, type Timers } from './lease.ts';
+import { LEASE, type LeaseKeeper } from './lease.ts';
 import type { Entry, Store } from './store.ts';
 
 export const PLAN = 'plan';
@@ -49,7 +50,7 @@ export class View {
   readonly #results = new Map<string, Entry>();
   readonly #parsed = new WeakMap<Entry, Results>();
   readonly #store: Store;
-  readonly #timers: Timers;
+  readonly #timers: Clock;
   readonly #lease: LeaseKeeper;
   readonly #changed: () => void;
   readonly #unwatch: () => void;
@@ -70,7 +71,7 @@ export class View {
   /** the plan was there, and at the last look it was not */
   is_wiped = false;
 
-  constructor(store: Store, timers: Timers, lease: LeaseKeeper, changed: () => void) {
+  constructor(store: Store, timers: Clock, lease: LeaseKeeper, changed: () => void) {
     this.#store = store;
     this.#timers = timers;
     this.#lease = lease;
@@ -116,7 +117,7 @@ export class View {
   /** Of all incarnations of all agents, by agent and incarnation. */
   *results(run: string): Iterable<{ agent: MemberId; incarnation: string; results: Results }> {
     for (const [key, entry] of this.#results) {
-      const [agent, incarnation] = key.slice(RESULTS.length).split('.') as [string, string];
+      const [agent, incarnation] = names_of(key);
       const results = this.#parse(entry);
       if (results.run === run) yield { agent, incarnation, results };
     }
@@ -130,7 +131,7 @@ export class View {
   /** Of incarnations that are no more: nobody else will write them again. */
   *left_results(): Iterable<Entry> {
     for (const [key, entry] of this.#results) {
-      const [agent, incarnation] = key.slice(RESULTS.length).split('.') as [string, string];
+      const [agent, incarnation] = names_of(key);
       if (this.members.get(agent)?.doc.incarnation !== incarnation) yield entry;
     }
   }
@@ -138,12 +139,6 @@ export class View {
   /** What this process wrote itself. */
   wrote(key: string, text: string, revision: number): void {
     this.#take({ key, text, revision }, -Infinity);
-  }
-
-  forget(): void {
-    this.#plan = null;
-    this.#desired = null;
-    this.is_wiped = false;
   }
 
   /** Reads `key` anew. Rejects when nobody answers. */
@@ -324,3 +319,6 @@ function is_news(kept: Kept<unknown>, known: Kept<unknown>, ahead: number, is_sa
   if (!is_same_run) return kept.revision > known.revision;
   return ahead > 0 || (ahead === 0 && kept.revision !== known.revision);
 }
+
+/** Agent and incarnation of a key of results. */
+const names_of = (key: string): [string, string] => key.slice(RESULTS.length).split('.') as [string, string];

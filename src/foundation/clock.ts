@@ -3,13 +3,21 @@
 /** Milliseconds since an arbitrary instant, monotonic, µs resolution. */
 export const now = (): number => performance.now();
 
-/** What time it is and when to look again, for what is steered by the clock; tests have another. */
-export const CLOCK = {
-  now,
+/** What is steered by the clock is given one: {@link CLOCK}, or that of a test. */
+export interface Clock {
+  /** ms, monotonic */
+  now(): number;
   /** ms since the epoch */
-  wall: Date.now,
+  wall(): number;
   /** calls `f` each `ms` until the returned function is called */
-  every(ms: number, f: () => void): () => void {
+  every(ms: number, f: () => void): () => void;
+}
+
+/** That of this process. */
+export const CLOCK: Clock = {
+  now,
+  wall: Date.now,
+  every(ms, f) {
     const timer = setInterval(f, ms);
     return () => clearInterval(timer);
   },

@@ -1,4 +1,5 @@
 /** The coordinator: turns commands into the plan all members follow, and their reports into the summary. */
+import type { Clock } from '../foundation/clock.ts';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../metrics/totals.ts';
 import type { Summary } from '../metrics/summary.ts';
@@ -9,9 +10,10 @@ import type { Member, Members } from './members.ts';
 import type { MemberId } from './plan.ts';
 import type { Planner } from './planner.ts';
 import { rate_of } from './segment.ts';
-import { ACK_WITHIN_MS, Squad, type Clock, type SquadOptions } from './squad.ts';
+import { ACK_WITHIN_MS, Squad, type SquadOptions } from './squad.ts';
 import type { Traces } from './traces.ts';
 import type { Waits } from './waits.ts';
+import { Watchers } from './watchers.ts';
 
 const WATCH_MS = 1000;
 /** ending every client at once: for so long no client may end, and so long may it take in all (a million take half a minute) */
@@ -59,7 +61,7 @@ export class Coordinator implements Control {
   readonly #planner: Planner;
   readonly #traces: Traces;
   readonly #waits: Waits;
-  readonly #watchers = new Set<(summary: Summary) => void>();
+  readonly #watchers: Watchers;
   readonly #started: { readonly now: number; readonly wall: number };
   readonly #stop_ticking: () => void;
   #mark: Mark | null = null;
@@ -72,6 +74,7 @@ export class Coordinator implements Control {
   constructor(options: CoordinatorOptions) {
     const { clock } = options;
     this.#options = options;
+    this.#watchers = new Watchers(options.on_note);
     this.#clock = clock;
     this.#started = { now: clock.now(), wall: clock.wall() };
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
@@ -119,8 +122,7 @@ export class Coordinator implements Control {
   }
 
   watch(listener: (summary: Summary) => void): () => void {
-    this.#watchers.add(listener);
-    return () => void this.#watchers.delete(listener);
+    return this.#watchers.add(listener);
   }
 
   summary(histograms = false): Summary {
@@ -291,15 +293,7 @@ export class Coordinator implements Control {
   }
 
   #notify(): void {
-    if (this.#watchers.size === 0) return;
-    const summary = this.summary();
-    for (const listener of [...this.#watchers]) {
-      try {
-        listener(summary);
-      } catch (error) {
-        this.#options.on_note('coordinator', { level: 'error', text: `a watcher failed: ${reason_of(error)}` });
-      }
-    }
+    this.#watchers.notify(() => this.summary());
   }
 
   #summarize({ final = false, histograms = false, interval = null }: Partial<Shown>): Summary {

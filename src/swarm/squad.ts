@@ -2,6 +2,7 @@
  * The members behind one hub: who is up, what they are ordered, what they report. Keeps processes, shares and ids right while they come
  * and go. What shall be is for others to say: see Coordinator and OrderedSquad.
  */
+import type { Clock } from '../foundation/clock.ts';
 import { SwarmError } from '../foundation/errors.ts';
 import { seconds, type Limits } from './answers.ts';
 import { Members, type Member } from './members.ts';
@@ -19,15 +20,6 @@ export const ACK_WITHIN_MS = 2000;
 /** a worker that died is started again within 5 s at most */
 const REPLACED_WITHIN_MS = 10_000;
 const HOOK_WITHIN_MS = 60_000;
-
-export interface Clock {
-  /** ms, monotonic */
-  now(): number;
-  /** ms since the epoch */
-  wall(): number;
-  /** calls `f` each `ms` until the returned function is called */
-  every(ms: number, f: () => void): () => void;
-}
 
 export interface SquadOptions {
   readonly hub: Hub;
