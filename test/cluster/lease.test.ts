@@ -55,6 +55,26 @@ describe('a lease', () => {
     expect([a.term, a.current?.id]).toEqual([0, 'b']);
   });
 
+  test('that an engine lost is written anew by who held or saw it last, not by who was cut off before', async () => {
+    const [engine, clock] = [new MemoryEngine(), new Clock()];
+    const [leader, stale] = [keeper(engine, clock, 'leader'), keeper(engine, clock, 'stale')];
+    await leader.turn(true);
+    await stale.turn(true);
+    for (let i = 0; i < 8; i++) {
+      clock.ms += 1000;
+      await leader.turn(true);
+    }
+    // away for longer than a lease: both have none when the engine comes back without its memory
+    clock.ms += TTL_MS;
+    engine.wipe();
+    for (let i = 0; i < 60 && !leader.holds && !stale.holds; i++) {
+      clock.ms += 250;
+      await stale.turn(true);
+      await leader.turn(true);
+    }
+    expect([leader.holds, stale.holds]).toEqual([true, false]);
+  });
+
   test('is let go of', async () => {
     const [engine, clock] = [new MemoryEngine(), new Clock()];
     const [a, b] = [keeper(engine, clock, 'a'), keeper(engine, clock, 'b')];
