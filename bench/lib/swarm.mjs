@@ -31,12 +31,7 @@ export async function start_swarm({ server_port, script, connect_per_s, options 
     '--seed': 'bench',
   };
   const servers = [server_port].flat().flatMap((port) => ['--server', `127.0.0.1:${port}`]);
-  const child = start(process.execPath, [
-    join(BENCH, '../bin/swarm'),
-    ...Object.entries(args).flat(),
-    ...servers,
-    ...options,
-  ]);
+  const child = start(join(BENCH, '../bin/swarm'), [...Object.entries(args).flat(), ...servers, ...options]);
   const end = async () => {
     child.signal('SIGKILL');
     await child.ended(0);

@@ -1,4 +1,5 @@
 /** The monotonic clock, and one coarse timer for all coarse waits of a process. */
+import { performance } from 'node:perf_hooks'; // the global one is looked up at each call
 
 /** Milliseconds since an arbitrary instant, monotonic, µs resolution. */
 export const now = (): number => performance.now();

@@ -1,4 +1,5 @@
 /** One socket and what it is doing: connecting, shaking hands, open, or closing after its life is over. */
+import { Buffer } from 'node:buffer'; // the global one is looked up at each use
 import { TLSSocket } from 'node:tls';
 import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
@@ -76,8 +77,8 @@ export interface ConnectionClient extends Identity {
    * Called once, before pending calls reject.
    */
   ended(cause: CloseCause | null, code: string, error: unknown): void;
-  /** the last open call was settled */
-  calls_done(): void;
+  /** the last open call was settled; true: that was the end of the round */
+  calls_done(): boolean;
 }
 
 /** What send_noreply returns when nothing waits. */
@@ -143,8 +144,6 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   #sent_at = 0;
   /** calls that were settled at once */
   #instant = 0;
-  /** what the newest call returned */
-  #latest: Promise<unknown> | null = null;
   /** connect deadline, then the oldest call's deadline (checked when it fires, not re-armed per call), then the linger */
   readonly #timer = new Timer<Connection>(this, on_timer);
 
@@ -170,7 +169,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
 
   /** Is it the promise of the newest call? Whoever waits for the open calls need not wait for it too. */
   is_call(value: unknown): boolean {
-    return value === this.#latest || value === SENT;
+    return value === this.#inbound.newest || value === SENT;
   }
 
   /** Sends and waits for the reply; see FakeClient.send_for_reply. */
@@ -188,7 +187,6 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     const waiter = new Waiter(parser, deadline);
     const unwritten = this.#write(data, at);
     if (unwritten !== null) return this.#bad_call(`send_for_reply: ${unwritten}`);
-    this.#latest = waiter.promise;
     requests.sent++;
     requests.in_flight++;
     const open_before = this.open_calls++;
@@ -247,7 +245,6 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     }
     if (this.gathers) this.send_gathered();
     this.#limits?.flush();
-    this.#latest = waiter.promise;
     this.#securing = waiter;
     this.open_calls++;
     this.#handshake_at = started;
@@ -277,8 +274,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   }
 
   settled(reply: unknown): void {
-    this.last_reply = reply;
-    if (--this.open_calls === 0) this.client.calls_done();
+    if (--this.open_calls > 0 || !this.client.calls_done()) this.last_reply = reply;
   }
 
   on_bytes(buffer: Buffer, size: number): boolean {

@@ -86,7 +86,7 @@ export function reject_quietly(
 export class Inbound {
   readonly #owner: InboundOwner;
   readonly #rules: InboundRules;
-  /** waiting calls, oldest first; more than one only with `messages` */
+  /** waiting calls, oldest first; more than one only with `messages`, and only then has the queue a last one */
   #first: Waiter | null = null;
   #last: Waiter | null = null;
   /** bytes left over from earlier reads: #held[#start, #end); those before #seen were shown to the framer in vain */
@@ -109,6 +109,11 @@ export class Inbound {
     return this.#first !== null;
   }
 
+  /** The promise of the call that was made last, while it waits. */
+  get newest(): Promise<unknown> | undefined {
+    return (this.#last ?? this.#first)?.promise;
+  }
+
   /** Bytes that were read and belong to no call and no whole message. */
   get unread(): number {
     return this.#end - this.#start + this.#skip;
@@ -126,9 +131,8 @@ export class Inbound {
 
   /** Adds a call that was just sent. Bytes that were left over may settle it at once. */
   add(waiter: Waiter): void {
-    if (this.#last === null) this.#first = waiter;
-    else this.#last.next = waiter;
-    this.#last = waiter;
+    if (this.#first === null) this.#first = waiter;
+    else this.#last = (this.#last ?? this.#first).next = waiter;
     if (typeof waiter.parser === 'function') {
       waiter.need = this.#ask(waiter.parser, null);
       if (!this.#owner.alive) return;

@@ -155,8 +155,10 @@ export class Client implements ConnectionClient {
     this.#next_round();
   }
 
-  calls_done(): void {
-    if (this.#running && this.#returned) this.#round_ok();
+  calls_done(): boolean {
+    const ends = this.#running && this.#returned;
+    if (ends) this.#round_ok();
+    return ends;
   }
 
   ended(cause: CloseCause | null, code: string, error: unknown): void {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { start_processes } from '../../src/cluster/processes.ts';
@@ -125,13 +126,15 @@ describe('workers as processes', () => {
   });
 
   it.each([
-    ['a few somewhat', 2, 5],
-    ['a crowd altogether', 9, 19],
-  ])('give way to others: %s', async (_, count, nice) => {
+    ['a few somewhat, on large pages', 2, 5, true],
+    ['a crowd altogether, on the pages all share', 9, 19, false],
+  ])('give way to others: %s', async (_, count, nice, large_pages) => {
     const names = Array.from({ length: count }, (_, i) => `w${i + 1}`);
     const swarm = start(...names);
     await eventually(() => swarm.reports.size === count);
     expect(names.map((name) => getPriority(swarm.pid(name)))).toEqual(names.map(() => nice));
+    const options = names.map((name) => readFileSync(`/proc/${swarm.pid(name)}/cmdline`, 'utf8'));
+    expect(options.map((text) => text.includes('--use-largepages='))).toEqual(names.map(() => large_pages));
   });
 
   it('do not end of SIGINT, SIGTERM or SIGHUP', async () => {

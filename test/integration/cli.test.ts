@@ -144,8 +144,8 @@ describe('swarm schema', () => {
 describe('a clone without dist/', () => {
   it('says how to build it', () => {
     place.write('clone/package.json', '{ "type": "module" }');
-    const file = place.write('clone/bin/swarm', readFileSync(join(ROOT, 'bin/swarm'), 'utf8'));
-    const { status, stdout, stderr } = spawnSync(process.execPath, [file, 'check'], { encoding: 'utf8' });
+    const file = place.write('clone/bin/swarm', readFileSync(join(ROOT, 'bin/swarm'), 'utf8'), 0o755);
+    const { status, stdout, stderr } = spawnSync(file, ['check'], { encoding: 'utf8' });
     const said = `swarm: not built yet: run npm run build in ${join(realpathSync(place.folder), 'clone')}\n`;
     expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: '', stderr: said });
   });
