@@ -13,12 +13,13 @@ export const PER_SERVER = 19_200;
  * @typedef {{ ports: number[], totals: () => Promise<Totals>, answered: () => Promise<number>, end: () => Promise<void> }} Holder
  *
  * @param {number} connections  shared evenly over as many processes as they take
- * @param {{ shared?: boolean }} [options]  shared: all on one port, otherwise each process has its own
+ * @param {{ shared?: boolean, round_ms?: number }} [options]  shared: all on one port, otherwise each process has its own; round_ms: they answer
+ *   all that came every so many ms, 0: at once
  * @returns {Promise<Holder>}
  */
-export async function start_holder(connections, { shared = false } = {}) {
+export async function start_holder(connections, { shared = false, round_ms = 0 } = {}) {
   const processes = Math.ceil(connections / PER_SERVER);
-  const child = start(reference('hold_server'), [String(processes), shared ? 'shared' : 'own']);
+  const child = start(reference('hold_server'), [String(processes), shared ? 'shared' : 'own', String(round_ms)]);
   const totals = async () => {
     child.signal('SIGUSR1');
     const [open, answered, accepted, errors] = (await child.line()).split(' ').map(Number);

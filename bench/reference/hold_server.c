@@ -1,10 +1,13 @@
 /*
  * The leanest server that holds a crowd: answers the line `heartbeat\r\n` with itself; whatever else comes is a protocol error and closes the connection.
  *
- *   hold_server <processes> <own|shared> [connections of each, default 19500]
+ *   hold_server <processes> <own|shared> [ms of a round, default 0: none]
  *
  * own: each process listens on a port of its own; shared: all accept from the same one, each until it is full. Listens on 127.0.0.1 and prints
  * its ports as its first line, a space between. On SIGUSR1 it prints, over all processes: open answered accepted errors.
+ *
+ * With rounds all processes look for work at the same instants and sleep in between: on a machine that the client shares, a wake-up for each message would
+ * take from the client what it is measured with. The time a request waits is in the client's latency.
  *
  * A process is one thread and one epoll; a connection is a descriptor and one byte (how much of the line has come). A full process leaves
  * further connections in the backlog. Ends, with all its processes, when one of them or the process that started it ends.
@@ -24,6 +27,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LINE "heartbeat\r\n"
@@ -32,6 +36,7 @@
 #define EVENTS 1024
 #define MAX_PROCESSES 128
 #define MAX_FILES (1 << 20)
+#define MAX_OPEN 19500 /* connections of a process: 20 000 files on the machine that the goals are for */
 #define BACKLOG (1 << 16) /* the kernel takes net.core.somaxconn when that is less */
 
 /* One writer each, the parent reads: a cache line of its own, in memory that all share. */
@@ -42,7 +47,7 @@ struct counters {
 static struct counters *counters; /* of all processes */
 static struct counters *mine;
 static int epoll, listener, is_accepting;
-static uint64_t max_open;
+static uint64_t round_ns;
 static uint8_t come[MAX_FILES]; /* bytes of the line that have come, by descriptor */
 
 static void die(const char *what) {
@@ -83,7 +88,7 @@ static void accept_when(int wanted) {
 }
 
 static void accept_all(void) {
-  while (mine->accepted - mine->closed < max_open) {
+  while (mine->accepted - mine->closed < MAX_OPEN) {
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
     if (fd < 0) {
@@ -134,6 +139,17 @@ static void serve(int fd) {
   else drop(fd, 1);
 }
 
+/* To the next multiple of the round's length. */
+static void sleep_out_the_round(void) {
+  struct timespec at;
+  uint64_t ns;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  ns = ((uint64_t)at.tv_sec * 1000000000 + (uint64_t)at.tv_nsec) / round_ns * round_ns + round_ns;
+  at.tv_sec = (time_t)(ns / 1000000000);
+  at.tv_nsec = (long)(ns % 1000000000);
+  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+}
+
 static void hold(void) {
   static struct epoll_event events[EVENTS];
   if ((epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) die("epoll_create1");
@@ -145,6 +161,7 @@ static void hold(void) {
       if (events[i].data.fd == listener) accept_all();
       else serve(events[i].data.fd);
     }
+    if (round_ns > 0) sleep_out_the_round();
   }
 }
 
@@ -166,9 +183,9 @@ int main(int argc, char **argv) {
   pid_t parent = getpid();
   struct rlimit files;
   sigset_t signals;
-  max_open = argc >= 4 ? (uint64_t)atoi(argv[3]) : 19500;
-  if (processes < 1 || processes > MAX_PROCESSES || max_open < 1 || (!is_shared && strcmp(argv[2], "own") != 0)) {
-    fputs("usage: hold_server <processes> <own|shared> [connections of each]\n", stderr);
+  round_ns = argc >= 4 ? (uint64_t)atoi(argv[3]) * 1000000 : 0;
+  if (processes < 1 || processes > MAX_PROCESSES || (!is_shared && strcmp(argv[2], "own") != 0)) {
+    fputs("usage: hold_server <processes> <own|shared> [ms of a round]\n", stderr);
     return 2;
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);

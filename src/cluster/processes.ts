@@ -2,7 +2,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
-import { availableParallelism, setPriority } from 'node:os';
+import { availableParallelism, getPriority, setPriority } from 'node:os';
 import type { Readable } from 'node:stream';
 import { within } from '../foundation/within.ts';
 import type { Absence, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
@@ -23,6 +23,8 @@ const NICE = 5;
 /** the least weight there is: a crowd of workers weighs no more than one process, whatever else runs */
 const NICE_IN_A_CROWD = 19;
 const CROWD = 8;
+/** the process that steers a crowd takes nine times the weight of others, where it may (root): it has little to do, and its operator waits for it */
+const PRECEDENCE = 10;
 /**
  * Node's own code on large pages: a tenth of the time in user space less where few run, for 10 MB more of each. In a crowd all run the code of one file, which
  * stays in the cache they share (ADR 13). `silent`: a system without such pages runs as ever.
@@ -46,10 +48,12 @@ interface Listeners {
 export function start_processes(options: ProcessesOptions): Hub {
   const listeners: Listeners = { report: () => {}, gone: () => {} };
   const turns = new Turns(2 * availableParallelism());
-  const workers = options.members.map((member) => new Worker(member, options, listeners, turns));
+  const own_nice = getPriority();
+  const workers = options.members.map((member) => new Worker(member, options, listeners, turns, own_nice));
   return {
     want: (members) => {
       const in_crowd = members.length > CROWD;
+      set_nice(process.pid, in_crowd ? own_nice - PRECEDENCE : own_nice);
       for (const worker of workers) worker.want(members.includes(worker.member), in_crowd);
     },
     publish: (plan) => workers.forEach((worker) => worker.publish(plan)),
@@ -59,6 +63,7 @@ export function start_processes(options: ProcessesOptions): Hub {
     onGone: (f) => (listeners.gone = f),
     close: async (deadline_ms) => {
       const late = await Promise.all(workers.map((worker) => worker.close(deadline_ms)));
+      set_nice(process.pid, own_nice);
       return workers.filter((_, i) => late[i]).map((worker) => worker.member);
     },
   };
@@ -93,6 +98,8 @@ class Turns {
 
 class Worker {
   readonly member: MemberId;
+  /** while it starts */
+  readonly #first_nice: number;
   readonly #options: ProcessesOptions;
   readonly #listeners: Listeners;
   readonly #turns: Turns;
@@ -108,8 +115,9 @@ class Worker {
   /** it exited and its last words were read */
   #silent: Promise<void> = Promise.resolve();
 
-  constructor(member: MemberId, options: ProcessesOptions, listeners: Listeners, turns: Turns) {
+  constructor(member: MemberId, options: ProcessesOptions, listeners: Listeners, turns: Turns, nice: number) {
     this.member = member;
+    this.#first_nice = nice;
     this.#turns = turns;
     this.#options = options;
     this.#listeners = listeners;
@@ -166,6 +174,7 @@ class Worker {
   #start(): void {
     const incarnation = randomBytes(8).toString('hex');
     const child = fork_bound(this.#options.entry, [this.member, incarnation], this.#in_crowd);
+    if (child.pid !== undefined) set_nice(child.pid, this.#first_nice); // not ours
     this.#child = child;
     this.#outbox = plan_outbox(child, this.member);
     this.#pass_on(child.stdout, 'info');
@@ -250,12 +259,20 @@ class Worker {
 /** Where workers take all there is, the coordinator must still get its turn: the console answers in milliseconds. */
 function give_way(pid: number, in_crowd: boolean): void {
   const nice = in_crowd ? NICE_IN_A_CROWD : NICE;
+  set_nice(pid, nice);
   try {
-    setPriority(pid, nice);
     // a worker is a session of its own, and the kernel may weigh sessions before it weighs processes (sched(7), autogroup)
     writeFileSync(`/proc/${pid}/autogroup`, `${nice}`);
   } catch {
     // not Linux, without that, or gone: it only gets less of a saturated machine
+  }
+}
+
+function set_nice(pid: number, nice: number): void {
+  try {
+    if (getPriority(pid) !== nice) setPriority(pid, nice);
+  } catch {
+    // it is gone, or we may not: nothing depends on it but who waits for whom on a saturated machine
   }
 }
 

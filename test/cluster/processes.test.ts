@@ -130,11 +130,17 @@ describe('workers as processes', () => {
     ['a crowd altogether, on the pages all share', 9, 19, false],
   ])('give way to others: %s', async (_, count, nice, large_pages) => {
     const names = Array.from({ length: count }, (_, i) => `w${i + 1}`);
+    const own_nice = getPriority();
     const swarm = start(...names);
     await eventually(() => swarm.reports.size === count);
     expect(names.map((name) => getPriority(swarm.pid(name)))).toEqual(names.map(() => nice));
     const options = names.map((name) => readFileSync(`/proc/${swarm.pid(name)}/cmdline`, 'utf8'));
     expect(options.map((text) => text.includes('--use-largepages='))).toEqual(names.map(() => large_pages));
+    // who steers a crowd goes first, where it may
+    const may = process.getuid!() === 0;
+    expect(getPriority()).toBe(may && nice === 19 ? own_nice - 10 : own_nice);
+    await swarm.hub.close(5000);
+    expect(getPriority()).toBe(own_nice);
   });
 
   it('do not end of SIGINT, SIGTERM or SIGHUP', async () => {
