@@ -26,8 +26,8 @@ const CROWD = 8;
 /** the process that steers a crowd takes nine times the weight of others, where it may (root): it has little to do, and its operator waits for it */
 const PRECEDENCE = 10;
 /**
- * Node's own code on large pages: a tenth of the time in user space less where few run, for 10 MB more of each. In a crowd all run the code of one file, which
- * stays in the cache they share (ADR 13). `silent`: a system without such pages runs as ever.
+ * Node's own code on large pages: a tenth of the time in user space less where few run, for 10 MB more of each. In a crowd each copy would
+ * compete for the cache that one copy has to itself (ADR 13). `silent`: a system without such pages runs as ever.
  */
 const LARGE_PAGES = '--use-largepages=silent';
 
