@@ -222,10 +222,13 @@ function lose(counts: EndpointCounts): EndpointCounts {
   };
 }
 
+/** Text and bytes are the newer one's, never one's text beside the other's bytes; of two at the same instant, whoever is joined first, the same. */
 function join_errors(a: ErrorKind, b: ErrorKind): ErrorKind {
-  const [older, newer] = a.last_at <= b.last_at ? [a, b] : [b, a];
-  return { ...older, ...newer, count: a.count + b.count };
+  const is_newer = a.last_at === b.last_at ? told(a) > told(b) : a.last_at > b.last_at;
+  return { ...(is_newer ? a : b), count: a.count + b.count };
 }
+
+const told = ({ last, sample }: ErrorKind): string => JSON.stringify([last, sample]);
 
 function record_of<K extends string>(keys: readonly K[], value: (key: K) => number): Record<K, number> {
   return Object.fromEntries(keys.map((key) => [key, value(key)])) as Record<K, number>;

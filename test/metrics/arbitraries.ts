@@ -37,7 +37,11 @@ const action: fc.Arbitrary<ActionSnapshot> = fc
   .record({ running: n, ok: n, failed: codes, aborted: n, service: histograms, response: histograms })
   .map((a) => ({ ...a, started: a.running + a.ok + sum(a.failed) + a.aborted }));
 
-const error: fc.Arbitrary<ErrorKind> = fc.record({ count: n, last: fc.string(), last_at: fc.nat(2 ** 41) });
+/** often at the same instant */
+const error: fc.Arbitrary<ErrorKind> = fc.record(
+  { count: n, last: fc.string(), last_at: fc.oneof(fc.nat(2 ** 41), fc.nat(2)), sample: fc.string() },
+  { requiredKeys: ['count', 'last', 'last_at'] },
+);
 
 export const snapshots: fc.Arbitrary<Snapshot> = fc
   .record({
