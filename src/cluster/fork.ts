@@ -36,9 +36,9 @@ export function send_permit(child: ChildProcess, until_machine_ms: number): void
   if (child.connected) child.send({ permit: until_machine_ms } satisfies PermitMessage, () => {});
 }
 
-/** Asks the member to report now. */
 const REFRESH = { refresh: true } as const;
 
+/** Asks the member to report now. */
 export function send_refresh(child: ChildProcess): void {
   if (child.connected) child.send(REFRESH, () => {});
 }
