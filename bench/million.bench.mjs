@@ -1,4 +1,4 @@
-import { setPriority } from 'node:os';
+import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pids_of, PER_SERVER, pss_bytes_of_all, rss_bytes_of_all, settled, start_holder } from './lib/hold.mjs';
 import { cpu_s_of, scoped } from './lib/processes.mjs';
@@ -105,13 +105,11 @@ async function hold(daemon, server, pids, seconds) {
   };
 }
 
-/** Who measures the wait for an answer must not wait for its own turn; after all others were started, which would inherit it. */
+/** Who measures the wait for an answer must not wait for its own turn. */
 function go_first() {
-  try {
-    setPriority(-10);
-  } catch {
+  const { status } = spawnSync('chrt', ['--rr', '--reset-on-fork', '--pid', '1', String(process.pid)]);
+  if (status !== 0)
     process.stderr.write('million: not root, so the waits for an answer hold those of the bench for its turn\n');
-  }
 }
 
 /** Asks each second on a session of its own, one at a time; the slowest answer of each phase, in ms. */

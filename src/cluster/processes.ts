@@ -1,13 +1,14 @@
 /** The workers as processes: started, watched, started again, ended. The hub of forked mode. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, writeFileSync } from 'node:fs';
-import { availableParallelism, getPriority, setPriority } from 'node:os';
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import type { Readable } from 'node:stream';
 import { within } from '../foundation/within.ts';
 import type { Absence, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
 import { Breaker } from './breaker.ts';
 import { is_report, plan_outbox, say_goodbye, send_permit, send_refresh } from './fork.ts';
+import { give_way, Precedence } from './precedence.ts';
 
 const HELLO_WITHIN_MS = 10_000;
 /** from the goodbye to the exit: closing sockets send what they have, see Population */
@@ -18,13 +19,7 @@ const KILL_WITHIN_MS = 1000;
 const HEARD_MS = 10_000;
 const SETPRIV = '/usr/bin/setpriv';
 
-/** a third of a normal process' weight, when they compete (sched(7)) */
-const NICE = 5;
-/** the least weight there is: a crowd of workers weighs no more than one process, whatever else runs */
-const NICE_IN_A_CROWD = 19;
 const CROWD = 8;
-/** the process that steers a crowd takes nine times the weight of others, where it may (root): it has little to do, and its operator waits for it */
-const PRECEDENCE = 10;
 /**
  * Node's own code on large pages: a tenth of the time in user space less where few run, for 10 MB more of each. In a crowd each copy would
  * compete for the cache that one copy has to itself (ADR 13). `silent`: a system without such pages runs as ever.
@@ -48,12 +43,12 @@ interface Listeners {
 export function start_processes(options: ProcessesOptions): Hub {
   const listeners: Listeners = { report: () => {}, gone: () => {} };
   const turns = new Turns(2 * availableParallelism());
-  const own_nice = getPriority();
-  const workers = options.members.map((member) => new Worker(member, options, listeners, turns, own_nice));
+  const precedence = new Precedence();
+  const workers = options.members.map((member) => new Worker(member, options, listeners, turns));
   return {
     want: (members) => {
       const in_crowd = members.length > CROWD;
-      set_nice(process.pid, in_crowd ? own_nice - PRECEDENCE : own_nice);
+      void precedence.set(members.length > availableParallelism());
       for (const worker of workers) worker.want(members.includes(worker.member), in_crowd);
     },
     publish: (plan) => workers.forEach((worker) => worker.publish(plan)),
@@ -63,15 +58,19 @@ export function start_processes(options: ProcessesOptions): Hub {
     onGone: (f) => (listeners.gone = f),
     close: async (deadline_ms) => {
       const late = await Promise.all(workers.map((worker) => worker.close(deadline_ms)));
-      set_nice(process.pid, own_nice);
+      await precedence.set(false);
       return workers.filter((_, i) => late[i]).map((worker) => worker.member);
     },
   };
 }
 
-/** Lets a few start at a time: fifty at once on two cores would all be late with their hello. */
+/**
+ * Lets a few start at a time: fifty at once on two cores would all be late with their hello. Each begins in a turn of its own, as a fork
+ * takes the loop for some time.
+ */
 class Turns {
   #free: number;
+  #is_due = false;
   readonly #waiting: (() => void)[] = [];
 
   constructor(at_once: number) {
@@ -89,17 +88,19 @@ class Turns {
   }
 
   #next(): void {
-    while (this.#free > 0 && this.#waiting.length > 0) {
-      this.#free--;
-      this.#waiting.shift()!();
-    }
+    if (this.#is_due || this.#free === 0 || this.#waiting.length === 0) return;
+    this.#is_due = true;
+    this.#free--;
+    this.#waiting.shift()!();
+    setImmediate(() => {
+      this.#is_due = false;
+      this.#next();
+    });
   }
 }
 
 class Worker {
   readonly member: MemberId;
-  /** while it starts */
-  readonly #first_nice: number;
   readonly #options: ProcessesOptions;
   readonly #listeners: Listeners;
   readonly #turns: Turns;
@@ -115,9 +116,8 @@ class Worker {
   /** it exited and its last words were read */
   #silent: Promise<void> = Promise.resolve();
 
-  constructor(member: MemberId, options: ProcessesOptions, listeners: Listeners, turns: Turns, nice: number) {
+  constructor(member: MemberId, options: ProcessesOptions, listeners: Listeners, turns: Turns) {
     this.member = member;
-    this.#first_nice = nice;
     this.#turns = turns;
     this.#options = options;
     this.#listeners = listeners;
@@ -174,7 +174,6 @@ class Worker {
   #start(): void {
     const incarnation = randomBytes(8).toString('hex');
     const child = fork_bound(this.#options.entry, [this.member, incarnation], this.#in_crowd);
-    if (child.pid !== undefined) set_nice(child.pid, this.#first_nice); // not ours
     this.#child = child;
     this.#outbox = plan_outbox(child, this.member);
     this.#pass_on(child.stdout, 'info');
@@ -253,26 +252,6 @@ class Worker {
 
   #note(level: Note['level'], text: string): void {
     this.#options.on_note(this.member, { level, text });
-  }
-}
-
-/** Where workers take all there is, the coordinator must still get its turn: the console answers in milliseconds. */
-function give_way(pid: number, in_crowd: boolean): void {
-  const nice = in_crowd ? NICE_IN_A_CROWD : NICE;
-  set_nice(pid, nice);
-  try {
-    // a worker is a session of its own, and the kernel may weigh sessions before it weighs processes (sched(7), autogroup)
-    writeFileSync(`/proc/${pid}/autogroup`, `${nice}`);
-  } catch {
-    // not Linux, without that, or gone: it only gets less of a saturated machine
-  }
-}
-
-function set_nice(pid: number, nice: number): void {
-  try {
-    if (getPriority(pid) !== nice) setPriority(pid, nice);
-  } catch {
-    // it is gone, or we may not: nothing depends on it but who waits for whom on a saturated machine
   }
 }
 
