@@ -11,6 +11,8 @@ const AGENTS = 500;
 const PROCESSES = 2;
 const COMMANDS = 10;
 const READY_WITHIN_S = 30;
+/** All agents begin at once here, and all of their code is new. */
+const REST_MS = 2000;
 
 export const bench = {
   about: `one coordinator and ${AGENTS} agents whose workers do nothing; --connections: so many agents. Needs nats-server`,
@@ -57,6 +59,7 @@ async function measured(keep, agents, seconds) {
   keep(swarm);
   const well = async () => (await swarm.summary()).agents.every(({ health }) => health === 'ok');
   await settled(READY_WITHIN_S, well, `all ${agents} agents well`);
+  await sleep(REST_MS);
   const acknowledged_ms = [];
   let late = 0;
   for (let i = 0; i < COMMANDS; i++) {

@@ -38,7 +38,7 @@ export async function run_agent(options: Options, io: Io): Promise<number> {
   // as many as there are cores, unless it was asked for others
   const processes = processes_of({ ...options, workers: options.workers === 0 ? 'auto' : options.workers });
   return await with_run_folder(async (folder) => {
-    const { store, credentials, id } = await open_engine(options, 'agent', (text) => log.warn(text));
+    const { store, credentials, id } = await open_engine(options, ['agent'], (text) => log.warn(text));
     const agent = new Agent({
       store,
       timers: CLOCK,

@@ -54,7 +54,7 @@ export async function run_joined(options: OptionsWith<'server' | 'script'>, io: 
   });
 }
 
-/** Joins the run that is going on: shows it, takes commands, and leads it should the leader be gone. */
+/** Joins the run that is going on: shows it, takes commands, and leads it should the leader be gone. With a viewer's credentials it only shows it. */
 export async function run_attach(options: Options, io: Io): Promise<number> {
   return await with_joined(options, io, 'leave', async ({ joined, store, log }) => {
     const { run } = await joined.attach(ATTACH_WITHIN_MS);
@@ -69,7 +69,7 @@ export async function run_attach(options: Options, io: Io): Promise<number> {
 export async function print_summary(run: string, options: Options, io: Io): Promise<number> {
   if (options.summary !== null) check_summary_path(options.summary);
   const log = make_log(options.log_level, io.err, io.colour.err);
-  const { store } = await open_engine(options, 'leader', (text) => log.warn(text));
+  const { store } = await open_engine(options, ['leader', 'viewer'], (text) => log.warn(text));
   try {
     const text = await read_parts(store, `summary.${run}`);
     if (text === null) throw new SwarmError('no_summary', { run });
@@ -102,7 +102,8 @@ async function with_joined(
   const token = options.console_token_file === null ? undefined : read_token(options.console_token_file);
   if (options.summary !== null) check_summary_path(options.summary);
   const log = make_log(options.log_level, io.err, io.colour.err);
-  const { store, credentials } = await open_engine(options, 'leader', () => {});
+  // who only looks cannot begin a run
+  const { store, credentials } = await open_engine(options, on_signal === 'stop' ? ['leader'] : ['leader', 'viewer'], () => {}); // prettier-ignore
   const closing: (() => Promise<void> | void)[] = [() => store.close()];
   try {
     const console: Console = await start_console({ listen: options.listen, token, log });
@@ -110,7 +111,7 @@ async function with_joined(
     const joined = new Joined({
       ...{ store, timers: CLOCK, id: randomBytes(8).toString('hex'), host: hostname() },
       console: () => endpoint_text(console.address),
-      ...{ lease_ms: options.lease, gather_ms: GATHER_MS },
+      ...{ lease_ms: options.lease, gather_ms: GATHER_MS, only_looks: credentials?.role === 'viewer' },
       ...{ max_connections: options.max_connections, max_connect_per_s: options.max_connect_rate },
       versions: { swarm: VERSION, node: process.versions.node },
       on_note: (worker, { level, text }) => log[level]({ worker }, text),

@@ -5,6 +5,7 @@
 import type { Clock } from '../foundation/clock.ts';
 import { randomBytes } from 'node:crypto';
 import { reason_of } from '../foundation/errors.ts';
+import { index_within } from '../swarm/id-map.ts';
 import { planned_at } from '../swarm/pacer.ts';
 import type { MemberId, Note, RunSpec } from '../swarm/plan.ts';
 import type { SquadOrder, SquadReport } from '../swarm/ordered-squad.ts';
@@ -89,6 +90,8 @@ export class Agent {
   #read_at = -Infinity;
   /** somebody says that there is another plan */
   #is_nudged = false;
+  /** the newest plan that came by itself: only this agent's part of it, and it may be late */
+  #nudged: SwarmPlan | null = null;
   /** the revision that was taken over */
   #accepted = 0;
   /** the newest revision that the crew has applied altogether */
@@ -128,7 +131,8 @@ export class Agent {
     this.failed.catch(() => {});
     this.#stops.push(timers.every(STEP_MS, () => this.#step()));
     this.#stops.push(
-      store.on_nudge(id, () => {
+      store.on_nudge(id, (text) => {
+        if (text !== '') return this.#hear_plan(JSON.parse(text) as SwarmPlan);
         this.#is_nudged = true;
         this.#look();
       }),
@@ -232,9 +236,38 @@ export class Agent {
     if (this.#is_silent_too_long()) await this.#fence('it was frozen, or the engine did not answer');
     const sent = this.#options.timers.now();
     if (reads && !(await this.#hear())) return;
-    if (!(await this.#tell())) return;
+    // what was ordered by it is told when it is applied
+    if (this.#take_nudged() && !reads && this.#is_behind) return;
+    if (!(await this.#tell(reads))) return;
     this.#answered_at = Math.max(this.#answered_at, sent);
     this.#crew?.permit(this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity) + PERMIT_MORE_MS);
+  }
+
+  /** A plan that follows the one in force need not be read: it was stored before it was sent. */
+  #hear_plan(plan: SwarmPlan): void {
+    const known = this.#nudged ?? this.#plan;
+    if (known?.run.id !== plan.run.id || known.epoch !== plan.epoch) {
+      this.#is_nudged = true;
+      return this.#look();
+    }
+    if (!is_newer(plan, known)) return;
+    this.#nudged = plan;
+    this.#look(false);
+  }
+
+  /** Does what the plan says that came by itself; false: there is none. */
+  #take_nudged(): boolean {
+    const plan = this.#nudged;
+    this.#nudged = null;
+    if (!plan || this.#plan?.run.id !== plan.run.id || this.#is_fencing) return false;
+    this.#read = { text: '', plan };
+    this.#take(plan, null);
+    return true;
+  }
+
+  /** the crew has not applied yet what it was ordered last */
+  get #is_behind(): boolean {
+    return this.#crew !== null && this.#crew.report().applied < this.#orders;
   }
 
   /** Reads plan and lease, and does what they say. False: there is nothing to tell now. */
@@ -280,7 +313,7 @@ export class Agent {
     const { id } = this.#options;
     const old = this.#plan;
     if (old && old.run.id === plan.run.id) {
-      if (plan.term < old.term || (plan.term === old.term && plan.revision < old.revision)) return;
+      if (is_newer(old, plan)) return;
     } else {
       // another run: the one before is over
       this.#base = null;
@@ -333,6 +366,9 @@ export class Agent {
       setup: plan.setup_by === id,
       teardown: plan.teardown_by === id,
       connect_per_s: entry.connect_per_s,
+      traces: plan.traces
+        .filter(({ client }) => index_within(client, entry.ids) !== null)
+        .map(({ token, client, until_ms }) => ({ token, client, until: Math.round(this.#base! + until_ms) })),
     });
   }
 
@@ -364,6 +400,7 @@ export class Agent {
           setup: false,
           teardown: false,
           connect_per_s: 1,
+          traces: [],
         };
         this.#tell_crew(made, { phase: 'stop', ...nothing });
         const deadline = this.#options.timers.now() + FENCE_WITHIN_MS;
@@ -411,11 +448,15 @@ export class Agent {
     this.#playing = { ...playing, made: null };
   }
 
-  /** Stores what was measured, then that it lives. False: the engine did not take it. */
-  async #tell(): Promise<boolean> {
+  /**
+   * Stores what was measured, then that it lives. In between, `fully` false, only that, which costs an engine with hundreds of agents half; at the
+   * end of a run nothing may say that all clients are gone before their last measurements are there. False: the engine did not take it.
+   */
+  async #tell(fully: boolean): Promise<boolean> {
     if (!(await this.#send_unsent())) return false;
     const [crew, playing] = [this.#crew, this.#playing];
-    if (crew && playing && this.#plan) {
+    const is_brief = !fully && this.#plan?.stage === 'open' && !this.#is_leaving && this.#results.seq > 0;
+    if (crew && playing && this.#plan && !is_brief) {
       const { key, text } = this.#results_of(crew.report(), playing.run);
       const written = await this.#put(key, text, this.#results);
       if (!written || this.#is_closed) return written;
@@ -456,8 +497,8 @@ export class Agent {
   }
 
   #results_of(report: SquadReport, run: RunHeader): { key: string; text: string } {
-    const { snapshot, dead, workers, setup, teardown } = report;
-    const results: Results = { run: run.id, seq: ++this.#results.seq, snapshot, dead, workers, notes: this.#notes, setup, teardown }; // prettier-ignore
+    const { snapshot, dead, workers, traces, setup, teardown } = report;
+    const results: Results = { run: run.id, seq: ++this.#results.seq, snapshot, dead, workers, notes: this.#notes, traces, setup, teardown }; // prettier-ignore
     return { key: results_key(this.#options.id, this.#incarnation), text: to_text(results) };
   }
 
@@ -565,6 +606,9 @@ export class Agent {
     });
   }
 }
+
+const is_newer = (plan: SwarmPlan, than: SwarmPlan): boolean =>
+  plan.term > than.term || (plan.term === than.term && plan.revision > than.revision);
 
 /** `now` begins as `before` does: ids of an incarnation only ever become more. */
 function is_more(before: MemberShare['ids'], now: MemberShare['ids']): boolean {

@@ -2,7 +2,7 @@
 import { err, MAX_TARGET, ok, seconds } from '../swarm/answers.ts';
 import type { Command, Reply } from '../swarm/command.ts';
 import { planned_at } from '../swarm/pacer.ts';
-import type { Desired } from './documents.ts';
+import { MAX_TRACES, type Desired, type TraceOrder } from './documents.ts';
 
 /** A coordinator that sent no command for so long is forgotten, ms. */
 const SESSION_MS = 600_000;
@@ -48,7 +48,7 @@ export function first_desired(run: string, connect_per_s: number, is_paused: boo
       graceful: false,
       connect_per_s,
     },
-    ...{ retry_fatal: 0, mark: null, rebalance: 0, drained: [], evicted: [], sessions: {} },
+    ...{ retry_fatal: 0, mark: null, rebalance: 0, drained: [], evicted: [], traces: [], sessions: {} },
   };
 }
 
@@ -71,7 +71,30 @@ export function carry_out(
 ): { readonly desired: Desired | null; readonly reply: Reply } {
   const is_second_try = command.op === 'stop' && command.now && before.phase === 'drain';
   if (is_ending(before) && !is_second_try) return { desired: null, reply: err('stopping', 'the swarm is stopping') };
-  const { change, reply } = changed(before, command, asking, facts);
+  return applied(before, changed(before, command, asking, facts), asking);
+}
+
+/** With one more trace, or without that of `token` if there is no `trace`. */
+export function set_trace(
+  before: Desired,
+  token: string,
+  trace: TraceOrder | null,
+  asking: Asking,
+): { readonly desired: Desired | null; readonly reply: Reply } {
+  if (is_ending(before)) return { desired: null, reply: err('stopping', 'the swarm is stopping') };
+  const others = before.traces.filter((one) => one.token !== token && one.until_ms > asking.run_ms);
+  if (trace && others.length >= MAX_TRACES)
+    return { desired: null, reply: err('too_many', 'too many traces run already: wait until one ends') };
+  const traces = trace ? [...others, trace] : others;
+  return applied(before, { change: { traces }, reply: ok('') }, asking);
+}
+
+function applied(
+  before: Desired,
+  { change, reply }: Changed,
+  asking: Asking,
+): { readonly desired: Desired | null; readonly reply: Reply } {
+  // prettier-ignore
   if (!reply.ok) return { desired: null, reply };
   // by run time, as the wall clocks of two machines may be hours apart
   const at_ms = Math.max(asking.run_ms, ...Object.values(before.sessions).map((session) => session.at_ms));

@@ -13,6 +13,7 @@ import type { Dead } from '../metrics/merge.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import type { WorkerSummary } from '../metrics/summary.ts';
 import type { Ramp } from '../swarm/pacer.ts';
+import type { TraceLines } from '../swarm/ordered-squad.ts';
 import type { HookResult, IdRange, MemberId, Note, Plan, RunSpec } from '../swarm/plan.ts';
 
 /** Who leads. Renewed by its holder; whoever has seen it unchanged for its whole time may take it over, with the next term. */
@@ -55,9 +56,23 @@ export interface Desired {
   readonly drained: readonly MemberId[];
   /** incarnations that an operator declared dead, the newest 100 */
   readonly evicted: readonly string[];
+  /** at most {@link MAX_TRACES} */
+  readonly traces: readonly TraceOrder[];
   /** the last command of each coordinator that was applied, dropped 10 min after it came; at most 32 */
   readonly sessions: Readonly<Record<string, { readonly seq: number; readonly at_ms: number }>>;
 }
+
+/** A client whose bytes somebody wants to see. */
+export interface TraceOrder {
+  /** of whoever asked */
+  readonly token: string;
+  readonly client: number;
+  /** ms of run time */
+  readonly until_ms: number;
+}
+
+/** In the whole swarm: their lines travel with the results of agents, 200 lines of each. */
+export const MAX_TRACES = 4;
 
 /** A run as the plan names it: what it is made of is in the bundle. */
 export interface RunHeader {
@@ -143,6 +158,7 @@ export interface SwarmPlan {
   readonly retry_fatal: number;
   /** of {@link Desired}: the one that was carried out */
   readonly rebalance: number;
+  readonly traces: readonly TraceOrder[];
   readonly setup_by: MemberId | null;
   readonly teardown_by: MemberId | null;
   readonly shared: { readonly value: unknown } | null;
@@ -222,6 +238,7 @@ export interface Results {
   readonly workers: readonly WorkerSummary[];
   /** 50: the newest 25 errors at least, of the rest the newest; counted from the start of the process */
   readonly notes: readonly (Note & { readonly n: number; readonly worker: string })[];
+  readonly traces: readonly TraceLines[];
   readonly setup: HookResult | null;
   readonly teardown: HookResult | null;
 }

@@ -2,26 +2,30 @@
  * A coordinator of a swarm of many machines. Any number may run: each shows the swarm and takes commands, one of them leads and writes the
  * plan. What it is asked for goes into `desired` first, so that a leader's death loses no command.
  */
+import { randomBytes } from 'node:crypto';
 import type { Clock } from '../foundation/clock.ts';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import type { Summary } from '../metrics/summary.ts';
 import { err, ok } from '../swarm/answers.ts';
 import type { Command, Control, Reply } from '../swarm/command.ts';
+import { index_within } from '../swarm/id-map.ts';
 import type { MemberId, Note } from '../swarm/plan.ts';
 import { Waits } from '../swarm/waits.ts';
 import { Watchers } from '../swarm/watchers.ts';
 import { read_parts, store_bundle, write_parts } from './bundles.ts';
-import { carry_out, first_desired, has_applied, type Asking, type Facts } from './desired.ts';
+import { carry_out, first_desired, has_applied, set_trace, type Asking, type Facts } from './desired.ts';
 import {
   plan_name,
   reassign_ms_of,
   RESULTS,
   to_text,
   type Bundle,
+  type Desired,
   type RunHeader,
   type SwarmPlan,
+  type TraceOrder,
 } from './documents.ts';
-import { first_plan, known_of, Leader } from './leader.ts';
+import { first_plan, known_of, Leader, TRACE_LINES_WITHIN_MS } from './leader.ts';
 import { LeaseKeeper } from './lease.ts';
 import { Picture } from './picture.ts';
 import type { Store } from './store.ts';
@@ -32,6 +36,7 @@ const WATCH_MS = 1000;
 /** without news the leader thinks again after so long: silence and deadlines are no news */
 const THINK_MS = 500;
 const ACK_WITHIN_MS = 2000;
+const MAX_TRACE_S = 3600;
 /** from then on the answer is that nobody knows */
 const WRITE_WITHIN_MS = 10_000;
 /** between two tries of a write that the engine did not take: one that is away says so at once */
@@ -52,6 +57,8 @@ export interface JoinedOptions {
   readonly console: () => string;
   readonly lease_ms: number;
   readonly gather_ms: number;
+  /** it changes nothing and never leads: its credentials would not let it */
+  readonly only_looks: boolean;
   readonly max_connections: number | null;
   readonly max_connect_per_s: number | null;
   readonly versions: Summary['run']['versions'];
@@ -62,6 +69,17 @@ export interface JoinedEnd {
   readonly summary: Summary;
   readonly unconfirmed: readonly MemberId[];
   readonly failed: string | null;
+}
+
+type Change = (desired: Desired, asking: Asking) => { readonly desired: Desired | null; readonly reply: Reply };
+
+interface Tracing {
+  readonly on_line: (line: string | null) => void;
+  /** ms of run time */
+  readonly until_ms: number;
+  /** lines shown of each incarnation */
+  readonly seen: Map<string, number>;
+  readonly end: () => void;
 }
 
 interface Answered {
@@ -82,6 +100,8 @@ export class Joined implements Control {
   readonly #watchers: Watchers;
   readonly #stops: (() => void)[] = [];
   readonly #notes_shown = new Map<string, number>();
+  /** those asked for here, by token */
+  readonly #traces = new Map<string, Tracing>();
   #bundle: Bundle | null = null;
   /** the run that this process plays; set once */
   #run: RunHeader | null = null;
@@ -188,10 +208,16 @@ export class Joined implements Control {
   }
 
   async apply(command: Command): Promise<Reply> {
+    return await this.#apply((desired, asking) => carry_out(desired, command, asking, this.#facts()), command.op);
+  }
+
+  /** One command after the other. */
+  async #apply(change: Change, op: Command['op'] | 'trace'): Promise<Reply> {
+    if (this.#options.only_looks) return err('read_only', `the credentials of this console are for looking only: ${op} needs those of a leader`); // prettier-ignore
     const before = this.#last_command;
     const answered = (async (): Promise<Answered> => {
       await before;
-      return await this.#carry_out(command);
+      return await this.#carry_out(change, op);
     })().catch((error: unknown) => ({ reply: err('internal', reason_of(error)), asking: null, seq: 0 }));
     this.#last_command = answered;
     const { reply, asking, seq } = await answered;
@@ -216,8 +242,32 @@ export class Joined implements Control {
     return this.#picture!.next_interval();
   }
 
-  async trace(): Promise<Reply> {
-    return err('one_machine', 'trace is for a swarm of one machine; `swarm try` shows the bytes of one client');
+  async trace(
+    id: number,
+    for_seconds: number,
+    on_line: (line: string | null) => void,
+  ): Promise<Reply & { stop?: () => void }> {
+    const owner = (): string | undefined =>
+      Object.entries(this.#view.plan?.doc.members ?? {}).find(([, { ids }]) => index_within(id, ids) !== null)?.[0];
+    if (owner() === undefined) return err('no_such_client', `no client has the id ${id}`);
+    const token = randomBytes(8).toString('hex');
+    const until_ms = (this.#view.run_ms ?? 0) + Math.min(for_seconds, MAX_TRACE_S) * 1000;
+    const change = (trace: TraceOrder | null): Promise<Reply> =>
+      this.#apply((desired, asking) => set_trace(desired, token, trace, asking), 'trace');
+    const end = (): void => {
+      if (this.#traces.delete(token)) on_line(null);
+    };
+    this.#traces.set(token, { on_line, until_ms, seen: new Map(), end });
+    const reply = await change({ token, client: id, until_ms });
+    if (!reply.ok) {
+      this.#traces.delete(token);
+      return reply;
+    }
+    const stop = (): void => {
+      end();
+      void change(null);
+    };
+    return { ...ok(`trace of client ${id} in ${owner() ?? 'no agent'}${reply.text}`), stop };
   }
 
   /** Ends this process' part; another coordinator may lead at once. */
@@ -233,7 +283,8 @@ export class Joined implements Control {
     if (this.#is_lease_turn) return;
     this.#is_lease_turn = true;
     try {
-      await this.#lease.turn(this.#is_candidate || (this.#run !== null && this.#final === null));
+      const is_playing = this.#run !== null && this.#final === null;
+      await this.#lease.turn(this.#is_candidate || (is_playing && !this.#options.only_looks));
     } finally {
       this.#is_lease_turn = false;
       this.#waits.poke();
@@ -246,6 +297,7 @@ export class Joined implements Control {
     try {
       this.#say_away(await this.#view.look());
       this.#show_notes();
+      this.#show_traces();
       if (this.#run !== null) {
         await this.#lead();
         await this.#see_end();
@@ -314,10 +366,26 @@ export class Joined implements Control {
     this.#planned_at = this.#timers.now();
     const text = to_text(next);
     const written = await this.#options.store.put(PLAN, text, revision);
-    if (written.outcome === 'done') this.#view.wrote(PLAN, text, written.revision);
-    // refused or unknown: what is there decides, the next turn goes on from it
-    else await this.#view.read(PLAN).catch(() => null);
-    this.#options.store.nudge(null);
+    if (written.outcome === 'done') {
+      this.#view.wrote(PLAN, text, written.revision);
+      this.#tell_agents(next);
+    } else {
+      // refused or unknown: what is there decides, the next turn goes on from it
+      await this.#view.read(PLAN).catch(() => null);
+      this.#options.store.nudge(null);
+    }
+  }
+
+  /** To each its own part of a plan that is stored: hundreds that all read all of it would keep the engine busy for a second. */
+  #tell_agents(plan: SwarmPlan): void {
+    const { store } = this.#options;
+    for (const [id, entry] of Object.entries(plan.members)) {
+      const departed = plan.departed.filter(({ agent }) => agent === id);
+      const own: SwarmPlan = { ...plan, members: { [id]: entry }, departed, free_ids: [], unconfirmed: [] };
+      store.nudge(id, to_text(own));
+    }
+    // who has no part looks by itself
+    for (const id of this.#view.members.keys()) if (!(id in plan.members)) store.nudge(id);
   }
 
   /** The engine lost its memory: this process knows what was there. */
@@ -369,11 +437,11 @@ export class Joined implements Control {
     throw new SwarmError('engine_lost', { reason });
   }
 
-  async #carry_out(command: Command): Promise<Answered> {
+  async #carry_out(change: Change, op: Command['op'] | 'trace'): Promise<Answered> {
     const { store } = this.#options;
     const stage = this.#view.plan?.doc.stage;
     if (this.#final) return { reply: err('stopping', 'the swarm has ended'), asking: null, seq: 0 };
-    if (stage === 'gather' && command.op !== 'stop') return { reply: err('not_ready', 'the swarm is not ready: it waits for its agents'), asking: null, seq: 0 }; // prettier-ignore
+    if (stage === 'gather' && op !== 'stop') return { reply: err('not_ready', 'the swarm is not ready: it waits for its agents'), asking: null, seq: 0 }; // prettier-ignore
     const asking: Asking = {
       session: this.#options.id,
       seq: ++this.#seq,
@@ -393,7 +461,7 @@ export class Joined implements Control {
       if (tried && has_applied(desired.doc, asking)) return { reply: tried.reply, asking, seq: desired.doc.seq };
       // the same again while nothing is known to have come between: the first one may be on its way yet
       if (tried?.revision !== desired.revision) {
-        const { desired: next, reply } = carry_out(desired.doc, command, asking, this.#facts());
+        const { desired: next, reply } = change(desired.doc, asking);
         if (!next) return { reply, asking: null, seq: 0 };
         tried = { reply, text: to_text(next), seq: next.seq, revision: desired.revision };
       }
@@ -424,20 +492,25 @@ export class Joined implements Control {
     };
     const start = this.#timers.now();
     let revision: number | null = null;
-    const late = (): string[] => {
+    const is_late = (id: string): boolean =>
+      this.#picture!.answers(id) && this.#view.members.get(id)!.doc.applied < revision!;
+    /** asked at each word of each agent: who was in time once is not looked at again */
+    let open: string[] = [];
+    const is_done = (): boolean => {
       const plan = planned();
-      if (!plan) return [];
+      if (!plan) return false;
+      if (revision === null) open = Object.keys(plan.members);
       revision ??= plan.revision;
-      const up = Object.entries(plan.members).filter(([id]) => this.#picture!.answers(id));
-      return up.filter(([id]) => this.#view.members.get(id)!.doc.applied < revision!).map(([id]) => id);
+      while (open.length > 0 && !is_late(open.at(-1)!)) open.pop();
+      return open.length === 0;
     };
-    await this.#waits.until(() => planned() !== null && late().length === 0, ACK_WITHIN_MS);
+    await this.#waits.until(is_done, ACK_WITHIN_MS);
     const plan = planned();
     const leader = this.#lease.current;
     if (!plan) return `, not planned yet: ${leader ? `the leader (${leader.host}) is silent` : 'nobody leads'}`;
     const all = Object.keys(plan.members);
     if (all.length === 0) return ', but no agent is here';
-    const missing = [...late(), ...all.filter((id) => !this.#picture!.answers(id))];
+    const missing = all.filter((id) => is_late(id) || !this.#picture!.answers(id));
     if (missing.length === 0) return '';
     const named = missing.slice(0, 5).map((id) => {
       const silent_s = Math.round((this.#timers.now() - (this.#view.members.get(id)?.heard_at ?? start)) / 1000);
@@ -501,6 +574,24 @@ export class Joined implements Control {
       const last = results.notes.at(-1)?.n ?? 0;
       if (last > shown) this.#notes_shown.set(key, last);
     }
+  }
+
+  /** What agents told of the traces that were asked for here; a while after its time each ends. */
+  #show_traces(): void {
+    if (this.#traces.size === 0) return;
+    for (const { agent, incarnation, results } of this.#view.results(this.#run?.id ?? '')) {
+      for (const { token, lines, before, is_over } of results.traces) {
+        const trace = this.#traces.get(token);
+        if (!trace) continue;
+        const seen = trace.seen.get(`${agent}.${incarnation}`) ?? 0;
+        if (before > seen) trace.on_line(`${before - seen} lines were not kept`);
+        for (const line of lines.slice(Math.max(0, seen - before))) trace.on_line(line);
+        trace.seen.set(`${agent}.${incarnation}`, before + lines.length);
+        if (is_over) trace.end();
+      }
+    }
+    const over_ms = (this.#view.run_ms ?? Infinity) - TRACE_LINES_WITHIN_MS;
+    for (const { until_ms, end } of [...this.#traces.values()]) if (this.#final || until_ms <= over_ms) end();
   }
 
   #notify(): void {

@@ -6,6 +6,8 @@ import type { Bundle, Desired, Presence, Results, RunHeader, Stage, SwarmPlan } 
 import { next_shares, type Known } from './shares.ts';
 
 const HOOK_WITHIN_MS = 60_000;
+/** from the end of a trace until an agent must have told its last lines */
+export const TRACE_LINES_WITHIN_MS = 5000;
 /** ending every client at once: for so long no client may end, and so long may it take in all */
 const STOP_WITHIN_MS = 5000;
 const STOP_AT_MOST_MS = 120_000;
@@ -39,7 +41,7 @@ export function first_plan(
   return {
     ...{ format: 'swarm-plan/1', epoch: old?.epoch ?? epoch, term, revision: (old?.revision ?? 0) + 1, seeded: 0, run },
     ...{ stage: 'gather', phase: desired.phase, desired: desired.seq, target: desired.target, ramp: null },
-    ...{ graceful: false, connect_per_s: desired.connect_per_s, retry_fatal: 0, rebalance: 0 },
+    ...{ graceful: false, connect_per_s: desired.connect_per_s, retry_fatal: 0, rebalance: 0, traces: [] },
     ...{ setup_by: null, teardown_by: null, shared: null, failed: null, unconfirmed: [], run_ms: 0 },
     ...{ next_id: 1, free_ids: [], members: {}, departed: [] },
   };
@@ -66,7 +68,9 @@ export class Leader {
     const at = new Date(wall_ms).toISOString();
     const shares = next_shares(old, revision, { desired, agents, run_ms, reassign_ms, silent_ms, at });
     const { target, ramp, graceful, connect_per_s, retry_fatal } = desired;
-    const wanted = { desired: desired.seq, target, ramp, graceful, connect_per_s, retry_fatal };
+    // their last lines are told a while after their time
+    const traces = desired.traces.filter(({ until_ms }) => until_ms + TRACE_LINES_WITHIN_MS > run_ms);
+    const wanted = { traces, desired: desired.seq, target, ramp, graceful, connect_per_s, retry_fatal };
     const next: SwarmPlan = { ...old, term, revision, run_ms, ...wanted, ...shares, ...this.#stage_after(old, seen) };
     return same_orders(old, next) ? null : next;
   }

@@ -213,12 +213,12 @@ class NatsStore implements Store {
     });
   }
 
-  nudge(agent: string | null): void {
-    if (this.#state === 'connected') this.#connection.publish(this.#ctl(agent ?? 'all'));
+  nudge(agent: string | null, text = ''): void {
+    if (this.#state === 'connected') this.#connection.publish(this.#ctl(agent ?? 'all'), text);
   }
 
-  on_nudge(agent: string, f: () => void): () => void {
-    const ends = [agent, 'all'].map((to) => this.#hear(this.#ctl(to), f));
+  on_nudge(agent: string, f: (text: string) => void): () => void {
+    const ends = [agent, 'all'].map((to) => this.#hear(this.#ctl(to), (message) => f(message.string())));
     return () => ends.forEach((end) => end());
   }
 

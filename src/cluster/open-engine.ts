@@ -19,15 +19,23 @@ export interface Engine {
   readonly id: string;
 }
 
-/** @throws SwarmError `bad_option`, `bad_credentials`, `engine_unreachable`, `engine_refused` */
-export async function open_engine(options: EngineOptions, role: Role, say: (text: string) => void): Promise<Engine> {
+/**
+ * `roles`: those that credentials may be for, the first of them what it is without.
+ * @throws SwarmError `bad_option`, `bad_credentials`, `engine_unreachable`, `engine_refused`
+ */
+export async function open_engine(
+  options: EngineOptions,
+  roles: readonly [Role, ...Role[]],
+  say: (text: string) => void,
+): Promise<Engine> {
   const credentials = options.credentials === null ? null : read_credentials(options.credentials);
   const engine = options.join ?? credentials?.engine;
   if (engine === undefined) throw new SwarmError('bad_option', { option: '--join', reason: 'not given; it takes the URL of the engine' }); // prettier-ignore
-  if (credentials && credentials.role !== role)
+  const role = credentials?.role ?? roles[0];
+  if (!roles.includes(role))
     throw new SwarmError('bad_credentials', {
       file: options.credentials!,
-      reason: `it is for ${credentials.role === 'agent' ? 'an agent' : `a ${credentials.role}`}, not for ${role === 'agent' ? 'an agent' : `a ${role}`}`,
+      reason: `it is for ${named(role)}, not for ${roles.map(named).join(' or ')}`,
     });
   const { open_nats_store } = await import('./nats.ts');
   const store = await open_nats_store({
@@ -39,3 +47,5 @@ export async function open_engine(options: EngineOptions, role: Role, say: (text
   const own = hostname().toLowerCase().replace(/[^a-z0-9_-]/g, '-').slice(0, 40); // prettier-ignore
   return { store, credentials, id: credentials?.user ?? `${own}-${randomBytes(2).toString('hex')}` };
 }
+
+const named = (role: Role): string => (role === 'agent' ? 'an agent' : `a ${role}`);

@@ -33,9 +33,9 @@ export interface Store {
   remove(key: string): Promise<void>;
   /** Calls `f` with what is written below `prefix` from now on: a hint, it may be late or never come. Returns the end of it. */
   watch(prefix: string, f: (entry: Entry) => void): () => void;
-  /** A word to one (or `null`: all) to look now instead of within a second; may be lost. */
-  nudge(agent: string | null): void;
-  /** Calls `f` at each nudge for `agent`. */
-  on_nudge(agent: string, f: () => void): () => void;
+  /** A word to one (or `null`: all) to look now instead of within a second, or what it would see; may be lost, late or come twice. */
+  nudge(agent: string | null, text?: string): void;
+  /** Calls `f` at each nudge for `agent`, with the text or ''. */
+  on_nudge(agent: string, f: (text: string) => void): () => void;
   close(): Promise<void>;
 }

@@ -37,6 +37,12 @@ export const NATIVE = 'refuse-native';
 /** What esbuild takes for a file whose ending is left away: as it would by itself, then add-ons, so that they are found and refused. */
 export const ENDINGS = ['.tsx', '.ts', '.jsx', '.js', '.css', '.json', '.node'];
 
+/** Files of data that a module imports are in the bundle, and so reach every machine: texts as a string, bytes as a Uint8Array. */
+export const DATA: Record<string, Loader> = {
+  ...{ '.txt': 'text', '.csv': 'text', '.tsv': 'text', '.jsonl': 'text', '.ndjson': 'text' },
+  '.bin': 'binary',
+};
+
 /** Compiled add-ons cannot be bundled: no file for every platform, no copy per process. */
 export function refuse_native(): Plugin {
   const refuse = ({ path }: { path: string }): { errors: { text: string }[] } => ({ errors: [{ text: path }] });

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { build, stop, type BuildFailure, type Message } from 'esbuild';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import { find_module } from './find-module.ts';
-import { ENDINGS, HOST, NATIVE, PLACES, host_swarm, own_place, refuse_native } from './bundle-plugins.ts';
+import { DATA, ENDINGS, HOST, NATIVE, PLACES, host_swarm, own_place, refuse_native } from './bundle-plugins.ts';
 
 /** At most this many errors of one build are shown. */
 const SHOWN = 10;
@@ -67,6 +67,7 @@ async function compiled(entry: string, host: string): Promise<string> {
       logLevel: 'silent',
       logLimit: SHOWN,
       resolveExtensions: ENDINGS,
+      loader: DATA,
       define: PLACES,
       // What a bundled CommonJS package calls; named from the module's own place, so that a computed name is found beside it.
       banner: {

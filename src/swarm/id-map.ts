@@ -26,3 +26,13 @@ export function ids_within(local: readonly IdRange[], granted: readonly IdRange[
   }
   return mapped;
 }
+
+/** The number k of an id, see {@link ids_within}; null: it was not granted. */
+export function index_within(id: number, granted: readonly IdRange[]): number | null {
+  let passed = 0;
+  for (const [first, last, step] of granted) {
+    if (id >= first && id <= last && (id - first) % step === 0) return passed + (id - first) / step + 1;
+    passed += (last - first) / step + 1;
+  }
+  return null;
+}

@@ -2,13 +2,14 @@
 import { merge_snapshots, type Dead } from '../metrics/merge.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import type { WorkerSummary } from '../metrics/summary.ts';
-import { ids_within } from './id-map.ts';
+import { ids_within, index_within } from './id-map.ts';
 import { to_machine_ms } from './permit.ts';
 import type { HookResult, IdRange, MemberId, Plan, RunSpec } from './plan.ts';
 import { Squad, type SquadOptions } from './squad.ts';
 
 /** Orders that wait to be applied; beyond it the oldest is forgotten, and is applied with the next one. */
 const MAX_PENDING = 64;
+const MAX_TRACE_LINES = 200;
 
 /** What an agent is ordered, absolute; the newest revision wins. */
 export interface SquadOrder {
@@ -31,6 +32,18 @@ export interface SquadOrder {
   /** one of the workers shall run the module's hook; that happens once */
   readonly setup: boolean;
   readonly teardown: boolean;
+  /** clients whose bytes somebody wants to see, by token; until: ms of this process' clock */
+  readonly traces: readonly { readonly token: string; readonly client: number; readonly until: number }[];
+}
+
+/** What a trace has shown so far: the newest lines, at most 200. */
+export interface TraceLines {
+  readonly token: string;
+  readonly lines: readonly string[];
+  /** lines before the first of these */
+  readonly before: number;
+  /** no more will come */
+  readonly is_over: boolean;
 }
 
 /** What an agent reports. */
@@ -48,6 +61,8 @@ export interface SquadReport {
   readonly snapshot: Snapshot;
   readonly dead: Dead;
   readonly workers: readonly WorkerSummary[];
+  /** of those in the newest order */
+  readonly traces: readonly TraceLines[];
   readonly setup: HookResult | null;
   readonly teardown: HookResult | null;
   readonly live: number;
@@ -67,6 +82,7 @@ export class OrderedSquad {
   /** orders not applied yet, each with the revision of its plan */
   readonly #pending: { readonly order: number; readonly plan: number }[] = [];
   readonly #hooks: Record<'setup' | 'teardown', HookResult | 'running' | null> = { setup: null, teardown: null };
+  readonly #traces = new Map<string, RunningTrace>();
   #is_closed = false;
 
   constructor(options: SquadOptions) {
@@ -106,6 +122,7 @@ export class OrderedSquad {
     planner.hold(order.clients, order.target);
     this.#squad.grow();
     planner.replan(true);
+    if (this.#follow_traces(order)) planner.replan(true);
     this.#squad.waits.poke();
     this.#pending.push({ order: order.revision, plan: planner.revision });
     if (this.#pending.length > MAX_PENDING) this.#pending.shift();
@@ -141,6 +158,12 @@ export class OrderedSquad {
       },
       dead,
       workers: shown.map((member) => member.summary(now)),
+      traces: [...this.#traces].map(([token, { lines, before, is_over }]) => ({
+        token,
+        lines: [...lines],
+        before,
+        is_over,
+      })),
       setup: this.#result('setup'),
       teardown: this.#result('teardown'),
       live: up.reduce((all, { live }) => all + live, 0),
@@ -155,6 +178,42 @@ export class OrderedSquad {
     const late = await this.#squad.close(deadline_ms);
     this.#look();
     return late;
+  }
+
+  /** A client is traced by the worker that has its id at that moment. False: nothing changed. */
+  #follow_traces({ traces: wanted, ids }: SquadOrder): boolean {
+    const { traces, planner } = this.#squad;
+    const before = [...this.#traces.keys()].join();
+    for (const [token, { end }] of this.#traces) {
+      if (wanted.some((trace) => trace.token === token)) continue;
+      end();
+      this.#traces.delete(token);
+    }
+    for (const { token, client, until } of wanted) {
+      if (this.#traces.has(token)) continue;
+      const lines: string[] = [];
+      const trace: RunningTrace = { lines, before: 0, is_over: false, end: () => {} };
+      const say = (line: string): void => {
+        lines.push(line);
+        if (lines.length <= MAX_TRACE_LINES) return;
+        lines.shift();
+        trace.before++;
+      };
+      this.#traces.set(token, trace);
+      const index = index_within(client, ids);
+      const member = index === null ? null : planner.owner(index);
+      if (member === null || traces.is_full) {
+        say(member === null ? `no client ${client} lives now` : 'too many traces run already');
+        trace.is_over = true;
+        continue;
+      }
+      const local = traces.start(member, client, until, (line) => {
+        if (line === null) trace.is_over = true;
+        else say(line);
+      });
+      trace.end = () => traces.end(local);
+    }
+    return [...this.#traces.keys()].join() !== before;
   }
 
   #start_hook(hook: 'setup' | 'teardown'): void {
@@ -183,4 +242,11 @@ export class OrderedSquad {
   #changed(): void {
     if (!this.#is_closed) this.#on_change();
   }
+}
+
+interface RunningTrace {
+  readonly lines: string[];
+  before: number;
+  is_over: boolean;
+  end: () => void;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { carry_out, first_desired, has_applied, planned_of, type Facts } from '../../src/cluster/desired.ts';
+import { carry_out, first_desired, has_applied, planned_of, set_trace, type Facts } from '../../src/cluster/desired.ts';
 import type { Desired } from '../../src/cluster/documents.ts';
 import type { Command } from '../../src/swarm/command.ts';
 
@@ -100,4 +100,27 @@ describe('sessions', () => {
 test('what is asked for at a moment lies on the ramp', () => {
   expect(planned_of({ target: 9, ramp: null }, 0)).toBe(9);
   expect(planned_of({ target: 9, ramp: { from: 1, to: 9, start_ms: 0, end_ms: 8 } }, 4)).toBe(5);
+});
+
+describe('a trace', () => {
+  const asking = (seq: number, run_ms: number) => ({ session: 's', seq, run_ms, wall_ms: 77 });
+  const trace = (token: string, until_ms: number) => ({ token, client: 7, until_ms });
+  const with_traces = (...traces: ReturnType<typeof trace>[]): Desired => ({ ...FIRST, traces });
+
+  test('is kept until its time is over or it is taken back, as a command that counts', () => {
+    const { desired } = set_trace(with_traces(trace('old', 900)), 'new', trace('new', 2000), asking(3, 1000));
+    expect(desired).toMatchObject({ seq: FIRST.seq + 1, traces: [trace('new', 2000)] });
+    expect(has_applied(desired!, asking(3, 1000))).toBe(true);
+    expect(set_trace(desired!, 'new', null, asking(4, 1100)).desired?.traces).toEqual([]);
+  });
+
+  test('is refused beside four others, and while the swarm stops', () => {
+    const four = with_traces(...['a', 'b', 'c', 'd'].map((token) => trace(token, 2000)));
+    const asked = (before: Desired) => set_trace(before, 'e', trace('e', 3000), asking(1, 1000));
+    expect(asked(four)).toMatchObject({ desired: null, reply: { ok: false, code: 'too_many' } });
+    expect(asked({ ...FIRST, phase: 'drain' })).toMatchObject({
+      desired: null,
+      reply: { ok: false, code: 'stopping' },
+    });
+  });
 });

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -37,6 +37,20 @@ describe('bundle_module', () => {
     );
     const { all } = await shop.load('deps');
     expect((all as () => unknown)()).toEqual(['esm', 'cjs', 'help me', ['ada'], 1]);
+  });
+
+  it('brings the files of data along that a module imports', async () => {
+    const data = [shop.file('protocols/users.csv', 'ada,1\nbob,2\n'), shop.file('protocols/login.bin', 'A\0ÿ')];
+    shop.file(
+      'protocols/data.ts',
+      `import users from './users.csv';
+      import login from './login.bin';
+      export const read = () => [users.trim().split('\\n'), login instanceof Uint8Array, [...login]];`,
+    );
+    const { path } = await shop.bundle('data');
+    for (const file of data) rmSync(file);
+    const { read } = (await import(pathToFileURL(path).href)) as { read: () => unknown };
+    expect(read()).toEqual([['ada,1', 'bob,2'], true, [65, 0, 195, 191]]);
   });
 
   it("leaves 'swarm' outside, for import and require alike, so that instanceof holds", async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ids_within } from '../../src/swarm/id-map.ts';
+import { ids_within, index_within } from '../../src/swarm/id-map.ts';
 import { IdPool } from '../../src/swarm/id-pool.ts';
 import { Ids } from '../../src/swarm/ids.ts';
 import type { IdRange } from '../../src/swarm/plan.ts';
@@ -86,6 +86,23 @@ describe('ids_within', () => {
         }
       }),
       { numRuns: 300 },
+    );
+  });
+});
+
+describe('index_within', () => {
+  it('is where an id stands among those that were granted, null for any other', () => {
+    const ranges = fc.array(fc.tuple(fc.nat(9), fc.integer({ min: 1, max: 4 }), fc.nat(3)), { maxLength: 4 });
+    fc.assert(
+      fc.property(ranges, (list) => {
+        const granted = list.map(([size, step, gap], i): IdRange => [100 * i + gap + 1, 100 * i + gap + 1 + size * step, step]); // prettier-ignore
+        const ids = spread(granted);
+        for (let id = 0; id < 500; id++) {
+          const at = ids.indexOf(id);
+          expect(index_within(id, granted)).toBe(at < 0 ? null : at + 1);
+        }
+      }),
+      { numRuns: 50 },
     );
   });
 });

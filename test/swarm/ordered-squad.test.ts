@@ -23,6 +23,7 @@ const ORDER: SquadOrder = {
   retry_fatal: 0,
   setup: false,
   teardown: false,
+  traces: [],
 };
 
 const spread = (ranges: readonly IdRange[]): number[] =>
@@ -241,6 +242,49 @@ describe('hooks', () => {
     await bench.settle();
     expect(bench.squad.report().setup).toEqual({ ok: false, reason: 'worker w1 died in it' });
     expect(bench.changes).toBe(changes + 2);
+  });
+});
+
+describe('a trace', () => {
+  const TRACE = { token: 't', client: 30, until: 52_000 };
+
+  it('goes to the worker that has the client; its newest lines are told until it is taken back', async () => {
+    const bench = await Bench.up(['w1', 'w2']);
+    const ids: IdRange[] = [[10, 50, 10]];
+    await bench.order(5, { ids });
+    await bench.order(5, { ids, traces: [TRACE] });
+    const owner = bench.members.find(({ entry }) => spread(entry!.groups.main.ids).includes(30))!;
+    expect(bench.members.map(({ entry }) => entry!.traces.map(({ client }) => client))).toEqual(
+      bench.members.map((member) => (member === owner ? [30] : [])),
+    );
+    const say = (lines: string[]): void => {
+      owner.lines.push(...lines);
+      owner.report();
+    };
+    say(['a', 'b']);
+    expect(bench.squad.report().traces).toEqual([{ token: 't', lines: ['a', 'b'], before: 0, is_over: false }]);
+    say(Array.from({ length: 200 }, (_, i) => `${i}`));
+    const [told] = bench.squad.report().traces;
+    expect(told).toMatchObject({ before: 2, is_over: false });
+    expect([told!.lines.length, told!.lines[0], told!.lines.at(-1)]).toEqual([200, '0', '199']);
+    await bench.order(5, { ids });
+    expect(owner.entry!.traces).toEqual([]);
+    expect(bench.squad.report().traces).toEqual([]);
+  });
+
+  it('ends by itself, and says so', async () => {
+    const bench = await Bench.up(['w1']);
+    await bench.order(1, { ids: [[30, 30, 1]], traces: [TRACE] });
+    expect(bench.member('w1').entry!.traces).toHaveLength(1);
+    await bench.pass(3000);
+    expect(bench.member('w1').entry!.traces).toEqual([]);
+    expect(bench.squad.report().traces).toEqual([{ token: 't', lines: [], before: 0, is_over: true }]);
+  });
+
+  it('of a client that is not here says that', async () => {
+    const bench = await Bench.up(['w1']);
+    await bench.order(1, { traces: [TRACE] });
+    expect(bench.squad.report().traces).toEqual([{ token: 't', lines: ['no client 30 lives now'], before: 0, is_over: true }]); // prettier-ignore
   });
 });
 

@@ -87,6 +87,7 @@ export class FakeCrew implements Crew {
       snapshot: this.is_closed ? EMPTY : this.#snapshot(),
       dead: this.#dead,
       workers: [],
+      traces: [],
       setup: this.#result('setup'),
       teardown: this.#result('teardown'),
       live: this.live,

@@ -82,16 +82,16 @@ export class FaultyStore implements Store {
     return this.#until_ended((hint) => this.#world.engine.watch(prefix, (entry) => hint(() => f(entry))));
   }
 
-  nudge(agent: string | null): void {
+  nudge(agent: string | null, text?: string): void {
     const [world, process] = [this.#world, this.#process];
     if (this.#closed || process.is_cut('requests') || world.random.chance(world.faults.hint_lost)) return;
     world.schedule(this.#latency(), null, () => {
-      if (!world.engine_is_down && !process.is_cut('requests')) world.engine.nudge(agent);
+      if (!world.engine_is_down && !process.is_cut('requests')) world.engine.nudge(agent, text);
     });
   }
 
-  on_nudge(agent: string, f: () => void): () => void {
-    return this.#until_ended((hint) => this.#world.engine.on_nudge(agent, () => hint(f)));
+  on_nudge(agent: string, f: (text: string) => void): () => void {
+    return this.#until_ended((hint) => this.#world.engine.on_nudge(agent, (text) => hint(() => f(text))));
   }
 
   async close(): Promise<void> {

@@ -22,7 +22,7 @@ interface Watcher {
 
 interface Listener {
   readonly agent: string;
-  readonly f: () => void;
+  readonly f: (text: string) => void;
 }
 
 /** Keys and texts, each operation at once. Revisions are one sequence over all keys, as in a JetStream stream. */
@@ -75,11 +75,11 @@ export class MemoryEngine {
     return enlist(this.#watchers, { prefix, f });
   }
 
-  nudge(agent: string | null): void {
-    for (const listener of this.#listeners) if (agent === null || listener.agent === agent) listener.f();
+  nudge(agent: string | null, text = ''): void {
+    for (const listener of this.#listeners) if (agent === null || listener.agent === agent) listener.f(text);
   }
 
-  on_nudge(agent: string, f: () => void): () => void {
+  on_nudge(agent: string, f: (text: string) => void): () => void {
     return enlist(this.#listeners, { agent, f });
   }
 
@@ -131,12 +131,14 @@ class MemoryStore implements Store {
     );
   }
 
-  nudge(agent: string | null): void {
-    if (!this.#closed) this.#engine.nudge(agent);
+  nudge(agent: string | null, text?: string): void {
+    if (!this.#closed) this.#engine.nudge(agent, text);
   }
 
-  on_nudge(agent: string, f: () => void): () => void {
-    return this.#until_ended((live) => this.#engine.on_nudge(agent, () => queueMicrotask(() => void (live() && f()))));
+  on_nudge(agent: string, f: (text: string) => void): () => void {
+    return this.#until_ended((live) =>
+      this.#engine.on_nudge(agent, (text) => queueMicrotask(() => void (live() && f(text)))),
+    );
   }
 
   async close(): Promise<void> {

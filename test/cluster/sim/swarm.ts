@@ -201,6 +201,7 @@ export class SimSwarm {
       console: () => name,
       lease_ms: this.#options.lease_ms,
       gather_ms: 10_000,
+      only_looks: false,
       max_connections: null,
       max_connect_per_s: null,
       versions: {} as never,
@@ -244,7 +245,7 @@ export class SimSwarm {
       list: (prefix) => store.list(prefix),
       remove: (key) => store.remove(key),
       watch: (prefix, f) => store.watch(prefix, f),
-      nudge: (agent) => store.nudge(agent),
+      nudge: (agent, text) => store.nudge(agent, text),
       on_nudge: (agent, f) => store.on_nudge(agent, f),
       close: () => store.close(),
     };

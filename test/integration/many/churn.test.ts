@@ -5,10 +5,12 @@ import { make_random } from '../../../src/foundation/random.ts';
 import { check_books } from '../../../src/metrics/books.ts';
 import { HAS_NATS, until, World, type AgentProcess } from './kit.ts';
 
-const AGENTS = 4;
-const TARGET = 200;
+/** so many that those who are dead at a time, written off or not yet, held less than a tenth */
+const AGENTS = 24;
+const TARGET = 240;
 const EACH_MS = 2000;
-const LASTS_MS = process.env['SWARM_SLOW_TESTS'] === undefined ? 30_000 : 120_000;
+const IS_LONG = process.env['SWARM_SLOW_TESTS'] !== undefined;
+const LASTS_MS = IS_LONG ? 120_000 : 30_000;
 const SEED = process.env['SWARM_TEST_SEED'] ?? 'churn';
 
 let world: World;
@@ -88,7 +90,7 @@ describe.skipIf(!HAS_NATS)('agents that are killed and started', () => {
     const best = possible(events, start, end);
     console.log(`measured: ${kills} kills, ${starts} starts, ${seen.length} samples: at most ${most} of ${TARGET}, mean ${(100 * mean).toFixed(1)} % of ${(100 * best).toFixed(1)} % possible, seed ${SEED}`); // prettier-ignore
     expect(most).toBeLessThanOrEqual(TARGET);
-    expect(mean).toBeGreaterThan(best * 0.8);
+    expect(mean).toBeGreaterThan(IS_LONG ? 0.9 : best * 0.8);
     for (const [seat, agent] of seats.entries()) if (!agent) await world.agent_of(seat + 1);
     await world.until_open(TARGET, 20_000);
     await until('all are well', async () => (await lead.status()).agents!.every(({ health }) => health === 'ok'));

@@ -1,7 +1,9 @@
 /** Two people steer at once. */
+import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ConsoleClient } from '../../../src/console-client.ts';
-import { HAS_NATS, measured, World, type Coordinator } from './kit.ts';
+import { HAS_NATS, measured, until, World, type Coordinator } from './kit.ts';
 
 const COMMANDS = 500;
 const SESSIONS = 10;
@@ -25,6 +27,23 @@ async function ask_all({ address }: Coordinator): Promise<{ answers: string[]; t
   };
   await Promise.all(Array.from({ length: SESSIONS }, one));
   return { answers, took };
+}
+
+/** The answer to `trace ID 2`, and the lines up to its end. */
+async function traced({ address }: Coordinator, id: number): Promise<string[]> {
+  const [host, port] = address.split(':') as [string, string];
+  const socket = connect(Number(port), host, () => socket.write(`trace ${id} 2\r\n`));
+  const signal = AbortSignal.timeout(20_000);
+  const lines: string[] = [];
+  try {
+    for await (const line of createInterface({ input: socket, signal })) {
+      if (/^(OK|ERR|TRACE) /.test(line)) lines.push(line);
+      if (line === 'TRACE end' || line.startsWith('ERR')) break;
+    }
+  } finally {
+    socket.destroy();
+  }
+  return lines;
 }
 
 describe.skipIf(!HAS_NATS)('two consoles', () => {
@@ -62,5 +81,59 @@ describe.skipIf(!HAS_NATS)('two consoles', () => {
     await world.ledger.settled();
     expect(world.ledger.books().requests).toBe(0);
     expect(world.ledger.books().accepted).toBeLessThan(500);
+  });
+});
+
+describe.skipIf(!HAS_NATS)('a console', () => {
+  it('shows the bytes of a client, whichever agent has it, and ends by itself or when it is told to', async () => {
+    world = await World.open({});
+    await world.all_agents(2);
+    const lead = await world.run();
+    const other = await world.attach();
+    await lead.ask('incr 4');
+    await world.until_open(4);
+    const plan = await world.plan();
+    const ids = Object.entries(plan.members).map(
+      ([
+        agent,
+        {
+          ids: [range],
+        },
+      ]) => [agent, range![0]] as const,
+    );
+    expect(ids).toHaveLength(2);
+    for (const [i, [agent, id]] of ids.entries()) {
+      const [answer, ...lines] = await traced(i === 0 ? lead : other, id);
+      expect(answer).toBe(`OK trace of client ${id} in ${agent}`);
+      expect(lines.filter((line) => / send \d+ bytes "ping /.test(line)).length).toBeGreaterThan(2);
+      expect(lines.filter((line) => / reply \d+ bytes "OK/.test(line)).length).toBeGreaterThan(2);
+    }
+    expect(await lead.ask('trace 4711')).toMatch(/^ERR no_such_client /);
+    await until('no trace is left in the plan', async () => (await world.plan()).traces.length === 0);
+    world.expect_exact(await world.finish(lead));
+    expect(await other.swarm.exited).toBe(0);
+  });
+
+  it('with the credentials of a viewer shows everything and changes nothing', async () => {
+    world = await World.open({ identities: 1 });
+    await world.all_agents(1);
+    const lead = await world.run();
+    await lead.ask('incr 5');
+    await world.until_open(5);
+    const viewer = await world.view();
+    expect(await viewer.ask('agents')).toContain('agent-01');
+    expect((await viewer.status()).clients.live).toBe(5);
+    for (const line of ['incr 5', 'stop now', 'trace 1'])
+      expect(await viewer.ask(line)).toMatch(/^ERR read_only the credentials of this console are for looking only/);
+    // nor does it lead when nobody else is there
+    await world.kill(lead);
+    const [{ term }, start] = [(await world.lease())!, performance.now()];
+    await until('two leases are over', () => performance.now() - start > 4500);
+    expect((await world.lease())!.term).toBe(term);
+    const next = await world.attach();
+    await until('another one leads', async () => (await world.lease())!.term > term);
+    const summary = await world.finish(next);
+    expect(await viewer.swarm.exited, viewer.swarm.err).toBe(0);
+    world.expect_exact(summary);
   });
 });

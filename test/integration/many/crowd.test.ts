@@ -38,6 +38,8 @@ describe.skipIf(!HAS_NATS)(`${AGENTS} agents`, () => {
       took.push(Math.round(performance.now() - start));
     }
     console.log(`measured: ${AGENTS} agents have a command after ${took.join(', ')} ms`);
+    // what agents measured is told once a second, apart from what they hold
+    await until('all are counted', async () => (await lead.status()).clients.live === AGENTS * 5);
     const { agents, target, clients } = await lead.status();
     expect({ agents: agents!.length, target, live: clients.live }).toEqual({ agents: AGENTS, target: 5 * AGENTS, live: 5 * AGENTS }); // prettier-ignore
     expect(await lead.ask('stop now', 30_000)).toMatch(/^OK stopping now/);

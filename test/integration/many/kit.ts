@@ -56,6 +56,7 @@ export function measured(what: string, ms: number | readonly number[], bound_ms:
   expect(Math.max(...all), what).toBeLessThanOrEqual(with_slack(bound_ms));
 }
 
+const agent_name = (identity: number): string => `agent-${String(identity).padStart(2, '0')}`;
 const note = (list: string[], text: string): unknown => list.length < 20 && list.push(text);
 
 /** Who sent what: every request that the ledger read. */
@@ -200,7 +201,7 @@ export class World {
 
   /** Starts the one of that identity, from 1. */
   async agent_of(identity: number): Promise<AgentProcess> {
-    return await this.agent(1, [], ...this.#as(`agent-0${identity}`));
+    return await this.agent(1, [], ...this.#as(agent_name(identity)));
   }
 
   async all_agents(count: number, workers = 1): Promise<AgentProcess[]> {
@@ -222,6 +223,11 @@ export class World {
   /** Another coordinator. */
   async attach(...more: string[]): Promise<Coordinator> {
     return await this.#coordinator('attach', [], ...more);
+  }
+
+  /** A console with the credentials of a viewer. */
+  async view(): Promise<Coordinator> {
+    return await this.#coordinator('attach', [], ...this.#as('viewer'));
   }
 
   /** As {@link run} or {@link attach}, behind a command that becomes it. */
@@ -332,7 +338,7 @@ export class World {
     const listen = `127.0.0.1:${engine.port}`;
     const wish = { dir: join(this.place.folder, 'engine'), listen, url: engine.url, certified: null, agents };
     const { config, leader } = prepare_engine(wish);
-    for (const user of ['leader', ...Array.from({ length: agents }, (_, i) => `agent-0${i + 1}`)])
+    for (const user of ['leader', 'viewer', ...Array.from({ length: agents }, (_, i) => agent_name(i + 1))])
       chmodSync(join(wish.dir, `${user}.json`), 0o600);
     await engine.start_with(config);
     this.#credentials = leader;
@@ -354,7 +360,8 @@ export class World {
     const { lease = '2s' } = this.#options;
     const file = join(this.place.folder, `summary-${this.coordinators.length + 1}-${process.hrtime.bigint()}.json`);
     const common = ['--join', this.join, '--name', this.name, '--lease', lease, '-l', '127.0.0.1:0', '--summary', file];
-    const swarm = this.place.swarm_through(through, command, ...common, ...this.#as('leader'), ...more);
+    const own = more.includes('--credentials') ? [] : this.#as('leader');
+    const swarm = this.place.swarm_through(through, command, ...common, ...own, ...more);
     const session = await swarm.console();
     const ask = async (line: string, deadline_ms?: number): Promise<string> =>
       (await session.ask(line, deadline_ms)).join('\n');
