@@ -11,6 +11,7 @@ import { start_processes } from './cluster/processes.ts';
 import type { Store } from './cluster/store.ts';
 import { exit } from './exit.ts';
 import { CLOCK } from './foundation/clock.ts';
+import { Suspension } from './foundation/suspension.ts';
 import { SwarmError, reason_of } from './foundation/errors.ts';
 import { make_log, type Log } from './foundation/log.ts';
 import { VERSION } from './foundation/version.ts';
@@ -38,10 +39,11 @@ export async function run_agent(options: Options, io: Io): Promise<number> {
   // as many as there are cores, unless it was asked for others
   const processes = processes_of({ ...options, workers: options.workers === 0 ? 'auto' : options.workers });
   return await with_run_folder(async (folder) => {
+    const suspension = new Suspension();
     const { store, credentials, id } = await open_engine(options, ['agent'], (text) => log.warn(text));
     const agent = new Agent({
       store,
-      timers: CLOCK,
+      timers: { ...CLOCK, slept: () => suspension.ms },
       id,
       facts: {
         ...{ host: hostname(), machine: machine_of(), pid: process.pid, swarm: VERSION, node: process.versions.node },

@@ -9,7 +9,7 @@ import { index_within } from '../swarm/id-map.ts';
 import { planned_at } from '../swarm/pacer.ts';
 import type { MemberId, Note, RunSpec } from '../swarm/plan.ts';
 import type { SquadOrder, SquadReport } from '../swarm/ordered-squad.ts';
-import { MEMBER, plan_name, results_key, to_text } from './documents.ts';
+import { MEMBER, plan_name, results_key, results_text } from './documents.ts';
 import type { Lease, MemberShare, Presence, Results, RunHeader, SwarmPlan } from './documents.ts';
 import { LEASE } from './lease.ts';
 import type { Store } from './store.ts';
@@ -107,8 +107,9 @@ export class Agent {
   /** the last thing that incarnations before this one measured, not stored yet */
   #unsent: { readonly key: string; readonly text: string }[] = [];
   #base: number | null = null;
-  /** when what the engine answered last was asked */
+  /** when what the engine answered last was asked, and how long the machine had been suspended by then */
   #answered_at: number;
+  #answered_slept: number;
   #is_turning = false;
   #steps = 0;
   #is_wanted = false;
@@ -127,6 +128,7 @@ export class Agent {
     this.#incarnation = this.#fresh();
     const { timers, store, id } = options;
     this.#answered_at = timers.now();
+    this.#answered_slept = this.#slept;
     this.failed = new Promise((_, reject) => (this.#failed = reject));
     this.failed.catch(() => {});
     this.#stops.push(timers.every(STEP_MS, () => this.#step()));
@@ -203,8 +205,12 @@ export class Agent {
     this.#order();
   }
 
+  get #slept(): number {
+    return this.#options.timers.slept?.() ?? 0;
+  }
+
   #is_silent_too_long(): boolean {
-    const silent_ms = this.#options.timers.now() - this.#answered_at;
+    const silent_ms = this.#options.timers.now() - this.#answered_at + this.#slept - this.#answered_slept;
     return this.#crew !== null && silent_ms >= (this.#playing!.run.isolation_ms ?? Infinity);
   }
 
@@ -234,13 +240,14 @@ export class Agent {
   async #turn(reads: boolean): Promise<void> {
     // one that was frozen may be long written off: nothing else comes before that
     if (this.#is_silent_too_long()) await this.#fence('it was frozen, or the engine did not answer');
-    const sent = this.#options.timers.now();
+    const [sent, slept] = [this.#options.timers.now(), this.#slept];
     if (reads && !(await this.#hear())) return;
     // what was ordered by it is told when it is applied
     if (this.#take_nudged() && !reads && this.#is_behind) return;
     if (!(await this.#tell(reads))) return;
-    this.#answered_at = Math.max(this.#answered_at, sent);
-    this.#crew?.permit(this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity) + PERMIT_MORE_MS);
+    if (sent > this.#answered_at) [this.#answered_at, this.#answered_slept] = [sent, slept];
+    const slept_since = this.#slept - this.#answered_slept;
+    this.#crew?.permit(this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity) + PERMIT_MORE_MS - slept_since); // prettier-ignore
   }
 
   /** A plan that follows the one in force need not be read: it was stored before it was sent. */
@@ -499,7 +506,7 @@ export class Agent {
   #results_of(report: SquadReport, run: RunHeader): { key: string; text: string } {
     const { snapshot, dead, workers, traces, setup, teardown } = report;
     const results: Results = { run: run.id, seq: ++this.#results.seq, snapshot, dead, workers, notes: this.#notes, traces, setup, teardown }; // prettier-ignore
-    return { key: results_key(this.#options.id, this.#incarnation), text: to_text(results) };
+    return { key: results_key(this.#options.id, this.#incarnation), text: results_text(results) };
   }
 
   async #write_presence(): Promise<boolean> {

@@ -100,6 +100,8 @@ export class Joined implements Control {
   readonly #watchers: Watchers;
   readonly #stops: (() => void)[] = [];
   readonly #notes_shown = new Map<string, number>();
+  /** count of results when they were looked through last */
+  #results_shown = -1;
   /** those asked for here, by token */
   readonly #traces = new Map<string, Tracing>();
   #bundle: Bundle | null = null;
@@ -379,10 +381,11 @@ export class Joined implements Control {
   /** To each its own part of a plan that is stored: hundreds that all read all of it would keep the engine busy for a second. */
   #tell_agents(plan: SwarmPlan): void {
     const { store } = this.#options;
+    const shared = plan.shared && (JSON.parse(to_text(plan.shared)) as NonNullable<SwarmPlan['shared']>);
     for (const [id, entry] of Object.entries(plan.members)) {
       const departed = plan.departed.filter(({ agent }) => agent === id);
-      const own: SwarmPlan = { ...plan, members: { [id]: entry }, departed, free_ids: [], unconfirmed: [] };
-      store.nudge(id, to_text(own));
+      const own: SwarmPlan = { ...plan, shared, members: { [id]: entry }, departed, free_ids: [], unconfirmed: [] };
+      store.nudge(id, JSON.stringify(own));
     }
     // who has no part looks by itself
     for (const id of this.#view.members.keys()) if (!(id in plan.members)) store.nudge(id);
@@ -567,6 +570,8 @@ export class Joined implements Control {
   }
 
   #show_notes(): void {
+    if (this.#view.heard_results === this.#results_shown) return;
+    this.#results_shown = this.#view.heard_results;
     for (const { agent, incarnation, results } of this.#view.results(this.#run?.id ?? '')) {
       const key = `${agent}.${incarnation}`;
       const shown = this.#notes_shown.get(key) ?? 0;

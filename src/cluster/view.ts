@@ -66,8 +66,10 @@ export class View {
   #answers = true;
   /** when the store answered last; null before */
   answered_at: number | null = null;
-  /** counts what came in */
+  /** counts what came in that a plan may depend on */
   news = 0;
+  /** counts results that came in */
+  heard_results = 0;
   /** the plan was there, and at the last look it was not */
   is_wiped = false;
 
@@ -233,7 +235,9 @@ export class View {
       const known = this.#results.get(key);
       if (known && this.#parse(entry).seq <= this.#parse(known).seq) return false;
       this.#results.set(key, entry);
-      this.news++;
+      this.heard_results++;
+      // while the run is open they change nothing for the plan
+      if (this.#plan?.doc.stage !== 'open') this.news++;
     }
     return false;
   }
@@ -280,7 +284,7 @@ export class View {
     const { incarnation, wall_ms, run_ms, ready } = kept.doc;
     const offsets = [...(known?.offsets ?? []), wall_ms - this.#timers.wall()].slice(-OFFSETS);
     this.members.set(agent, { ...kept, offsets });
-    this.news++;
+    if (!known || is_other(kept.doc, known.doc)) this.news++;
     this.#heard.set(`${agent}.${incarnation}`, heard_at);
     if (ready !== null && ready === this.#plan?.doc.run.id) this.#hear_run_ms(run_ms);
     return true;
@@ -318,6 +322,26 @@ export class View {
 function is_news(kept: Kept<unknown>, known: Kept<unknown>, ahead: number, is_same_run: boolean): boolean {
   if (!is_same_run) return kept.revision > known.revision;
   return ahead > 0 || (ahead === 0 && kept.revision !== known.revision);
+}
+
+/** What an agent is and holds; the rest only shows that it lives, or is for people. */
+function is_other(a: Presence, b: Presence): boolean {
+  return (
+    a.incarnation !== b.incarnation ||
+    a.ready !== b.ready ||
+    a.accepted !== b.accepted ||
+    a.applied !== b.applied ||
+    a.may !== b.may ||
+    a.live !== b.live ||
+    a.open !== b.open ||
+    a.capacity !== b.capacity ||
+    a.ids_wanted !== b.ids_wanted ||
+    a.leaving !== b.leaving ||
+    a.refuses !== b.refuses ||
+    a.weight !== b.weight ||
+    a.replaces.length !== b.replaces.length ||
+    a.labels.join() !== b.labels.join()
+  );
 }
 
 /** Agent and incarnation of a key of results. */

@@ -12,6 +12,8 @@ export interface Clock {
   wall(): number;
   /** calls `f` each `ms` until the returned function is called */
   every(ms: number, f: () => void): () => void;
+  /** ms for which the machine was suspended so far, when `now` stood still; a clock that cannot be leaves it out */
+  slept?(): number;
 }
 
 /** That of this process. */

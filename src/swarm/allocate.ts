@@ -62,6 +62,7 @@ function fill(from: readonly number[], caps: readonly number[], weights: readonl
       while (share < caps[i]! && share >= low && share / weights[i]! < level) share++;
       return share;
     });
+  if (total <= sum(from)) return [...from];
   let low = 0;
   let high = Math.max(0, ...caps.map((cap, i) => cap / weights[i]!)) + 1;
   if (sum(at(high)) <= total) return at(high);

@@ -27,6 +27,19 @@ describe('a permit', () => {
     expect(times).toBe(1);
   });
 
+  it('runs out while the machine is suspended, though the clock of the process stands still', () => {
+    const suspension = { ms: 1000 };
+    const permit = new Permit(() => {}, suspension);
+    permit.renew(now() + 5000);
+    suspension.ms += 3000;
+    expect(permit.has_run_out).toBe(false);
+    suspension.ms += 3000;
+    expect(permit.has_run_out).toBe(true);
+    // sent before, read after it woke
+    permit.renew(now() + 5000);
+    expect(permit.is_over).toBe(true);
+  });
+
   it('is told in the time of the machine, which all its processes share', () => {
     const here = now();
     expect(from_machine_ms(to_machine_ms(here))).toBeCloseTo(here, 6);

@@ -11,6 +11,7 @@ import type { Command } from '../../../src/swarm/command.ts';
 import type { RunSpec } from '../../../src/swarm/plan.ts';
 import { FakeCrew } from './crew.ts';
 import { ROUGH } from './faults.ts';
+import { parse_once } from './parse-once.ts';
 import type { Process } from './process.ts';
 import type { SimRandom } from './random.ts';
 import { Truth, type Asked } from './truth.ts';
@@ -300,9 +301,11 @@ export type Misfortune = 'none' | 'gentle' | 'rough';
 export async function play(seed: number, misfortune: Misfortune, say: (notes: readonly string[]) => void = () => {}) {
   const world = new World(seed);
   const random = world.random.fork();
+  const parse_as_ever = parse_once();
   try {
     return await play_in(world, random, misfortune);
   } finally {
+    parse_as_ever();
     say(world.notes);
   }
 }
