@@ -6,6 +6,7 @@ import type { Bundle, Desired, Presence, Results, RunHeader, Stage, SwarmPlan } 
 import { next_shares, type Known } from './shares.ts';
 
 const HOOK_WITHIN_MS = 60_000;
+const MAX_NAMED = 20;
 /** from the end of a trace until an agent must have told its last lines */
 export const TRACE_LINES_WITHIN_MS = 5000;
 /** ending every client at once: for so long no client may end, and so long may it take in all */
@@ -105,7 +106,19 @@ export class Leader {
     if (ready.length < old.run.agents) {
       if (now - this.#stage!.since < this.#options.gather_ms) return {};
       const missing = agents.filter(({ presence }) => presence.ready !== old.run.id).map(({ id, presence }) => `${id}: ${presence.refuses ?? 'not ready'}`); // prettier-ignore
-      const failed = `${ready.length} of ${old.run.agents} agents are ready${missing.length > 0 ? ` (${missing.join('; ')})` : ''}`;
+      const unseen = old.run.agents - agents.length;
+      // who never came has no name here: those who did tell who it is
+      const here =
+        ready.length > 0 && unseen > 0
+          ? [
+              `here: ${ready
+                .slice(0, MAX_NAMED)
+                .map(({ id }) => id)
+                .join(', ')}${ready.length > MAX_NAMED ? ', …' : ''}`,
+            ]
+          : [];
+      const never = unseen > 0 ? [`${unseen} not seen`] : [];
+      const failed = `${ready.length} of ${old.run.agents} agents are ready (${[...missing, ...never, ...here].join('; ')})`;
       return { stage: 'ending', phase: 'stop', failed };
     }
     if (!this.#options.bundle.has_setup) return { stage: 'open', shared: { value: undefined } };

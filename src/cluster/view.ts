@@ -181,7 +181,9 @@ export class View {
   async #look(now: number): Promise<boolean> {
     try {
       const plan = await this.read(PLAN);
-      this.is_wiped = plan === null && this.#plan !== null;
+      const is_wiped = plan === null && this.#plan !== null;
+      if (is_wiped && !this.is_wiped) this.#forgive();
+      this.is_wiped = is_wiped;
       await this.read(DESIRED);
       const planned = this.#plan?.doc.members ?? {};
       for (const agent of new Set([...this.members.keys(), ...Object.keys(planned)])) {
@@ -262,6 +264,7 @@ export class View {
     const is_right = known !== null && known.heard_at < asked_at;
     if (known && !is_right && !is_news(kept, known, kept.doc.revision - known.doc.revision, is_same_run)) return false;
     this.#lease.knows(kept.doc.term);
+    if (is_same_run && known.doc.epoch !== kept.doc.epoch) this.#forgive();
     this.#plan = kept;
     this.news++;
     if (known && !is_same_run) this.#base = null;
@@ -288,6 +291,11 @@ export class View {
     this.#heard.set(`${agent}.${incarnation}`, heard_at);
     if (ready !== null && ready === this.#plan?.doc.run.id) this.#hear_run_ms(run_ms);
     return true;
+  }
+
+  /** The store lost its memory, and with it what agents had told last: each may have been answered up to now, and counts on that. */
+  #forgive(): void {
+    for (const incarnation of this.#heard.keys()) this.#heard.set(incarnation, this.#timers.now());
   }
 
   #hear_run_ms(run_ms: number | null): void {

@@ -112,6 +112,16 @@ describe('the stages of a run', () => {
     expect(play.plan.failed).toBe('1 of 2 agents are ready (b: no such module)');
   });
 
+  test('that miss agents nobody has seen say how many, and who is here', () => {
+    const play = new Play();
+    play.plan = { ...play.plan, run: { ...play.plan.run, agents: 4 } };
+    play.agent('a');
+    play.agent('b', { ready: null });
+    play.turn();
+    play.turn(60_000);
+    expect(play.plan.failed).toBe('1 of 4 agents are ready (b: not ready; 2 not seen; here: a)');
+  });
+
   test('have one agent run what the module sets up, and know its result', () => {
     const play = new Play(true);
     play.agent('a');
