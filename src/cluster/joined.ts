@@ -251,7 +251,7 @@ export class Joined implements Control {
   ): Promise<Reply & { stop?: () => void }> {
     const owner = (): string | undefined =>
       Object.entries(this.#view.plan?.doc.members ?? {}).find(([, { ids }]) => index_within(id, ids) !== null)?.[0];
-    if (owner() === undefined) return err('no_such_client', `no client has the id ${id}`);
+    if (owner() === undefined && !this.#options.only_looks) return err('no_such_client', `no client has the id ${id}`);
     const token = randomBytes(8).toString('hex');
     const until_ms = (this.#view.run_ms ?? 0) + Math.min(for_seconds, MAX_TRACE_S) * 1000;
     const change = (trace: TraceOrder | null): Promise<Reply> =>
