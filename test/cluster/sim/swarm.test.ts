@@ -1,6 +1,6 @@
 /**
  * Swarms of many machines under misfortune, each drawn from its seed. `SWARM_SIM_SEEDS=1-10000` plays that range; of a single one all that
- * happened is printed. Measured on Node 20: 50 to 60 ms of CPU a seed, so that without a range
+ * happened is printed. Measured on Node 20: 45 to 60 ms of CPU a seed, so that without a range
  * as many are played as fit.
  */
 import { expect, test } from 'vitest';
