@@ -132,13 +132,7 @@ export class Agent {
     this.failed = new Promise((_, reject) => (this.#failed = reject));
     this.failed.catch(() => {});
     this.#stops.push(timers.every(STEP_MS, () => this.#step()));
-    this.#stops.push(
-      store.on_nudge(id, (text) => {
-        if (text !== '') return this.#hear_plan(JSON.parse(text) as SwarmPlan);
-        this.#is_nudged = true;
-        this.#look();
-      }),
-    );
+    this.#stops.push(store.on_nudge(id, (text) => this.#hear_plan(text === '' ? null : plan_of(text))));
     this.#look();
   }
 
@@ -250,10 +244,10 @@ export class Agent {
     this.#crew?.permit(this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity) + PERMIT_MORE_MS - slept_since); // prettier-ignore
   }
 
-  /** A plan that follows the one in force need not be read: it was stored before it was sent. */
-  #hear_plan(plan: SwarmPlan): void {
+  /** A plan that follows the one in force need not be read: it was stored before it was sent. Anything else only says that there is something to read. */
+  #hear_plan(plan: SwarmPlan | null): void {
     const known = this.#nudged ?? this.#plan;
-    if (known?.run.id !== plan.run.id || known.epoch !== plan.epoch) {
+    if (plan === null || known?.run.id !== plan.run.id || known.epoch !== plan.epoch) {
       this.#is_nudged = true;
       return this.#look();
     }
@@ -611,6 +605,16 @@ export class Agent {
         resolve();
       });
     });
+  }
+}
+
+/** Null: it is none. */
+function plan_of(text: string): SwarmPlan | null {
+  try {
+    const found = JSON.parse(text) as Partial<SwarmPlan> | null;
+    return found?.format === 'swarm-plan/1' && found.run && found.members ? (found as SwarmPlan) : null;
+  } catch {
+    return null;
   }
 }
 

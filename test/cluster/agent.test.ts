@@ -157,6 +157,16 @@ describe('a plan that is sent', () => {
   });
 });
 
+describe('a nudge that is no plan', () => {
+  it.each(['', 'look', 'null', '[]', '{"format":"swarm-plan/1"}'])('(%j) only makes it look', async (text) => {
+    bench = await Bench.playing();
+    bench.store_plan(bench.next(8));
+    bench.store.nudge('a', text);
+    await eventually(() => bench.crew!.order_of!.clients === 8);
+    expect(bench.presence).toMatchObject({ ready: 'r1', fenced: 0 });
+  });
+});
+
 describe('an agent whose machine was suspended', () => {
   it('for long closes everything before it does anything else', async () => {
     bench = await Bench.playing();
