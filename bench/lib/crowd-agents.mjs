@@ -97,6 +97,7 @@ class Crew {
       ...{
         dead: NO_DEAD,
         workers: [],
+        traces: [],
         setup: null,
         teardown: null,
         live: this.#live,

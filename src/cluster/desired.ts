@@ -74,6 +74,13 @@ export function carry_out(
   return applied(before, changed(before, command, asking, facts), asking);
 }
 
+/** from the end of a trace until an agent must have told its last lines */
+export const TRACE_LINES_WITHIN_MS = 5000;
+
+/** Those that run, or of which the last lines are yet to come. */
+export const traces_at = ({ traces }: Desired, run_ms: number): readonly TraceOrder[] =>
+  traces.filter(({ until_ms }) => until_ms + TRACE_LINES_WITHIN_MS > run_ms);
+
 /** With one more trace, or without that of `token` if there is no `trace`. */
 export function set_trace(
   before: Desired,
@@ -82,7 +89,7 @@ export function set_trace(
   asking: Asking,
 ): { readonly desired: Desired | null; readonly reply: Reply } {
   if (is_ending(before)) return { desired: null, reply: err('stopping', 'the swarm is stopping') };
-  const others = before.traces.filter((one) => one.token !== token && one.until_ms > asking.run_ms);
+  const others = traces_at(before, asking.run_ms).filter((one) => one.token !== token);
   if (trace && others.length >= MAX_TRACES)
     return { desired: null, reply: err('too_many', 'too many traces run already: wait until one ends') };
   const traces = trace ? [...others, trace] : others;

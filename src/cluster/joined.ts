@@ -10,10 +10,19 @@ import { err, ok } from '../swarm/answers.ts';
 import type { Command, Control, Reply } from '../swarm/command.ts';
 import { index_within } from '../swarm/id-map.ts';
 import type { MemberId, Note } from '../swarm/plan.ts';
+import { MAX_TRACE_S } from '../swarm/traces.ts';
 import { Waits } from '../swarm/waits.ts';
 import { Watchers } from '../swarm/watchers.ts';
 import { read_parts, store_bundle, write_parts } from './bundles.ts';
-import { carry_out, first_desired, has_applied, set_trace, type Asking, type Facts } from './desired.ts';
+import {
+  carry_out,
+  first_desired,
+  has_applied,
+  set_trace,
+  TRACE_LINES_WITHIN_MS,
+  type Asking,
+  type Facts,
+} from './desired.ts';
 import {
   plan_name,
   reassign_ms_of,
@@ -25,7 +34,7 @@ import {
   type SwarmPlan,
   type TraceOrder,
 } from './documents.ts';
-import { first_plan, known_of, Leader, TRACE_LINES_WITHIN_MS } from './leader.ts';
+import { first_plan, known_of, Leader } from './leader.ts';
 import { LeaseKeeper } from './lease.ts';
 import { Picture } from './picture.ts';
 import type { Store } from './store.ts';
@@ -36,7 +45,6 @@ const WATCH_MS = 1000;
 /** without news the leader thinks again after so long: silence and deadlines are no news */
 const THINK_MS = 500;
 const ACK_WITHIN_MS = 2000;
-const MAX_TRACE_S = 3600;
 /** from then on the answer is that nobody knows */
 const WRITE_WITHIN_MS = 10_000;
 /** between two tries of a write that the engine did not take: one that is away says so at once */

@@ -1,14 +1,12 @@
 /** What the leader decides: the next plan, from the last one and what it knows. Pure but for the moments it remembers. */
 import type { MemberId } from '../swarm/plan.ts';
-import { is_ending } from './desired.ts';
+import { is_ending, traces_at } from './desired.ts';
 import { reassign_ms_of } from './documents.ts';
 import type { Bundle, Desired, Presence, Results, RunHeader, Stage, SwarmPlan } from './documents.ts';
 import { next_shares, type Known } from './shares.ts';
 
 const HOOK_WITHIN_MS = 60_000;
 const MAX_NAMED = 20;
-/** from the end of a trace until an agent must have told its last lines */
-export const TRACE_LINES_WITHIN_MS = 5000;
 /** ending every client at once: for so long no client may end, and so long may it take in all */
 const STOP_WITHIN_MS = 5000;
 const STOP_AT_MOST_MS = 120_000;
@@ -69,8 +67,7 @@ export class Leader {
     const at = new Date(wall_ms).toISOString();
     const shares = next_shares(old, revision, { desired, agents, run_ms, reassign_ms, silent_ms, at });
     const { target, ramp, graceful, connect_per_s, retry_fatal } = desired;
-    // their last lines are told a while after their time
-    const traces = desired.traces.filter(({ until_ms }) => until_ms + TRACE_LINES_WITHIN_MS > run_ms);
+    const traces = traces_at(desired, run_ms);
     const wanted = { traces, desired: desired.seq, target, ramp, graceful, connect_per_s, retry_fatal };
     const next: SwarmPlan = { ...old, term, revision, run_ms, ...wanted, ...shares, ...this.#stage_after(old, seen) };
     return same_orders(old, next) ? null : next;

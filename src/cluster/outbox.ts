@@ -1,9 +1,8 @@
 /** What waits to be sent: at most one document, the newest. */
 import type { Note, Report } from '../swarm/plan.ts';
+import { MAX_TRACE_LINES } from '../swarm/traces.ts';
 
 const MAX_NOTES = 50;
-/** a second's worth for one client; per trace */
-const MAX_TRACE_LINES = 200;
 
 /**
  * Sends one document at a time; what comes meanwhile is folded into the one that waits. `send` calls back once, when the document

@@ -333,24 +333,11 @@ function is_news(kept: Kept<unknown>, known: Kept<unknown>, ahead: number, is_sa
 }
 
 /** What an agent is and holds; the rest only shows that it lives, or is for people. */
-function is_other(a: Presence, b: Presence): boolean {
-  return (
-    a.incarnation !== b.incarnation ||
-    a.ready !== b.ready ||
-    a.accepted !== b.accepted ||
-    a.applied !== b.applied ||
-    a.may !== b.may ||
-    a.live !== b.live ||
-    a.open !== b.open ||
-    a.capacity !== b.capacity ||
-    a.ids_wanted !== b.ids_wanted ||
-    a.leaving !== b.leaving ||
-    a.refuses !== b.refuses ||
-    a.weight !== b.weight ||
-    a.replaces.length !== b.replaces.length ||
-    a.labels.join() !== b.labels.join()
-  );
-}
+const MATTERS = [
+  ...(['incarnation', 'replaces', 'ready', 'refuses', 'accepted', 'applied', 'may', 'live', 'open'] as const),
+  ...(['capacity', 'ids_wanted', 'leaving', 'weight', 'labels'] as const),
+];
+const is_other = (a: Presence, b: Presence): boolean => MATTERS.some((field) => String(a[field]) !== String(b[field]));
 
 /** Agent and incarnation of a key of results. */
 const names_of = (key: string): [string, string] => key.slice(RESULTS.length).split('.') as [string, string];

@@ -11,7 +11,7 @@ import type { MemberId } from './plan.ts';
 import type { Planner } from './planner.ts';
 import { rate_of } from './segment.ts';
 import { ACK_WITHIN_MS, Squad, type SquadOptions } from './squad.ts';
-import type { Traces } from './traces.ts';
+import { MAX_TRACE_S, type Traces } from './traces.ts';
 import type { Waits } from './waits.ts';
 import { Watchers } from './watchers.ts';
 
@@ -19,7 +19,6 @@ const WATCH_MS = 1000;
 /** ending every client at once: for so long no client may end, and so long may it take in all (a million take half a minute) */
 const STOP_WITHIN_MS = 5000;
 const STOP_AT_MOST_MS = 120_000;
-const MAX_TRACE_S = 3600;
 
 export interface CoordinatorOptions extends SquadOptions {
   /** the option that makes it more members */

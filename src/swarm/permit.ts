@@ -39,6 +39,7 @@ export class Permit {
 
   /** One that ran out already expires instead: what renews it may be older than a suspension. */
   renew(until: number): void {
+    this.#follow();
     this.check();
     if (!this.#is_over) this.until = until;
   }
@@ -46,12 +47,15 @@ export class Permit {
   /** Costs a look at the clock only where there is an agent. */
   get has_run_out(): boolean {
     if (this.until === Infinity) return false;
-    const slept = this.#suspension.ms;
-    if (slept > this.#slept) {
-      this.until -= slept - this.#slept;
-      this.#slept = slept;
-    }
+    this.#follow();
     return now() > this.until;
+  }
+
+  /** What passed while the machine was suspended is over too. */
+  #follow(): void {
+    const slept = this.#suspension.ms;
+    this.until -= slept - this.#slept;
+    this.#slept = slept;
   }
 
   /** For whoever does not look at each send. */

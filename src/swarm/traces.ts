@@ -3,6 +3,9 @@ import { randomBytes } from 'node:crypto';
 import type { MemberId, MemberPlan, Report } from './plan.ts';
 
 const MAX_TRACES = 16;
+export const MAX_TRACE_S = 3600;
+/** a second's worth for one client; of each trace, wherever its lines wait */
+export const MAX_TRACE_LINES = 200;
 /** After its time a trace waits this long for the report with its last lines. */
 const LAST_LINES_WITHIN_MS = 2000;
 

@@ -17,11 +17,10 @@ import { from_machine_ms } from './permit.ts';
 import type { ModuleLog, ProtocolModule } from '../protocols/module.ts';
 import type { Trace } from './inbound.ts';
 import type { HookResult, MemberId, MemberPlan, Note, Plan, Report, RunSpec, Seat } from './plan.ts';
+import { MAX_TRACE_LINES } from './traces.ts';
 
 const REPORT_MS = 1000;
 const MAX_NOTES = 50;
-/** per traced client and report */
-const MAX_TRACE_LINES = 200;
 const TRACE_BYTES = 256;
 
 export interface WorkerOptions {

@@ -108,10 +108,11 @@ describe('a trace', () => {
   const with_traces = (...traces: ReturnType<typeof trace>[]): Desired => ({ ...FIRST, traces });
 
   test('is kept until its time is over or it is taken back, as a command that counts', () => {
-    const { desired } = set_trace(with_traces(trace('old', 900)), 'new', trace('new', 2000), asking(3, 1000));
-    expect(desired).toMatchObject({ seq: FIRST.seq + 1, traces: [trace('new', 2000)] });
-    expect(has_applied(desired!, asking(3, 1000))).toBe(true);
-    expect(set_trace(desired!, 'new', null, asking(4, 1100)).desired?.traces).toEqual([]);
+    const { desired } = set_trace(with_traces(trace('old', 900), trace('ending', 5000)), 'new', trace('new', 9000), asking(3, 6000)); // prettier-ignore
+    // of the one that ended just now the last lines are yet to come
+    expect(desired).toMatchObject({ seq: FIRST.seq + 1, traces: [trace('ending', 5000), trace('new', 9000)] });
+    expect(has_applied(desired!, asking(3, 6000))).toBe(true);
+    expect(set_trace(desired!, 'new', null, asking(4, 10_001)).desired?.traces).toEqual([]);
   });
 
   test('is refused beside four others, and while the swarm stops', () => {

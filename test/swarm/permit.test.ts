@@ -40,6 +40,14 @@ describe('a permit', () => {
     expect(permit.is_over).toBe(true);
   });
 
+  it('is not shortened by a suspension before it was given', () => {
+    const suspension = { ms: 0 };
+    const permit = new Permit(() => {}, suspension);
+    suspension.ms += 60_000;
+    permit.renew(now() + 5000);
+    expect(permit.has_run_out).toBe(false);
+  });
+
   it('is told in the time of the machine, which all its processes share', () => {
     const here = now();
     expect(from_machine_ms(to_machine_ms(here))).toBeCloseTo(here, 6);
