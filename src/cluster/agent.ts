@@ -5,6 +5,7 @@
 import type { Clock } from '../foundation/clock.ts';
 import { randomBytes } from 'node:crypto';
 import { reason_of } from '../foundation/errors.ts';
+import { NO_DEAD } from '../metrics/merge.ts';
 import { index_within } from '../swarm/id-map.ts';
 import { planned_at } from '../swarm/pacer.ts';
 import type { MemberId, Note, RunSpec } from '../swarm/plan.ts';
@@ -96,8 +97,9 @@ export class Agent {
   #accepted = 0;
   /** the newest revision that the crew has applied altogether */
   #applied = 0;
-  /** what the crew was told last, with which ids, and how often it was told something */
+  /** what the crew was told last, of which plan, with which ids, and how often it was told something */
   #told = '';
+  #ordered: { readonly plan: SwarmPlan; readonly clients: number } | null = null;
   #ids: MemberShare['ids'] = [];
   #orders = 0;
   readonly #presence: Chain = { revision: 0, seq: 0 };
@@ -358,9 +360,14 @@ export class Agent {
     const [plan, made, entry, run_ms] = [this.#plan, this.#playing?.made, this.#entry, this.#run_ms];
     if (!plan || !made || !entry || run_ms === null || this.#is_fencing || plan.run.id !== this.#playing?.run.id)
       return;
+    const clients = planned_at(entry.ramp, run_ms);
+    // between two plans most steps change nothing
+    const is_told = this.#ordered?.plan === plan && this.#ordered.clients === clients && this.#told !== '';
+    if (is_told && plan.traces.length === 0) return;
+    this.#ordered = { plan, clients };
     this.#tell_crew(made, {
       phase: plan.phase,
-      clients: planned_at(entry.ramp, run_ms),
+      clients,
       target: entry.ramp.to,
       ids: entry.ids,
       graceful: plan.graceful,
@@ -462,6 +469,8 @@ export class Agent {
       const written = await this.#put(key, text, this.#results);
       if (!written || this.#is_closed) return written;
     }
+    // it may have cut itself off meanwhile: whoever reads that it did counts on what was measured until then
+    while (this.#unsent.length > 0) if (!(await this.#send_unsent())) return false;
     return await this.#write_presence();
   }
 
@@ -498,7 +507,8 @@ export class Agent {
   }
 
   #results_of(report: SquadReport, run: RunHeader): { key: string; text: string } {
-    const { snapshot, dead, workers, traces, setup, teardown } = report;
+    const { snapshot, workers, traces, setup, teardown } = report;
+    const dead = report.dead === NO_DEAD ? null : report.dead;
     const results: Results = { run: run.id, seq: ++this.#results.seq, snapshot, dead, workers, notes: this.#notes, traces, setup, teardown }; // prettier-ignore
     return { key: results_key(this.#options.id, this.#incarnation), text: results_text(results) };
   }

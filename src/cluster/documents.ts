@@ -233,8 +233,8 @@ export interface Results {
   readonly seq: number;
   /** of its living workers */
   readonly snapshot: Snapshot;
-  /** of its workers that died */
-  readonly dead: Dead;
+  /** of its workers that died; null: none did */
+  readonly dead: Dead | null;
   readonly workers: readonly WorkerSummary[];
   /** 50: the newest 25 errors at least, of the rest the newest; counted from the start of the process */
   readonly notes: readonly (Note & { readonly n: number; readonly worker: string })[];
@@ -270,7 +270,7 @@ export function results_text(results: Results): string {
   return JSON.stringify({
     ...results,
     snapshot: with_arrays(snapshot),
-    dead: { ...dead, snapshot: with_arrays(dead.snapshot) },
+    dead: dead && { ...dead, snapshot: with_arrays(dead.snapshot) },
   });
 }
 

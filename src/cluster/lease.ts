@@ -28,7 +28,6 @@ export class LeaseKeeper {
   readonly #options: LeaseOptions;
   /** the newest seen, and since when it is as it is; null: none was there */
   #seen: { readonly entry: Entry; readonly lease: Lease; readonly since: number } | null = null;
-  #has_seen_any = false;
   #missing_since: number | null = null;
   /** when it was there last, and this process saw it */
   #looked_at = -Infinity;
@@ -51,7 +50,7 @@ export class LeaseKeeper {
   /** Others cannot have taken it over yet. */
   get holds(): boolean {
     const { timers, ttl_ms, margin_ms } = this.#options;
-    return this.#term > 0 && timers.now() < this.#sent + ttl_ms - margin_ms;
+    return this.#term > 0 && this.#term >= this.#highest_term && timers.now() < this.#sent + ttl_ms - margin_ms;
   }
 
   /** the newest known, whoever holds it */
@@ -64,7 +63,6 @@ export class LeaseKeeper {
     if (this.#seen && entry.revision <= this.#seen.entry.revision && entry.text === this.#seen.entry.text) return;
     const lease = JSON.parse(entry.text) as Lease;
     this.#highest_term = Math.max(this.#highest_term, lease.term);
-    this.#has_seen_any = true;
     this.#missing_since = null;
     this.#seen = { entry, lease, since: this.#options.timers.now() };
   }
@@ -77,6 +75,7 @@ export class LeaseKeeper {
   /** Renews what it holds, or takes over what nobody renews. Call it several times in a fifth of the time. Never rejects. */
   async turn(is_candidate: boolean): Promise<void> {
     const { timers, ttl_ms } = this.#options;
+    if (this.#highest_term > this.#term) this.#lose();
     if (this.#term > 0) {
       if (timers.now() >= this.#sent + ttl_ms / 5) await this.#write(this.#term, this.#revision);
       if (this.#term > 0 && !this.holds) this.#lose();
@@ -88,8 +87,9 @@ export class LeaseKeeper {
       // an engine that lost its memory: its leader goes first, then who looked last, as that one knows most of what was lost
       this.#missing_since ??= timers.now();
       const late_ms = Math.min(this.#missing_since - this.#looked_at, MAX_LATE_TTLS * ttl_ms);
-      if (this.#has_seen_any && timers.now() - this.#missing_since < ttl_ms + late_ms) return;
-      await this.#write(this.#highest_term + (this.#has_seen_any ? MISSED_TERMS : 1), 0);
+      const was_there = this.#highest_term > 0;
+      if (was_there && timers.now() - this.#missing_since < ttl_ms + late_ms) return;
+      await this.#write(this.#highest_term + (was_there ? MISSED_TERMS : 1), 0);
     } else if (timers.now() - this.#seen!.since >= this.#seen!.lease.ttl_ms) {
       await this.#write(this.#highest_term + 1, entry.revision);
     }

@@ -71,7 +71,7 @@ export class Picture {
       const gone = plan?.departed.find((one) => one.agent === agent && one.incarnation === incarnation);
       const is_over = gone !== undefined || this.#view.members.get(agent)?.doc.incarnation !== incarnation;
       const is_lost = is_over || plan?.unconfirmed.includes(agent) === true;
-      dead.push(results.dead);
+      if (results.dead) dead.push(results.dead);
       if (!is_lost) {
         snapshots.push(results.snapshot);
         workers.push(...results.workers.map((worker) => as_seen(worker, agent, this.#silent_ms(agent))));

@@ -183,6 +183,7 @@ export class View {
       const plan = await this.read(PLAN);
       const is_wiped = plan === null && this.#plan !== null;
       if (is_wiped && !this.is_wiped) this.#forgive();
+
       this.is_wiped = is_wiped;
       await this.read(DESIRED);
       const planned = this.#plan?.doc.members ?? {};
@@ -337,7 +338,8 @@ const MATTERS = [
   ...(['incarnation', 'replaces', 'ready', 'refuses', 'accepted', 'applied', 'may', 'live', 'open'] as const),
   ...(['capacity', 'ids_wanted', 'leaving', 'weight', 'labels'] as const),
 ];
-const is_other = (a: Presence, b: Presence): boolean => MATTERS.some((field) => String(a[field]) !== String(b[field]));
+const is_other = (a: Presence, b: Presence): boolean =>
+  MATTERS.some((field) => a[field] !== b[field] && String(a[field]) !== String(b[field]));
 
 /** Agent and incarnation of a key of results. */
 const names_of = (key: string): [string, string] => key.slice(RESULTS.length).split('.') as [string, string];

@@ -29,7 +29,11 @@ export interface Dead {
 }
 
 /** Before the first death. */
-export const NO_DEAD: Dead = merge_dead([]);
+export const NO_DEAD: Dead = {
+  snapshot: merge_snapshots([]),
+  lost: { clients: 0, connecting: 0, open: 0, in_flight: 0, running: [] },
+  workers: [],
+};
 
 /**
  * The sum of all, histograms included, as if one member had done everything. Three fields have no sum: `peak` and `open_peak` are the
@@ -119,8 +123,10 @@ export function bury(dead: Dead, last: Snapshot, worker: LostWorker | null): Dea
 }
 
 /** The dead of several, of which each names its newest, as one. */
-export function merge_dead(list: readonly Dead[]): Dead {
-  const sum = (of: (lost: Lost) => number): number => list.reduce((all, { lost }) => all + of(lost), 0);
+export function merge_dead(all: readonly Dead[]): Dead {
+  const list = all.filter((dead) => dead !== NO_DEAD);
+  if (list.length <= 1) return list[0] ?? NO_DEAD;
+  const sum = (of: (lost: Lost) => number): number => list.reduce((before, { lost }) => before + of(lost), 0);
   const actions = Math.max(0, ...list.map(({ lost }) => lost.running.length));
   return {
     snapshot: merge_snapshots(list.map(({ snapshot }) => snapshot)),

@@ -189,3 +189,26 @@ describe('an agent whose machine was suspended', () => {
     expect(bench.crew!.permits.at(-1)! - bench.now).toBeLessThanOrEqual(3400);
   });
 });
+
+describe('an agent that cuts itself off while the engine has not answered yet', () => {
+  it('says so only once all that it measured is stored', async () => {
+    bench = await Bench.playing();
+    const { incarnation } = bench.presence;
+    const put = bench.store.put.bind(bench.store);
+    let answer: (() => void) | null = null;
+    bench.store.put = async (key, ...rest) => {
+      const written = await put(key, ...rest);
+      if (key.startsWith('results.') && !answer) await new Promise<void>((resolve) => (answer = resolve));
+      return written;
+    };
+    await bench.steps(30);
+    expect(bench.crew!.is_closed).toBe(true);
+    answer!();
+    await bench.steps(10);
+    const { writes } = bench.engine.history;
+    const says_so = writes.findIndex(({ key, text }) => key === 'members.a' && (JSON.parse(text!) as Presence).replaces.includes(incarnation)); // prettier-ignore
+    const last = writes.findLastIndex(({ key }) => key === `results.a.${incarnation}`);
+    expect(says_so).toBeGreaterThan(-1);
+    expect(last).toBeLessThan(says_so);
+  });
+});

@@ -144,10 +144,25 @@ describe('a lease', () => {
     await b.turn(true);
     // higher than any that it may have missed
     expect(b.term).toBe(1001);
-    engine.wipe();
+  });
+
+  test('that is not there is not for one who only knows that somebody led: that one may lead yet', async () => {
+    const [engine, clock] = [new MemoryEngine(), new Clock()];
     const late = keeper(engine, clock, 'late');
     late.knows(7);
-    await late.turn(true);
-    expect(stored(engine).term).toBe(8);
+    for (const end = clock.ms + TTL_MS; clock.ms < end; clock.ms += 250) await late.turn(true);
+    expect(engine.get(LEASE)).toBe(null);
+    for (const end = clock.ms + 6 * TTL_MS; clock.ms < end && !late.holds; clock.ms += 250) await late.turn(true);
+    expect(stored(engine).term).toBe(1007);
+  });
+
+  test('is nothing any more for its holder when somebody leads in a later term', async () => {
+    const [engine, clock] = [new MemoryEngine(), new Clock()];
+    const a = keeper(engine, clock, 'a');
+    await a.turn(true);
+    a.knows(3);
+    expect([a.holds, a.term]).toEqual([false, 0]);
+    for (const end = clock.ms + 2 * TTL_MS; clock.ms < end && !a.holds; clock.ms += 250) await a.turn(true);
+    expect(a.term).toBe(4);
   });
 });

@@ -21,6 +21,8 @@ const HOUR_MS = 3_600_000;
 const STEP_MS = 250;
 
 export interface SwarmOptions {
+  /** from the agents' start to the run's */
+  readonly first_ms: number;
   readonly coordinators: number;
   readonly agents: number;
   readonly isolation_ms: number;
@@ -88,7 +90,7 @@ export class SimSwarm {
 
   /** Starts the run at the first coordinator, and lets the others join it. */
   async begin(): Promise<void> {
-    await this.until(1000);
+    await this.until(this.#options.first_ms);
     const [first, ...others] = this.desks;
     let failed: unknown = null;
     first!.joined.start(this.#run, this.#bundle, false, 20_000).then(
@@ -297,26 +299,93 @@ export class SimSwarm {
 
 export type Misfortune = 'none' | 'gentle' | 'rough';
 
+/** What is drawn of a play: one of so many processes, and ranges of ms. */
+interface Length {
+  /** from the agents' start to the run's */
+  readonly first_ms: Range;
+  readonly coordinators: readonly number[];
+  readonly agents: readonly number[];
+  readonly isolation_ms: Range;
+  readonly lease_ms: Range;
+  /** in which anything may happen */
+  readonly lasts_ms: Range;
+  /** between two commands, between two blows */
+  readonly command_ms: Range;
+  readonly blow_ms: Range;
+  /** of an `over` */
+  readonly over_ms: Range;
+  /** until what crashed is started anew */
+  readonly dead_ms: Range;
+  /** for what was sent before all is well again and arrives after it */
+  readonly late_ms: number;
+  /** from when all is well again to the end */
+  readonly calm_ms: Range;
+}
+
+type Range = readonly [least: number, most: number];
+
+/** Short ones are many: the same as happens in a long one, but less of it one after the other, at a fifth of the cost. */
+const LENGTHS = {
+  short: {
+    ...{
+      first_ms: [0, 300],
+      coordinators: [1, 2],
+      agents: [1, 1, 2, 2, 3],
+      isolation_ms: [2000, 2500],
+      lease_ms: [1000, 1500],
+    },
+    ...{ lasts_ms: [1000, 3000], command_ms: [100, 1000], blow_ms: [200, 1200], late_ms: 300 },
+    ...{ over_ms: [300, 1500], dead_ms: [100, 1500], calm_ms: [0, 500] },
+  },
+  long: {
+    ...{
+      first_ms: [0, 1000],
+      coordinators: [1, 2, 3],
+      agents: [1, 2, 3, 4, 5, 6],
+      isolation_ms: [3000, 6000],
+      lease_ms: [1000, 3000],
+    },
+    ...{ lasts_ms: [8000, 25_000], command_ms: [300, 4000], blow_ms: [1000, 6000], late_ms: 2000 },
+    ...{ over_ms: [500, 8000], dead_ms: [100, 8000], calm_ms: [0, 1500] },
+  },
+} as const satisfies Record<string, Length>;
+
+export interface Play {
+  readonly misfortune: Misfortune;
+  readonly length: keyof typeof LENGTHS;
+}
+
+/** What a seed stands for. */
+export const play_of = (seed: number): Play => ({
+  misfortune: seed % 20 === 0 ? 'none' : seed % 2 === 0 ? 'rough' : 'gentle',
+  length: seed % 100 === 49 ? 'long' : 'short',
+});
+
 /** Plays one seed to its end. */
-export async function play(seed: number, misfortune: Misfortune, say: (notes: readonly string[]) => void = () => {}) {
+export async function play(
+  seed: number,
+  { misfortune, length }: Play,
+  say: (notes: readonly string[]) => void = () => {},
+): Promise<World> {
   const world = new World(seed);
   const random = world.random.fork();
   const parse_as_ever = parse_once();
   try {
-    return await play_in(world, random, misfortune);
+    return await play_in(world, random, misfortune, LENGTHS[length]);
   } finally {
     parse_as_ever();
     say(world.notes);
   }
 }
 
-async function play_in(world: World, random: SimRandom, misfortune: Misfortune): Promise<World> {
+async function play_in(world: World, random: SimRandom, misfortune: Misfortune, length: Length): Promise<World> {
   const is_calm = misfortune === 'none';
   const options: SwarmOptions = {
-    coordinators: is_calm ? 1 : random.int(1, 3),
-    agents: is_calm ? 2 : random.int(1, 6),
-    isolation_ms: random.int(3000, 6000),
-    lease_ms: random.int(1000, 3000),
+    first_ms: random.int(...length.first_ms),
+    coordinators: is_calm ? 1 : random.pick(length.coordinators),
+    agents: is_calm ? 2 : random.pick(length.agents),
+    isolation_ms: random.int(...length.isolation_ms),
+    lease_ms: random.int(...length.lease_ms),
     has_hooks: random.chance(0.2),
     skew_ms: is_calm ? 0 : HOUR_MS,
   };
@@ -324,28 +393,29 @@ async function play_in(world: World, random: SimRandom, misfortune: Misfortune):
   const { truth } = swarm;
   world.note(JSON.stringify(options));
   await swarm.begin();
-  const end = world.now + random.int(8000, 25_000);
+  const end = world.now + random.int(...length.lasts_ms);
   if (misfortune === 'rough') world.faults = ROUGH;
-  const commands = schedule(random, world.now, end, [300, 4000]);
-  const blows = is_calm ? [] : schedule(random, world.now, end, [1000, 6000]);
-  for (const at of commands) world.at(at, () => void swarm.command(some_command(random, swarm)));
+  const commands = schedule(random, world.now, end, length.command_ms);
+  const blows = is_calm ? [] : schedule(random, world.now, end, length.blow_ms);
+  for (const at of commands) world.at(at, () => void swarm.command(some_command(random, swarm, length)));
   let wipes = 0;
   for (const at of blows) {
     world.at(at, () => {
       const kind = random.pick(BLOWS);
       if (kind === 'wipe' && ++wipes > 1) return;
-      strike(kind, random, swarm, options);
+      strike(kind, random, swarm, options, length);
     });
   }
   await swarm.until(end);
 
   swarm.heal();
+  const healed_at = world.now;
   for (const machine of swarm.machines) if (random.chance(0.7)) swarm.restart_machine(machine);
   if (swarm.machines.every(({ process }) => !process.alive)) swarm.restart_machine(swarm.machines[0]!);
   for (const desk of swarm.desks) if (random.chance(0.5)) swarm.restart_desk(desk);
   if (swarm.desks.every(({ process }) => !process.alive)) swarm.restart_desk(swarm.desks[0]!);
   // what was sent before and arrives late, and what is asked already
-  await swarm.until(world.now + 2000);
+  await swarm.until(world.now + length.late_ms);
   const bound = options.isolation_ms + options.lease_ms + 10_000;
   const desks = () => swarm.desks.filter(({ process }) => process.alive);
   const is_settled = (): boolean => {
@@ -353,14 +423,15 @@ async function play_in(world: World, random: SimRandom, misfortune: Misfortune):
     if (!plan || !desired || desks().some(({ is_playing, asked }) => !is_playing || asked)) return false;
     const target = plan.ramp && world.now < truth.run_started + plan.ramp.end_ms + 2000 ? -1 : desired.target;
     if (truth.held !== Math.min(target, swarm.capacity)) return false;
-    return desks().every(({ joined }) => swarm.machines.every(({ name, process }) => !process.alive || is_healthy(joined, name))); // prettier-ignore
+    const alive = swarm.machines.filter(({ process }) => process.alive).map(({ name }) => name);
+    return desks().every(({ joined }) => are_healthy(joined, alive, world.now - healed_at));
   };
   if (!(await swarm.wait(is_settled, bound + 10_000))) {
     const health = desks().map(({ name, is_playing, joined }) => `${name}: ${is_playing ? joined.summary().agents!.map(({ id, health, live }) => `${id} ${health} ${live}`).join(', ') : 'not playing'}`); // prettier-ignore
     throw new Error(`it does not settle: ${truth.held} held, target ${truth.desired?.target}, capacity ${swarm.capacity}; ${health.join('; ')}`); // prettier-ignore
   }
   truth.is_settled = true;
-  await swarm.until(world.now + random.int(0, 1500));
+  await swarm.until(world.now + random.int(...length.calm_ms));
 
   // one that comes later finds no run
   const present = desks().filter(({ is_playing }) => is_playing);
@@ -373,19 +444,23 @@ async function play_in(world: World, random: SimRandom, misfortune: Misfortune):
   return world;
 }
 
-const is_healthy = (joined: Joined, id: string): boolean => {
-  const health = joined.summary().agents!.find((agent) => agent.id === id)?.health;
-  return health === 'ok' || health === 'draining';
-};
+/** Each was heard after `since_ms` ago, and is well. */
+function are_healthy(joined: Joined, names: readonly string[], since_ms: number): boolean {
+  const agents = joined.summary().agents!;
+  return names.every((name) => {
+    const agent = agents.find(({ id }) => id === name);
+    return agent && agent.silent_ms < since_ms && (agent.health === 'ok' || agent.health === 'draining');
+  });
+}
 
-function schedule(random: SimRandom, from: number, to: number, [least, most]: readonly [number, number]): number[] {
+function schedule(random: SimRandom, from: number, to: number, [least, most]: Range): number[] {
   const times: number[] = [];
   for (let at = from + random.int(0, most); at < to; at += random.int(least, most)) times.push(at);
   return times;
 }
 
-function some_command(random: SimRandom, swarm: SimSwarm): Command {
-  const over_ms = random.chance(0.4) ? random.int(500, 8000) : 0;
+function some_command(random: SimRandom, swarm: SimSwarm, length: Length): Command {
+  const over_ms = random.chance(0.4) ? random.int(...length.over_ms) : 0;
   const agent = random.pick(swarm.machines).name;
   const kind = random.int(1, 100);
   if (kind <= 40) return { op: 'incr', count: random.int(1, 100), over_ms };
@@ -404,7 +479,13 @@ const BLOWS = [
   ...['crash desk', 'crash desk', 'freeze desk', 'cut desk', 'engine', 'wipe', 'skew'],
 ] as const;
 
-function strike(kind: (typeof BLOWS)[number], random: SimRandom, swarm: SimSwarm, options: SwarmOptions): void {
+function strike(
+  kind: (typeof BLOWS)[number],
+  random: SimRandom,
+  swarm: SimSwarm,
+  options: SwarmOptions,
+  { dead_ms }: Length,
+): void {
   const { world } = swarm;
   const beyond = options.isolation_ms * 2;
   const machine = random.pick(swarm.machines);
@@ -414,7 +495,7 @@ function strike(kind: (typeof BLOWS)[number], random: SimRandom, swarm: SimSwarm
     case 'crash agent':
       if (!machine.process.alive) return;
       swarm.crash_machine(machine);
-      return void world.schedule(random.int(100, 8000), null, () => swarm.restart_machine(machine));
+      return void world.schedule(random.int(...dead_ms), null, () => swarm.restart_machine(machine));
     case 'freeze agent':
       if (machine.process.alive) swarm.freeze(machine.process, random.int(100, beyond));
       return;
@@ -426,7 +507,7 @@ function strike(kind: (typeof BLOWS)[number], random: SimRandom, swarm: SimSwarm
       if (!desk.process.alive || !swarm.truth.is_seeded) return;
       desk.asked = null;
       desk.process.crash();
-      return void world.schedule(random.int(100, 8000), null, () => swarm.restart_desk(desk));
+      return void world.schedule(random.int(...dead_ms), null, () => swarm.restart_desk(desk));
     case 'freeze desk':
       if (desk.process.alive) desk.process.pause(random.int(100, beyond));
       return;

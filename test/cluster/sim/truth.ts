@@ -283,7 +283,7 @@ export class Truth {
   }
 
   #on_results(incarnation: string, { seq, snapshot, dead }: Results): void {
-    const ok = snapshot.requests.ok + dead.snapshot.requests.ok;
+    const ok = snapshot.requests.ok + (dead?.snapshot.requests.ok ?? 0);
     const known = this.#results.get(incarnation);
     if (!known || known.seq < seq) this.#results.set(incarnation, { seq, ok });
     else if (known.seq > seq && this.#world.engine.history.wipes.length === 0)

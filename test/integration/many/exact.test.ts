@@ -86,7 +86,7 @@ describe.skipIf(!HAS_NATS)('five agents', () => {
     const parts = (await world.list<Results>('results.')).filter(({ run }) => run === many.run.id);
     expect(parts.length).toBe(5);
     // a part whose workers have ended has what they measured among its dead
-    const all = parts.flatMap(({ snapshot, dead }) => [snapshot, dead.snapshot]);
+    const all = parts.flatMap(({ snapshot, dead }) => [snapshot, ...(dead ? [dead.snapshot] : [])]);
     const of_action = (what: 'service' | 'response') => all.flatMap(({ actions }) => actions[0]?.[what] ?? []);
     const { service, response } = many.actions[0]!.histograms!;
     expect_sum(service, of_action('service'), CLIENTS * ROUNDS);
