@@ -30,6 +30,7 @@ const code = await run_program(
     agent: async (options) => (await import('./agent.ts')).run_agent(options, io),
     attach: async (options) => (await import('./joined-run.ts')).run_attach(options, io),
     summary: async (run, options) => (await import('./joined-run.ts')).print_summary(run, options, io),
+    series: async (run, options) => (await import('./joined-run.ts')).print_series(run, options, io),
     demo: async () => (await import('./demo.ts')).run_demo(io),
     engine_up: async (options) => (await import('./engine.ts')).run_engine(options, io),
   },

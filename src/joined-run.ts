@@ -1,12 +1,13 @@
-/** `swarm run --join`, `swarm attach`, `swarm summary`: a coordinator of a swarm of many machines, and what one has stored. */
+/** `swarm run --join`, `swarm attach`, `swarm summary`, `swarm series`: a coordinator of a swarm of many machines, and what one has stored. */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { fetch_bundle, read_parts, sha256_of, sign_bundle, store_bundle } from './cluster/bundles.ts';
-import type { Credentials } from './cluster/credentials.ts';
+import { is_token, type Credentials } from './cluster/credentials.ts';
 import { HOST_MARK, type Bundle, type RunHeader } from './cluster/documents.ts';
 import { open_engine } from './cluster/open-engine.ts';
 import { Joined, type JoinedEnd } from './cluster/joined.ts';
+import { balance_of, course_of, csv_of } from './cluster/series.ts';
 import type { Store } from './cluster/store.ts';
 import { final_table } from './console/render.ts';
 import { start_console, type Console } from './console/server.ts';
@@ -76,6 +77,24 @@ export async function print_summary(run: string, options: Options, io: Io): Prom
     const summary = JSON.parse(text) as Summary;
     if (options.summary !== null) write_summary(options.summary, summary);
     io.out.line(final_table(summary, io.colour.out));
+    return 0;
+  } finally {
+    await store.close();
+  }
+}
+
+/** Prints the course of a run as CSV, and on stderr what is missing of it. */
+export async function print_series(run: string, options: Options, io: Io): Promise<number> {
+  const log = make_log(options.log_level, io.err, io.colour.err);
+  const { store } = await open_engine(options, ['leader', 'viewer'], (text) => log.warn(text));
+  try {
+    const told = is_token(run) ? await store.appended(run) : [];
+    if (told.length === 0) throw new SwarmError('no_series', { run });
+    const summary = await read_parts(store, `summary.${run}`);
+    const course = course_of(told);
+    for (const line of csv_of(course)) io.out.line(line);
+    for (const line of balance_of(course, summary === null ? null : (JSON.parse(summary) as Summary)))
+      io.err.line(line);
     return 0;
   } finally {
     await store.close();

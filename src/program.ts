@@ -35,6 +35,7 @@ export interface Commands {
   agent(options: Options, io: Io): Promise<number>;
   attach(options: Options, io: Io): Promise<number>;
   summary(run: string, options: Options, io: Io): Promise<number>;
+  series(run: string, options: Options, io: Io): Promise<number>;
 }
 
 const EXIT_CODES = `
@@ -114,6 +115,15 @@ export async function run_program(args: readonly string[], commands: Commands, i
     .argument('<run>', 'its id, as `status` and the summary show it')
     .action(async (run: string) => {
       code = await commands.summary(run, options_of([]), io);
+    });
+  program
+    .command('series')
+    .description(
+      'print the course of a run of a swarm of many machines as CSV, a line a second, while it goes on or later',
+    )
+    .argument('<run>', 'its id, as `status` and the summary show it')
+    .action(async (run: string) => {
+      code = await commands.series(run, options_of([]), io);
     });
   program
     .command('merge')

@@ -17,7 +17,7 @@ async function run(
 ): Promise<{ code: number; out: string; err: string; called: unknown[] }> {
   const [out, err] = [sink(), sink()];
   const called: unknown[] = [];
-  const call = (name: Exclude<keyof Commands, 'summary' | 'merge'>) => (options: never, io: never) => {
+  const call = (name: Exclude<keyof Commands, 'summary' | 'series' | 'merge'>) => (options: never, io: never) => {
     called.push(name, options);
     return commands[name] ? commands[name](options, io) : Promise.resolve(0);
   };
@@ -37,6 +37,7 @@ async function run(
       agent: call('agent'),
       attach: call('attach'),
       summary: (name) => Promise.resolve(called.push('summary', name) && 0),
+      series: (name) => Promise.resolve(called.push('series', name) && 0),
       engine_up: call('engine_up'),
     },
     { out: out.output, err: err.output, colour: { out: false, err: false } },
@@ -77,11 +78,9 @@ describe('the command line', () => {
     expect(err).toMatch(/missing required argument 'files'/);
   });
 
-  it('runs summary for a run by its id', async () => {
-    expect((await run(['summary', '20261122T101112Z-abc', '--join', 'nats://127.0.0.1:4222'])).called).toEqual([
-      'summary',
-      '20261122T101112Z-abc',
-    ]);
+  it.each(['summary', 'series'])('runs %s for a run by its id', async (name) => {
+    const { called } = await run([name, '20261122T101112Z-abc', '--join', 'nats://127.0.0.1:4222']);
+    expect(called).toEqual([name, '20261122T101112Z-abc']);
   });
 
   it('runs engine up with options of its own', async () => {

@@ -13,11 +13,14 @@ import type { SquadOrder, SquadReport } from '../swarm/ordered-squad.ts';
 import { MEMBER, plan_name, results_key, results_text } from './documents.ts';
 import type { Lease, MemberShare, Presence, Results, RunHeader, SwarmPlan } from './documents.ts';
 import { LEASE } from './lease.ts';
+import { Recording } from './series.ts';
 import type { Store } from './store.ts';
 
 const STEP_MS = 200;
-/** it looks and tells once a second */
-const STEPS_A_TURN = 5;
+/** it looks and tells so often, without drift: each second of a run is told of */
+const BEAT_MS = 1000;
+/** a beat's last step is within that */
+const LAST_STEP_MS = 1.25 * STEP_MS;
 /** the plan is read so often at least, whatever the lease says of it */
 const READ_MS = 5000;
 /** an agent that is awake closes its clients in good order, before its workers see that their permit ran out; their share goes to others at +1000 */
@@ -113,7 +116,11 @@ export class Agent {
   #answered_at: number;
   #answered_slept: number;
   #is_turning = false;
-  #steps = 0;
+  /** since it started */
+  #beat = 0;
+  #refreshed_beat = -1;
+  readonly #started: number;
+  readonly #series: Recording;
   #is_wanted = false;
   #reads = true;
   /** it lets go of all it holds */
@@ -129,7 +136,8 @@ export class Agent {
     this.#options = options;
     this.#incarnation = this.#fresh();
     const { timers, store, id } = options;
-    this.#answered_at = timers.now();
+    this.#answered_at = this.#started = timers.now();
+    this.#series = new Recording(store, id);
     this.#answered_slept = this.#slept;
     this.failed = new Promise((_, reject) => (this.#failed = reject));
     this.failed.catch(() => {});
@@ -165,6 +173,7 @@ export class Agent {
     for (const stop of this.#stops) stop();
     await this.#drop_crew();
     await this.#send_unsent();
+    await this.#series.flush(true);
     // whoever comes next under this name knows that nothing of this one lives
     if (this.#presence.revision > 0) {
       this.#replaces = [...this.#replaces, this.#incarnation].slice(-MAX_REPLACED);
@@ -194,11 +203,25 @@ export class Agent {
 
   /** Five times a second, without asking anybody: ramps go on and silence counts whoever is away. */
   #step(): void {
-    const turn = ++this.#steps % STEPS_A_TURN;
-    if (turn === STEPS_A_TURN - 1) this.#crew?.refresh();
-    if (turn === 0) this.#look();
+    const age_ms = this.#options.timers.now() - this.#started;
+    const beat = Math.floor(age_ms / BEAT_MS);
+    if (this.#refreshed_beat !== beat && age_ms % BEAT_MS >= BEAT_MS - LAST_STEP_MS) {
+      this.#refreshed_beat = beat;
+      this.#crew?.refresh();
+    }
+    if (this.#beat !== beat) {
+      this.#beat = beat;
+      this.#look();
+      if (this.#crew) this.#sample(this.#crew.report());
+      void this.#series.flush();
+    }
     if (this.#is_silent_too_long()) return void this.#fence('the engine does not answer');
     this.#order();
+  }
+
+  #sample(report: SquadReport): void {
+    const run_ms = this.#run_ms;
+    if (run_ms !== null) this.#series.sample(this.#playing!.run.id, this.#incarnation, run_ms, report);
   }
 
   get #slept(): number {
@@ -451,7 +474,10 @@ export class Agent {
     if (!playing?.made) return;
     await playing.made.crew.close(CLOSE_WITHIN_MS);
     if (this.#playing !== playing) return;
-    const { key, text } = this.#results_of(playing.made.crew.report(), playing.run);
+    const report = playing.made.crew.report();
+    this.#sample(report);
+    void this.#series.flush(true);
+    const { key, text } = this.#results_of(report, playing.run);
     this.#unsent = [...this.#unsent, { key, text }].slice(-5);
     this.#playing = { ...playing, made: null };
   }

@@ -46,7 +46,7 @@ write_deadline: "5s"
 jetstream {
   store_dir: ${text(store_dir)}
   max_memory_store: 67108864
-  max_file_store: 1073741824
+  max_file_store: 8589934592
 }
 ${tls ? `tls {\n  ca_file: ${text(tls.ca)}\n  cert_file: ${text(tls.cert)}\n  key_file: ${text(tls.key)}\n  verify: true\n  timeout: 5\n}\n` : ''}accounts {
   swarm {
@@ -55,6 +55,7 @@ ${tls ? `tls {\n  ca_file: ${text(tls.ca)}\n  cert_file: ${text(tls.cert)}\n  ke
     exports: [
       { service: "$KV.*.members.*" }
       { service: "$KV.*.results.*.*" }
+      { service: "swarm.*.series.*.*" }
       { service: "$JS.API.DIRECT.GET.>" }
       { service: "$JS.API.STREAM.INFO.*" }
       { stream: "swarm.*.kv.>" }
@@ -66,14 +67,17 @@ ${others.join('')}}
 }
 
 const LEADER = `permissions: {
-      publish: { allow: ["$KV.>", "$JS.API.DIRECT.GET.>", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.INFO.*", "swarm.*.ctl.*"] }
+      publish: { allow: ["$KV.>", "$JS.API.DIRECT.GET.>", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.INFO.*", "swarm.*.ctl.*", "swarm.*.series.*.*"] }
       subscribe: { allow: ["_INBOX_leader.>", "swarm.>"] } }`;
 
 function account({ user, role, nkey }: EngineUser): string {
-  const writes = role === 'agent' ? [`$KV.*.members.${user}`, `$KV.*.results.${user}.*`] : [];
+  const writes =
+    role === 'agent' ? [`$KV.*.members.${user}`, `$KV.*.results.${user}.*`, `swarm.*.series.*.${user}`] : [];
   const read =
     role === 'agent' ? ['plan', 'lease', 'desired', 'bundle.>', `members.${user}`, `results.${user}.*`] : ['>'];
-  const services = [...writes, ...read.map((key) => `$JS.API.DIRECT.GET.*.$KV.*.${key}`)];
+  // a series is read by number, which the request says in its text
+  const by_number = role === 'viewer' ? ['$JS.API.DIRECT.GET.*'] : [];
+  const services = [...writes, ...by_number, ...read.map((key) => `$JS.API.DIRECT.GET.*.$KV.*.${key}`)];
   const hears = role === 'agent' ? [`swarm.*.ctl.${user}`, 'swarm.*.ctl.all'] : ['swarm.*.kv.>'];
   const imports = [
     ...services.map((subject) => `{ service: { account: swarm, subject: ${text(subject)} } }`),

@@ -5,6 +5,7 @@
  *     $KV.swarm_<name>.<key>    what is written: the stream keeps the newest of each
  *     swarm.<name>.kv.<key>     the engine's echo of it, once it is stored and with its sequence: what `watch` hears
  *     swarm.<name>.ctl.<agent>  nudges; `all` for everybody
+ *     swarm.<name>.series.<run>.<agent>  what is appended, in a stream of its own (`SERIES_swarm_<name>`)
  */
 import { isIP } from 'node:net';
 import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
@@ -43,9 +44,12 @@ const ANSWER = 2000;
 const LIST = 5000;
 /** gets of one `list` that wait for their answers at the same time */
 const LIST_GETS = 64;
+/** of all series of a swarm together; the oldest go. The engine sets as much aside for each swarm. */
+const SERIES_BYTES = 128 * 1024 * 1024;
 /** JetStream's numbers of errors: the second one is of servers from 2.11 on */
 const WRONG_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164];
 const NO_STREAM = 10_059;
+const NO_ROOM = 10_047;
 const NAME_IN_USE = 10_058;
 
 interface ApiError {
@@ -133,6 +137,7 @@ class NatsStore implements Store {
   readonly #creates: boolean;
   readonly #on_state: NatsOptions['on_state'];
   readonly #stream: string;
+  readonly #series: string;
   readonly #keys: string;
   readonly #info: string;
   #state: EngineState = 'connected';
@@ -145,9 +150,10 @@ class NatsStore implements Store {
     this.#creates = creates;
     this.#on_state = on_state;
     this.#stream = `KV_swarm_${name}`;
+    this.#series = `SERIES_swarm_${name}`;
     this.#keys = `$KV.swarm_${name}.`;
     const is_leader = credentials === null || credentials.role === 'leader';
-    this.#info = `${is_leader ? '$JS.API.STREAM.INFO' : INFO_SUBJECT}.${this.#stream}`;
+    this.#info = is_leader ? '$JS.API.STREAM.INFO' : INFO_SUBJECT;
     on_state?.(this.#state, Date.now());
     void this.#follow();
   }
@@ -179,7 +185,7 @@ class NatsStore implements Store {
   async list(prefix: string): Promise<Entry[]> {
     const left = time_left(LIST);
     const filter = `${this.#keys}${prefix.slice(0, prefix.lastIndexOf('.') + 1)}>`;
-    const info = await this.#api(this.#info, { subjects_filter: filter }, left());
+    const info = await this.#api(`${this.#info}.${this.#stream}`, { subjects_filter: filter }, left());
     if (info.error?.err_code === NO_STREAM) return [];
     if (info.error) throw said(info.error);
     this.#is_doubtful = false;
@@ -222,30 +228,69 @@ class NatsStore implements Store {
     return () => ends.forEach((end) => end());
   }
 
+  async append(run: string, agent: string, id: string, text: string): Promise<boolean> {
+    const marks = headers();
+    marks.set('Nats-Msg-Id', id);
+    const subject = `${this.#series_of(run)}.${checked(agent)}`;
+    const answer = await this.#request(subject, text, ANSWER, marks).catch(() => null);
+    return answer?.json<{ seq?: number }>().seq !== undefined;
+  }
+
+  async appended(run: string): Promise<{ readonly agent: string; readonly text: string }[]> {
+    const root = `${this.#series_of(run)}.`;
+    const info = await this.#api(`${this.#info}.${this.#series}`, { subjects_filter: `${root}>` }, LIST);
+    if (info.error?.err_code === NO_STREAM) return [];
+    if (info.error) throw said(info.error);
+    const subjects = Object.keys(info.state?.subjects ?? {});
+    const told: { readonly agent: string; readonly text: string }[] = [];
+    const read_next = async (): Promise<void> => {
+      for (let subject = subjects.pop(); subject !== undefined; subject = subjects.pop()) {
+        for (
+          let message = await this.#after(0, subject);
+          message;
+          message = await this.#after(sequence_of(message), subject)
+        )
+          // prettier-ignore
+          told.push({ agent: subject.slice(root.length), text: message.string() });
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(LIST_GETS, subjects.length) }, read_next));
+    return told;
+  }
+
+  /** The next of a series behind a number; null: there is none. */
+  async #after(seq: number, next_by_subj: string): Promise<Msg | null> {
+    const request = JSON.stringify({ seq: seq + 1, next_by_subj });
+    const message = await this.#request(`$JS.API.DIRECT.GET.${this.#series}`, request, LIST);
+    const { code = 0, description = '' } = message.headers ?? {};
+    if (code === 404) return null;
+    if (code !== 0) throw new Error(description);
+    return message;
+  }
+
+  #series_of(run: string): string {
+    return `swarm.${this.#name}.series.${checked(run)}`;
+  }
+
   close(): Promise<void> {
     return this.#connection.close();
   }
 
-  /** Does nothing when the bucket is there. */
+  /** The bucket, and the stream of series: without room for that one a swarm does without. Does nothing about one that is there. */
   async create_bucket(ms: number): Promise<void> {
-    const { error } = await this.#api(
-      `$JS.API.STREAM.CREATE.${this.#stream}`,
-      {
-        name: this.#stream,
-        subjects: [`${this.#keys}>`],
-        republish: { src: `${this.#keys}>`, dest: `swarm.${this.#name}.kv.>` },
-        max_msgs_per_subject: 1,
-        discard: 'new',
-        storage: 'file',
-        num_replicas: this.#connection.info?.cluster === undefined ? 1 : 3,
-        allow_direct: true,
-        deny_delete: true,
-        deny_purge: true,
-      },
-      ms,
-    );
-    if (error && error.err_code !== NAME_IN_USE) throw said(error);
+    const keys = { subjects: [`${this.#keys}>`], max_msgs_per_subject: 1, discard: 'new' };
+    const republish = { src: `${this.#keys}>`, dest: `swarm.${this.#name}.kv.>` };
+    await this.#create(this.#stream, ms, { ...keys, republish });
     this.#is_doubtful = false;
+    const series = { subjects: [`swarm.${this.#name}.series.>`], max_bytes: SERIES_BYTES, discard: 'old' };
+    await this.#create(this.#series, ms, series, [NO_ROOM]);
+  }
+
+  async #create(name: string, ms: number, more: object, may_be: readonly number[] = []): Promise<void> {
+    const num_replicas = this.#connection.info?.cluster === undefined ? 1 : 3;
+    const guards = { storage: 'file', num_replicas, allow_direct: true, deny_delete: true, deny_purge: true };
+    const { error } = await this.#api(`$JS.API.STREAM.CREATE.${name}`, { name, ...guards, ...more }, ms);
+    if (error && ![NAME_IN_USE, ...may_be].includes(error.err_code ?? 0)) throw said(error);
   }
 
   /** Writes once, or twice where the bucket has to be made. Rejects when there is no answer. */
@@ -283,7 +328,7 @@ class NatsStore implements Store {
   /** Asks when there is reason to; where that is not permitted, or there is no answer, the bucket is taken to be there. */
   async #is_missing(left: () => number): Promise<boolean> {
     if (!this.#is_doubtful) return false;
-    const info = await this.#api(this.#info, {}, left() / 2).catch(() => null);
+    const info = await this.#api(`${this.#info}.${this.#stream}`, {}, left() / 2).catch(() => null);
     this.#is_doubtful = info === null || info.error !== undefined;
     return info?.error?.err_code === NO_STREAM;
   }

@@ -37,5 +37,12 @@ export interface Store {
   nudge(agent: string | null, text?: string): void;
   /** Calls `f` at each nudge for `agent`, with the text or ''. */
   on_nudge(agent: string, f: (text: string) => void): () => void;
+  /**
+   * Adds to what an agent tells of the course of a run: once, however often the same `id` is tried within two minutes. The oldest of all runs
+   * go when there is too much. Never rejects; false: it is not known to be stored.
+   */
+  append(run: string, agent: string, id: string, text: string): Promise<boolean>;
+  /** All that agents told of the course of a run. Rejects when nobody answers for 5 s. */
+  appended(run: string): Promise<{ readonly agent: string; readonly text: string }[]>;
   close(): Promise<void>;
 }

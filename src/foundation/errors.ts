@@ -170,6 +170,11 @@ export const FAULTS = {
     hint: 'a run has one once it has ended; --name says which swarm is meant',
     exit: 1,
   },
+  no_series: {
+    text: 'no agent told of the course of run {run} in this swarm, or it is too long ago',
+    hint: 'a run has it from its first seconds on; --name says which swarm is meant',
+    exit: 1,
+  },
   version_skew: {
     text: 'run {run} is of swarm {theirs}, this is swarm {ours}',
     hint: 'use the same version on all machines',

@@ -144,8 +144,10 @@ describe.skipIf(!HAS_NATS)('the permissions of an engine (needs nats-server)', (
     '$JS.API.STREAM.NAMES',
     '$JS.API.DIRECT.GET.KV_swarm_x',
     '$SYS.REQ.SERVER.PING',
+    '$JS.API.DIRECT.GET.SERIES_swarm_x',
     'swarm.x.ctl.all',
     'swarm.x.kv.plan',
+    'swarm.x.series.r.agent-02',
   ])('keep an agent from asking %s', async (subject) => {
     await expect(raw.request(subject, '{}')).rejects.toThrow(`Permissions Violation for Publish to "${subject}"`);
   });
@@ -162,6 +164,7 @@ describe.skipIf(!HAS_NATS)('the permissions of an engine (needs nats-server)', (
       raw.publish('$JS.API.DIRECT.GET.KV_swarm_x.$KV.swarm_x.members.agent-01', '', { reply });
       raw.publish('$KV.swarm_x.members.agent-01', 'a plan of mine', { reply });
       raw.publish('swarm_info.KV_swarm_x', '', { reply });
+      raw.publish('swarm.x.series.r.agent-01', 'a plan of mine', { reply });
     }
     await raw.flush();
     await sleep(300);
@@ -175,6 +178,15 @@ describe.skipIf(!HAS_NATS)('the permissions of an engine (needs nats-server)', (
     const answer = await raw.request('$KV.swarm_x.members.agent-01', '', { headers: marks, timeout: 2000 });
     expect(answer.json()).toMatchObject({ error: { description: expect.stringContaining('rollup') as string } });
     expect(await leader.list('')).toHaveLength(before.length);
+  });
+
+  it('let an agent append to its own series only, which leader and viewer read', async () => {
+    expect(await agent.append('r1', 'agent-01', 'one', 'mine')).toBe(true);
+    expect(await agent.append('r1', 'agent-02', 'two', 'not mine')).toBe(false);
+    for (const reader of [leader, viewer])
+      expect(await reader.appended('r1')).toEqual([{ agent: 'agent-01', text: 'mine' }]);
+    await expect(agent.appended('r1')).rejects.toThrow('Permissions Violation for Publish');
+    expect(await viewer.append('r1', 'agent-01', 'three', 'not mine')).toBe(false);
   });
 
   it('let a viewer read, list and hear everything, and write nothing', async () => {

@@ -196,6 +196,18 @@ export function store_contract(make: () => Promise<Shared>): void {
       expect(nudged).not.toContain('ended');
     });
 
+    test('keeps what is appended for a run, once for each id', async () => {
+      for (const id of ['one', 'two', 'one']) expect(await store.append('r1', 'a', id, `a ${id}`)).toBe(true);
+      expect(await other.append('r1', 'b', 'three', 'b three')).toBe(true);
+      expect(await other.append('r2', 'a', 'four', 'a four')).toBe(true);
+      const of_a = (await other.appended('r1')).filter(({ agent }) => agent === 'a');
+      expect(of_a).toEqual([{ agent: 'a', text: 'a one' }, { agent: 'a', text: 'a two' }]); // prettier-ignore
+      expect(await store.appended('r1')).toHaveLength(3);
+      expect(await store.appended('r2')).toEqual([{ agent: 'a', text: 'a four' }]);
+      expect(await store.appended('r3')).toEqual([]);
+      expect(await store.list('')).toEqual([]);
+    });
+
     test('a closed store tells nothing, writes nothing and reads nothing', async () => {
       const closed = await shared.open();
       const seen: string[] = [];
@@ -211,6 +223,8 @@ export function store_contract(make: () => Promise<Shared>): void {
       await closed.remove('plan');
       await expect(closed.get('plan')).rejects.toThrow();
       await expect(closed.list('')).rejects.toThrow();
+      expect(await closed.append('r1', 'a', 'one', 'one')).toBe(false);
+      await expect(closed.appended('r1')).rejects.toThrow();
       expect((await store.list('')).map((entry) => entry.key)).toEqual(['plan']);
     });
   });

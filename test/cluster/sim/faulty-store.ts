@@ -94,6 +94,17 @@ export class FaultyStore implements Store {
     return this.#until_ended((hint) => this.#world.engine.on_nudge(agent, (text) => hint(() => f(text))));
   }
 
+  /** Nothing depends on it: it takes no time and has no faults. */
+  async append(run: string, agent: string, id: string, text: string): Promise<boolean> {
+    if (!this.#closed) this.#world.engine.append(run, agent, id, text);
+    return !this.#closed;
+  }
+
+  async appended(run: string): Promise<{ readonly agent: string; readonly text: string }[]> {
+    if (this.#closed) throw new Error('closed');
+    return this.#world.engine.appended(run);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     for (const end of this.#ends) end();

@@ -30,6 +30,7 @@ export class MemoryEngine {
   readonly history = new History();
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
+  readonly #appended = new Map<string, { readonly run: string; readonly agent: string; readonly text: string }>();
   readonly #watchers = new Set<Watcher>();
   readonly #listeners = new Set<Listener>();
   #revision = 0;
@@ -64,9 +65,18 @@ export class MemoryEngine {
     this.#record(by, key, null, entry.revision);
   }
 
+  append(run: string, agent: string, id: string, text: string): void {
+    if (!this.#appended.has(id)) this.#appended.set(id, { run, agent, text });
+  }
+
+  appended(run: string): { readonly agent: string; readonly text: string }[] {
+    return [...this.#appended.values()].flatMap((one) => (one.run === run ? { agent: one.agent, text: one.text } : []));
+  }
+
   /** All is gone, revisions begin anew: an old revision may come to name another text. */
   wipe(): void {
     this.#entries.clear();
+    this.#appended.clear();
     this.#revision = 0;
     this.history.wipes.push(this.#now());
   }
@@ -139,6 +149,16 @@ class MemoryStore implements Store {
     return this.#until_ended((live) =>
       this.#engine.on_nudge(agent, (text) => queueMicrotask(() => void (live() && f(text)))),
     );
+  }
+
+  async append(run: string, agent: string, id: string, text: string): Promise<boolean> {
+    if (!this.#closed) this.#engine.append(run, agent, id, text);
+    return !this.#closed;
+  }
+
+  async appended(run: string): Promise<{ readonly agent: string; readonly text: string }[]> {
+    this.#check_open();
+    return this.#engine.appended(run);
   }
 
   async close(): Promise<void> {

@@ -250,6 +250,8 @@ export class SimSwarm {
       watch: (prefix, f) => store.watch(prefix, f),
       nudge: (agent, text) => store.nudge(agent, text),
       on_nudge: (agent, f) => store.on_nudge(agent, f),
+      append: (...told) => store.append(...told),
+      appended: (run) => store.appended(run),
       close: () => store.close(),
     };
   }

@@ -45,6 +45,7 @@ describe.skipIf(!HAS_NATS)('an engine', () => {
     const summary = await world.finish(lead);
     world.expect_exact(summary);
     expect(summary.connections.established).toBe(target);
+    await world.expect_course(summary);
   });
 
   it('that comes back without what it had stored: that is noticed and written anew, the load does not notice', async () => {

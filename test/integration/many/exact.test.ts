@@ -83,6 +83,7 @@ describe.skipIf(!HAS_NATS)('five agents', () => {
     expect(world.ledger.books().requests).toBe(2 * books.requests);
     expect(many.bytes.sent).toBe(books.bytes.received);
 
+    await world.expect_course(many);
     const parts = (await world.list<Results>('results.')).filter(({ run }) => run === many.run.id);
     expect(parts.length).toBe(5);
     // a part whose workers have ended has what they measured among its dead

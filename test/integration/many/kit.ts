@@ -10,6 +10,7 @@ import type { Credentials } from '../../../src/cluster/credentials.ts';
 import type { Desired, Lease, Presence, SwarmPlan } from '../../../src/cluster/documents.ts';
 import { prepare_engine } from '../../../src/cluster/engine-folder.ts';
 import { open_nats_store } from '../../../src/cluster/nats.ts';
+import { balance_of, course_of } from '../../../src/cluster/series.ts';
 import type { Store } from '../../../src/cluster/store.ts';
 import type { ConsoleClient } from '../../../src/console-client.ts';
 import { check_books } from '../../../src/metrics/books.ts';
@@ -302,6 +303,20 @@ export class World {
     const { sent } = summary.requests;
     expect({ sent, established: summary.connections.established }).toEqual({ sent: requests, established: accepted });
     expect(summary).toMatchObject({ balanced: true, complete: true, lost_workers: [] });
+  }
+
+  /** What agents told of each second adds up to the summary, and of no second nobody told. */
+  async expect_course(summary: Summary): Promise<void> {
+    await this.lease();
+    let said: string[] = [];
+    const adds_up = async (): Promise<boolean> => {
+      const course = course_of(await this.#store!.appended(summary.run.id));
+      said = balance_of(course, summary);
+      return said[1] === 'adds up to the summary';
+    };
+    // an agent tells of its last seconds when the run is over
+    await until('the course of the run adds up', adds_up).catch(() => expect(said).toEqual([]));
+    expect(said[0]).toMatch(/^\d+ seconds; of none is anything missing$/);
   }
 
   /** What the summary misses: of somebody's last moments, who is named in it. */

@@ -1,0 +1,231 @@
+/**
+ * The course of a run, second by second, for charts. Each agent tells what it did in each second, and keeps that while the engine is away, for a
+ * quarter of an hour. Sums over all seconds are those of the summary; a second of which nobody told is named, not made up.
+ */
+import { BUCKETS, highest_of, lowest_of } from '../metrics/histogram.ts';
+import type { HistogramSnapshot, Snapshot } from '../metrics/snapshot.ts';
+import type { Summary } from '../metrics/summary.ts';
+import type { SquadReport } from '../swarm/ordered-squad.ts';
+import type { Store } from './store.ts';
+
+/** seconds told at once */
+const ROWS = 5;
+/** parts that wait for an engine; older ones are lost */
+const MAX_WAITING = 200;
+const MAX_NAMED = 20;
+
+/** In a row they stand behind second, live and open, each the difference to the row before; behind them bucket and count of each response time. */
+const COUNTERS = {
+  established: ({ connections }: Snapshot) => connections.established,
+  connect_failed: ({ connections }: Snapshot) => sum(Object.values(connections.failed)),
+  sent: ({ requests }: Snapshot) => requests.sent,
+  ok: ({ requests }: Snapshot) => requests.ok,
+  failed: ({ requests }: Snapshot) => requests.wrong + requests.timeout,
+  noreply: ({ requests }: Snapshot) => requests.noreply,
+  bytes_sent: ({ bytes }: Snapshot) => bytes.sent,
+  bytes_received: ({ bytes }: Snapshot) => bytes.received,
+} as const;
+type Counter = keyof typeof COUNTERS;
+const NAMES = Object.keys(COUNTERS) as Counter[];
+const GAUGES = 3;
+const TIMES = GAUGES + NAMES.length;
+
+const sum = (list: readonly number[]): number => list.reduce((all, one) => all + one, 0);
+
+/** Buckets for each doubling of a time: the middle of one is within 2.2 % of all that it counts. */
+const STEPS = 16;
+let buckets: Uint16Array | null = null;
+
+/** The bucket here of each bucket of a histogram. */
+function bucket_of(index: number): number {
+  buckets ??= Uint16Array.from({ length: BUCKETS }, (_, i) => Math.round(STEPS * Math.log2((lowest_of(i) + highest_of(i)) / 2 + 1))); // prettier-ignore
+  return buckets[index]!;
+}
+const ms_of = (bucket: number): number => (2 ** (bucket / STEPS) - 1) / 1000;
+
+/** Some seconds of an incarnation of an agent. */
+export interface Part {
+  readonly incarnation: string;
+  /** counts the parts of an incarnation, from 0 */
+  readonly n: number;
+  readonly rows: readonly (readonly number[])[];
+}
+
+/** What an agent tells, and what it could not tell yet. */
+export class Recording {
+  readonly #store: Store;
+  readonly #agent: string;
+  #of = { run: '', incarnation: '' };
+  /** at the last sample: when, and everything until then */
+  #last: { readonly at: number; readonly second: number } | null = null;
+  #counters: number[] = [];
+  #times = new Map<number, number>();
+  #parts = 0;
+  #rows: number[][] = [];
+  readonly #waiting: { readonly run: string; readonly id: string; readonly text: string }[] = [];
+  #is_sending = false;
+
+  constructor(store: Store, agent: string) {
+    this.#store = store;
+    this.#agent = agent;
+  }
+
+  /** To be called once a second, and at the end of an incarnation. `run_ms`: of the run, whose seconds count from 0. */
+  sample(run: string, incarnation: string, run_ms: number, { snapshot, dead, live, open }: SquadReport): void {
+    if (this.#of.run !== run || this.#of.incarnation !== incarnation) this.#begin(run, incarnation);
+    const last = this.#last;
+    // a call may come a little early or late: the steps between them are whole seconds
+    const second = last ? last.second + Math.max(0, Math.round((run_ms - last.at) / 1000)) : Math.floor(run_ms / 1000);
+    this.#last = { at: run_ms, second };
+    const counters = NAMES.map((name) => COUNTERS[name](snapshot) + COUNTERS[name](dead.snapshot));
+    const times = this.#times_of([...snapshot.actions, ...dead.snapshot.actions].map(({ response }) => response));
+    this.#rows.push([second, live, open, ...counters.map((now, i) => now - (this.#counters[i] ?? 0)), ...times]);
+    this.#counters = counters;
+    if (this.#rows.length >= ROWS) this.#close();
+  }
+
+  /** Sends what waits, all of it or until nobody answers. Never rejects. `whole`: also what is not {@link ROWS} seconds yet. */
+  async flush(whole = false): Promise<void> {
+    if (whole) this.#close();
+    if (this.#is_sending) return;
+    this.#is_sending = true;
+    try {
+      for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+        if (!(await this.#store.append(next.run, this.#agent, next.id, next.text))) return;
+        if (this.#waiting[0] === next) this.#waiting.shift();
+      }
+    } finally {
+      this.#is_sending = false;
+    }
+  }
+
+  #begin(run: string, incarnation: string): void {
+    this.#close();
+    this.#of = { run, incarnation };
+    this.#last = null;
+    this.#counters = [];
+    this.#times = new Map();
+    this.#parts = 0;
+  }
+
+  #close(): void {
+    if (this.#rows.length === 0) return;
+    const { run, incarnation } = this.#of;
+    const part: Part = { incarnation, n: this.#parts++, rows: this.#rows };
+    this.#waiting.push({ run, id: `${incarnation}-${part.n}`, text: JSON.stringify(part) });
+    this.#rows = [];
+    if (this.#waiting.length > MAX_WAITING) this.#waiting.shift();
+  }
+
+  /** Bucket and count of what was counted since the last call. */
+  #times_of(histograms: readonly HistogramSnapshot[]): number[] {
+    const now = new Map<number, number>();
+    for (const { indices, counts } of histograms) {
+      for (let i = 0; i < indices.length; i++) {
+        const bucket = bucket_of(indices[i]!);
+        now.set(bucket, (now.get(bucket) ?? 0) + counts[i]!);
+      }
+    }
+    const before = this.#times;
+    this.#times = now;
+    return [...now].flatMap(([bucket, count]) => {
+      const more = count - (before.get(bucket) ?? 0);
+      return more > 0 ? [bucket, more] : [];
+    });
+  }
+}
+
+/** A second of the whole swarm. */
+interface Second {
+  readonly agents: number;
+  readonly live: number;
+  readonly open: number;
+  readonly counters: readonly number[];
+  readonly times: ReadonlyMap<number, number>;
+}
+
+export interface Course {
+  /** by second of the run */
+  readonly seconds: ReadonlyMap<number, Second>;
+  readonly totals: Readonly<Record<Counter, number>>;
+  /** seconds that an agent did not tell of between its first and its last: their counts, if it told them later, are in the second after them */
+  readonly missing: readonly { readonly agent: string; readonly from: number; readonly to: number }[];
+}
+
+/** Adds up what all agents told, in any order and however often. @throws Error for a text that is no {@link Part} */
+export function course_of(told: readonly { readonly agent: string; readonly text: string }[]): Course {
+  const incarnations = new Map<string, { agent: string; parts: Map<number, Part> }>();
+  for (const { agent, text } of told) {
+    const part = JSON.parse(text) as Part;
+    const key = `${agent}.${part.incarnation}`;
+    const known = incarnations.get(key) ?? { agent, parts: new Map<number, Part>() };
+    known.parts.set(part.n, part);
+    incarnations.set(key, known);
+  }
+  const seconds = new Map<number, { agents: number; live: number; open: number; counters: number[]; times: Map<number, number> }>(); // prettier-ignore
+  const missing: { agent: string; from: number; to: number }[] = [];
+  const second_of = (at: number) => {
+    const known = seconds.get(at) ?? { agents: 0, live: 0, open: 0, counters: NAMES.map(() => 0), times: new Map<number, number>() }; // prettier-ignore
+    seconds.set(at, known);
+    return known;
+  };
+  for (const { agent, parts } of incarnations.values()) {
+    const rows = [...parts.values()].sort((a, b) => a.n - b.n).flatMap((part) => part.rows);
+    for (const [i, row] of rows.entries()) {
+      const [at, live, open] = row as [number, number, number];
+      const before = rows[i - 1];
+      const since = before ? before[0]! : at - 1;
+      if (at > since + 1) missing.push({ agent, from: since + 1, to: at - 1 });
+      // what it holds does not go away while nobody hears of it
+      for (let gap = since + 1; gap < at; gap++) add(second_of(gap), before![1]!, before![2]!);
+      const second = second_of(at);
+      if (at === since) add(second, -before![1]!, -before![2]!);
+      else second.agents++;
+      add(second, live, open);
+      for (const i of NAMES.keys()) second.counters[i]! += row[GAUGES + i]!;
+      for (let i = TIMES; i < row.length; i += 2) second.times.set(row[i]!, (second.times.get(row[i]!) ?? 0) + row[i + 1]!); // prettier-ignore
+    }
+  }
+  const totals = Object.fromEntries(NAMES.map((name, i) => [name, sum([...seconds.values()].map(({ counters }) => counters[i]!))])); // prettier-ignore
+  return { seconds, totals: totals as Record<Counter, number>, missing };
+}
+
+function add(second: { live: number; open: number }, live: number, open: number): void {
+  second.live += live;
+  second.open += open;
+}
+
+/** Lines of a table with commas, the first one names the columns; times in ms. */
+export function csv_of({ seconds }: Course): string[] {
+  const head = ['second', 'agents', 'live', 'open', ...NAMES, 'p50_ms', 'p90_ms', 'p99_ms', 'max_ms'];
+  const lines = [...seconds]
+    .sort(([a], [b]) => a - b)
+    .map(([at, { agents, live, open, counters, times }]) => {
+      const ranked = [...times].sort(([a], [b]) => a - b);
+      const figures = [0.5, 0.9, 0.99, 1].map((share) => quantile(ranked, share));
+      return [at, agents, live, open, ...counters, ...figures].join(',');
+    });
+  return [head.join(','), ...lines];
+}
+
+/** '' of no times. */
+function quantile(ranked: readonly (readonly [number, number])[], share: number): string {
+  const rank = share * sum(ranked.map(([, count]) => count));
+  let seen = 0;
+  for (const [bucket, count] of ranked) if ((seen += count) >= rank) return ms_of(bucket).toPrecision(3);
+  return '';
+}
+
+/** What people should know of it: what is missing, and whether it adds up to the summary. `summary` null: there is none yet. */
+export function balance_of({ seconds, totals, missing }: Course, summary: Summary | null): string[] {
+  const gaps = missing.slice(0, MAX_NAMED).map(({ agent, from, to }) => `${agent} ${from === to ? from : `${from}-${to}`}`); // prettier-ignore
+  const more = missing.length > MAX_NAMED ? `, and ${missing.length - MAX_NAMED} more` : '';
+  const untold = missing.length === 0 ? 'of none is anything missing' : `not told: ${gaps.join(', ')}${more}`;
+  const lines = [`${seconds.size} seconds; ${untold}`];
+  if (summary === null) return [...lines, 'the run has no final summary yet'];
+  const { requests, bytes, connections } = summary;
+  const of_summary = { established: connections.established, sent: requests.sent, ok: requests.ok, bytes_received: bytes.received }; // prettier-ignore
+  const differing = Object.entries(of_summary).filter(([name, count]) => totals[name as Counter] !== count);
+  const said = differing.map(([name, count]) => `${name} ${totals[name as Counter]} of ${count}`);
+  return [...lines, differing.length === 0 ? 'adds up to the summary' : `does not add up to the summary: ${said.join(', ')}`]; // prettier-ignore
+}
