@@ -42,6 +42,8 @@ export interface NatsOptions {
 /** ms */
 const ANSWER = 2000;
 const LIST = 5000;
+/** for making what a write found missing: servers that elect a leader say the same of what is there, and do not answer at all */
+const CREATE = 500;
 /** gets of one `list` that wait for their answers at the same time */
 const LIST_GETS = 64;
 /** of all series of a swarm together; the oldest go. The engine sets as much aside for each swarm. */
@@ -300,7 +302,7 @@ class NatsStore implements Store {
     const write = (): Promise<Msg> => this.#request(this.#keys + key, bytes, left(), expected);
     const answer = await write().catch(async (error: unknown) => {
       if (!this.#creates || !nobody(error)) throw error;
-      await this.create_bucket(left());
+      await this.create_bucket(Math.min(CREATE, left()));
       return write();
     });
     const { seq, error } = answer.json<{ seq?: number; error?: ApiError }>();

@@ -336,7 +336,7 @@ const LENGTHS = {
       isolation_ms: [2000, 2500],
       lease_ms: [1000, 1500],
     },
-    ...{ lasts_ms: [1000, 3000], command_ms: [100, 1000], blow_ms: [200, 1200], late_ms: 300 },
+    ...{ lasts_ms: [800, 2500], command_ms: [100, 900], blow_ms: [200, 1200], late_ms: 300 },
     ...{ over_ms: [300, 1500], dead_ms: [100, 1500], calm_ms: [0, 500] },
   },
   long: {
