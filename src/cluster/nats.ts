@@ -231,11 +231,14 @@ class NatsStore implements Store {
   }
 
   async append(run: string, agent: string, id: string, text: string): Promise<boolean> {
-    const marks = headers();
-    marks.set('Nats-Msg-Id', id);
-    const subject = `${this.#series_of(run)}.${checked(agent)}`;
-    const answer = await this.#request(subject, text, ANSWER, marks).catch(() => null);
-    return answer?.json<{ seq?: number }>().seq !== undefined;
+    try {
+      const marks = headers();
+      marks.set('Nats-Msg-Id', id);
+      const answer = await this.#request(`${this.#series_of(run)}.${checked(agent)}`, text, ANSWER, marks);
+      return answer.json<{ seq?: number }>().seq !== undefined;
+    } catch {
+      return false;
+    }
   }
 
   async appended(run: string): Promise<{ readonly agent: string; readonly text: string }[]> {

@@ -13,6 +13,8 @@ const ROWS = 5;
 /** parts that wait for an engine; older ones are lost */
 const MAX_WAITING = 200;
 const MAX_NAMED = 20;
+/** what was held is taken to be held on in a gap of so many seconds at most: agents keep less */
+const MAX_FILLED = 3600;
 
 /** In a row they stand behind second, live and open, each the difference to the row before; behind them bucket and count of each response time. */
 const COUNTERS = {
@@ -63,7 +65,7 @@ export class Recording {
   #parts = 0;
   #rows: number[][] = [];
   readonly #waiting: { readonly run: string; readonly id: string; readonly text: string }[] = [];
-  #is_sending = false;
+  #sending: Promise<void> | null = null;
 
   constructor(store: Store, agent: string) {
     this.#store = store;
@@ -85,17 +87,20 @@ export class Recording {
   }
 
   /** Sends what waits, all of it or until nobody answers. Never rejects. `whole`: also what is not {@link ROWS} seconds yet. */
-  async flush(whole = false): Promise<void> {
+  flush(whole = false): Promise<void> {
     if (whole) this.#close();
-    if (this.#is_sending) return;
-    this.#is_sending = true;
+    if (this.#waiting.length > 0) this.#sending ??= this.#send();
+    return this.#sending ?? Promise.resolve();
+  }
+
+  async #send(): Promise<void> {
     try {
       for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
         if (!(await this.#store.append(next.run, this.#agent, next.id, next.text))) return;
         if (this.#waiting[0] === next) this.#waiting.shift();
       }
     } finally {
-      this.#is_sending = false;
+      this.#sending = null;
     }
   }
 
@@ -150,13 +155,33 @@ export interface Course {
   readonly totals: Readonly<Record<Counter, number>>;
   /** seconds that an agent did not tell of between its first and its last: their counts, if it told them later, are in the second after them */
   readonly missing: readonly { readonly agent: string; readonly from: number; readonly to: number }[];
+  /** agents that told what cannot be read */
+  readonly unreadable: readonly string[];
 }
 
-/** Adds up what all agents told, in any order and however often. @throws Error for a text that is no {@link Part} */
+/** Null: it is none. Whoever has the credentials of an agent can store anything as its series. */
+function part_of(text: string): Part | null {
+  try {
+    const found = JSON.parse(text) as Partial<Part> | null;
+    if (typeof found?.incarnation !== 'string' || !Number.isSafeInteger(found.n) || !Array.isArray(found.rows)) return null; // prettier-ignore
+    const is_row = (row: unknown): boolean =>
+      Array.isArray(row) && row.length >= TIMES && row.every(Number.isSafeInteger) && row[0] >= 0;
+    return found.rows.every(is_row) ? (found as Part) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Adds up what all agents told, in any order and however often. */
 export function course_of(told: readonly { readonly agent: string; readonly text: string }[]): Course {
   const incarnations = new Map<string, { agent: string; parts: Map<number, Part> }>();
+  const unreadable = new Set<string>();
   for (const { agent, text } of told) {
-    const part = JSON.parse(text) as Part;
+    const part = part_of(text);
+    if (!part) {
+      unreadable.add(agent);
+      continue;
+    }
     const key = `${agent}.${part.incarnation}`;
     const known = incarnations.get(key) ?? { agent, parts: new Map<number, Part>() };
     known.parts.set(part.n, part);
@@ -177,7 +202,8 @@ export function course_of(told: readonly { readonly agent: string; readonly text
       const since = before ? before[0]! : at - 1;
       if (at > since + 1) missing.push({ agent, from: since + 1, to: at - 1 });
       // what it holds does not go away while nobody hears of it
-      for (let gap = since + 1; gap < at; gap++) add(second_of(gap), before![1]!, before![2]!);
+      for (let gap = since + 1; gap < at && gap <= since + MAX_FILLED; gap++)
+        add(second_of(gap), before![1]!, before![2]!);
       const second = second_of(at);
       if (at === since) add(second, -before![1]!, -before![2]!);
       else second.agents++;
@@ -187,7 +213,7 @@ export function course_of(told: readonly { readonly agent: string; readonly text
     }
   }
   const totals = Object.fromEntries(NAMES.map((name, i) => [name, sum([...seconds.values()].map(({ counters }) => counters[i]!))])); // prettier-ignore
-  return { seconds, totals: totals as Record<Counter, number>, missing };
+  return { seconds, totals: totals as Record<Counter, number>, missing, unreadable: [...unreadable] };
 }
 
 function add(second: { live: number; open: number }, live: number, open: number): void {
@@ -217,11 +243,12 @@ function quantile(ranked: readonly (readonly [number, number])[], share: number)
 }
 
 /** What people should know of it: what is missing, and whether it adds up to the summary. `summary` null: there is none yet. */
-export function balance_of({ seconds, totals, missing }: Course, summary: Summary | null): string[] {
+export function balance_of({ seconds, totals, missing, unreadable }: Course, summary: Summary | null): string[] {
   const gaps = missing.slice(0, MAX_NAMED).map(({ agent, from, to }) => `${agent} ${from === to ? from : `${from}-${to}`}`); // prettier-ignore
   const more = missing.length > MAX_NAMED ? `, and ${missing.length - MAX_NAMED} more` : '';
   const untold = missing.length === 0 ? 'of none is anything missing' : `not told: ${gaps.join(', ')}${more}`;
-  const lines = [`${seconds.size} seconds; ${untold}`];
+  const bad = unreadable.length === 0 ? [] : [`cannot be read: some of what ${unreadable.join(', ')} told`];
+  const lines = [`${seconds.size} seconds; ${untold}`, ...bad];
   if (summary === null) return [...lines, 'the run has no final summary yet'];
   const { requests, bytes, connections } = summary;
   const of_summary = { established: connections.established, sent: requests.sent, ok: requests.ok, bytes_received: bytes.received }; // prettier-ignore

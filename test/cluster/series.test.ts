@@ -151,6 +151,46 @@ describe('the course of a run', () => {
     );
   });
 
+  test.each([
+    '',
+    'null',
+    '{}',
+    '{"incarnation":"i","n":0,"rows":[[1]]}',
+    '{"incarnation":"i","n":0,"rows":[[-1,2,3,4,5,6,7,8,9,10,11]]}',
+    '{"incarnation":"i","n":0,"rows":[[1,2,3,4,5,6,7,8,9,10,"x"]]}',
+  ])('names an agent that told what is none: %s', async (text) => {
+    // prettier-ignore
+    const { recording, store } = bench();
+    recording.sample('r', 'i', 1000, report(measured(3, 5), 1));
+    await recording.flush(true);
+    await store.append('r', 'b', 'b-0', text);
+    const course = course_of(await store.appended('r'));
+    expect(course.totals.ok).toBe(3);
+    expect(balance_of(course, null)[1]).toBe('cannot be read: some of what b told');
+  });
+
+  test('of an agent that names a second in a thousand years is read all the same', async () => {
+    const { store } = bench();
+    const row = (second: number): string => JSON.stringify([second, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    await store.append('r', 'b', 'b-0', `{"incarnation":"i","n":0,"rows":[${row(1)},${row(31_557_600_000)}]}`);
+    expect(course_of(await store.appended('r')).seconds.size).toBe(3602);
+  });
+
+  test('is all told once a flush of the whole has ended, whoever began it', async () => {
+    const { recording, store } = bench();
+    const append = store.append.bind(store);
+    store.append = async (...told) => {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return await append(...told);
+    };
+    for (let i = 0; i < 7; i++) {
+      recording.sample('r', 'i', i * 1000, report(measured(i, 5), 1));
+      void recording.flush();
+    }
+    await recording.flush(true);
+    expect(course_of(await store.appended('r'))).toMatchObject({ missing: [], totals: { ok: 6 } });
+  });
+
   test('shows times within 2.2 %', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 100, max: 3_600_000_000 }), async (us) => {

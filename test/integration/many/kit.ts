@@ -312,7 +312,7 @@ export class World {
     const adds_up = async (): Promise<boolean> => {
       const course = course_of(await this.#store!.appended(summary.run.id));
       said = balance_of(course, summary);
-      return said[1] === 'adds up to the summary';
+      return said.at(-1) === 'adds up to the summary';
     };
     // an agent tells of its last seconds when the run is over
     await until('the course of the run adds up', adds_up).catch(() => expect(said).toEqual([]));
