@@ -2,12 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fetch_bundle, read_parts, sha256_of, sign_bundle, store_bundle } from './cluster/bundles.ts';
 import { is_token, type Credentials } from './cluster/credentials.ts';
 import { HOST_MARK, type Bundle, type RunHeader } from './cluster/documents.ts';
 import { open_engine } from './cluster/open-engine.ts';
 import { Joined, type JoinedEnd } from './cluster/joined.ts';
-import { balance_of, course_of, csv_of } from './cluster/series.ts';
+import { adds_up, balance_of, course_of, csv_of } from './cluster/series.ts';
 import type { Store } from './cluster/store.ts';
 import { final_table } from './console/render.ts';
 import { start_console, type Console } from './console/server.ts';
@@ -30,6 +31,7 @@ import { conclude, open_surface, unconfirmed_text } from './surface.ts';
 const GATHER_MS = 30_000;
 const START_WITHIN_MS = 30_000;
 const ATTACH_WITHIN_MS = 10_000;
+const SERIES_AGAIN_MS = 1500;
 /** setup of the module and all agents' loading included */
 const OPEN_WITHIN_MS = 120_000;
 /** what an agent replaces by its own */
@@ -88,13 +90,18 @@ export async function print_series(run: string, options: Options, io: Io): Promi
   const log = make_log(options.log_level, io.err, io.colour.err);
   const { store } = await open_engine(options, ['leader', 'viewer'], (text) => log.warn(text));
   try {
-    const told = is_token(run) ? await store.appended(run) : [];
-    if (told.length === 0) throw new SwarmError('no_series', { run });
-    const summary = await read_parts(store, `summary.${run}`);
-    const course = course_of(told);
+    if (!is_token(run)) throw new SwarmError('no_series', { run });
+    const text = await read_parts(store, `summary.${run}`);
+    const summary = text === null ? null : (JSON.parse(text) as Summary);
+    let course = course_of(await store.appended(run));
+    // the run may have ended just now: agents tell of its last seconds
+    if (summary && !adds_up(course, summary)) {
+      await sleep(SERIES_AGAIN_MS);
+      course = course_of(await store.appended(run));
+    }
+    if (course.seconds.size === 0) throw new SwarmError('no_series', { run });
     for (const line of csv_of(course)) io.out.line(line);
-    for (const line of balance_of(course, summary === null ? null : (JSON.parse(summary) as Summary)))
-      io.err.line(line);
+    for (const line of balance_of(course, summary)) io.err.line(line);
     return 0;
   } finally {
     await store.close();

@@ -8,6 +8,7 @@
  *     swarm.<name>.series.<run>.<agent>  what is appended, in a stream of its own (`SERIES_swarm_<name>`)
  */
 import { isIP } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
 import {
   connect,
@@ -51,8 +52,11 @@ const SERIES_BYTES = 128 * 1024 * 1024;
 /** JetStream's numbers of errors: the second one is of servers from 2.11 on */
 const WRONG_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164];
 const NO_STREAM = 10_059;
-const NO_ROOM = 10_047;
 const NAME_IN_USE = 10_058;
+/** also said of a stream that another process makes at the same instant */
+const OVERLAP = 10_065;
+const OVERLAP_TRIES = 3;
+const OVERLAP_MS = 50;
 
 interface ApiError {
   readonly err_code?: number;
@@ -235,7 +239,8 @@ class NatsStore implements Store {
       const marks = headers();
       marks.set('Nats-Msg-Id', id);
       const answer = await this.#request(`${this.#series_of(run)}.${checked(agent)}`, text, ANSWER, marks);
-      return answer.json<{ seq?: number }>().seq !== undefined;
+      const { seq, error } = answer.json<{ seq?: number; error?: ApiError }>();
+      return !error && !!seq;
     } catch {
       return false;
     }
@@ -270,6 +275,7 @@ class NatsStore implements Store {
     const { code = 0, description = '' } = message.headers ?? {};
     if (code === 404) return null;
     if (code !== 0) throw new Error(description);
+    if (!(sequence_of(message) > seq)) throw new Error('the engine reads a series backwards');
     return message;
   }
 
@@ -281,21 +287,27 @@ class NatsStore implements Store {
     return this.#connection.close();
   }
 
-  /** The bucket, and the stream of series: without room for that one a swarm does without. Does nothing about one that is there. */
+  /** The stream of series, without which a swarm does if there is no room for it, and the bucket. Does nothing about one that is there. */
   async create_bucket(ms: number): Promise<void> {
+    const series = { subjects: [`swarm.${this.#name}.series.>`], max_bytes: SERIES_BYTES, discard: 'old' };
+    // asked for first, and never again once the bucket is there
+    const made = this.#create(this.#series, ms, series).catch(() => undefined);
     const keys = { subjects: [`${this.#keys}>`], max_msgs_per_subject: 1, discard: 'new' };
     const republish = { src: `${this.#keys}>`, dest: `swarm.${this.#name}.kv.>` };
     await this.#create(this.#stream, ms, { ...keys, republish });
     this.#is_doubtful = false;
-    const series = { subjects: [`swarm.${this.#name}.series.>`], max_bytes: SERIES_BYTES, discard: 'old' };
-    await this.#create(this.#series, ms, series, [NO_ROOM]);
+    await made;
   }
 
-  async #create(name: string, ms: number, more: object, may_be: readonly number[] = []): Promise<void> {
+  async #create(name: string, ms: number, more: object): Promise<void> {
     const num_replicas = this.#connection.info?.cluster === undefined ? 1 : 3;
     const guards = { storage: 'file', num_replicas, allow_direct: true, deny_delete: true, deny_purge: true };
-    const { error } = await this.#api(`$JS.API.STREAM.CREATE.${name}`, { name, ...guards, ...more }, ms);
-    if (error && ![NAME_IN_USE, ...may_be].includes(error.err_code ?? 0)) throw said(error);
+    for (let tries = 1; ; tries++) {
+      const { error } = await this.#api(`$JS.API.STREAM.CREATE.${name}`, { name, ...guards, ...more }, ms);
+      if (!error || error.err_code === NAME_IN_USE) return;
+      if (error.err_code !== OVERLAP || tries === OVERLAP_TRIES) throw said(error);
+      await sleep(OVERLAP_MS);
+    }
   }
 
   /** Writes once, or twice where the bucket has to be made. Rejects when there is no answer. */
@@ -310,7 +322,8 @@ class NatsStore implements Store {
     });
     const { seq, error } = answer.json<{ seq?: number; error?: ApiError }>();
     if (WRONG_SEQUENCE.includes(error?.err_code ?? 0)) return { outcome: 'refused' };
-    if (seq === undefined) throw said(error ?? {});
+    // an error has a sequence too, 0
+    if (error || !seq) throw said(error ?? {});
     return { outcome: 'done', revision: seq };
   }
 
@@ -388,7 +401,8 @@ function checked(key: string): string {
 
 const said = ({ description, err_code }: ApiError): Error =>
   new Error(`the engine said ${description ?? 'something unknown'} (${err_code ?? 'no number'})`);
-const sequence_of = (message: Msg): number => Number(message.headers?.get('Nats-Sequence'));
+/** The engine's own stands behind any that who published it wrote. */
+const sequence_of = (message: Msg): number => Number(message.headers?.values('Nats-Sequence').at(-1));
 const is_removed = (message: Msg): boolean => /^(DEL|PURGE)$/.test(message.headers?.get('KV-Operation') ?? '');
 /** The engine says that nobody takes it: no such bucket, no JetStream, or no quorum. */
 const nobody = (error: unknown): boolean =>

@@ -2,6 +2,7 @@
  * The course of a run, second by second, for charts. Each agent tells what it did in each second, and keeps that while the engine is away, for a
  * quarter of an hour. Sums over all seconds are those of the summary; a second of which nobody told is named, not made up.
  */
+import { randomBytes } from 'node:crypto';
 import { BUCKETS, highest_of, lowest_of } from '../metrics/histogram.ts';
 import type { HistogramSnapshot, Snapshot } from '../metrics/snapshot.ts';
 import type { Summary } from '../metrics/summary.ts';
@@ -13,8 +14,10 @@ const ROWS = 5;
 /** parts that wait for an engine; older ones are lost */
 const MAX_WAITING = 200;
 const MAX_NAMED = 20;
-/** what was held is taken to be held on in a gap of so many seconds at most: agents keep less */
-const MAX_FILLED = 3600;
+/** what was held is taken to be held on in gaps of so many seconds altogether */
+const MAX_FILLED = 100_000;
+/** of a second: a sample may be early by so much, if the first one was late */
+const EARLY = 0.3;
 
 /** In a row they stand behind second, live and open, each the difference to the row before; behind them bucket and count of each response time. */
 const COUNTERS = {
@@ -34,7 +37,7 @@ const TIMES = GAUGES + NAMES.length;
 
 const sum = (list: readonly number[]): number => list.reduce((all, one) => all + one, 0);
 
-/** Buckets for each doubling of a time: the middle of one is within 2.2 % of all that it counts. */
+/** Buckets for each doubling of a time: the middle of one is within 2.2 % of all that it counts, in three digits within 2.7 %. */
 const STEPS = 16;
 let buckets: Uint16Array | null = null;
 
@@ -58,8 +61,11 @@ export class Recording {
   readonly #store: Store;
   readonly #agent: string;
   #of = { run: '', incarnation: '' };
-  /** at the last sample: when, and everything until then */
-  #last: { readonly at: number; readonly second: number } | null = null;
+  /** so that nobody else can send what the engine would take for one of these messages */
+  #nonce = '';
+  #first: { readonly at: number; readonly second: number } | null = null;
+  /** at the last sample: its second, and everything until then */
+  #second = 0;
   #counters: number[] = [];
   #times = new Map<number, number>();
   #parts = 0;
@@ -75,10 +81,9 @@ export class Recording {
   /** To be called once a second, and at the end of an incarnation. `run_ms`: of the run, whose seconds count from 0. */
   sample(run: string, incarnation: string, run_ms: number, { snapshot, dead, live, open }: SquadReport): void {
     if (this.#of.run !== run || this.#of.incarnation !== incarnation) this.#begin(run, incarnation);
-    const last = this.#last;
-    // a call may come a little early or late: the steps between them are whole seconds
-    const second = last ? last.second + Math.max(0, Math.round((run_ms - last.at) / 1000)) : Math.floor(run_ms / 1000);
-    this.#last = { at: run_ms, second };
+    this.#first ??= { at: run_ms, second: Math.floor(run_ms / 1000) };
+    const step = Math.floor((run_ms - this.#first.at) / 1000 + EARLY);
+    const second = (this.#second = Math.max(this.#second, this.#first.second + step));
     const counters = NAMES.map((name) => COUNTERS[name](snapshot) + COUNTERS[name](dead.snapshot));
     const times = this.#times_of([...snapshot.actions, ...dead.snapshot.actions].map(({ response }) => response));
     this.#rows.push([second, live, open, ...counters.map((now, i) => now - (this.#counters[i] ?? 0)), ...times]);
@@ -107,7 +112,9 @@ export class Recording {
   #begin(run: string, incarnation: string): void {
     this.#close();
     this.#of = { run, incarnation };
-    this.#last = null;
+    this.#nonce = randomBytes(12).toString('hex');
+    this.#first = null;
+    this.#second = 0;
     this.#counters = [];
     this.#times = new Map();
     this.#parts = 0;
@@ -117,7 +124,7 @@ export class Recording {
     if (this.#rows.length === 0) return;
     const { run, incarnation } = this.#of;
     const part: Part = { incarnation, n: this.#parts++, rows: this.#rows };
-    this.#waiting.push({ run, id: `${incarnation}-${part.n}`, text: JSON.stringify(part) });
+    this.#waiting.push({ run, id: `${this.#nonce}-${part.n}`, text: JSON.stringify(part) });
     this.#rows = [];
     if (this.#waiting.length > MAX_WAITING) this.#waiting.shift();
   }
@@ -142,7 +149,7 @@ export class Recording {
 
 /** A second of the whole swarm. */
 interface Second {
-  readonly agents: number;
+  readonly agents: ReadonlySet<string>;
   readonly live: number;
   readonly open: number;
   readonly counters: readonly number[];
@@ -153,7 +160,7 @@ export interface Course {
   /** by second of the run */
   readonly seconds: ReadonlyMap<number, Second>;
   readonly totals: Readonly<Record<Counter, number>>;
-  /** seconds that an agent did not tell of between its first and its last: their counts, if it told them later, are in the second after them */
+  /** seconds that an agent did not tell of, in which it may have held clients: their counts, if it told them later, are in the second after them */
   readonly missing: readonly { readonly agent: string; readonly from: number; readonly to: number }[];
   /** agents that told what cannot be read */
   readonly unreadable: readonly string[];
@@ -164,12 +171,20 @@ function part_of(text: string): Part | null {
   try {
     const found = JSON.parse(text) as Partial<Part> | null;
     if (typeof found?.incarnation !== 'string' || !Number.isSafeInteger(found.n) || !Array.isArray(found.rows)) return null; // prettier-ignore
-    const is_row = (row: unknown): boolean =>
-      Array.isArray(row) && row.length >= TIMES && row.every(Number.isSafeInteger) && row[0] >= 0;
-    return found.rows.every(is_row) ? (found as Part) : null;
+    const part = found as Part;
+    const is_good = part.rows.length <= ROWS && part.rows.every((row, i) => is_row(row, part.rows[i - 1]?.[0] ?? 0));
+    return is_good ? part : null;
   } catch {
     return null;
   }
+}
+
+function is_row(row: unknown, since: number): boolean {
+  if (!Array.isArray(row) || !row.every(Number.isSafeInteger)) return false;
+  const values = row as number[];
+  const [gauges, times] = [values.slice(0, GAUGES), values.slice(TIMES)];
+  const is_long = values.length >= TIMES && times.length % 2 === 0;
+  return is_long && values[0]! >= since && [...gauges, ...times].every((value) => value >= 0);
 }
 
 /** Adds up what all agents told, in any order and however often. */
@@ -187,31 +202,44 @@ export function course_of(told: readonly { readonly agent: string; readonly text
     known.parts.set(part.n, part);
     incarnations.set(key, known);
   }
-  const seconds = new Map<number, { agents: number; live: number; open: number; counters: number[]; times: Map<number, number> }>(); // prettier-ignore
+  const seconds = new Map<number, { agents: Set<string>; live: number; open: number; counters: number[]; times: Map<number, number> }>(); // prettier-ignore
   const missing: { agent: string; from: number; to: number }[] = [];
   const second_of = (at: number) => {
-    const known = seconds.get(at) ?? { agents: 0, live: 0, open: 0, counters: NAMES.map(() => 0), times: new Map<number, number>() }; // prettier-ignore
+    const known = seconds.get(at) ?? { agents: new Set<string>(), live: 0, open: 0, counters: NAMES.map(() => 0), times: new Map<number, number>() }; // prettier-ignore
     seconds.set(at, known);
     return known;
   };
+  let filled = 0;
+  const ends = new Map<string, { at: number; held: number }>();
   for (const { agent, parts } of incarnations.values()) {
-    const rows = [...parts.values()].sort((a, b) => a.n - b.n).flatMap((part) => part.rows);
+    const sorted = [...parts.values()].sort((a, b) => a.n - b.n);
+    const rows = sorted.flatMap((part) => part.rows);
+    const [first, last] = [rows[0], rows.at(-1)];
+    if (!first || !last) continue;
+    // what it told first is too long ago, or never came
+    if (sorted[0]!.n > 0 && first[0]! > 0) missing.push({ agent, from: 0, to: first[0]! - 1 });
+    const known = ends.get(agent);
+    if (!known || last[0]! > known.at) ends.set(agent, { at: last[0]!, held: last[1]! + last[2]! });
     for (const [i, row] of rows.entries()) {
       const [at, live, open] = row as [number, number, number];
       const before = rows[i - 1];
       const since = before ? before[0]! : at - 1;
       if (at > since + 1) missing.push({ agent, from: since + 1, to: at - 1 });
       // what it holds does not go away while nobody hears of it
-      for (let gap = since + 1; gap < at && gap <= since + MAX_FILLED; gap++)
-        add(second_of(gap), before![1]!, before![2]!);
+      for (let gap = since + 1; gap < at && filled++ < MAX_FILLED; gap++) add(second_of(gap), before![1]!, before![2]!);
       const second = second_of(at);
       if (at === since) add(second, -before![1]!, -before![2]!);
-      else second.agents++;
+      second.agents.add(agent);
       add(second, live, open);
       for (const i of NAMES.keys()) second.counters[i]! += row[GAUGES + i]!;
       for (let i = TIMES; i < row.length; i += 2) second.times.set(row[i]!, (second.times.get(row[i]!) ?? 0) + row[i + 1]!); // prettier-ignore
     }
   }
+  let end = 0;
+  for (const at of seconds.keys()) end = Math.max(end, at);
+  // it held clients, and nobody heard of it any more
+  for (const [agent, { at, held }] of ends)
+    if (held > 0 && end - at > 2 * ROWS) missing.push({ agent, from: at + 1, to: end });
   const totals = Object.fromEntries(NAMES.map((name, i) => [name, sum([...seconds.values()].map(({ counters }) => counters[i]!))])); // prettier-ignore
   return { seconds, totals: totals as Record<Counter, number>, missing, unreadable: [...unreadable] };
 }
@@ -229,7 +257,7 @@ export function csv_of({ seconds }: Course): string[] {
     .map(([at, { agents, live, open, counters, times }]) => {
       const ranked = [...times].sort(([a], [b]) => a - b);
       const figures = [0.5, 0.9, 0.99, 1].map((share) => quantile(ranked, share));
-      return [at, agents, live, open, ...counters, ...figures].join(',');
+      return [at, agents.size, live, open, ...counters, ...figures].join(',');
     });
   return [head.join(','), ...lines];
 }
@@ -250,9 +278,19 @@ export function balance_of({ seconds, totals, missing, unreadable }: Course, sum
   const bad = unreadable.length === 0 ? [] : [`cannot be read: some of what ${unreadable.join(', ')} told`];
   const lines = [`${seconds.size} seconds; ${untold}`, ...bad];
   if (summary === null) return [...lines, 'the run has no final summary yet'];
-  const { requests, bytes, connections } = summary;
-  const of_summary = { established: connections.established, sent: requests.sent, ok: requests.ok, bytes_received: bytes.received }; // prettier-ignore
-  const differing = Object.entries(of_summary).filter(([name, count]) => totals[name as Counter] !== count);
-  const said = differing.map(([name, count]) => `${name} ${totals[name as Counter]} of ${count}`);
-  return [...lines, differing.length === 0 ? 'adds up to the summary' : `does not add up to the summary: ${said.join(', ')}`]; // prettier-ignore
+  const said = differing(totals, summary).map(([name, count]) => `${name} ${totals[name]} of ${count}`);
+  return [...lines, said.length === 0 ? 'adds up to the summary' : `does not add up to the summary: ${said.join(', ')}`]; // prettier-ignore
+}
+
+/** Nothing that the summary counts is missing, or too much. */
+export const adds_up = ({ totals }: Course, summary: Summary): boolean => differing(totals, summary).length === 0;
+
+function differing(totals: Course['totals'], { requests, bytes, connections }: Summary): [Counter, number][] {
+  const of_summary: [Counter, number][] = [
+    ['established', connections.established],
+    ['sent', requests.sent],
+    ['ok', requests.ok],
+    ['bytes_received', bytes.received],
+  ];
+  return of_summary.filter(([name, count]) => totals[name] !== count);
 }

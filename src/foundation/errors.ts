@@ -172,7 +172,7 @@ export const FAULTS = {
   },
   no_series: {
     text: 'no agent told of the course of run {run} in this swarm, or it is too long ago',
-    hint: 'a run has it from its first seconds on; --name says which swarm is meant',
+    hint: 'a run has it from its first seconds on, if the engine has 128 MiB of room for it; --name says which swarm is meant',
     exit: 1,
   },
   version_skew: {

@@ -189,6 +189,14 @@ describe.skipIf(!HAS_NATS)('the permissions of an engine (needs nats-server)', (
     expect(await viewer.append('r1', 'agent-01', 'three', 'not mine')).toBe(false);
   });
 
+  it('let nobody be read for ever who publishes numbers of his own', async () => {
+    const marks = headers();
+    marks.set('Nats-Sequence', '0');
+    await raw.request('swarm.x.series.r9.agent-01', 'mine', { headers: marks, timeout: 2000 });
+    await raw.request('swarm.x.series.r9.agent-01', 'mine too', { headers: marks, timeout: 2000 });
+    expect((await leader.appended('r9')).map(({ text }) => text)).toEqual(['mine', 'mine too']);
+  });
+
   it('let a viewer read, list and hear everything, and write nothing', async () => {
     const heard: Entry[] = [];
     viewer.watch('', (entry) => heard.push(entry));

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, afterAll, describe, expect, it, vi } from 'vitest';
 import { open_nats_store, type EngineState, type NatsOptions } from '../../src/cluster/nats.ts';
@@ -48,6 +50,37 @@ describe.skipIf(!HAS_NATS)('NatsStore (needs nats-server)', () => {
     expect(await store.put('lease', 'c', first)).toEqual({ outcome: 'refused' });
     expect(await store.get('lease')).toMatchObject({ text: 'b' });
     expect(await store.put('unheard', 'x', 5)).toEqual({ outcome: 'refused' });
+  });
+
+  it('is made once by many that open it at the same instant', async () => {
+    for (let round = 0; round < 5; round++) {
+      const together = `together-${round}`;
+      const stores = await Promise.all(Array.from({ length: 8 }, () => open({ name: together })));
+      const all = await Promise.all(stores.map((store, i) => store.put(`members.a${i}`, 'x', 0)));
+      expect(all.map(({ outcome }) => outcome)).toEqual(all.map(() => 'done'));
+      expect(await stores[0]!.append('r', 'a', 'one', 'text')).toBe(true);
+    }
+  });
+
+  it('knows what an engine did not take because it is full', async () => {
+    const full = new NatsServer();
+    try {
+      full.port = await free_port();
+      const config = join(full.dir, 'full.conf');
+      writeFileSync(config, `listen: "127.0.0.1:${full.port}"\njetstream { store_dir: "${full.dir}/store", max_file_store: 3000000 }\n`); // prettier-ignore
+      await full.start_with(config);
+      const store = await open({ engine: full.url });
+      const half = 'x'.repeat(MAX_VALUE_BYTES);
+      const outcomes: Written[] = [];
+      for (let i = 0; i < 12; i++) outcomes.push(await store.put(`bundle.${i}`, half, 0));
+      expect(outcomes[0]).toMatchObject({ outcome: 'done' });
+      expect(outcomes.at(-1)).toEqual({ outcome: 'unknown', reason: expect.stringContaining('resources') as string });
+      // without room for the stream of series there is none
+      expect(await store.append('r', 'a', 'one', 'text')).toBe(false);
+      expect(await store.appended('r')).toEqual([]);
+    } finally {
+      await full.remove();
+    }
   });
 
   it('lets one of many writers win', async () => {

@@ -54,10 +54,10 @@ describe('the course of a run', () => {
 
   test('counts seconds, however early or late it was asked for', async () => {
     const { recording, lines } = bench();
-    for (const [i, late] of [5, 190, 0, 199, 3, 120].entries())
+    for (const [i, late] of [5, 190, 0, 199, 600, 0, 300, 690, 3, 120].entries())
       recording.sample('r', 'i', 900 + i * 1000 + late, report(measured(i, 1), 1));
     await recording.flush(true);
-    expect(records(await lines()).map(({ second }) => second)).toEqual(['0', '1', '2', '3', '4', '5']);
+    expect(records(await lines()).map(({ second }) => second)).toEqual(Array.from({ length: 10 }, (_, i) => `${i}`));
   });
 
   test('names seconds of which nobody told, and keeps what was held in them', async () => {
@@ -101,6 +101,33 @@ describe('the course of a run', () => {
     expect(course_of(await store.appended('r'))).toMatchObject({ missing: [], totals: { ok: 59 } });
   });
 
+  test('names what was told at its beginning and is too long ago, and an agent of which nobody heard any more', async () => {
+    const [a, b] = [bench('a'), bench('b')];
+    for (let i = 0; i < 40; i++) {
+      a.recording.sample('r', 'i', i * 1000, report(measured(i, 5), 1));
+      if (i < 20) b.recording.sample('r', 'j', i * 1000, report(measured(i, 5), 1));
+    }
+    for (const { recording } of [a, b]) await recording.flush(true);
+    const told = [...a.engine.appended('r').slice(2), ...b.engine.appended('r')];
+    expect(course_of(told).missing).toEqual([
+      { agent: 'a', from: 0, to: 9 },
+      { agent: 'b', from: 20, to: 39 },
+    ]);
+  });
+
+  test('counts each second once, whatever became of an answer', async () => {
+    const { recording, store } = bench();
+    const append = store.append.bind(store);
+    let tries = 0;
+    store.append = async (...told) => (++tries % 3 === 0 ? await append(...told) : tries % 3 === 1 && (await append(...told)) && false); // prettier-ignore
+    for (let i = 0; i < 60; i++) {
+      recording.sample('r', 'i', i * 1000, report(measured(i, 5), 1));
+      await recording.flush();
+    }
+    for (let i = 0; i < 40; i++) await recording.flush(true);
+    expect(course_of(await store.appended('r'))).toMatchObject({ missing: [], totals: { ok: 59 } });
+  });
+
   test('does not grow for ever while nobody takes it: the oldest is lost, and that is said', async () => {
     const { recording, store } = bench();
     const append = store.append.bind(store);
@@ -133,7 +160,12 @@ describe('the course of a run', () => {
             const { recording } = bench(agent, engine);
             let sum = 0;
             for (const [second, count] of ok.entries()) {
-              recording.sample('r', `i${n}`, second * 1000, report(measured((sum += count), 5), 1));
+              recording.sample(
+                'r',
+                `i${n}`,
+                second * 1000,
+                report(measured((sum += count), 5), second + 1 < ok.length ? 1 : 0),
+              );
               all.set(second, (all.get(second) ?? 0) + count);
             }
             await recording.flush(true);
@@ -173,7 +205,7 @@ describe('the course of a run', () => {
     const { store } = bench();
     const row = (second: number): string => JSON.stringify([second, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     await store.append('r', 'b', 'b-0', `{"incarnation":"i","n":0,"rows":[${row(1)},${row(31_557_600_000)}]}`);
-    expect(course_of(await store.appended('r')).seconds.size).toBe(3602);
+    expect(course_of(await store.appended('r')).seconds.size).toBe(100_002);
   });
 
   test('is all told once a flush of the whole has ended, whoever began it', async () => {
@@ -191,14 +223,14 @@ describe('the course of a run', () => {
     expect(course_of(await store.appended('r'))).toMatchObject({ missing: [], totals: { ok: 6 } });
   });
 
-  test('shows times within 2.2 %', async () => {
+  test('shows times within 2.7 %', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 100, max: 3_600_000_000 }), async (us) => {
+      fc.asyncProperty(fc.integer({ min: 1, max: 3_600_000_000 }), async (us) => {
         const { recording, lines } = bench();
         recording.sample('r', 'i', 0, report(measured(1, us), 1));
         await recording.flush(true);
         const ms = Number(records(await lines())[0]!['max_ms']);
-        expect(Math.abs(ms * 1000 - us) / us).toBeLessThan(0.033); // three digits are shown
+        expect(Math.abs(ms * 1000 - us) / us).toBeLessThan(us < 30 ? 0.5 : 0.0275);
       }),
     );
   });

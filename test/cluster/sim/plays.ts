@@ -5,8 +5,9 @@ const MAX_FAILED = 20;
 
 async function main(): Promise<void> {
   const [from, to, step] = process.argv.slice(2).map(Number) as [number, number, number];
-  let failed = 0;
+  let [played, failed] = [0, 0];
   for (let seed = from; seed <= to && failed < MAX_FAILED; seed += step) {
+    played++;
     try {
       await play(seed, play_of(seed));
     } catch (error) {
@@ -14,7 +15,7 @@ async function main(): Promise<void> {
       console.log(`seed ${seed}: ${(error as Error).message}`);
     }
   }
-  console.log('done');
+  console.log(`played ${played}`);
 }
 
 void main();

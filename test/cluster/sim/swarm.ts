@@ -360,7 +360,7 @@ export interface Play {
 /** What a seed stands for. */
 export const play_of = (seed: number): Play => ({
   misfortune: seed % 20 === 0 ? 'none' : seed % 2 === 0 ? 'rough' : 'gentle',
-  length: seed % 100 === 49 ? 'long' : 'short',
+  length: seed % 101 === 50 ? 'long' : 'short',
 });
 
 /** Plays one seed to its end. */
