@@ -74,9 +74,8 @@ export async function print_summary(run: string, options: Options, io: Io): Prom
   const log = make_log(options.log_level, io.err, io.colour.err);
   const { store } = await open_engine(options, ['leader', 'viewer'], (text) => log.warn(text));
   try {
-    const text = await read_parts(store, `summary.${run}`);
-    if (text === null) throw new SwarmError('no_summary', { run });
-    const summary = JSON.parse(text) as Summary;
+    const summary = await stored_summary(store, run);
+    if (summary === null) throw new SwarmError('no_summary', { run });
     if (options.summary !== null) write_summary(options.summary, summary);
     io.out.line(final_table(summary, io.colour.out));
     return 0;
@@ -91,8 +90,7 @@ export async function print_series(run: string, options: Options, io: Io): Promi
   const { store } = await open_engine(options, ['leader', 'viewer'], (text) => log.warn(text));
   try {
     if (!is_token(run)) throw new SwarmError('no_series', { run });
-    const text = await read_parts(store, `summary.${run}`);
-    const summary = text === null ? null : (JSON.parse(text) as Summary);
+    const summary = await stored_summary(store, run);
     let course = course_of(await store.appended(run));
     // the run may have ended just now: agents tell of its last seconds
     if (summary && !adds_up(course, summary)) {
@@ -106,6 +104,11 @@ export async function print_series(run: string, options: Options, io: Io): Promi
   } finally {
     await store.close();
   }
+}
+
+async function stored_summary(store: Store, run: string): Promise<Summary | null> {
+  const text = await read_parts(store, `summary.${run}`);
+  return text === null ? null : (JSON.parse(text) as Summary);
 }
 
 interface Ready {

@@ -5,6 +5,7 @@
 import type { Clock } from '../foundation/clock.ts';
 import { randomBytes } from 'node:crypto';
 import { reason_of } from '../foundation/errors.ts';
+import { within } from '../foundation/within.ts';
 import { NO_DEAD } from '../metrics/merge.ts';
 import { index_within } from '../swarm/id-map.ts';
 import { planned_at } from '../swarm/pacer.ts';
@@ -173,7 +174,6 @@ export class Agent {
     for (const stop of this.#stops) stop();
     await this.#drop_crew();
     await this.#send_unsent();
-    await this.#series.flush(true);
     // whoever comes next under this name knows that nothing of this one lives
     if (this.#presence.revision > 0) {
       this.#replaces = [...this.#replaces, this.#incarnation].slice(-MAX_REPLACED);
@@ -181,6 +181,7 @@ export class Agent {
       this.#playing = null;
       for (let tries = 3; tries > 0 && !(await this.#write_presence()); tries--);
     }
+    await within(this.#series.flush(true), CLOSE_WITHIN_MS, () => undefined);
   }
 
   get #crew(): Crew | null {

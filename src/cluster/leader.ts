@@ -1,4 +1,5 @@
 /** What the leader decides: the next plan, from the last one and what it knows. Pure but for the moments it remembers. */
+import { isDeepStrictEqual } from 'node:util';
 import type { MemberId } from '../swarm/plan.ts';
 import { is_ending, traces_at } from './desired.ts';
 import { reassign_ms_of } from './documents.ts';
@@ -179,20 +180,8 @@ export class Leader {
 }
 
 /** The same but for when it was written: it need not be written. A new term must be, whatever it says. */
-function same_orders(a: SwarmPlan, b: SwarmPlan): boolean {
-  const fields = Object.keys({ ...a, ...b }) as (keyof SwarmPlan)[];
-  return fields.every((field) => field === 'revision' || field === 'run_ms' || is_alike(a[field], b[field]));
-}
-
-/** Of what JSON can say. Most parts of a plan are those of the one before. */
-function is_alike(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-  const [all, others] = [a, b] as [Record<string, unknown>, Record<string, unknown>];
-  for (const key in all) if (!is_alike(all[key], others[key])) return false;
-  for (const key in others) if (others[key] !== undefined && all[key] === undefined) return false;
-  return true;
-}
+const same_orders = (a: SwarmPlan, b: SwarmPlan): boolean =>
+  isDeepStrictEqual({ ...a, revision: 0, run_ms: 0 }, { ...b, revision: 0, run_ms: 0 });
 
 /** Who is there, for {@link Leader} and for people. */
 export const known_of = (

@@ -148,12 +148,12 @@ export class Recording {
 }
 
 /** A second of the whole swarm. */
-interface Second {
-  readonly agents: ReadonlySet<string>;
-  readonly live: number;
-  readonly open: number;
-  readonly counters: readonly number[];
-  readonly times: ReadonlyMap<number, number>;
+class Second {
+  readonly agents = new Set<string>();
+  live = 0;
+  open = 0;
+  readonly counters = NAMES.map(() => 0);
+  readonly times = new Map<number, number>();
 }
 
 export interface Course {
@@ -202,10 +202,10 @@ export function course_of(told: readonly { readonly agent: string; readonly text
     known.parts.set(part.n, part);
     incarnations.set(key, known);
   }
-  const seconds = new Map<number, { agents: Set<string>; live: number; open: number; counters: number[]; times: Map<number, number> }>(); // prettier-ignore
+  const seconds = new Map<number, Second>();
   const missing: { agent: string; from: number; to: number }[] = [];
-  const second_of = (at: number) => {
-    const known = seconds.get(at) ?? { agents: new Set<string>(), live: 0, open: 0, counters: NAMES.map(() => 0), times: new Map<number, number>() }; // prettier-ignore
+  const second_of = (at: number): Second => {
+    const known = seconds.get(at) ?? new Second();
     seconds.set(at, known);
     return known;
   };
@@ -244,7 +244,7 @@ export function course_of(told: readonly { readonly agent: string; readonly text
   return { seconds, totals: totals as Record<Counter, number>, missing, unreadable: [...unreadable] };
 }
 
-function add(second: { live: number; open: number }, live: number, open: number): void {
+function add(second: Second, live: number, open: number): void {
   second.live += live;
   second.open += open;
 }
