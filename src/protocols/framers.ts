@@ -26,6 +26,7 @@ export function line(delimiter: string | Uint8Array = '\r\n'): Framer<string> {
   const size = wanted.length;
   if (size === 0) throw new TypeError("line(delimiter): at least one byte wanted, e.g. line('\\n')");
   const last = wanted.readUInt8(size - 1);
+  const text_of = make_text_of();
   return {
     frame(buffer, start, end, seen) {
       // A delimiter not seen before ends at or after `seen`, and has room for all its bytes after `start`.
@@ -38,7 +39,7 @@ export function line(delimiter: string | Uint8Array = '\r\n'): Framer<string> {
       }
       return 0;
     },
-    decode: (buffer, start, end) => buffer.toString('utf8', start, end - size),
+    decode: (buffer, start, end) => text_of(buffer, start, end - size),
   };
 }
 
@@ -103,6 +104,29 @@ const READERS: Record<'big' | 'little', Record<LengthPrefix['bytes'], Read>> = {
     8: (buffer, at) => joined(buffer.readUInt32LE(at + 4), buffer.readUInt32LE(at)),
   },
 };
+
+const MAX_REPEATED = 64;
+
+/** Bytes as text (UTF-8). Servers say the same again and again: a short text that is the last one's repetition is not made anew. */
+function make_text_of(): (buffer: Buffer, start: number, end: number) => string {
+  const bytes = new Uint8Array(MAX_REPEATED);
+  let length = 0;
+  let text = '';
+  return (buffer, start, end) => {
+    if (end - start === length) {
+      let same = 0;
+      while (same < length && bytes[same] === buffer[start + same]) same++;
+      if (same === length) return text;
+    }
+    const made = buffer.toString('utf8', start, end);
+    if (end - start <= MAX_REPEATED) {
+      length = end - start;
+      for (let at = 0; at < length; at++) bytes[at] = buffer[start + at]!;
+      text = made;
+    }
+    return made;
+  };
+}
 
 /** 64 bits as a number; what no number holds exactly is longer than any reply may be, and says so instead of wrapping round. */
 const joined = (high: number, low: number): number => Math.min(high * 2 ** 32 + low, Number.MAX_SAFE_INTEGER);

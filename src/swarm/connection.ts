@@ -33,6 +33,8 @@ const NOREPLY_PRESSURE = 64 * 1024;
 const MAX_UNSENT = 16 * 1024 * 1024;
 /** Larger ones go out at once: copying them would cost more than a write. */
 const MAX_GATHERED = 16 * 1024;
+/** Texts of up to so many characters are looked through: plain ASCII needs no stream between here and the kernel (ADR 16). */
+const MAX_PLAIN = 256;
 /** Connections whose writes go out together at most: the first of them waits for as many rounds to start, some 50 µs. */
 const MAX_TOGETHER = 16;
 /** Every so many calls that are settled at once, one waits for a turn of the event loop. */
@@ -138,6 +140,14 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   #limits: Limits | null = null;
   /** text that goes out at the end of the turn */
   #gathered = '';
+  /** the kernel has not taken the text that was handed to it */
+  #untaken = false;
+  /** something went through the socket's stream, where bytes can wait too */
+  #streamed = false;
+  readonly #on_taken = (error?: Error | null): void => {
+    this.#untaken = false;
+    if (error) this.#socket.destroy(error);
+  };
   /** what send_noreply calls above NOREPLY_PRESSURE wait for */
   #drained: Waiter | null = null;
   /** when it sent last, 0: never */
@@ -391,8 +401,11 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   }
 
   write(data: string | Uint8Array): void {
-    this.#socket.write(data);
-    this.#rules.recorder.bytes.sent += typeof data === 'string' ? Buffer.byteLength(data) : data.length;
+    if (typeof data === 'string' && is_plain(data) && !this.#untaken && this.#buffered === 0) {
+      this.#untaken = true;
+      this.#socket._write(data, 'latin1', this.#on_taken);
+      this.#rules.recorder.bytes.sent += data.length;
+    } else this.#stream(data);
   }
 
   emptied(): void {
@@ -489,7 +502,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
    */
   get #is_quiet(): boolean {
     const { limits, messages } = this.#rules;
-    const waits = this.open_calls > 0 || this.gathers || this.#socket.writableLength > 0;
+    const waits = this.open_calls > 0 || this.gathers || this.#untaken || this.#buffered > 0;
     if (waits || limits !== null || messages !== null || this.#socket instanceof TLSSocket) return false;
     return now() - this.#sent_at > LINGER_MS;
   }
@@ -512,8 +525,18 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
 
   /** bytes in user space */
   get #unsent(): number {
-    const { writableLength } = this.#socket;
-    return this.#limits === null ? writableLength + this.#gathered.length : writableLength + this.#limits.waiting;
+    return this.#buffered + (this.#limits === null ? this.#gathered.length : this.#limits.waiting);
+  }
+
+  /** Bytes in the socket's stream: one that nothing went through is not looked at. */
+  get #buffered(): number {
+    return this.#streamed ? this.#socket.writableLength : 0;
+  }
+
+  #stream(data: string | Uint8Array): void {
+    this.#streamed = true;
+    this.#socket.write(data);
+    this.#rules.recorder.bytes.sent += typeof data === 'string' ? Buffer.byteLength(data) : data.length;
   }
 
   #write_through(data: string | Uint8Array): void {
@@ -526,9 +549,9 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     if (typeof data === 'string') this.#gathered += data;
     else {
       if (this.#socket.writableCorked === 0) this.#socket.cork();
-      if (this.#gathered !== '') this.write(this.#gathered);
+      if (this.#gathered !== '') this.#stream(this.#gathered);
       this.#gathered = '';
-      this.write(Buffer.from(data));
+      this.#stream(Buffer.from(data));
     }
     if (this.gathers) return;
     this.gathers = true;
@@ -542,7 +565,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     // it may have been frozen with this in its hands; what is corked goes with the connection
     if (this.#rules.permit.has_run_out) return this.#rules.permit.expire();
     if (text !== '') this.write(text);
-    if (this.#socket.writableCorked > 0) this.#socket.uncork();
+    if (this.#streamed && this.#socket.writableCorked > 0) this.#socket.uncork();
   }
 
   /** A call the module may not make: a bug, whoever catches the rejection. */
@@ -611,6 +634,13 @@ const ENDED: Partial<Record<CloseCause, string>> = {
 
 const ends_of = ({ localAddress, localPort, remoteAddress, remotePort }: Socket): string =>
   `${localAddress}:${localPort} -> ${remoteAddress}:${remotePort}`;
+
+/** Short, and each character is one byte in UTF-8 and in Latin-1. */
+function is_plain(text: string): boolean {
+  if (text.length > MAX_PLAIN) return false;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
+  return true;
+}
 
 function on_timer(connection: Connection): void {
   connection.on_timer();

@@ -73,6 +73,17 @@ describe('line', () => {
     expect(() => line(delimiter as string)).toThrow(/wanted, e\.g\. line\('\\n'\)/);
   });
 
+  it('tells each line from the one before, however alike', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'é', '\uFFFD'), maxLength: 70 });
+    const few = fc.array(text, { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(few, fc.array(fc.nat(), { maxLength: 30 }), (texts, picks) => {
+        const lines = picks.map((pick) => texts[pick % texts.length]!);
+        expect(feed(line('\n'), [Buffer.from(lines.map((one) => `${one}\n`).join(''))])).toEqual(lines);
+      }),
+    );
+  });
+
   it('is what reply_parser_crlf gives, the same framer each time', () => {
     expect(reply_parser_crlf()).toBe(reply_parser_crlf());
     expect(feed(reply_parser_crlf(), [Buffer.from('OK 1\r\nOK 2\r\n')])).toEqual(['OK 1', 'OK 2']);

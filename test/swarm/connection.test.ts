@@ -1,4 +1,4 @@
-import { createServer, type AddressInfo, type Server } from 'node:net';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import { line } from '../../src/index.ts';
@@ -230,6 +230,59 @@ describe('writes of one turn', () => {
     const books = await engine.until(() => rounds.size === clients && Math.min(...rounds.values()) >= 20);
     expect(books.requests).toMatchObject({ timeout: 0, wrong: 0, aborted: 0 });
     expect(books.requests.ok).toBeGreaterThan(3 * 19 * clients);
+  });
+});
+
+describe('short texts, a turn each, that the kernel does not take any more', () => {
+  const LINES = 40_000;
+  /** Now and then one that is no plain ASCII. */
+  const line_at = (i: number): string => `${i} ${(i % 7 === 0 ? 'é' : 'e').repeat(200)}\n`;
+  let sent = 0;
+
+  /** A client that sends lines to a server which reads nothing; resolves when it waits. */
+  async function stuck(): Promise<Socket> {
+    sent = 0;
+    const accepted = new Promise<Socket>((done) => {
+      servers.push(createServer({ pauseOnConnect: true }, done).listen(0, '127.0.0.1'));
+    });
+    await once(servers.at(-1)!, 'listening');
+    engine = await start_engine({
+      port: (servers.at(-1)!.address() as AddressInfo).port,
+      commands: {
+        go: async (client) => {
+          for (sent = 0; sent < LINES; sent++) {
+            await client.send_noreply(line_at(sent));
+            await new Promise((done) => setImmediate(done));
+          }
+        },
+      },
+      actions: sleepy,
+      run: { reconnect_delay_ms: [60_000, 60_000] },
+    });
+    engine.apply(1);
+    const socket = (await accepted).on('error', () => {});
+    for (let before = -1; before < sent; await new Promise((done) => setTimeout(done, 200))) before = sent;
+    expect(sent).toBeLessThan(LINES);
+    return socket;
+  }
+
+  it('go out whole and in their order when it reads again', async () => {
+    const socket = await stuck();
+    const chunks: Buffer[] = [];
+    socket.on('data', (data) => chunks.push(data)).resume();
+    const books = await engine!.until((b) => b.clients.states.standby === 1);
+    const wanted = Array.from({ length: LINES }, (_, i) => line_at(i)).join('');
+    await engine!.until(() => chunks.reduce((sum, chunk) => sum + chunk.length, 0) >= Buffer.byteLength(wanted));
+    expect(Buffer.concat(chunks).toString() === wanted).toBe(true);
+    expect(books.bytes.sent).toBe(Buffer.byteLength(wanted));
+    expect(books.requests.noreply).toBe(LINES);
+  });
+
+  it('end with the connection when that is reset', async () => {
+    (await stuck()).resetAndDestroy();
+    const books = await engine!.until((b) => b.clients.states.backoff === 1);
+    expect(books.connections.closed).toMatchObject({ reset: 1 });
+    expect(Object.keys(books.errors)).toEqual([expect.stringMatching(/^(ECONNRESET|EPIPE)$/)]);
   });
 });
 
