@@ -42,6 +42,8 @@ export interface NatsOptions {
 
 /** ms */
 const ANSWER = 2000;
+/** A fleet that starts at once may keep machine and engine busy for longer than one {@link ANSWER}. */
+const DIALS = 3;
 const LIST = 5000;
 /** for making what a write found missing: servers that elect a leader say the same of what is there, and do not answer at all */
 const CREATE = 500;
@@ -91,7 +93,8 @@ export const make_seed = (): string => new TextDecoder().decode(nkeys.createUser
 /** What the engine knows an identity by. */
 export const nkey_of = (seed: string): string => nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey();
 
-async function dial({ engine, credentials }: Pick<NatsOptions, 'engine' | 'credentials'>): Promise<NatsConnection> {
+async function dial(options: Pick<NatsOptions, 'engine' | 'credentials'>, dials = DIALS): Promise<NatsConnection> {
+  const { engine, credentials } = options;
   const { ca, cert, key } = credentials ?? {};
   try {
     return await connect({
@@ -112,6 +115,7 @@ async function dial({ engine, credentials }: Pick<NatsOptions, 'engine' | 'crede
       ...(ca !== undefined && cert !== undefined && key !== undefined && { tls: { ca, cert, key, ...checks(engine) } }),
     });
   } catch (error) {
+    if (error instanceof errors.TimeoutError && dials > 1) return await dial(options, dials - 1);
     const code = error instanceof errors.AuthorizationError ? 'engine_refused' : 'engine_unreachable';
     throw new SwarmError(code, { engine, reason: reason_of(error) }, error);
   }

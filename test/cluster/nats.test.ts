@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, afterAll, describe, expect, it, vi } from 'vitest';
@@ -298,6 +300,25 @@ describe.skipIf(!HAS_NATS)('NatsStore (needs nats-server)', () => {
       message: expect.stringContaining(`no engine answers at ${engine}: connection refused`) as string,
     });
   });
+
+  it('asks one that is slow to answer three times', async () => {
+    const accepted: Socket[] = [];
+    const front = createServer((socket) => {
+      socket.on('error', () => {});
+      if (accepted.push(socket) < 3) return; // it says nothing
+      const behind = connect(Number(new URL(server.url).port), '127.0.0.1', () => socket.pipe(behind).pipe(socket));
+      behind.on('error', () => socket.destroy());
+    }).listen(0, '127.0.0.1');
+    try {
+      await once(front, 'listening');
+      const store = await open({ engine: `nats://127.0.0.1:${(front.address() as AddressInfo).port}` });
+      expect(accepted).toHaveLength(3);
+      await store.close();
+    } finally {
+      for (const socket of accepted) socket.destroy();
+      front.close();
+    }
+  }, 20_000);
 
   it('says that an engine refuses', async () => {
     const other = new NatsServer();
