@@ -42,11 +42,11 @@ export interface NatsOptions {
 
 /** ms */
 const ANSWER = 2000;
-/** A fleet that starts at once may keep machine and engine busy for longer than one {@link ANSWER}. */
-const DIALS = 3;
 const LIST = 5000;
 /** for making what a write found missing: servers that elect a leader say the same of what is there, and do not answer at all */
 const CREATE = 500;
+/** A fleet that starts at once may keep machine and engine busy for longer than one {@link ANSWER}. */
+const DIALS = 3;
 /** gets of one `list` that wait for their answers at the same time */
 const LIST_GETS = 64;
 /** of all series of a swarm together; the oldest go. The engine sets as much aside for each swarm. */

@@ -105,6 +105,7 @@ const READERS: Record<'big' | 'little', Record<LengthPrefix['bytes'], Read>> = {
   },
 };
 
+/** bytes of the longest text that is remembered */
 const MAX_REPEATED = 64;
 
 /** Bytes as text (UTF-8). Servers say the same again and again: a short text that is the last one's repetition is not made anew. */
