@@ -298,10 +298,13 @@ export class Population {
     for (const client of this.#clients.values()) if (client.parked) this.#next_turn(client);
   }
 
-  /** Many replies that came together are played in part while the rest are read: their clients are still in the CPU's cache (ADR 9). */
+  /**
+   * Many replies that came together are played in part while the rest are read: their clients are still in the CPU's cache (ADR 9). As a
+   * microtask, so that what the module has hung on the reply that fills the batch runs first.
+   */
   #next_turn(client: Client): void {
     this.#turn_timer ??= setImmediate(this.#on_turn);
-    if (this.#turn.push(client) === PLAY_BATCH && this.#plays++ < MAX_PLAYS) process.nextTick(this.#play);
+    if (this.#turn.push(client) === PLAY_BATCH && this.#plays++ < MAX_PLAYS) queueMicrotask(this.#play);
   }
 
   readonly #on_turn = (): void => {

@@ -316,6 +316,24 @@ describe('the script', () => {
     expect(response.sum).toBeGreaterThanOrEqual(service.sum);
   });
 
+  it('begins no round before what the module has hung on the reply of the last one has run', async () => {
+    let early = 0;
+    const go: NonNullable<EngineOptions['commands']>[string] = (c) => {
+      if (c.memory['waits'] === true) early++;
+      c.memory['waits'] = true;
+      const reply = c.send_for_reply('x\r\n', line());
+      reply.then(
+        () => (c.memory['waits'] = false),
+        () => undefined, // taken away at the end
+      );
+      return reply;
+    };
+    const e = await start({ commands: { go }, actions: { go: {} } });
+    e.apply(200); // so many that dozens are answered within one turn of the event loop
+    await e.until((b) => b.actions[0]!.ok >= 20_000);
+    expect(early).toBe(0);
+  });
+
   it('once: one iteration without sleeps, then done', async () => {
     const e = await start({
       commands: talk,
