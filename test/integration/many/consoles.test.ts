@@ -122,7 +122,7 @@ describe.skipIf(!HAS_NATS)('a console', () => {
     await world.until_open(5);
     const viewer = await world.view();
     expect(await viewer.ask('agents')).toContain('agent-01');
-    expect((await viewer.status()).clients.live).toBe(5);
+    await until('it sees all clients', async () => (await viewer.status()).clients.live === 5); // reports come once a second
     for (const line of ['incr 5', 'stop now', 'trace 1', 'trace 4711'])
       expect(await viewer.ask(line)).toMatch(/^ERR read_only the credentials of this console are for looking only/);
     // nor does it lead when nobody else is there
