@@ -34,7 +34,7 @@ const MAX_UNSENT = 16 * 1024 * 1024;
 /** Larger ones go out at once: copying them would cost more than a write. */
 const MAX_GATHERED = 16 * 1024;
 /** Texts of up to so many characters are looked through: plain ASCII needs no stream between here and the kernel (ADR 16). */
-const MAX_PLAIN = 256;
+const MAX_SHORT = 256;
 /** Connections whose writes go out together at most: the first of them waits for as many rounds to start, some 50 µs. */
 const MAX_TOGETHER = 16;
 /** Every so many calls that are settled at once, one waits for a turn of the event loop. */
@@ -140,6 +140,8 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   #limits: Limits | null = null;
   /** text that goes out at the end of the turn */
   #gathered = '';
+  /** what is written goes to the kernel as it is: a TLS socket takes one write at a time, its stream's (ADR 16) */
+  #plain: boolean;
   /** the kernel has not taken the text that was handed to it */
   #untaken = false;
   /** something went through the socket's stream, where bytes can wait too */
@@ -163,6 +165,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     this.#inbound = new Inbound(this, rules);
     const endpoint = rules.endpoints.of(client.id);
     this.#endpoint = endpoint;
+    this.#plain = !endpoint.tls;
     const { connections } = rules.recorder;
     connections.attempted++;
     connections.connecting++;
@@ -259,6 +262,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     this.open_calls++;
     this.#handshake_at = started;
     this.#rules.wheel.arm(this.#timer, waiter.deadline);
+    this.#plain = false;
     this.#socket = secure_socket(this, this.#socket, this.#tls_options(options?.servername));
     return waiter.promise as Promise<void>;
   }
@@ -401,7 +405,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   }
 
   write(data: string | Uint8Array): void {
-    if (typeof data === 'string' && is_plain(data) && !this.#untaken && this.#buffered === 0) {
+    if (this.#plain && !this.#untaken && typeof data === 'string' && is_ascii(data) && this.#buffered === 0) {
       this.#untaken = true;
       this.#socket._write(data, 'latin1', this.#on_taken);
       this.#rules.recorder.bytes.sent += data.length;
@@ -478,7 +482,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   }
 
   #why_no_tls(): string | null {
-    if (this.#socket instanceof TLSSocket) return 'the connection speaks TLS already';
+    if (!this.#plain) return 'the connection speaks TLS already';
     if (this.open_calls > 0) return 'another call is open';
     return this.#inbound.busy ? 'a message is being read: call it later, not from within on_message' : null;
   }
@@ -503,7 +507,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   get #is_quiet(): boolean {
     const { limits, messages } = this.#rules;
     const waits = this.open_calls > 0 || this.gathers || this.#untaken || this.#buffered > 0;
-    if (waits || limits !== null || messages !== null || this.#socket instanceof TLSSocket) return false;
+    if (waits || limits !== null || messages !== null || !this.#plain) return false;
     return now() - this.#sent_at > LINGER_MS;
   }
 
@@ -636,8 +640,8 @@ const ends_of = ({ localAddress, localPort, remoteAddress, remotePort }: Socket)
   `${localAddress}:${localPort} -> ${remoteAddress}:${remotePort}`;
 
 /** Short, and each character is one byte in UTF-8 and in Latin-1. */
-function is_plain(text: string): boolean {
-  if (text.length > MAX_PLAIN) return false;
+function is_ascii(text: string): boolean {
+  if (text.length > MAX_SHORT) return false;
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
   return true;
 }
