@@ -16,11 +16,11 @@ const BENCH = join(import.meta.dirname, '..');
  * @property {() => Promise<object>} stop  each client finishes its round; resolves with the final summary
  * @property {() => Promise<void>} end  whatever state it is in
  *
- * @param {{ server_port: number | readonly number[], script: string, connect_per_s: number, options?: readonly string[] }} options  script: a
- *   name in bench/scripts/, or a path without its .yml; options: more of the command line
+ * @param {{ server_port: number | readonly number[], script: string, connect_per_s: number, options?: readonly string[], checkout?: string }} options
+ *   script: a name in bench/scripts/, or a path without its .yml; options: more of the command line; checkout: whose swarm, default this one's
  * @returns {Promise<Swarm>}
  */
-export async function start_swarm({ server_port, script, connect_per_s, options = [] }) {
+export async function start_swarm({ server_port, script, connect_per_s, options = [], checkout = join(BENCH, '..') }) {
   const summary = join(temporary_folder(), 'summary.json');
   const args = {
     '--listen': '127.0.0.1:0',
@@ -31,7 +31,7 @@ export async function start_swarm({ server_port, script, connect_per_s, options 
     '--seed': 'bench',
   };
   const servers = [server_port].flat().flatMap((port) => ['--server', `127.0.0.1:${port}`]);
-  const child = start(join(BENCH, '../bin/swarm'), [...Object.entries(args).flat(), ...servers, ...options]);
+  const child = start(join(checkout, 'bin/swarm'), [...Object.entries(args).flat(), ...servers, ...options]);
   const end = async () => {
     child.signal('SIGKILL');
     await child.ended(0);

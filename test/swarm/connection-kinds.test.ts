@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import { createSecureContext, TLSSocket, type SecureContext } from 'node:tls';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
@@ -18,8 +18,11 @@ type Kind = (typeof KINDS)[number];
 
 const store = new Certificates();
 let good: Certificate;
+/** one for all: the tickets of a connection are good for the next */
+let secureContext: SecureContext;
 beforeAll(() => {
   good = store.make('good', ['IP:127.0.0.1', 'DNS:localhost']);
+  secureContext = createSecureContext({ key: good.key, cert: good.cert });
 });
 afterAll(() => store.remove());
 
@@ -44,7 +47,7 @@ async function listen(kind: Kind, on_open: (socket: Socket) => void): Promise<{ 
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket.on('error', () => {}));
     const secured = (): void => {
-      const tls = new TLSSocket(socket, { isServer: true, key: good.key, cert: good.cert });
+      const tls = new TLSSocket(socket, { isServer: true, secureContext });
       on_open(tls.on('error', () => {}));
     };
     if (kind === 'tls') secured();
@@ -161,6 +164,7 @@ async function quiet(count: () => number): Promise<void> {
 async function play(kind: Kind, up: number | null, pieces: readonly Piece[], how: Reader): Promise<void> {
   const wanted: Buffer[][] = [];
   const read: Buffer[][] = [];
+  const resumed: boolean[] = [];
   let pushed = 0;
   let sent_all = 0;
   const say = (client: FakeClient, data: string | Uint8Array): Promise<void> => {
@@ -171,10 +175,16 @@ async function play(kind: Kind, up: number | null, pieces: readonly Piece[], how
     const chunks: Buffer[] = [];
     read.push(chunks);
     let since = 0;
+    let tail = '';
     socket.on('data', (data: Buffer) => {
       chunks.push(data);
+      const text = tail + data.toString('latin1');
+      tail = text.slice(-4);
       since += data.length;
-      if (data.includes('LAST\n')) return void socket.write('DONE\n');
+      if (text.includes('LAST\n')) {
+        if (socket instanceof TLSSocket) resumed.push(socket.isSessionReused());
+        return void socket.write('DONE\n');
+      }
       for (let i = 0; i < how.pushes && pushed < 500; i++) socket.write(`PUSH ${++pushed}\n`);
       if (how.every === 0 || since < how.every) return;
       since = 0;
@@ -223,6 +233,7 @@ async function play(kind: Kind, up: number | null, pieces: readonly Piece[], how
   );
   e.apply(1);
   await e.until((b) => b.actions[0]!.ok === 2 && b.clients.states.standby === 1);
+  expect(resumed).toEqual(kind.endsWith('tls') ? [false, true] : []);
   // pushes that came behind the last line are answered too
   const bytes = (all: readonly Buffer[][]): number => total(all.flat()).length;
   const books = await e.until(() => bytes(read) === bytes(wanted));
@@ -372,7 +383,7 @@ describe('start_tls behind bytes that the kernel has not taken', () => {
           if (chunk === null) return;
         }
         socket.off('readable', take);
-        const tls = new TLSSocket(socket, { isServer: true, key: good.key, cert: good.cert });
+        const tls = new TLSSocket(socket, { isServer: true, secureContext });
         tls
           .on('error', () => {})
           .on('data', (data: Buffer) => {
