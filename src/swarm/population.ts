@@ -3,6 +3,7 @@
  * clients away. Every client stands in one pool, so that picking a victim costs the same for ten and for a million.
  */
 import { now } from '../foundation/clock.ts';
+import { make_draws } from '../foundation/draws.ts';
 import { make_random } from '../foundation/random.ts';
 import { draw_real } from '../script/range.ts';
 import { IdPool } from './id-pool.ts';
@@ -120,6 +121,7 @@ export class Population {
       module,
       functions: run.script.actions.map((action) => module.commands[action.command]!),
       seed: run.seed,
+      draws: make_draws(run.seed),
       shared: run.shared?.value,
       once: run.once,
       max_reply: module.max_reply ?? run.max_reply_bytes,

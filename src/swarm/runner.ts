@@ -13,6 +13,7 @@ import { draw_int, draw_real } from '../script/range.ts';
 import { Connection } from './connection.ts';
 import { sample_of } from './inbound.ts';
 import { ENDS, is_legal, STATES } from './state.ts';
+import type { Draws } from '../foundation/draws.ts';
 import type { CloseCause } from '../metrics/snapshot.ts';
 import type { ActionRecorder } from '../metrics/recorder.ts';
 import type { Random } from '../protocols/client.ts';
@@ -42,6 +43,8 @@ export interface RunnerRules extends ConnectionRules {
   /** what each action calls, by its index: the message path looks nothing up by name */
   readonly functions: readonly ProtocolFunction[];
   readonly seed: string;
+  /** of the seed: what shapes a client's rounds and sleeps */
+  readonly draws: Draws;
   readonly shared: unknown;
   /** `swarm try`: one iteration, no sleeps */
   readonly once: boolean;
@@ -87,6 +90,8 @@ export class Client implements ConnectionClient {
   /** index of the action whose rounds are played; script.actions.length = `connected`; -1 before the first */
   #action = -1;
   #rounds_left = 0;
+  /** numbers drawn by it so far */
+  #drawn = 0;
   /** a round is open, its function has returned */
   #running = false;
   #returned = false;
@@ -186,9 +191,13 @@ export class Client implements ConnectionClient {
     return this.#rules.recorder.actions[this.#action]!;
   }
 
+  #unit(): number {
+    return this.#rules.draws(this.id, this.#drawn++);
+  }
+
   /** Seconds of sleep; most ranges of a fast script are a single number, which costs no draw. */
   #draw(range: Range): number {
-    return range[0] === range[1] ? range[0] : draw_real(range, this.#rules.unit());
+    return range[0] === range[1] ? range[0] : draw_real(range, this.#unit());
   }
 
   #begin_script(due: number): void {
@@ -213,7 +222,7 @@ export class Client implements ConnectionClient {
       }
       const action = actions[this.#action]!;
       const { rounds } = action;
-      this.#rounds_left = rounds[0] === rounds[1] ? rounds[0] : draw_int(rounds, this.#rules.unit());
+      this.#rounds_left = rounds[0] === rounds[1] ? rounds[0] : draw_int(rounds, this.#unit());
       if (this.#rounds_left === 0 && !once) sleep += this.#draw(action.sleep_after_action);
       // a whole iteration without a round: let the others have their turn
       if (this.#rounds_left === 0 && ++passed >= actions.length) break;
