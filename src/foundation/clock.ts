@@ -60,6 +60,7 @@ const FIRING = -2;
 /**
  * A hashed timing wheel (Varghese & Lauck 1987, scheme 6): arm and disarm are O(1), one native timer ticks for all. Waits land on a
  * grid of `tick_ms`: a timer fires at the first tick at or after its due instant, never before; {@link align} rounds an instant to the grid.
+ * A tick that comes late is played behind one poll for I/O: the process was busy, and what arrived in time is read before a deadline is judged.
  */
 export class Wheel {
   readonly tick_ms: number;
@@ -73,8 +74,15 @@ export class Wheel {
   /** the tick that the native timer is for */
   #next = 0;
   readonly #firing: Timer[] = [];
+  /** a late tick that waits for its turn behind what is read */
+  #late: NodeJS.Immediate | null = null;
   readonly #on_tick = (): void => {
     this.#native = null;
+    if (this.#clock() - this.#next * this.tick_ms > this.tick_ms) this.#late = setImmediate(this.#play);
+    else this.#play();
+  };
+  readonly #play = (): void => {
+    this.#late = null;
     try {
       this.advance();
     } finally {
@@ -122,7 +130,7 @@ export class Wheel {
     timer.next = head;
     if (head !== null) head.prev = timer;
     this.#slots[slot] = timer;
-    if (tick < this.#next) {
+    if (tick < this.#next && this.#late === null) {
       this.stop();
       this.#keep_ticking();
     }
@@ -155,7 +163,8 @@ export class Wheel {
 
   stop(): void {
     if (this.#native !== null) clearTimeout(this.#native);
-    this.#native = null;
+    if (this.#late !== null) clearImmediate(this.#late);
+    this.#native = this.#late = null;
   }
 
   #collect(slot: number, until: number): void {
@@ -179,7 +188,7 @@ export class Wheel {
   }
 
   #keep_ticking(): void {
-    if (this.#native !== null || this.#armed === 0) return;
+    if (this.#native !== null || this.#late !== null || this.#armed === 0) return;
     let next = this.#tick + 1;
     while (next - this.#tick < MAX_SKIP && this.#slots[next & this.#mask] === null) next++;
     this.#next = next;

@@ -1,6 +1,8 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Timer, Wheel } from '../../src/foundation/clock.ts';
+import { now, Timer, Wheel } from '../../src/foundation/clock.ts';
 
 function world(tick = 4, slots = 16) {
   const clock = { now: 1000 };
@@ -80,6 +82,26 @@ describe('Wheel', () => {
     expect([wheel.armed, t.armed]).toEqual([0, false]);
     advance(100);
     expect(fired).toEqual([]);
+    wheel.stop();
+  });
+
+  it('reads what has arrived before it plays a tick that comes late', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    const [accepted] = (await once(server, 'connection')) as [Socket];
+    const wheel = new Wheel();
+    const order: string[] = [];
+    client.on('data', () => order.push('read'));
+    const played = new Promise<void>((done) => {
+      wheel.arm(new Timer(null, () => (order.push('played'), done())), now() + 20);
+    });
+    accepted.write('x'); // it is in the kernel now, and this turn goes on until long after the tick
+    for (const until = now() + 150; now() < until;);
+    await played;
+    expect(order).toEqual(['read', 'played']);
+    client.destroy();
+    server.close();
     wheel.stop();
   });
 

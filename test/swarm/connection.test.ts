@@ -312,3 +312,44 @@ describe('the end of a connection that has been quiet', () => {
     expect(heard).toEqual(['end', 'close']);
   });
 });
+
+describe('a deadline that passes while the process is busy', () => {
+  const busy = (ms: number): void => {
+    for (const until = performance.now() + ms; performance.now() < until;);
+  };
+  const start = async (
+    on_data: (socket: Socket, data: Buffer) => void,
+    options: Partial<EngineOptions>,
+  ): Promise<Engine> => {
+    const server = createServer((socket) => socket.on('error', () => {}).on('data', (data) => on_data(socket, data)));
+    servers.push(server.listen(0, '127.0.0.1'));
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    return (engine = await start_engine({ port, commands: talk, actions: sleepy, ...options }));
+  };
+
+  it('is none for a reply that came in time', async () => {
+    const asked: [Socket, Buffer][] = [];
+    const e = await start(
+      (...one) => {
+        if (asked.push(one) < 20) return;
+        // the kernel has them at once; who asked can read them in a later turn only
+        for (const [socket, data] of asked) socket.write(data);
+        busy(2500);
+      },
+      { run: { reply_timeout_ms: 2000 } },
+    );
+    e.apply(20);
+    const books = await e.until((b) => b.clients.states.standby === 20);
+    expect(books.requests).toMatchObject({ ok: 20, timeout: 0 });
+  });
+
+  it('is none for a connection that was there in time', async () => {
+    const e = await start((socket, data) => void socket.write(data), { run: { connect_timeout_ms: 200 } });
+    e.apply(20);
+    await e.until((b) => b.connections.attempted > 0);
+    busy(500);
+    const books = await e.until((b) => b.clients.states.standby === 20);
+    expect(books.connections).toMatchObject({ attempted: 20, established: 20, failed: {} });
+  });
+});
