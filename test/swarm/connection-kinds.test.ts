@@ -325,7 +325,7 @@ describe.each(KINDS)('what is sent over %s', (kind) => {
 
   it.each([
     ['one client', 1, 200],
-    ['a dozen', 12, 100],
+    ['a few', 5, 100],
   ])('to a server that reads nothing, without sleep, waits and ends by the timeout: %s', async (_, clients, size) => {
     const at = await listen(kind, (socket) => void socket.pause());
     const text = `${'x'.repeat(size - 1)}\n`;
