@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until as wait_until } from './patience.ts';
 
 /**
  * What the ledger does about one request. `text` goes out as a line; `raw` as it is; `drip` a line byte by byte; `wrong` the line
@@ -54,7 +55,7 @@ export interface Ledger {
   books(): LedgerBooks;
   /** the connections that are open now */
   connections(): LedgerConnection[];
-  /** Resolves with the books once they please `condition`; rejects after `within_ms` (10 s) with the books as they were then. */
+  /** Resolves with the books once they please `condition`; rejects after `within_ms` with the books as they were then. */
   until(condition: (books: LedgerBooks) => boolean, within_ms?: number): Promise<LedgerBooks>;
   /** Until no connection is open, those included that had connected before this call and were not accepted yet. Linux. */
   settled(within_ms?: number): Promise<LedgerBooks>;
@@ -183,13 +184,12 @@ export async function start_ledger(options: LedgerOptions = {}): Promise<Ledger>
     socket.on('error', () => {}); // the ledger is closed: nobody waits at its door
     await new Promise((resolve) => socket.once('close', resolve));
   };
-  const until = async (condition: (books: LedgerBooks) => boolean, within_ms = 10_000): Promise<LedgerBooks> => {
-    for (const deadline = Date.now() + within_ms; !condition(books); await sleep(5)) {
-      if (Date.now() > deadline) {
-        const { requests_per_connection: _, ...shown } = books;
-        throw new Error(`the ledger waited ${within_ms} ms in vain: ${JSON.stringify(shown)}`);
-      }
-    }
+  const shown = (): string => {
+    const { requests_per_connection: _, ...rest } = books;
+    return `the ledger: ${JSON.stringify(rest)}`;
+  };
+  const until = async (condition: (books: LedgerBooks) => boolean, within_ms?: number): Promise<LedgerBooks> => {
+    await wait_until(shown, () => condition(books), within_ms);
     return structuredClone(books);
   };
 

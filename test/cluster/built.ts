@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { until } from '../patience.ts';
 
 export interface Built {
   readonly worker: string;
@@ -28,13 +29,7 @@ export async function build_fixtures(): Promise<Built> {
   };
 }
 
-/** Resolves as soon as `check` holds; throws after 10 s. */
-export async function eventually(check: () => boolean): Promise<void> {
-  for (const end = performance.now() + 10_000; !check();) {
-    if (performance.now() > end) throw new Error(`not within 10 s: ${check.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
+export const eventually = (check: () => boolean): Promise<number> => until(check.toString(), check);
 
 export function is_alive(pid: number): boolean {
   try {

@@ -1,6 +1,7 @@
 /** What every {@link Store} keeps to, as tests: in memory, in a simulated world, on a real engine. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Entry, MAX_VALUE_BYTES, type Store, type Written } from '../../src/cluster/store.ts';
+import { PATIENCE_MS } from '../patience.ts';
 
 /** An engine that holds nothing yet. */
 export interface Shared {
@@ -21,7 +22,7 @@ async function until_seen(seen: () => boolean, act: () => Promise<void>): Promis
       await act();
       if (!seen()) throw new Error('nothing seen');
     },
-    { timeout: 10_000, interval: 50 },
+    { timeout: PATIENCE_MS, interval: 50 },
   );
 }
 
@@ -125,7 +126,7 @@ export function store_contract(make: () => Promise<Shared>): void {
         },
       );
       const newest = await store.get('members.a');
-      await vi.waitFor(() => expect(seen).toContainEqual(newest), 10_000);
+      await vi.waitFor(() => expect(seen).toContainEqual(newest));
       expect(new Set(seen.map((entry) => entry.key))).toEqual(new Set(['members.a']));
     });
 

@@ -4,6 +4,7 @@ import { Recorder } from '../../src/metrics/recorder.ts';
 import { Endpoints } from '../../src/swarm/endpoints.ts';
 import { Population } from '../../src/swarm/population.ts';
 import { WHOLE } from '../../src/swarm/segment.ts';
+import { PATIENCE_MS, until as wait_until } from '../patience.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
 import type { ProtocolModule } from '../../src/protocols/module.ts';
@@ -111,13 +112,10 @@ export async function start_engine(options: EngineOptions): Promise<Engine> {
     );
   };
   const until: Engine['until'] = async (condition) => {
-    const deadline = performance.now() + 10_000;
-    for (;;) {
-      const now = books();
-      if (condition(now)) return now;
-      if (performance.now() > deadline) throw new Error(`not within 10 s; books: ${JSON.stringify(now, null, 1)}`);
-      await new Promise((done) => setTimeout(done, 2));
-    }
+    let now = books();
+    const shown = (): string => `books: ${JSON.stringify(now, null, 1)}`;
+    await wait_until(shown, () => condition((now = books())), PATIENCE_MS, 2);
+    return now;
   };
   return {
     population,

@@ -416,8 +416,8 @@ describe('with a real worker', () => {
     closing.push(() => worker.stop());
     await squad.ready(5000);
     squad.order({ ...ORDER, run, clients: 3, target: 3, ids: [[10, 20, 10], [7, 7, 1]] }); // prettier-ignore
-    await vi.waitFor(() => expect(squad.report()).toMatchObject({ applied: 1, open: 3 }), 5000);
-    await vi.waitFor(() => expect([...seen].sort()).toEqual(['hi 10', 'hi 20', 'hi 7']), 5000);
+    await vi.waitFor(() => expect(squad.report()).toMatchObject({ applied: 1, open: 3 }));
+    await vi.waitFor(() => expect([...seen].sort()).toEqual(['hi 10', 'hi 20', 'hi 7']));
     await squad.close(1000);
     const { snapshot, dead } = squad.report();
     expect([live_of(snapshot), dead.lost.clients, dead.lost.open, dead.workers.length]).toEqual([0, 3, 3, 1]);

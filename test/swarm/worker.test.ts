@@ -6,6 +6,7 @@ import { local_pair } from '../../src/cluster/local.ts';
 import { WHOLE } from '../../src/swarm/segment.ts';
 import { start_worker } from '../../src/swarm/worker.ts';
 import { start_ledger } from '../ledger.ts';
+import { until as wait_until } from '../patience.ts';
 import type { Hub, MemberPlan, Plan, Report, RunSpec } from '../../src/swarm/plan.ts';
 import type { RunningWorker } from '../../src/swarm/worker.ts';
 import type { Ledger } from '../ledger.ts';
@@ -110,13 +111,9 @@ function plan(
 }
 
 async function until(condition: (report: Report) => boolean): Promise<Report> {
-  const deadline = performance.now() + 10_000;
-  for (;;) {
-    const found = reports.find(condition);
-    if (found) return found;
-    if (performance.now() > deadline) throw new Error(`no such report; last: ${JSON.stringify(reports.at(-1))}`);
-    await new Promise((done) => setTimeout(done, 5));
-  }
+  const last = (): string => `no such report; last: ${JSON.stringify(reports.at(-1))}`;
+  await wait_until(last, () => reports.some(condition));
+  return reports.find(condition)!;
 }
 
 describe('a worker', () => {

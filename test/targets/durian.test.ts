@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { until } from '../patience.ts';
 
 const DURIAN = join(import.meta.dirname, '../../examples/targets/durian.mjs');
 
@@ -44,15 +44,9 @@ class Caller {
 
   async ask(request: string, replies: string): Promise<void> {
     this.socket.write(request);
-    await until(() => this.received.length >= replies.length);
+    await until('all replies', () => this.received.length >= replies.length);
     expect(this.received).toBe(replies);
     this.received = '';
-  }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !condition(); await sleep(2)) {
-    if (Date.now() > deadline) throw new Error('waited 10 s in vain');
   }
 }
 
@@ -90,7 +84,7 @@ describe('durian', () => {
     const { port } = await durian('--slow', '50');
     const caller = new Caller(port);
     caller.socket.end('heartbeat 1\r\nenter 1 r\r\nsay r x\r\n');
-    await until(() => caller.end !== null);
+    await until('its end', () => caller.end !== null);
     expect(caller.received).toBe('OK heartbeat\r\nOK enter r\r\nOK say\r\nMSG r 1 x\r\n');
     expect(caller.end).toBe('fin');
   });
@@ -102,7 +96,7 @@ describe('durian', () => {
     await whole.ask(`fly${' '.repeat(4094)}\r\n`, 'ERR line too long\r\n');
     const endless = new Caller(port);
     await endless.ask('x'.repeat(5000), 'ERR line too long\r\n');
-    await until(() => whole.end === 'fin' && endless.end === 'fin');
+    await until('both ends', () => whole.end === 'fin' && endless.end === 'fin');
   });
 
   it('drops a receiver that does not read, and goes on', async () => {
@@ -119,7 +113,7 @@ describe('durian', () => {
     for (let i = 0; deaf.end === null && i < 2000; i++) {
       const before = talker.received.length;
       talker.socket.write(flood);
-      await until(() => talker.received.length > before);
+      await until('more', () => talker.received.length > before);
       talker.received = '';
     }
     expect(deaf.end).toBe('reset');
@@ -135,7 +129,7 @@ describe('durian', () => {
         const caller = new Caller(port);
         caller.socket.write('heartbeat 1\r\n');
         caller.socket.end();
-        await until(() => caller.end !== null);
+        await until('its end', () => caller.end !== null);
         seen.push(`${caller.received.replace(/\d+/, 'n')}${caller.end}`);
       }
       return seen;

@@ -115,7 +115,7 @@ describe('ledger', () => {
   it('says in which state it waited in vain', async () => {
     const ledger = await ledger_with();
     await expect(ledger.until((books) => books.requests === 1, 10)).rejects.toThrow(
-      /waited 10 ms in vain: .*"requests":0/,
+      /in vain for 10 ms: the ledger: .*"requests":0/,
     );
   });
 
