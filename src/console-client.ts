@@ -4,7 +4,9 @@ import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { PassThrough } from 'node:stream';
 
-const CONNECT_WITHIN_MS = 5_000;
+const CONNECT_WITHIN_MS = 30_000;
+/** A swarm of many machines may write for 10 s and wait for acknowledgements, and this machine may be busy. */
+const ANSWER_WITHIN_MS = 60_000;
 /** The longest list a console answers with is far below. */
 const MAX_LINES = 10_000;
 
@@ -32,7 +34,7 @@ export class ConsoleClient {
    * Sends one command; resolves with the lines of its answer: `OK …` or `ERR …`, and the n lines after `OK <n>`. Rejects when the
    * console closes the session or does not answer within `deadline_ms`.
    */
-  async ask(line: string, deadline_ms = 10_000): Promise<string[]> {
+  async ask(line: string, deadline_ms = ANSWER_WITHIN_MS): Promise<string[]> {
     const timer = setTimeout(() => this.close(), deadline_ms);
     try {
       this.#socket.write(`${line}\r\n`);

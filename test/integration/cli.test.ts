@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Summary } from '../../src/metrics/summary.ts';
 import { start_ledger, type Ledger, type LedgerOptions } from '../ledger.ts';
 import { ROOT, Workplace } from './swarm-process.ts';
+import { until } from '../patience.ts';
 
 const SCRIPT = `protocol: lines
 actions:
@@ -215,7 +216,7 @@ describe('swarm try', () => {
     place.write('protocols/lines.ts', 'export const ping = () => new Promise(() => undefined);');
     const swarm = place.swarm('try', ...(await listen()), '--reply-timeout', '500ms');
     const hint = 'still in ping, no call is open: is a promise never settled? Ctrl-C ends';
-    for (let i = 0; i < 500 && !swarm.err.includes(hint); i++) await sleep(20);
+    await until(hint, () => swarm.err.includes(hint));
     await sleep(1500); // another report
     swarm.child.kill('SIGINT');
     expect(await swarm.exited).toBe(1);
@@ -247,7 +248,7 @@ describe('swarm run', () => {
       );
       const session = await swarm.console();
       expect(await session.ask('incr 40')).toEqual(['OK target 40']);
-      expect(await session.ask('wait within 20s', 25_000)).toEqual(['OK 40 open']);
+      expect(await session.ask('wait within 50s')).toEqual(['OK 40 open']);
       expect(await session.ask('decr 10')).toEqual(['OK target 30']);
       await swarm.said(/target 30, live 30.*messages\/s/);
       expect((await session.ask('stop'))[0]).toMatch(/^OK stopping/);
@@ -273,7 +274,7 @@ describe('swarm run', () => {
       const swarm = place.swarm(...(await run_args()), '--summary', summary_file);
       const session = await swarm.console();
       await session.ask('incr 5');
-      await session.ask('wait within 10s');
+      await session.ask('wait within 50s');
       swarm.child.kill('SIGHUP');
       expect((await session.ask('status'))[0]).toMatch(/^OK/);
       swarm.child.kill(signal);
@@ -303,10 +304,13 @@ describe('swarm run', () => {
     const swarm = place.swarm('-r', `127.0.0.1:${port}`, '-s', script, '-l', '127.0.0.1:0', '--workers', workers);
     const session = await swarm.console();
     await session.ask('incr 1');
-    await sleep(50);
+    await until('it sends', () => received > 0);
     await session.ask('stop');
     expect(await swarm.exited).toBe(0);
-    for (let i = 0; i < 200 && received < size; i++) await sleep(10);
+    await until(
+      () => `${received} of ${size} bytes came`,
+      () => received >= size,
+    );
     slow.close();
     expect(received).toBe(size);
   });
@@ -318,7 +322,7 @@ describe('swarm run', () => {
     );
     const summary_file = join(place.folder, 'summary.json');
     const swarm = place.swarm(...(await run_args()), '--summary', summary_file);
-    for (let i = 0; i < 400 && !swarm.err.includes('in setup'); i++) await sleep(20);
+    await until('setup', () => swarm.err.includes('in setup'));
     swarm.child.kill('SIGTERM');
     expect(await swarm.exited, swarm.err).toBe(0);
     expect(read_summary(summary_file)).toMatchObject({ final: true, balanced: true });
@@ -337,7 +341,7 @@ describe('swarm run', () => {
     );
     const session = await swarm.console();
     await session.ask('incr 5');
-    await session.ask('wait within 10s');
+    await session.ask('wait within 50s');
     swarm.child.kill(signal);
     for (let phase = ''; !phase.includes('drain'); [, phase = ''] = await session.ask('status')) await sleep(20);
     swarm.child.kill(signal);
@@ -353,7 +357,7 @@ describe('swarm run', () => {
     swarm.child.stderr!.destroy();
     expect(await session.ask('incr 5')).toEqual(['OK target 5']);
     await sleep(1500);
-    expect(await session.ask('wait within 10s')).toEqual(['OK 5 open']);
+    expect(await session.ask('wait within 50s')).toEqual(['OK 5 open']);
     await session.ask('stop');
     expect(await swarm.exited).toBe(0);
   });
@@ -364,7 +368,7 @@ describe('swarm run', () => {
     const session = await swarm.console();
     for (let i = 0; i < 1000; i++) await session.ask(`mark ${'x'.repeat(190)}`);
     expect(await session.ask('incr 5')).toEqual(['OK target 5']);
-    expect(await session.ask('wait within 10s')).toEqual(['OK 5 open']);
+    expect(await session.ask('wait within 50s')).toEqual(['OK 5 open']);
     await session.ask('stop');
     expect(await once(swarm.child, 'exit')).toEqual([0, null]);
   });
@@ -377,7 +381,7 @@ describe('swarm run', () => {
     const swarm = place.swarm(...(await run_args()), '--workers', '1');
     const session = await swarm.console();
     await session.ask('incr 1');
-    for (let i = 0; i < 400 && !swarm.err.includes('last words'); i++) await sleep(20);
+    await until('its last words', () => swarm.err.includes('last words'));
     expect(swarm.err).toMatch(/"level":"error".*"worker":"w1".*last words/);
     expect(swarm.err).toMatch(/"level":"info".*"worker":"w1".*on stdout/);
     expect(swarm.out).not.toContain('on stdout');

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Certificates, type Certificate } from '../certificates.ts';
 import { Workplace } from './swarm-process.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
+import { until } from '../patience.ts';
 
 let place: Workplace;
 let store: Certificates;
@@ -71,7 +72,7 @@ describe.each([0, 2])('with %s workers', (workers) => {
     expect(await session.ask('incr 20')).toEqual(['OK target 20']);
     const summary = async (): Promise<Summary> =>
       JSON.parse((await session.ask('status json'))[0]!.replace(/^OK /, '')) as Summary;
-    while ((await summary()).connections.closed.limit < 60) await new Promise((done) => setTimeout(done, 200));
+    await until('60 lifetimes are over', async () => (await summary()).connections.closed.limit >= 60);
     await session.ask('stop');
     expect(await swarm.exited, swarm.err).toBe(0);
     const end = JSON.parse(readFileSync(file, 'utf8')) as Summary;

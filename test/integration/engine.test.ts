@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { read_credentials } from '../../src/cluster/credentials.ts';
 import { open_nats_store } from '../../src/cluster/nats.ts';
 import { HAS_NATS } from '../cluster/nats-server.ts';
 import { SwarmProcess, Workplace } from './swarm-process.ts';
+import { until } from '../patience.ts';
 
 const READY = /^engine listening on (nats:\/\/\S+) \(nats-server \S+, (.*)\)$/m;
 
@@ -153,9 +153,8 @@ describe.skipIf(!HAS_NATS)('swarm engine up (needs nats-server)', () => {
     await store.close();
     for (const file of ['ca.key', 'ca.pem', 'server.key', 'server.pem'])
       expect([file, statSync(join(dir, file)).mode & 0o777]).toEqual([file, 0o600]);
-    await sleep(200);
     if (/nats-server 2\.9\./.test(engine.out))
-      expect(engine.err).toMatch(/^swarm: nats-server 2\.9\.\d+ is older than/m);
+      await until('the warning', () => /^swarm: nats-server 2\.9\.\d+ is older than/m.test(engine.err));
     await end(engine);
 
     const { ca, cert } = credentials;

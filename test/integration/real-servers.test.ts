@@ -5,11 +5,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createConnection, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Ajv } from 'ajv';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ROOT, Workplace } from './swarm-process.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
+import { until } from '../patience.ts';
 
 const has = (command: string): boolean =>
   (process.env['PATH'] ?? '').split(':').some((dir) => existsSync(join(dir, command)));
@@ -68,16 +68,15 @@ async function start_redis(): Promise<number> {
     place.temporary,
   ];
   servers.push(spawn('redis-server', args, { stdio: 'ignore' }));
-  for (let i = 0; i < 200; i++) {
+  await until('redis-server', async () => {
     const socket = createConnection(port, '127.0.0.1');
     const up = await new Promise<boolean>((done) =>
       socket.once('connect', () => done(true)).once('error', () => done(false)),
     );
     socket.destroy();
-    if (up) return port;
-    await sleep(25);
-  }
-  throw new Error('redis-server did not start');
+    return up;
+  });
+  return port;
 }
 
 /** Failures of any kind in a summary. */
@@ -106,12 +105,15 @@ async function play(script: string, server: string, workers: number, clients: nu
   );
   const session = await swarm.console();
   expect(await session.ask(`incr ${clients}`)).toEqual([`OK target ${clients}`]);
-  expect(await session.ask('wait within 30s', 35_000)).toEqual([`OK ${clients} open`]);
-  await sleep(3000);
-  const now = JSON.parse((await session.ask('status json'))[0]!.replace(/^OK /, '')) as Summary;
+  expect(await session.ask('wait within 50s')).toEqual([`OK ${clients} open`]);
+  const status = async (): Promise<Summary> =>
+    JSON.parse((await session.ask('status json'))[0]!.replace(/^OK /, '')) as Summary;
+  await until('each action is played often', async () =>
+    (await status()).actions.every(({ ok, histograms }) => ok > 10 && histograms!.service.length > 10),
+  );
+  const now = await status();
   expect(validate(now), JSON.stringify(validate.errors)).toBe(true);
   expect(now).toMatchObject({ final: false, balanced: true });
-  expect(now.actions.every((action) => action.histograms!.service.length > 10)).toBe(true);
   expect(await session.ask(`decr ${clients / 2}`)).toEqual([`OK target ${clients / 2}`]);
   expect((await session.ask('stop'))[0]).toMatch(/^OK stopping/);
   expect(await swarm.exited, swarm.err).toBe(0);
@@ -176,8 +178,11 @@ describe.each([0, 2])('with %s workers', (workers) => {
     );
     const session = await swarm.console();
     await session.ask('incr 200');
-    await session.ask('wait within 2s');
-    await sleep(2000);
+    const CODES = ['timeout', 'server_closed', 'ECONNRESET'];
+    await until('each way to fail', async () => {
+      const text = (await session.ask('errors')).join('\n');
+      return CODES.every((code) => text.includes(code));
+    });
     const errors = await session.ask('errors');
     expect(errors[0]).toMatch(/^OK [1-9]/);
     await session.ask('stop now');
@@ -185,7 +190,7 @@ describe.each([0, 2])('with %s workers', (workers) => {
     const summary = JSON.parse(readFileSync(file, 'utf8')) as Summary;
     expect(summary).toMatchObject({ balanced: true, complete: true });
     const { failed } = summary.actions[0]!;
-    for (const code of ['timeout', 'server_closed', 'ECONNRESET']) expect(failed[code], code).toBeGreaterThan(0);
+    for (const code of CODES) expect(failed[code], code).toBeGreaterThan(0);
     expect(
       summary.connections.closed.server + summary.connections.closed.reset + summary.connections.closed.timeout,
     ).toBeGreaterThan(0);
@@ -208,8 +213,10 @@ describe('the console from a real telnet', () => {
       execFileSync('tmux', ['-S', socket, ...args], { encoding: 'utf8', env: { ...process.env, TERM: 'xterm' } });
     const screen = (): string => tmux('capture-pane', '-p', '-t', 's', '-S', '-200');
     const see = async (what: RegExp): Promise<void> => {
-      for (let i = 0; i < 400 && !what.test(screen()); i++) await sleep(25);
-      expect(screen()).toMatch(what);
+      await until(
+        () => `${what} in:\n${screen()}`,
+        () => what.test(screen()),
+      );
     };
     tmux('new-session', '-d', '-s', 's', '-x', '160', '-y', '50', `telnet 127.0.0.1 ${port}; sleep 60`);
     try {

@@ -4,12 +4,11 @@ import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ConsoleClient } from '../../src/console-client.ts';
+import { PATIENCE_MS, until } from '../patience.ts';
 
 export const ROOT = resolve(import.meta.dirname, '../..');
 const SWARM = join(ROOT, 'bin/swarm');
-const WITHIN_MS = 30_000;
 
 export class SwarmProcess {
   readonly child: ChildProcess;
@@ -29,11 +28,12 @@ export class SwarmProcess {
 
   /** Resolves with the match once it said so on stdout. */
   async said(what: RegExp): Promise<RegExpExecArray> {
-    for (const until = Date.now() + WITHIN_MS; Date.now() < until && this.child.exitCode === null; await sleep(20)) {
-      const found = what.exec(this.out);
-      if (found) return found;
-    }
-    throw new Error(`it did not say ${what} but:\n${this.out}\n${this.err}`);
+    const silent = (): string => `it did not say ${what} but:\n${this.out}\n${this.err}`;
+    // who has ended has said all
+    await until(silent, () => what.test(this.out) || this.child.exitCode !== null, PATIENCE_MS, 20);
+    const found = what.exec(this.out);
+    if (!found) throw new Error(silent());
+    return found;
   }
 
   /** A session on its console, once it listens. */

@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { start_ledger, type Ledger } from '../ledger.ts';
 import { Workplace, type SwarmProcess } from './swarm-process.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
 import { ConsoleClient } from '../../src/console-client.ts';
+import { until } from '../patience.ts';
 
 const SCRIPT =
   'protocol: lines\nactions:\n  - command: ping\n    sleep_between_rounds: [0.02, 0.1]\n    sleep_after_action: 0\n';
@@ -67,19 +67,18 @@ describe('a worker killed with -9', () => {
   it('is replaced; never above the target; its last second is named, the books still balance', async () => {
     const { swarm, session, summary, status } = await start(3);
     expect(await session.ask('incr 100')).toEqual(['OK target 100']);
-    expect(await session.ask('wait within 20s', 25_000)).toEqual(['OK 100 open']);
+    expect(await session.ask('wait within 50s')).toEqual(['OK 100 open']);
     const before = await status();
     expect(before.workers.map((w) => w.live).sort()).toEqual([33, 33, 34]);
     const victim = before.workers[1]!;
     let most_live = 0;
     process.kill(victim.pid, 'SIGKILL');
-    for (let i = 0; i < 200; i++) {
+    await until('another worker, and all open', async () => {
       const now = await status();
       most_live = Math.max(most_live, now.clients.live);
       expect(now.balanced, JSON.stringify(now)).toBe(true);
-      if (now.workers[1]!.incarnation !== victim.incarnation && now.connections.open === 100) break;
-      await sleep(50);
-    }
+      return now.workers[1]!.incarnation !== victim.incarnation && now.connections.open === 100;
+    });
     const after = await status();
     expect(after.connections.open).toBe(100);
     expect(most_live).toBe(100);
@@ -99,19 +98,18 @@ describe('a worker killed with -9', () => {
   it('five times a minute: the breaker opens, its share goes to the other, `workers` says so', async () => {
     const { session, status } = await start(2);
     await session.ask('incr 40');
-    await session.ask('wait within 20s', 25_000);
+    await session.ask('wait within 50s');
     for (let death = 0; death < 5; death++) {
       let pid = 0;
-      for (let i = 0; i < 400 && pid === 0; i++) {
+      await until('it is up', async () => {
         const one = (await status()).workers[0]!;
         if (one.state === 'up' && alive(one.pid)) pid = one.pid;
-        else await sleep(50);
-      }
-      expect(pid).toBeGreaterThan(0);
+        return pid !== 0;
+      });
       process.kill(pid, 'SIGKILL');
-      for (let i = 0; i < 400 && (await status()).workers[0]!.state === 'up'; i++) await sleep(20);
+      await until('its death is known', async () => (await status()).workers[0]!.state !== 'up');
     }
-    for (let i = 0; i < 400 && (await status()).connections.open < 40; i++) await sleep(50);
+    await until('the other holds all', async () => (await status()).workers[1]!.open === 40);
     const now = await status();
     expect(now.workers.map((w) => [w.state, w.open])).toEqual([
       ['given_up', 0],
@@ -125,28 +123,27 @@ describe('a worker that hangs', () => {
   it('shows as stalled; the console goes on and says who did not acknowledge', async () => {
     const { session, status, swarm } = await start(2);
     await session.ask('incr 10');
-    await session.ask('wait within 20s', 25_000);
+    await session.ask('wait within 50s');
     const { pid } = (await status()).workers[1]!;
     process.kill(pid, 'SIGSTOP');
     try {
-      for (let i = 0; i < 200 && (await status()).workers[1]!.state !== 'stalled'; i++) await sleep(50);
-      expect((await status()).workers[1]!.state).toBe('stalled');
+      await until('it is stalled', async () => (await status()).workers[1]!.state === 'stalled');
       expect(await session.ask('incr 10')).toEqual([
         expect.stringMatching(/^OK target 20, 1 of 2 workers acknowledged \(w2 silent \d+ s\)$/),
       ]);
     } finally {
       process.kill(pid, 'SIGCONT');
     }
-    expect(await session.ask('wait within 20s', 25_000)).toEqual(['OK 20 open']);
+    expect(await session.ask('wait within 50s')).toEqual(['OK 20 open']);
     await session.ask('stop');
     expect(await swarm.exited, swarm.err).toBe(0);
     expect((await ledger.settled()).open_peak).toBeLessThanOrEqual(20);
   });
 
   it('in a loop for ever does not outlive a stop: killed at the deadline, said so, exit code 1', async () => {
-    const { session, swarm } = await start(2, SCRIPT.replace('ping', 'hang'));
+    const { session, status, swarm } = await start(2, SCRIPT.replace('ping', 'hang'));
     await session.ask('incr 1');
-    await sleep(300);
+    await until('it hangs', async () => (await status()).workers.some(({ state }) => state === 'stalled'));
     await session.ask('stop now');
     expect(await swarm.exited).toBe(1);
     expect(swarm.out + swarm.err).toMatch(/w1|unconfirmed/);
@@ -161,8 +158,7 @@ describe('the daemon killed with -9', () => {
     await session.ask('incr 1'); // w1 spins now
     swarm.child.kill('SIGKILL');
     await swarm.exited;
-    for (let i = 0; i < 100 && pids.some(alive); i++) await sleep(50);
-    expect(pids.filter(alive)).toEqual([]);
+    await until('all are gone', () => !pids.some(alive));
     // the next run sweeps up the folder it could not remove any more
     expect(place.left_behind.length).toBe(1);
     expect(await place.swarm('check', '-s', join(place.folder, 'scripts/a.yml')).exited).toBe(0);
@@ -194,7 +190,7 @@ describe('the open-file limit', () => {
     try {
       let out = '';
       child.stdout.on('data', (data) => (out += String(data)));
-      for (let i = 0; i < 400 && !/console listening/.test(out); i++) await sleep(25);
+      await until('the console', () => /console listening on \S+:\d+\s/.test(out));
       const [, port] = /console listening on \S+:(\d+)/.exec(out)!;
       const session = await ConsoleClient.open({ host: '127.0.0.1', port: Number(port) });
       const [answer] = await session.ask('incr 300');
@@ -203,7 +199,7 @@ describe('the open-file limit', () => {
       )!;
       expect(Number(target)).toBeGreaterThan(50);
       expect(Number(target)).toBeLessThanOrEqual(100);
-      expect(await session.ask('wait within 20s', 25_000)).toEqual([`OK ${target} open`]);
+      expect(await session.ask('wait within 50s')).toEqual([`OK ${target} open`]);
       expect((await session.ask('incr 1'))[0]).toMatch(/^ERR limit_files /);
       const more = await Promise.all(
         [1, 2, 3].map(() => ConsoleClient.open({ host: '127.0.0.1', port: Number(port) })),
@@ -240,7 +236,7 @@ describe('the open-file limit', () => {
     try {
       let out = '';
       child.stdout.on('data', (data) => (out += String(data)));
-      for (let i = 0; i < 400 && !/console listening/.test(out); i++) await sleep(25);
+      await until('the console', () => /console listening on \S+:\d+\s/.test(out));
       const [, port] = /console listening on \S+:(\d+)/.exec(out)!;
       const session = await ConsoleClient.open({ host: '127.0.0.1', port: Number(port) });
       const status = async (): Promise<Summary> =>
@@ -251,7 +247,7 @@ describe('the open-file limit', () => {
       expect(limits.capacity).toBe(count);
       const [answer] = await session.ask(`incr ${count}`);
       expect(answer).toMatch(new RegExp(`^OK target ${count}.*, 1 worker is starting$`));
-      expect(await session.ask('wait within 20s', 25_000)).toEqual([`OK ${count} open`]);
+      expect(await session.ask('wait within 50s')).toEqual([`OK ${count} open`]);
       const grown = await status();
       expect(grown.workers.map(({ state, open }) => [state, open])).toEqual(
         Array.from({ length: workers.length + 1 }, () => ['up', per_worker]),

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { make_random } from '../../../src/foundation/random.ts';
 import { check_books } from '../../../src/metrics/books.ts';
-import { HAS_NATS, until, World, type AgentProcess } from './kit.ts';
+import { crowding, HAS_NATS, until, World, type AgentProcess } from './kit.ts';
 
 /** so many that those who are dead at a time, written off or not yet, held less than a tenth */
 const AGENTS = 24;
@@ -16,8 +16,10 @@ const SEED = process.env['SWARM_TEST_SEED'] ?? 'churn';
 let world: World;
 afterEach(() => world.close());
 
-/** ms from a death to its being known for sure, at --isolation 2s */
-const WRITTEN_OFF_MS = 3000;
+/** so short only where nobody else uses the machine: an agent that gets no turn for so long closes its clients */
+const ISOLATION_S = IS_LONG ? 2 : 8;
+/** ms from a death to its being known for sure */
+const WRITTEN_OFF_MS = 1000 * (ISOLATION_S + 1);
 
 interface Event {
   readonly at: number;
@@ -60,7 +62,7 @@ describe.skipIf(!HAS_NATS)('agents that are killed and started', () => {
     `one every ${EACH_MS / 1000} s, for ${LASTS_MS / 1000} s: the target is never exceeded`,
     async () => {
       // with an identity each: who is started again is the same agent, and knows what became of its forerunner
-      world = await World.open({ isolation: '2s', identities: AGENTS });
+      world = await World.open({ isolation: `${ISOLATION_S}s`, identities: AGENTS });
       const seats: (AgentProcess | null)[] = await world.all_agents(AGENTS);
       const lead = await world.run();
       await lead.ask(`incr ${TARGET}`);
@@ -92,9 +94,9 @@ describe.skipIf(!HAS_NATS)('agents that are killed and started', () => {
       const best = possible(events, start, end);
       console.log(`measured: ${kills} kills, ${starts} starts, ${seen.length} samples: at most ${most} of ${TARGET}, mean ${(100 * mean).toFixed(1)} % of ${(100 * best).toFixed(1)} % possible, seed ${SEED}`); // prettier-ignore
       expect(most).toBeLessThanOrEqual(TARGET);
-      expect(mean).toBeGreaterThan(IS_LONG ? 0.9 : best * 0.8);
+      expect(mean).toBeGreaterThan((IS_LONG ? 0.9 : best * 0.8) / crowding(end - start));
       for (const [seat, agent] of seats.entries()) if (!agent) await world.agent_of(seat + 1);
-      await world.until_open(TARGET, 20_000);
+      await world.until_open(TARGET);
       await until('all are well', async () => (await lead.status()).agents!.every(({ health }) => health === 'ok'));
       const summary = await world.finish(lead);
       expect(check_books(summary, true)).toEqual([]);
@@ -105,6 +107,6 @@ describe.skipIf(!HAS_NATS)('agents that are killed and started', () => {
       expect(missing.connections).toBeGreaterThanOrEqual(0);
       expect(missing.connections).toBeLessThanOrEqual(kills * TARGET);
     },
-    LASTS_MS + 120_000,
+    LASTS_MS + 300_000,
   );
 });

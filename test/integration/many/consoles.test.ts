@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ConsoleClient } from '../../../src/console-client.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 import { HAS_NATS, measured, until, World, type Coordinator } from './kit.ts';
 
 const COMMANDS = 500;
@@ -20,7 +21,7 @@ async function ask_all({ address }: Coordinator): Promise<{ answers: string[]; t
     const session = await ConsoleClient.open({ host, port: Number(port) });
     for (let i = 0; i < COMMANDS / SESSIONS; i++) {
       const start = performance.now();
-      answers.push((await session.ask('incr 1', 30_000))[0]!);
+      answers.push((await session.ask('incr 1'))[0]!);
       took.push(performance.now() - start);
     }
     session.close();
@@ -29,11 +30,11 @@ async function ask_all({ address }: Coordinator): Promise<{ answers: string[]; t
   return { answers, took };
 }
 
-/** The answer to `trace ID 2`, and the lines up to its end. */
+/** The answer to `trace ID 5`, and the lines up to its end. */
 async function traced({ address }: Coordinator, id: number): Promise<string[]> {
   const [host, port] = address.split(':') as [string, string];
-  const socket = connect(Number(port), host, () => socket.write(`trace ${id} 2\r\n`));
-  const signal = AbortSignal.timeout(20_000);
+  const socket = connect(Number(port), host, () => socket.write(`trace ${id} 5\r\n`));
+  const signal = AbortSignal.timeout(PATIENCE_MS);
   const lines: string[] = [];
   try {
     for await (const line of createInterface({ input: socket, signal })) {
@@ -75,7 +76,7 @@ describe.skipIf(!HAS_NATS)('two consoles', () => {
     const told = asked.flatMap(({ answers }) => answers.map((answer) => Number(/\d+/.exec(answer)![0])));
     expect(new Set(told).size).toBe(2 * COMMANDS);
     for (const { status } of [lead, other]) expect((await status()).target).toBe(2 * COMMANDS);
-    expect(await other.ask('stop now', 20_000)).toMatch(/^OK stopping now/);
+    expect(await other.ask('stop now')).toMatch(/^OK stopping now/);
     expect(await lead.swarm.exited, lead.swarm.err).toBe(0);
     expect(await other.swarm.exited, other.swarm.err).toBe(0);
     await world.ledger.settled();
@@ -115,7 +116,7 @@ describe.skipIf(!HAS_NATS)('a console', () => {
   });
 
   it('with the credentials of a viewer shows everything and changes nothing', async () => {
-    world = await World.open({ identities: 1 });
+    world = await World.open({ identities: 1, lease: '2s' });
     await world.all_agents(1);
     const lead = await world.run();
     await lead.ask('incr 5');

@@ -1,7 +1,7 @@
 /** What a death costs: of an agent, of one of its workers. */
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { HAS_NATS, measured, until, World } from './kit.ts';
+import { crowding, HAS_NATS, measured, until, World } from './kit.ts';
 
 let world: World;
 afterEach(() => world.close());
@@ -26,18 +26,18 @@ describe.skipIf(!HAS_NATS)('a swarm of many machines', () => {
   });
 
   it('an agent killed with -9: its clients go to the others, what it did last is named as missing', async () => {
-    world = await World.open({ isolation: '3s' });
+    world = await World.open({ isolation: '8s' });
     const [, , victim] = await world.all_agents(3, 2);
     const lead = await world.run();
     await lead.ask('incr 120');
     await world.until_open(120);
     // it has told of all it holds
     await until('the victim has reported', async () => (await world.presence(victim!)).open === 40);
-    const start = performance.now();
+    const [start, ended] = [performance.now(), world.ended];
     await world.kill(victim!);
-    await world.until_open(80, 5000);
+    await until('its connections are gone', () => world.ended === ended + 40);
     await world.until_open(120);
-    measured('back at the target after the death of an agent', performance.now() - start, 5000);
+    measured('back at the target after the death of an agent', performance.now() - start, 10_000);
     const summary = await world.finish(lead);
     expect(world.open_since(0).most).toBeLessThanOrEqual(120);
     expect(summary.complete).toBe(false);
@@ -47,7 +47,7 @@ describe.skipIf(!HAS_NATS)('a swarm of many machines', () => {
     expect(missing.connections).toBe(0);
     expect(missing.requests).toBeGreaterThanOrEqual(0);
     // 40 clients, 5 requests a second each, 1 s and some
-    expect(missing.requests).toBeLessThanOrEqual(40 * 5 * 2.5);
+    expect(missing.requests).toBeLessThanOrEqual(40 * 5 * 2.5 * crowding());
   });
 
   it('a worker of an agent killed with -9 is replaced at once', async () => {
@@ -59,9 +59,9 @@ describe.skipIf(!HAS_NATS)('a swarm of many machines', () => {
     const workers = (await lead.status()).workers.filter(({ id }) => id.startsWith(first!.id));
     expect(workers.length).toBe(2);
     await until('all have reported', async () => (await world.presence(first!)).open === 50);
-    const start = performance.now();
+    const [start, ended] = [performance.now(), world.ended];
     process.kill(workers[0]!.pid, 'SIGKILL');
-    await world.until_open(75, 5000);
+    await until('its connections are gone', () => world.ended === ended + 25);
     await world.until_open(100);
     measured('back at the target after the death of a worker', performance.now() - start, 2000);
     const summary = await world.finish(lead);
@@ -71,7 +71,7 @@ describe.skipIf(!HAS_NATS)('a swarm of many machines', () => {
     const missing = world.missing_in(summary);
     console.log(`measured: missing of its counts: ${JSON.stringify(missing)}`);
     expect(missing.connections).toBe(0);
-    expect(missing.requests).toBeLessThanOrEqual(25 * 5 * 2.5);
+    expect(missing.requests).toBeLessThanOrEqual(25 * 5 * 2.5 * crowding());
     expect(readFileSync(lead.file, 'utf8')).toContain(workers[0]!.incarnation);
   });
 });

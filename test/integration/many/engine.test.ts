@@ -10,7 +10,7 @@ let world: World;
 afterEach(() => world.close());
 
 async function start(): Promise<Coordinator> {
-  world = await World.open({ isolation: '55s' });
+  world = await World.open({ isolation: '55s', lease: '2s' });
   await world.all_agents(2);
   const lead = await world.run();
   await lead.ask(`incr ${TARGET}`);
@@ -24,13 +24,13 @@ describe.skipIf(!HAS_NATS)('an engine', () => {
     const other = await world.attach();
     const since = performance.now();
     await world.engine.kill();
-    const asked = other.ask('incr 7', 30_000);
+    const asked = other.ask('incr 7');
     await sleep(outage_ms);
     if (outage_ms >= 10_000) expect(lead.swarm.err).toMatch(/the engine does not answer since \S+: the load goes on/);
     expect(world.open_since(since)).toEqual({ least: TARGET, most: TARGET });
     await world.engine.start();
     const back = performance.now();
-    const answer = await lead.ask('incr 5', 30_000);
+    const answer = await lead.ask('incr 5');
     expect(answer).toMatch(/^OK target 1\d\d/);
     await until('all of them', () => world.open >= TARGET + 5);
     measured(`control back after an outage of ${outage_ms} ms`, performance.now() - back, 2000);
@@ -62,7 +62,7 @@ describe.skipIf(!HAS_NATS)('an engine', () => {
     });
     measured('a wiped store noticed and written anew', performance.now() - back, 6000);
     expect(lead.swarm.err).toMatch(/the engine lost what it had stored/);
-    expect(await lead.ask('incr 5', 30_000)).toMatch(/^OK target 105/);
+    expect(await lead.ask('incr 5')).toMatch(/^OK target 105/);
     await world.until_open(TARGET + 5);
     expect(world.open_since(since).least).toBe(TARGET);
     // who comes now finds the run

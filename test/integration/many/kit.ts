@@ -3,8 +3,8 @@
  * request who sent it. What its users want to know of a run is measured from outside: at the ledger, and in what the engine has stored.
  */
 import { chmodSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFailed } from 'vitest';
 import type { Credentials } from '../../../src/cluster/credentials.ts';
 import type { Desired, Lease, Presence, SwarmPlan } from '../../../src/cluster/documents.ts';
@@ -16,6 +16,7 @@ import type { ConsoleClient } from '../../../src/console-client.ts';
 import { check_books } from '../../../src/metrics/books.ts';
 import type { Summary } from '../../../src/metrics/summary.ts';
 import { free_port, HAS_NATS, NatsServer } from '../../cluster/nats-server.ts';
+import { PATIENCE_MS, until as wait_until } from '../../patience.ts';
 import { start_ledger, type Ledger, type LedgerConnection, type LedgerOptions } from '../../ledger.ts';
 import { Workplace, type SwarmProcess } from '../swarm-process.ts';
 
@@ -37,24 +38,41 @@ const SAMPLE_MS = 100;
 const LOOK_MS = 25;
 
 /** Polls until `f` is true; resolves with the ms it took. */
-export async function until(what: string, f: () => unknown, within_ms = 15_000): Promise<number> {
-  const start = performance.now();
-  for (;;) {
-    if (await f()) return performance.now() - start;
-    if (performance.now() - start > within_ms) throw new Error(`in vain for ${within_ms} ms: ${what}`);
-    await sleep(LOOK_MS);
-  }
+export const until = (what: string, f: () => unknown): Promise<number> => wait_until(what, f, PATIENCE_MS, LOOK_MS);
+
+/** What the machine was like, ten times a second: how many threads wanted to run. Of all worlds of this process. */
+const looks: { readonly at: number; readonly running: number }[] = [];
+const look_at_machine = (): void => {
+  const [, running] = / (\d+)\/\d+ /.exec(readFileSync('/proc/loadavg', 'latin1'))!;
+  looks.push({ at: performance.now(), running: Number(running) });
+};
+
+/** How busy the machine was in the last so many ms: threads that wanted to run for each core, 1 if nobody had to wait. */
+export function crowding(ms = Infinity): number {
+  const from = performance.now() - ms - SAMPLE_MS;
+  const seen = looks.filter(({ at }) => at >= from).map(({ running }) => running);
+  const mean = seen.reduce((all, one) => all + one, 0) / Math.max(1, seen.length);
+  return Math.max(1, mean / availableParallelism());
 }
 
-/** What a measured time may be on a machine that others use too: the bound, half of it more, and a second. */
-export const with_slack = (bound_ms: number): number => bound_ms * 1.5 + 1000;
+/**
+ * What a time that has just been measured may be: its bound, half of it more, and a second; as often as the machine was crowded while it passed, and
+ * with the longest time for which this process stood still.
+ */
+export function with_slack(bound_ms: number, ms: number): number {
+  const gaps = looks.map(({ at }, i) => (i > 0 && at >= performance.now() - ms ? at - looks[i - 1]!.at : 0));
+  return (bound_ms * 1.5 + 1000) * crowding(ms) + Math.max(0, ...gaps);
+}
 
 /** Prints a measured number beside its bound, for people. */
 export function measured(what: string, ms: number | readonly number[], bound_ms: number): void {
   const all = typeof ms === 'number' ? [ms] : [...ms];
   const shown = all.map((one) => Math.round(one)).sort((a, b) => a - b);
-  console.log(`measured: ${what}: ${shown.join(', ')} ms (bound ${bound_ms} ms)`);
-  expect(Math.max(...all), what).toBeLessThanOrEqual(with_slack(bound_ms));
+  const passed = typeof ms === 'number' ? ms : Infinity;
+  console.log(
+    `measured: ${what}: ${shown.join(', ')} ms (bound ${bound_ms} ms, crowding ${crowding(passed).toFixed(1)})`,
+  );
+  expect(Math.max(...all), what).toBeLessThanOrEqual(with_slack(bound_ms, passed));
 }
 
 const agent_name = (identity: number): string => `agent-${String(identity).padStart(2, '0')}`;
@@ -111,9 +129,9 @@ export interface Coordinator {
 }
 
 export interface WorldOptions {
-  /** default 3s */
+  /** default 20s */
   isolation?: string;
-  /** default 2s */
+  /** default 5s */
   lease?: string;
   /** where engine and ledger listen, and how agents get there; default: loopback */
   host?: { readonly listen: string; readonly reach: string };
@@ -175,6 +193,7 @@ export class World {
       open.clear();
       for (const connection of now) open.add(connection);
       world.samples.push({ at: performance.now(), open: now.length });
+      look_at_machine();
     };
     world.#sampler = setInterval(look, SAMPLE_MS);
     Object.assign(world, { ledger, register });
@@ -269,8 +288,18 @@ export class World {
   }
 
   /** Resolves with the ms until so many are open at the ledger. */
-  async until_open(count: number, within_ms?: number): Promise<number> {
-    return await until(`${count} connections open, not ${this.open}`, () => this.open === count, within_ms);
+  async until_open(count: number): Promise<number> {
+    return await wait_until(
+      () => `${count} connections open, not ${this.open}`,
+      () => this.open === count,
+      PATIENCE_MS,
+      LOOK_MS,
+    );
+  }
+
+  /** Connections that have ended at the ledger. */
+  get ended(): number {
+    return Object.values(this.ledger.books().closed).reduce((all, one) => all + one, 0);
   }
 
   /** The fewest and the most that were open since then (performance.now). */
@@ -286,8 +315,10 @@ export class World {
   }
 
   /** Stops the run by this coordinator; its final summary, after a look at what must hold in every run. */
-  async finish({ ask, swarm, file }: Coordinator, may_clash = false): Promise<Summary> {
-    expect(await ask('stop', 20_000)).toMatch(/^OK stopping/);
+  async finish({ ask, status, swarm, file }: Coordinator, may_clash = false): Promise<Summary> {
+    // a connection that the ledger has may not be known yet to who made it: the stop would cancel it
+    await until('what is open is known', async () => (await status()).connections.open === this.open);
+    expect(await ask('stop')).toMatch(/^OK stopping/);
     expect(await swarm.exited, swarm.err).toBe(0);
     await this.ledger.settled();
     const summary = JSON.parse(readFileSync(file, 'utf8')) as Summary;
@@ -300,8 +331,11 @@ export class World {
   /** The ledger read what the summary says was sent, no more and no less. */
   expect_exact(summary: Summary): void {
     const { requests, accepted } = this.ledger.books();
-    const { sent } = summary.requests;
-    expect({ sent, established: summary.connections.established }).toEqual({ sent: requests, established: accepted });
+    const { established, cancelled } = summary.connections;
+    expect(summary.requests.sent).toBe(requests);
+    // of those that were cancelled the kernel may have made some
+    expect(accepted).toBeGreaterThanOrEqual(established);
+    expect(accepted).toBeLessThanOrEqual(established + cancelled);
     expect(summary).toMatchObject({ balanced: true, complete: true, lost_workers: [] });
   }
 
@@ -364,14 +398,14 @@ export class World {
 
   /** What a run is made of. */
   get #made_of(): string[] {
-    const { isolation = '3s', host } = this.#options;
+    const { isolation = '20s', host } = this.#options;
     const server = `${host?.reach ?? '127.0.0.1'}:${this.ledger.port}`;
     const agents = String(this.agents.length);
     return ['-r', server, '-s', this.#script, '--isolation', isolation, '--min-agents', agents];
   }
 
   async #coordinator(command: 'run' | 'attach', through: readonly string[], ...more: string[]): Promise<Coordinator> {
-    const { lease = '2s' } = this.#options;
+    const { lease = '5s' } = this.#options;
     const file = join(this.place.folder, `summary-${this.coordinators.length + 1}-${process.hrtime.bigint()}.json`);
     const common = ['--join', this.join, '--name', this.name, '--lease', lease, '-l', '127.0.0.1:0', '--summary', file];
     const own = more.includes('--credentials') ? [] : this.#as('leader');

@@ -17,7 +17,7 @@ const state_of_victim = async ({ status }: Coordinator): Promise<AgentSummary> =
 describe.skipIf(!HAS_NATS || NO_NETWORKS !== null)('an agent', () => {
   beforeEach(async () => {
     networks = new Networks();
-    world = await World.open({ isolation: '3s', host: { listen: '0.0.0.0', reach: networks.address } });
+    world = await World.open({ isolation: '8s', host: { listen: '0.0.0.0', reach: networks.address } });
     const machines = [networks.machine(), networks.machine(), networks.machine()];
     const agents = await Promise.all(machines.map(({ through }) => world.agent(1, through)));
     victim = agents[2]!;
@@ -40,12 +40,12 @@ describe.skipIf(!HAS_NATS || NO_NETWORKS !== null)('an agent', () => {
       await lead.ask('incr 120');
       await world.until_open(120);
       await until('all have reported', async () => (await world.presence(victim)).open === 40);
-      const start = performance.now();
+      const [start, ended] = [performance.now(), world.ended];
       networks.cut(space, world.engine.port, cut);
-      const fenced = await until('it has closed its clients', () => world.open === 80, 10_000);
-      measured('an agent that is cut off closes its clients', fenced, 3500);
+      const fenced = await until('it has closed its clients', () => world.ended === ended + 40);
+      measured('an agent that is cut off closes its clients', fenced, 8500);
       await world.until_open(120);
-      measured('its clients are at others', performance.now() - start, 5000);
+      measured('its clients are at others', performance.now() - start, 10_000);
       await sleep(2000);
       expect((await state_of_victim(lead)).health).toBe('lost');
       networks.heal(space);
@@ -64,12 +64,12 @@ describe.skipIf(!HAS_NATS || NO_NETWORKS !== null)('an agent', () => {
   );
 
   it('cut off from the server only goes on as an agent, and shows whose clients are in trouble', async () => {
-    const lead = await world.run('--reply-timeout', '1s', '--connect-timeout', '1s', '--reconnect-delay', '1-2');
+    const lead = await world.run('--reply-timeout', '3s', '--connect-timeout', '3s', '--reconnect-delay', '1-2');
     await lead.ask('incr 120');
     await world.until_open(120);
     networks.cut(space, world.ledger.port, 'both');
     await until('it holds none', async () => (await state_of_victim(lead)).open === 0);
-    await sleep(5000);
+    await until('both kinds of trouble', async () => (await lead.status()).errors.length === 2);
     const { agents, errors } = await lead.status();
     const { states, health, live } = agents!.find(({ id }) => id === victim.id)!;
     expect({ health, live, trouble: states.backoff + states.connect }).toEqual({ health: 'ok', live: 40, trouble: 40 });
@@ -80,8 +80,8 @@ describe.skipIf(!HAS_NATS || NO_NETWORKS !== null)('an agent', () => {
     networks.heal(space);
     const healed = performance.now();
     await until('all are back', async () => (await lead.status()).connections.open === 120);
-    measured('all clients back', performance.now() - healed, 4000);
-    await lead.ask('stop', 20_000);
+    measured('all clients back', performance.now() - healed, 6000);
+    await lead.ask('stop');
     expect(await lead.swarm.exited).toBe(0);
     const summary = JSON.parse(readFileSync(lead.file, 'utf8')) as Summary;
     expect(summary).toMatchObject({ balanced: true, complete: true });
