@@ -26,7 +26,8 @@ import { OrderedSquad } from './swarm/ordered-squad.ts';
 import type { MemberId, Note } from './swarm/plan.ts';
 
 const WORKER_ENTRY = fileURLToPath(new URL('./worker-main.js', import.meta.url));
-const READY_WITHIN_MS = 30_000;
+/** longer than a worker may take for its first word: one that is killed for its silence is started again */
+const READY_WITHIN_MS = 90_000;
 const LEAVE_WITHIN_MS = 30_000;
 const LOOK_MS = 100;
 

@@ -26,7 +26,8 @@ import type { Hub, MemberId, Note } from './swarm/plan.ts';
 import { start_worker } from './swarm/worker.ts';
 
 const WORKER_ENTRY = fileURLToPath(new URL('./worker-main.js', import.meta.url));
-const READY_WITHIN_MS = 30_000;
+/** longer than a worker may take for its first word: one that is killed for its silence is started again */
+const READY_WITHIN_MS = 90_000;
 const CLOSE_WITHIN_MS = 5_000;
 const MAX_FAILURES_LOGGED = 10;
 

@@ -16,7 +16,7 @@ import { on_signals } from './signals.ts';
 const TARGET = fileURLToPath(new URL('../examples/targets/durian.mjs', import.meta.url));
 const SCRIPT = fileURLToPath(new URL('../examples/scripts/chat.yml', import.meta.url));
 const DEADLINE_MS = 120_000;
-const TARGET_START_MS = 10_000;
+const TARGET_START_MS = 30_000;
 const TARGET_END_MS = 2_000;
 /** How long the status refreshes, and how often where nobody's screen can be redrawn. */
 const WATCH_MS = 15_000;

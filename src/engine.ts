@@ -14,7 +14,7 @@ import type { EngineOptions } from './engine-options.ts';
 import type { Io } from './program.ts';
 import { on_signals } from './signals.ts';
 
-const START_MS = 10_000;
+const START_MS = 60_000;
 const PROBE_EVERY_MS = 100;
 const END_MS = 5000;
 /** Servers before this one have holes that are known. */

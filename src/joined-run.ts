@@ -30,7 +30,7 @@ import { conclude, open_surface, unconfirmed_text } from './surface.ts';
 
 const GATHER_MS = 30_000;
 const START_WITHIN_MS = 30_000;
-const ATTACH_WITHIN_MS = 10_000;
+const ATTACH_WITHIN_MS = 20_000;
 const SERIES_AGAIN_MS = 1500;
 /** setup of the module and all agents' loading included */
 const OPEN_WITHIN_MS = 120_000;

@@ -45,8 +45,8 @@ const ANSWER = 2000;
 const LIST = 5000;
 /** for making what a write found missing: servers that elect a leader say the same of what is there, and do not answer at all */
 const CREATE = 500;
-/** A fleet that starts at once may keep machine and engine busy for longer than one {@link ANSWER}. */
-const DIALS = 3;
+/** For opening, try after try of {@link ANSWER} each: a fleet that starts at once, or others, may keep machine and engine busy for longer. */
+const OPEN = 20_000;
 /** gets of one `list` that wait for their answers at the same time */
 const LIST_GETS = 64;
 /** of all series of a swarm together; the oldest go. The engine sets as much aside for each swarm. */
@@ -68,10 +68,11 @@ interface ApiError {
 /** @throws SwarmError engine_unreachable, engine_refused */
 export async function open_nats_store(options: NatsOptions): Promise<Store> {
   if (!is_token(options.name)) throw new RangeError(`${options.name} cannot be the name of a swarm`);
-  const connection = await dial(options);
+  const left = time_left(OPEN);
+  const connection = await dial(options, left);
   const store = new NatsStore(connection, options);
   try {
-    if (options.creates) await store.create_bucket(ANSWER);
+    if (options.creates) await patiently(left, () => store.create_bucket(ANSWER));
     return store;
   } catch (error) {
     await store.close();
@@ -82,7 +83,7 @@ export async function open_nats_store(options: NatsOptions): Promise<Store> {
 
 /** The version of the server, once it lets these credentials in. @throws SwarmError engine_unreachable, engine_refused */
 export async function probe_engine(engine: string, credentials: Credentials): Promise<string> {
-  const connection = await dial({ engine, credentials });
+  const connection = await dial({ engine, credentials }, time_left(OPEN));
   const version = connection.info?.version ?? '';
   await connection.close();
   return version;
@@ -93,11 +94,24 @@ export const make_seed = (): string => new TextDecoder().decode(nkeys.createUser
 /** What the engine knows an identity by. */
 export const nkey_of = (seed: string): string => nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey();
 
-async function dial(options: Pick<NatsOptions, 'engine' | 'credentials'>, dials = DIALS): Promise<NatsConnection> {
-  const { engine, credentials } = options;
+/** Asks again who did not answer in time, while there is time for another try. */
+async function patiently<T>(left: () => number, ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof errors.TimeoutError) || left() < ANSWER) throw error;
+    }
+  }
+}
+
+async function dial(
+  { engine, credentials }: Pick<NatsOptions, 'engine' | 'credentials'>,
+  left: () => number,
+): Promise<NatsConnection> {
   const { ca, cert, key } = credentials ?? {};
-  try {
-    return await connect({
+  const once = (): Promise<NatsConnection> =>
+    connect({
       servers: engine.split(','),
       name: credentials?.user ?? 'swarm',
       inboxPrefix: `_INBOX_${credentials?.user ?? 'swarm'}`,
@@ -114,8 +128,9 @@ async function dial(options: Pick<NatsOptions, 'engine' | 'credentials'>, dials 
       ...(credentials && { authenticator: nkeyAuthenticator(new TextEncoder().encode(credentials.seed)) }),
       ...(ca !== undefined && cert !== undefined && key !== undefined && { tls: { ca, cert, key, ...checks(engine) } }),
     });
+  try {
+    return await patiently(left, once);
   } catch (error) {
-    if (error instanceof errors.TimeoutError && dials > 1) return await dial(options, dials - 1);
     const code = error instanceof errors.AuthorizationError ? 'engine_refused' : 'engine_unreachable';
     throw new SwarmError(code, { engine, reason: reason_of(error) }, error);
   }

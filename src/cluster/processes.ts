@@ -10,7 +10,7 @@ import { Breaker } from './breaker.ts';
 import { is_report, plan_outbox, say_goodbye, send_permit, send_refresh } from './fork.ts';
 import { give_way, Precedence } from './precedence.ts';
 
-const HELLO_WITHIN_MS = 10_000;
+const HELLO_WITHIN_MS = 30_000;
 /** from the goodbye to the exit: closing sockets send what they have, see Population */
 const END_WITHIN_MS = 5000;
 /** from SIGKILL to the exit of a process that is not stuck in the kernel */

@@ -190,14 +190,14 @@ describe('workers as processes', () => {
     expect(seen.length).toBeLessThan(100);
   });
 
-  it('that never say hello are killed after 10 s', async () => {
+  it('that never say hello are killed after 30 s', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const swarm = start('mute');
-    vi.advanceTimersByTime(9_999);
+    vi.advanceTimersByTime(29_999);
     expect(swarm.notes).toEqual([]);
     vi.advanceTimersByTime(1);
     vi.useRealTimers();
-    expect(swarm.notes[0]).toMatch(/^worker mute \(pid \d+\) said nothing within 10 s: killed$/);
+    expect(swarm.notes[0]).toMatch(/^worker mute \(pid \d+\) said nothing within 30 s: killed$/);
     await eventually(() => swarm.gone.length === 1);
     expect(swarm.notes[1]).toMatch(/died of SIGKILL; starting again in 0.1 s$/);
   });
