@@ -1,4 +1,5 @@
 /** Entry of a forked worker: `node worker-main.js <member> <incarnation>`, with an IPC channel. Imports little: every MB counts 50 times. */
+import { writeSync } from 'node:fs';
 import { fork_seat } from './cluster/fork.ts';
 import { start_worker } from './swarm/worker.ts';
 
@@ -17,7 +18,12 @@ const worker = start_worker({
   incarnation,
   seat,
   internal: (error) => {
-    process.stderr.write(`worker ${member}: ${error instanceof Error ? error.stack : String(error)}\n`);
+    try {
+      // process.stderr is the module's by now
+      writeSync(2, `worker ${member}: ${error instanceof Error ? error.stack : String(error)}\n`);
+    } catch {
+      // nobody reads it, or it is full
+    }
     process.exit(1);
   },
   // what it reports last is on its way; the process that started it starts another

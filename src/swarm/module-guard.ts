@@ -7,6 +7,7 @@ import shared_console, { Console } from 'node:console';
 import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { reason_of } from '../foundation/errors.ts';
+import { PrintLimit } from '../foundation/print-limit.ts';
 import { WrongReply } from '../protocols/parser.ts';
 import { CallError } from './call-error.ts';
 import type { Note } from './plan.ts';
@@ -15,7 +16,6 @@ import type { Note } from './plan.ts';
 const MAX_KINDS = 100;
 /** Stacks looked at before giving up on finding new kinds: a source-mapped stack costs up to a millisecond. */
 const MAX_STACKS = 2000;
-const LINES_PER_S = 100;
 
 /** swarm's own code: this file is src/swarm/ or dist/swarm/ of it. */
 const OWN = fileURLToPath(new URL('..', import.meta.url));
@@ -62,36 +62,30 @@ export class BugLog {
 }
 
 /**
- * Sends the module's console to `note`, at most 100 lines a second, and its stray errors to `stray`; errors that are not the
- * module's go to `internal`. Returns the undo, and how many lines were dropped so far.
+ * Sends what the module prints to `note`, as much as {@link PrintLimit} lets through, and its stray errors to `stray`; errors that are not
+ * the module's go to `internal`. Whoever prints with swarm's own right has taken its stream before. Returns the undo, and how many lines were
+ * dropped so far.
  */
 export function guard_module(options: {
   note(note: Note): void;
   stray(error: unknown): void;
   internal(error: unknown): void;
 }): { dropped(): number; undo(): void } {
-  let dropped = 0;
-  let second = 0;
-  let lines = 0;
+  const limit = new PrintLimit();
   const sink = (level: Note['level']): Writable =>
     new Writable({
       decodeStrings: false,
       write(chunk: string | Buffer, _encoding, done) {
-        const now = Math.floor(performance.now() / 1000);
-        if (now !== second) {
-          second = now;
-          lines = 0;
-        }
-        for (const line of String(chunk).replace(/\n$/, '').split('\n')) {
-          if (++lines > LINES_PER_S) dropped++;
-          else options.note({ level, text: line.slice(0, 1000) });
-        }
+        for (const text of limit.take(String(chunk))) options.note({ level, text });
         done();
       },
-    });
+      // a module that ended it and writes on is told so by its callback
+    }).on('error', () => {});
+  const streams = { stdout: sink('info'), stderr: sink('warn') };
   const real = globalThis.console;
-  const guarded = new Console({ stdout: sink('info'), stderr: sink('warn'), colorMode: false });
+  const guarded = new Console({ ...streams, colorMode: false });
   globalThis.console = guarded;
+  const restore_streams = lend_streams(streams);
   const restore_shared = lend_methods(guarded);
   const on_error = (error: unknown): void => {
     // a call that failed, and somebody's own promise behind it: the round was counted already
@@ -102,14 +96,24 @@ export function guard_module(options: {
   process.on('uncaughtException', on_error);
   process.on('unhandledRejection', on_error);
   return {
-    dropped: () => dropped,
+    dropped: () => limit.dropped,
     undo() {
       globalThis.console = real;
+      restore_streams();
       restore_shared();
       process.off('uncaughtException', on_error);
       process.off('unhandledRejection', on_error);
     },
   };
+}
+
+/** What `process.stdout` and `process.stderr` are, however they are imported: Node's own are made on first use and stay as they are. */
+function lend_streams(streams: Readonly<Record<'stdout' | 'stderr', Writable>>): () => void {
+  const names = ['stdout', 'stderr'] as const;
+  const own = names.map((name) => Object.getOwnPropertyDescriptor(process, name)!);
+  for (const name of names)
+    Object.defineProperty(process, name, { configurable: true, enumerable: true, get: () => streams[name] });
+  return () => names.forEach((name, i) => Object.defineProperty(process, name, own[i]!));
 }
 
 /** What `import … from 'node:console'` gives prints as `guarded` does: it is Node's own object, whatever the global is. Returns the undo. */

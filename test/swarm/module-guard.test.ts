@@ -1,4 +1,6 @@
 import node_console, * as parts from 'node:console';
+import * as node_process from 'node:process';
+import { log as util_log } from 'node:util';
 import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
 import { BugLog, guard_module, is_module_error } from '../../src/swarm/module-guard.ts';
@@ -58,6 +60,39 @@ describe('guard_module', () => {
     const seconds = Math.ceil((performance.now() - start) / 1000) + 1; // that it had a part in
     expect(notes.length).toBeLessThanOrEqual(100 * seconds);
     expect(notes[0]).toEqual({ level: 'info', text: 'line 0' });
+  });
+
+  it('takes away stdout and stderr, however they are reached, within the same bounds, and gives them back', async () => {
+    const notes: Note[] = [];
+    const names = ['stdout', 'stderr'] as const;
+    const before = names.map((name) => Object.getOwnPropertyDescriptor(process, name));
+    const guard = guard_module({ note: (n) => notes.push(n), stray: () => {}, internal: () => {} });
+    try {
+      process.stdout.write('out\nof two lines\n');
+      process.stderr.write(Buffer.from('err'));
+      node_process.stderr.write('by name\n');
+      util_log('util');
+      await new Promise((resolve) => process.stdout.write('with a callback\n', resolve));
+      expect(notes.map(({ level, text }) => `${level} ${text.replace(/^.* - util$/, 'util')}`)).toEqual([
+        'info out',
+        'info of two lines',
+        'warn err',
+        'warn by name',
+        'info util',
+        'info with a callback',
+      ]);
+      // 150 MB: nothing of it is kept but what is told
+      const line = `${'x'.repeat(499)}\n`.repeat(100);
+      for (let i = 0; i < 3000; i++) process.stderr.write(line);
+      process.stdout.end();
+      process.stdout.write('after its end');
+    } finally {
+      guard.undo();
+    }
+    expect(notes.length + guard.dropped()).toBe(300_006);
+    expect(notes.length).toBeLessThan(2000);
+    expect(Math.max(...notes.map(({ text }) => text.length))).toBeLessThanOrEqual(1000);
+    expect(names.map((name) => Object.getOwnPropertyDescriptor(process, name))).toEqual(before);
   });
 
   it('takes away the console that is imported, too', () => {
