@@ -135,6 +135,7 @@ async function make(header: RunHeader, making: Making): Promise<Made> {
   const crew = new OrderedSquad({
     hub: start_processes({ members, entry: WORKER_ENTRY, on_note: note }),
     ...{ members, from_start: processes.first, run: own, clock: CLOCK, on_note: note },
+    stall_timeout_ms: options.stall_timeout,
   });
   try {
     await crew.ready(READY_WITHIN_MS);

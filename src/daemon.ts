@@ -28,7 +28,8 @@ import { start_worker } from './swarm/worker.ts';
 const WORKER_ENTRY = fileURLToPath(new URL('./worker-main.js', import.meta.url));
 /** longer than a worker may take for its first word: one that is killed for its silence is started again */
 const READY_WITHIN_MS = 90_000;
-const CLOSE_WITHIN_MS = 5_000;
+/** closing sockets send what they have, see Population */
+const CLOSE_WITHIN_MS = 2_000;
 const MAX_FAILURES_LOGGED = 10;
 
 type RunOptions = OptionsWith<'server' | 'script'>;
@@ -120,6 +121,7 @@ class Daemon {
       hub,
       members,
       from_start: first,
+      stall_timeout_ms: this.#options.stall_timeout,
       more_by: workers === 'auto' ? '--max-workers' : '--workers',
       max_connect_per_s: max_connect_rate,
       run,

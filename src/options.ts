@@ -247,6 +247,14 @@ export const OPTIONS = {
     shape: 'a time up to 24h, such as 0, 1.5 (seconds), 500ms, 2s or 1m',
     parse: (text) => duration(text, 0),
   }),
+  stall_timeout: option({
+    flags: '--stall-timeout <time>',
+    help: 'a worker that does not answer for so long is killed and replaced; what it held is counted as lost',
+    fallback: '30s',
+    // shorter would take one that is busy for one that hangs
+    shape: 'a time from 5s up to 24h, such as 30 (seconds) or 5m',
+    parse: (text) => duration(text, 5000),
+  }),
   max_reply: option({
     flags: '--max-reply <size>',
     help: 'the longest reply; a longer one closes its connection',

@@ -5,9 +5,11 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Readable } from 'node:stream';
 import { within } from '../foundation/within.ts';
-import type { Absence, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
+import { PrintLimit } from '../foundation/print-limit.ts';
+import type { Death, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
 import { Breaker } from './breaker.ts';
 import { is_report, plan_outbox, say_goodbye, send_permit, send_refresh } from './fork.ts';
+import { LastWords } from './last-words.ts';
 import { give_way, Precedence } from './precedence.ts';
 
 const HELLO_WITHIN_MS = 30_000;
@@ -15,6 +17,10 @@ const HELLO_WITHIN_MS = 30_000;
 const END_WITHIN_MS = 5000;
 /** from SIGKILL to the exit of a process that is not stuck in the kernel */
 const KILL_WITHIN_MS = 1000;
+/** from an exit until its last words are read; processes that the module started may hold the pipe for longer */
+const LAST_WORDS_WITHIN_MS = 500;
+/** how often it is said that lines were left out */
+const TELL_DROPPED_MS = 1000;
 /** one that said nothing for so long is sent nothing but plans, of which only the newest waits */
 const HEARD_MS = 10_000;
 const SETPRIV = '/usr/bin/setpriv';
@@ -36,7 +42,7 @@ export interface ProcessesOptions {
 
 interface Listeners {
   report: (member: MemberId, report: Report) => void;
-  gone: (member: MemberId, incarnation: string, attested: boolean, absence: Absence) => void;
+  gone: Parameters<Hub['onGone']>[0];
 }
 
 /** Starts a process per wanted member, and again whenever one dies, until it is not wanted any more or `close`. */
@@ -56,6 +62,7 @@ export function start_processes(options: ProcessesOptions): Hub {
     refresh: () => workers.forEach((worker) => worker.refresh()),
     onReport: (f) => (listeners.report = f),
     onGone: (f) => (listeners.gone = f),
+    kill: (member, why) => workers.find((worker) => worker.member === member)?.kill(why),
     close: async (deadline_ms) => {
       const late = await Promise.all(workers.map((worker) => worker.close(deadline_ms)));
       await precedence.set(false);
@@ -112,6 +119,8 @@ class Worker {
   #in_crowd = false;
   #is_closing = false;
   #heard_at = 0;
+  /** why its process was killed from here, `did not answer for 30 s` */
+  #killed_as: string | null = null;
   #exited: Promise<void> = Promise.resolve();
   /** it exited and its last words were read */
   #silent: Promise<void> = Promise.resolve();
@@ -161,36 +170,36 @@ class Worker {
 
   #dismiss(child: ChildProcess): void {
     say_goodbye(child);
-    const late = setTimeout(() => {
-      this.#note(
-        'warn',
-        `worker ${this.member} (pid ${child.pid}) did not end within ${END_WITHIN_MS / 1000} s: killed`,
-      );
-      child.kill('SIGKILL');
-    }, END_WITHIN_MS);
+    const late = setTimeout(() => this.kill(`did not end within ${END_WITHIN_MS / 1000} s`), END_WITHIN_MS);
     child.once('exit', () => clearTimeout(late));
+  }
+
+  /** Ends its process at once. Once is enough: one that is stuck in the kernel ends when it leaves it. */
+  kill(why: string): void {
+    const child = this.#child;
+    const has_exited = child !== null && (child.exitCode !== null || child.signalCode !== null);
+    if (!child || has_exited || this.#killed_as !== null) return;
+    this.#killed_as = why;
+    this.#note('error', `worker ${this.member} (pid ${child.pid}) ${why}: killed`);
+    child.kill('SIGKILL');
   }
 
   #start(): void {
     const incarnation = randomBytes(8).toString('hex');
     const child = fork_bound(this.#options.entry, [this.member, incarnation], this.#in_crowd);
     this.#child = child;
+    this.#killed_as = null;
     this.#outbox = plan_outbox(child, this.member);
+    const last_words = new LastWords();
     this.#pass_on(child.stdout, 'info');
-    this.#pass_on(child.stderr, 'error');
+    this.#pass_on(child.stderr, 'error', last_words);
     let is_starting = true;
     const started = (): void => {
       if (is_starting) this.#turns.give_back();
       is_starting = false;
       clearTimeout(hello);
     };
-    const hello = setTimeout(() => {
-      this.#note(
-        'error',
-        `worker ${this.member} (pid ${child.pid}) said nothing within ${HELLO_WITHIN_MS / 1000} s: killed`,
-      );
-      child.kill('SIGKILL');
-    }, HELLO_WITHIN_MS);
+    const hello = setTimeout(() => this.kill(`said nothing within ${HELLO_WITHIN_MS / 1000} s`), HELLO_WITHIN_MS);
     child.on('message', (message) => {
       if (this.#child !== child || !is_report(message, incarnation)) return;
       if (is_starting) {
@@ -214,21 +223,31 @@ class Worker {
         clearTimeout(cut);
         this.#child = this.#outbox = null;
         resolve();
-        this.#on_death(incarnation, `worker ${this.member} (pid ${child.pid ?? 'none'}) ${how}`);
+        const words = last_words.told(performance.now());
+        this.#on_death(incarnation, child.pid, words === null ? how : `${how}: ${words}`);
       };
-      child.on('exit', (code, signal) => gone(signal ? `died of ${signal}` : `exited with code ${code}`));
+      child.on('exit', (code, signal) => {
+        const how = signal ? `died of ${signal}` : `exited with code ${code}`;
+        void within(this.#silent, LAST_WORDS_WITHIN_MS, () => undefined).then(() => gone(how));
+      });
       // never started; an error after the start is a failed kill or send, and the exit comes all the same
       child.on('error', (error) => child.pid === undefined && gone(`did not start: ${error.message}`));
     });
   }
 
-  #on_death(incarnation: string, what: string): void {
-    if (this.#is_closing || !this.#is_wanted) return this.#listeners.gone(this.member, incarnation, true, 'gone');
+  #on_death(incarnation: string, pid: number | undefined, how: string): void {
+    if (this.#is_closing || !this.#is_wanted) return this.#listeners.gone(this.member, incarnation, true, 'gone', null);
+    const what = `worker ${this.member} (pid ${pid ?? 'none'})`;
+    const killed_as = this.#killed_as;
+    const death: Death =
+      killed_as === null
+        ? { code: 'worker_died', text: `${what} ${how}` }
+        : { code: 'worker_stalled', text: `${what} ${killed_as}: killed` };
     const { delay_ms, is_open } = this.#breaker.died(performance.now());
     const next = is_open ? `given up, one try each ${delay_ms / 1000} s` : `starting again in ${delay_ms / 1000} s`;
-    this.#note('error', `${what}; ${next}`);
+    this.#note('error', `${what} ${how}; ${next}`);
     this.#restart = setTimeout(() => this.#start_in_turn(), delay_ms);
-    this.#listeners.gone(this.member, incarnation, true, is_open ? 'given_up' : 'restarting');
+    this.#listeners.gone(this.member, incarnation, true, is_open ? 'given_up' : 'restarting', death);
   }
 
   /** Cuts the channel, on which a worker exits, and kills what is left at the deadline; true if it came to that. */
@@ -245,9 +264,23 @@ class Worker {
     return is_late;
   }
 
-  /** A chunk is a note: a stack trace mostly stays in one piece. The log drops what nobody reads. */
-  #pass_on(output: Readable | null, level: Note['level']): void {
-    output?.setEncoding('utf8').on('data', (text: string) => this.#note(level, text.trimEnd()));
+  /** A chunk is a note: a stack trace mostly stays in one piece. What is too much is read all the same: nobody shall wait for a full pipe. */
+  #pass_on(output: Readable | null, level: Note['level'], last_words?: LastWords): void {
+    const limit = new PrintLimit();
+    let [told, told_at] = [0, 0];
+    const tell_dropped = (): void => {
+      told_at = performance.now();
+      if (limit.dropped > told)
+        this.#note('warn', `${limit.dropped - told} more lines were not logged: too many came at once`);
+      told = limit.dropped;
+    };
+    output?.setEncoding('utf8').on('data', (text: string) => {
+      last_words?.hear(text, performance.now());
+      const lines = limit.take(text.trimEnd());
+      if (lines.length > 0) this.#note(level, lines.join('\n'));
+      if (performance.now() - told_at >= TELL_DROPPED_MS) tell_dropped();
+    });
+    output?.on('end', tell_dropped);
   }
 
   #note(level: Note['level'], text: string): void {

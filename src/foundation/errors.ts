@@ -217,6 +217,8 @@ export const FAILURES = {
   bad_parser: 'a function parser returned something that is not a non-negative integer',
   bad_call:
     'a FakeClient method was called with arguments it cannot take, or while another call without `messages` was open',
+  worker_died: 'a worker process died by itself or was killed by somebody else; what it held is counted as lost',
+  worker_stalled: 'a worker process did not answer for --stall-timeout, or for 2 s while the run ended, and was killed',
 } as const satisfies Record<string, string>;
 
 export type FailureCode = keyof typeof FAILURES;

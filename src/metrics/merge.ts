@@ -122,6 +122,12 @@ export function bury(dead: Dead, last: Snapshot, worker: LostWorker | null): Dea
   return merge_dead([dead, { ...settle_lost(last), workers: worker === null ? [] : [worker] }]);
 }
 
+/** Counts an error that no process can count itself, as it is about its own death. */
+export function count_error(dead: Dead, code: string, last: string, last_at: number): Dead {
+  const errors = { [code]: { count: 1, last, last_at } };
+  return merge_dead([dead, { ...NO_DEAD, snapshot: { ...NO_DEAD.snapshot, errors } }]);
+}
+
 /** The dead of several, of which each names its newest, as one. */
 export function merge_dead(all: readonly Dead[]): Dead {
   const list = all.filter((dead) => dead !== NO_DEAD);

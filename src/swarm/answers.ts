@@ -101,5 +101,11 @@ export function with_acks(text: string, members: readonly Member[], late: readon
   return `${text}, ${members.length - late.length} of ${members.length} workers acknowledged (${named.join(', ')})`;
 }
 
+/** `stopping, within 12 s`; `teardown_ms`: so long may the module's teardown take after that, null without one. */
+export function stopping(at_once: boolean, within_ms: number, teardown_ms: number | null): string {
+  const teardown = teardown_ms === null ? '' : `, then teardown of the module within ${seconds(teardown_ms)}`;
+  return `${at_once ? 'stopping now' : `stopping, within ${seconds(within_ms)}`}${teardown}`;
+}
+
 /** `10 s`, `0.5 s` */
 export const seconds = (ms: number): string => `${Number((ms / 1000).toFixed(1))} s`;

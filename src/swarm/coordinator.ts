@@ -3,20 +3,20 @@ import type { Clock } from '../foundation/clock.ts';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../metrics/totals.ts';
 import type { Summary } from '../metrics/summary.ts';
-import { aim, err, ok, over_whole, seconds, with_acks, with_here, with_starting, type Limits } from './answers.ts';
+import { aim, err, ok, over_whole, stopping, with_acks, with_here, with_starting, type Limits } from './answers.ts';
 import type { Bound, Measured } from './bounds.ts';
 import type { Command, Control, Reply } from './command.ts';
 import type { Member, Members } from './members.ts';
 import type { MemberId } from './plan.ts';
 import type { Planner } from './planner.ts';
 import { rate_of } from './segment.ts';
-import { ACK_WITHIN_MS, Squad, type SquadOptions } from './squad.ts';
+import { ACK_WITHIN_MS, HOOK_WITHIN_MS, SILENT_AT_END_MS, Squad, type SquadOptions } from './squad.ts';
 import { MAX_TRACE_S, type Traces } from './traces.ts';
 import type { Waits } from './waits.ts';
 import { Watchers } from './watchers.ts';
 
 const WATCH_MS = 1000;
-/** ending every client at once: for so long no client may end, and so long may it take in all (a million take half a minute) */
+/** ending every client at once, in members that answer: for so long no client may end, and so long may it take in all (a million take half a minute) */
 const STOP_WITHIN_MS = 5000;
 const STOP_AT_MOST_MS = 120_000;
 
@@ -188,9 +188,11 @@ export class Coordinator implements Control {
       }
       case 'mark':
         return ok(command.text ? `marked ${command.text}` : 'marked');
-      case 'stop':
+      case 'stop': {
         planner.phase = command.now ? 'stop' : 'drain';
-        return ok(command.now ? 'stopping now' : `stopping, within ${seconds(planner.run.drain_timeout_ms)}`);
+        const teardown_ms = this.#has_teardown ? HOOK_WITHIN_MS : null;
+        return ok(stopping(command.now, planner.run.drain_timeout_ms + SILENT_AT_END_MS, teardown_ms));
+      }
       case 'rebalance':
       case 'drain':
       case 'evict':
@@ -221,6 +223,11 @@ export class Coordinator implements Control {
     return ok(with_here(bounded, segment, connect_per_s));
   }
 
+  /** A module that was not set up is not torn down. */
+  get #has_teardown(): boolean {
+    return this.#planner.run.shared !== null && this.#options.has_teardown;
+  }
+
   #end_if_given_up(): void {
     if (!this.#squad.is_all_out || this.#planner.is_ending) return;
     this.#planner.phase = 'stop';
@@ -236,15 +243,17 @@ export class Coordinator implements Control {
   /** The stages of the end, each with its deadline; the first was published. */
   async #end(given_up: boolean): Promise<void> {
     const planner = this.#planner;
+    // that of the phase: plans that come after it, as somebody died, change nothing for the others
+    let { revision } = planner;
     const busy = (): readonly Member[] =>
-      this.#members.up.filter((member) => member.live > 0 || member.open > 0 || !member.has_applied(planner.revision));
+      this.#members.up.filter((member) => member.live > 0 || member.open > 0 || !member.has_applied(revision));
     await this.#waits.until(() => planner.phase === 'stop' || busy().length === 0, planner.run.drain_timeout_ms);
     planner.phase = 'stop';
     planner.replan(true);
+    ({ revision } = planner);
     await this.#while_fewer(() => busy().length === 0);
     const unconfirmed = busy();
-    const teardown = planner.run.shared && this.#options.has_teardown ? await this.#squad.run_hook('teardown') : null;
-    // they are killed now
+    const teardown = this.#has_teardown ? await this.#squad.run_hook('teardown') : null;
     this.#squad.write_off(unconfirmed);
     this.#squad.finish();
     this.#stop_ticking();
@@ -253,7 +262,7 @@ export class Coordinator implements Control {
     const teardown_failed = teardown && !teardown.ok ? teardown.reason : null;
     this.#resolve_ended({
       summary: this.#final,
-      unconfirmed: unconfirmed.map((member) => member.id),
+      unconfirmed: [...new Set([...this.#squad.killed_at_end, ...unconfirmed.map((member) => member.id)])],
       teardown_failed,
       given_up,
     });

@@ -1,9 +1,9 @@
 /** The members of a swarm as the coordinator knows them: who is up, what each reported last, what the dead left behind. */
-import { bury, is_idle, live_of, NO_DEAD, type Dead } from '../metrics/merge.ts';
+import { bury, count_error, is_idle, live_of, NO_DEAD, type Dead } from '../metrics/merge.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import type { WorkerSummary } from '../metrics/summary.ts';
 import { Orders } from './orders.ts';
-import type { Absence, MemberId, Report } from './plan.ts';
+import type { Absence, Death, MemberId, Report } from './plan.ts';
 
 /** What a report changes for the plan. */
 export interface Change {
@@ -13,7 +13,7 @@ export interface Change {
   readonly may: boolean;
 }
 
-/** ms without a report after which a member counts as stalled */
+/** ms without an answer after which a member counts as stalled */
 export const STALLED_AFTER_MS = 3000;
 
 export class Member {
@@ -24,6 +24,8 @@ export class Member {
   report: Report | null = null;
   /** when it came, ms */
   heard_at = 0;
+  /** when it showed last that it lives and reads its plans, ms; later than it was by as long as nobody here could have heard it */
+  answered_at = 0;
   /** what it is while no process lives */
   absence: 'starting' | Absence = 'starting';
   /** the last known, kept while it restarts; what is expected of it before its hello; 0 while it is given up or not wanted */
@@ -69,7 +71,7 @@ export class Member {
 
   state(now: number): WorkerSummary['state'] {
     if (!this.report) return this.absence;
-    return now - this.heard_at > STALLED_AFTER_MS ? 'stalled' : 'up';
+    return now - this.answered_at > STALLED_AFTER_MS ? 'stalled' : 'up';
   }
 
   summary(now: number): WorkerSummary {
@@ -142,8 +144,11 @@ export class Members {
     return this.all.find((member) => member.id === id);
   }
 
-  /** Takes a report in; null if it is repeated, out of order, of a dead process or of no member. */
-  accept(id: MemberId, report: Report, now: number, wall: number): Change | null {
+  /**
+   * Takes a report in; null if it is repeated, out of order, of a dead process or of no member. `revision`: of the newest plan; who reports
+   * but reads no plans does not answer.
+   */
+  accept(id: MemberId, report: Report, now: number, wall: number, revision = 0): Change | null {
     const member = this.get(id);
     if (!member || report.incarnation === member.buried) return null;
     const last = member.report;
@@ -154,6 +159,7 @@ export class Members {
     const is_new = member.report === null;
     member.report = report;
     member.heard_at = now;
+    if (is_new || report.taken >= revision || report.taken > last!.taken) member.answered_at = now;
     if (member.wanted) member.capacity = report.capacity;
     member.capacity_why = report.capacity_why;
     orders.acknowledge(report.revision);
@@ -162,6 +168,11 @@ export class Members {
     this.peaks.live = Math.max(this.peaks.live, clients.peak, sum((one) => one.live)); // prettier-ignore
     this.peaks.open = Math.max(this.peaks.open, connections.open_peak, sum((one) => one.open)); // prettier-ignore
     return { capacity: is_new || member.capacity !== capacity, may: orders.may < may };
+  }
+
+  /** Nobody could be heard for so long: the silence of that time says nothing. */
+  forgive(ms: number): void {
+    for (const member of this.all) member.answered_at += ms;
   }
 
   /** A process for `member` is being started; `capacity`: what is expected of it. */
@@ -181,7 +192,15 @@ export class Members {
    * A process of `member` is dead. Its last snapshot goes to the dead; its share stays with the member, unless nobody will replace it.
    * One that was not wanted any more left nothing behind, and is no loss.
    */
-  depart(member: Member, incarnation: string, absence: Absence, now: number, wall: number): void {
+  depart(
+    member: Member,
+    incarnation: string,
+    absence: Absence,
+    now: number,
+    wall: number,
+    death: Death | null = null,
+  ): void {
+    if (death) this.#dead = count_error(this.#dead, death.code, death.text, wall);
     if (member.report && member.report.incarnation !== incarnation) return; // an earlier one, replaced since
     if (member.report) {
       const silent_ms = Math.round(now - member.heard_at);

@@ -138,6 +138,8 @@ export interface Report {
   readonly seq: number;
   /** the newest revision applied, 0 before the first */
   readonly revision: number;
+  /** the newest revision it has read: applying one that ends many clients takes a while */
+  readonly taken: number;
   /** how many clients this member can hold (open files) */
   readonly capacity: number;
   /** what bounds it, for the operator: `open files 20000 per process` */
@@ -160,6 +162,12 @@ export interface Report {
  */
 export type Absence = 'restarting' | 'given_up' | 'gone';
 
+/** Why a process is no more that nobody asked to end, as `errors` tells it: a code of FAILURES. */
+export interface Death {
+  readonly code: 'worker_died' | 'worker_stalled';
+  readonly text: string;
+}
+
 /** The coordinator's end. Holds at most one unsent Plan per member, the newest. */
 export interface Hub {
   /** The members that shall have a process, all of them: others are told to end, and not started again. A hub of one member needs no telling. */
@@ -170,8 +178,15 @@ export interface Hub {
   /** Has members report now, not only when their second is over. */
   refresh?(): void;
   onReport(f: (member: MemberId, report: Report) => void): void;
-  /** `attested`: its process is known to be dead; `absence`: what becomes of the member */
-  onGone(f: (member: MemberId, incarnation: string, attested: boolean, absence: Absence) => void): void;
+  /**
+   * `attested`: its process is known to be dead; `absence`: what becomes of the member; `death`: null when it ended as it should. A process
+   * that never said hello is told of too.
+   */
+  onGone(
+    f: (member: MemberId, incarnation: string, attested: boolean, absence: Absence, death: Death | null) => void,
+  ): void;
+  /** Ends the process of a member at once, as it does not answer: `onGone` tells of it as of any death. A hub of one member cannot. */
+  kill?(member: MemberId, why: string): void;
   /** Ends the members; resolves with those that did not end by the deadline. */
   close(deadline_ms: number): Promise<MemberId[]>;
 }

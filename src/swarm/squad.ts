@@ -7,7 +7,7 @@ import { SwarmError } from '../foundation/errors.ts';
 import { seconds, type Limits } from './answers.ts';
 import { Members, type Member } from './members.ts';
 import { Planner } from './planner.ts';
-import type { Absence, HookResult, Hub, MemberId, Note, Report, RunSpec } from './plan.ts';
+import type { Absence, Death, HookResult, Hub, MemberId, Note, Report, RunSpec } from './plan.ts';
 import { Staff } from './staff.ts';
 import { Traces } from './traces.ts';
 import { Waits } from './waits.ts';
@@ -16,10 +16,14 @@ const TICK_MS = 100;
 /** while ramping the plan is published at most 5 times a second */
 const RAMP_STEP_MS = 200;
 const SHRINK_MS = 1000;
+/** a tick that is later than that is late because this process itself stood still */
+const LATE_TICK_MS = 5 * TICK_MS;
+/** who does not answer for so long at the end of a run is killed */
+export const SILENT_AT_END_MS = 2000;
 export const ACK_WITHIN_MS = 2000;
 /** a worker that died is started again within 5 s at most */
 const REPLACED_WITHIN_MS = 10_000;
-const HOOK_WITHIN_MS = 60_000;
+export const HOOK_WITHIN_MS = 60_000;
 
 export interface SquadOptions {
   readonly hub: Hub;
@@ -29,6 +33,8 @@ export interface SquadOptions {
   readonly from_start: number;
   readonly run: RunSpec;
   readonly clock: Clock;
+  /** a member that does not answer for so long is killed, and replaced as after any death */
+  readonly stall_timeout_ms: number;
   readonly on_note: (member: MemberId, note: Note) => void;
 }
 
@@ -41,23 +47,30 @@ export class Squad {
   readonly #clock: Clock;
   readonly #staff: Staff;
   readonly #on_note: SquadOptions['on_note'];
+  readonly #stall_timeout_ms: number;
   readonly #stop_ticking: () => void;
   #ticks = 0;
+  #ticked_at: number;
+  /** since when the run ends; Infinity: it does not */
+  #ending_since = Infinity;
+  readonly #killed_at_end = new Set<MemberId>();
   #listener: (event: 'report' | 'death') => void = () => {};
   /** workers that leave now are not replaced */
   #is_closing = false;
   /** nothing is counted any more */
   #is_over = false;
 
-  constructor({ hub, members, from_start, run, clock, on_note }: SquadOptions) {
+  constructor({ hub, members, from_start, run, clock, stall_timeout_ms, on_note }: SquadOptions) {
     this.#hub = hub;
     this.#clock = clock;
+    this.#stall_timeout_ms = stall_timeout_ms;
+    this.#ticked_at = clock.now();
     this.#on_note = on_note;
     this.members = new Members(members);
     this.planner = new Planner(hub, this.members, this.traces, run);
     this.waits = new Waits(() => clock.now());
     hub.onReport((id, report) => this.#on_report(id, report));
-    hub.onGone((id, incarnation, attested, absence) => this.#on_gone(id, incarnation, attested, absence));
+    hub.onGone((...gone) => this.#on_gone(...gone));
     this.#staff = new Staff(hub, this.members, from_start, on_note);
     this.#stop_ticking = clock.every(TICK_MS, () => this.#tick());
   }
@@ -121,6 +134,7 @@ export class Squad {
     const { planner } = this;
     // not one that is ending
     const up = (): readonly Member[] => this.members.up.filter((member) => member.wanted);
+    const deadline = this.#clock.now() + HOOK_WITHIN_MS;
     // all may have died just now: replacements are on their way
     await this.waits.until(() => up().length > 0 || this.is_all_out, REPLACED_WITHIN_MS);
     // one that answers, rather than one that is stalled
@@ -131,11 +145,16 @@ export class Squad {
     planner.replan(true);
     const died = (): boolean => member.report?.incarnation !== incarnation;
     const stopped = (): boolean => hook === 'setup' && planner.is_ending;
-    await this.waits.until(() => died() || stopped() || member.report![hook] !== null, HOOK_WITHIN_MS);
+    await this.waits.until(() => died() || stopped() || member.report![hook] !== null, deadline - this.#clock.now());
     planner.run = { ...planner.run, [`${hook}_by`]: null };
     if (died()) return { ok: false, reason: `worker ${member.id} died in it` };
     const reason = stopped() ? 'stopped before it ended' : `no result within ${seconds(HOOK_WITHIN_MS)}`;
     return member.report![hook] ?? { ok: false, reason };
+  }
+
+  /** members that had to be killed for the run to end */
+  get killed_at_end(): readonly MemberId[] {
+    return [...this.#killed_at_end];
   }
 
   /** Counts these members as dead: what they hold nobody will see end. */
@@ -167,7 +186,7 @@ export class Squad {
   #on_report(id: MemberId, report: Report): void {
     if (this.#is_over) return;
     const dropped = this.members.get(id)?.report?.notes_dropped ?? 0;
-    const change = this.members.accept(id, report, this.#clock.now(), this.#clock.wall());
+    const change = this.members.accept(id, report, this.#clock.now(), this.#clock.wall(), this.planner.revision);
     if (!change) return;
     for (const note of report.notes) this.#on_note(id, note);
     if (report.notes_dropped > dropped) {
@@ -182,11 +201,11 @@ export class Squad {
     this.#tell('report');
   }
 
-  #on_gone(id: MemberId, incarnation: string, attested: boolean, absence: Absence): void {
+  #on_gone(id: MemberId, incarnation: string, attested: boolean, absence: Absence, death: Death | null): void {
     const member = this.members.get(id);
     // unattested, it may run on: it stays counted as it is, and shows as stalled
     if (!member || !attested || this.#is_over) return;
-    this.#depart(member, incarnation, absence);
+    this.#depart(member, incarnation, absence, death);
     if (member.is_out) {
       this.planner.release(id);
       // given up, another one takes its place; ended as it should, it can be started again itself
@@ -197,8 +216,24 @@ export class Squad {
     this.#tell('death');
   }
 
-  #depart(member: Member, incarnation: string, absence: Absence): void {
-    this.members.depart(member, incarnation, absence, this.#clock.now(), this.#clock.wall());
+  #depart(member: Member, incarnation: string, absence: Absence, death: Death | null = null): void {
+    this.members.depart(member, incarnation, absence, this.#clock.now(), this.#clock.wall(), death);
+  }
+
+  /** Who drains has until the phase is over; from then on nobody waits long for one that has not answered since the end began. */
+  #kill_stalled(now: number): void {
+    const { phase, is_ending, run } = this.planner;
+    this.#ending_since = is_ending ? Math.min(this.#ending_since, now) : Infinity;
+    const is_stop = phase === 'stop';
+    const most_ms = is_stop ? SILENT_AT_END_MS : this.#stall_timeout_ms;
+    for (const { id, answered_at } of this.members.up) {
+      // a hook of the module has a deadline of its own
+      if (id === run.setup_by || id === run.teardown_by) continue;
+      const silent_ms = now - (is_stop ? Math.max(answered_at, this.#ending_since) : answered_at);
+      if (silent_ms < most_ms) continue;
+      if (is_stop) this.#killed_at_end.add(id);
+      this.#hub.kill?.(id, `did not answer for ${seconds(silent_ms)}`);
+    }
   }
 
   #replan(): void {
@@ -212,6 +247,9 @@ export class Squad {
   #tick(): void {
     this.#ticks++;
     const now = this.#clock.now();
+    this.members.forgive(Math.max(0, now - this.#ticked_at - LATE_TICK_MS));
+    this.#ticked_at = now;
+    if (!this.#is_closing) this.#kill_stalled(now);
     const is_due = (ms: number): boolean => this.#ticks % (ms / TICK_MS) === 0;
     const stepped = is_due(RAMP_STEP_MS) && this.planner.step(now);
     const expired = this.traces.expire(now, this.planner.revision + 1);

@@ -124,7 +124,10 @@ class Worker {
     if (this.#plan !== null && plan.revision <= this.#plan.revision) return;
     const entry = plan.members[this.#options.member];
     if (entry === undefined || entry.incarnation !== this.#options.incarnation) return;
+    const is_end = plan.phase !== this.#plan?.phase && (plan.phase === 'drain' || plan.phase === 'stop');
     this.#plan = plan;
+    // who waits for the end of a run must not take one that has much to end for one that does not answer
+    if (is_end) this.#report();
     if (!this.#busy) void this.#apply_newest();
   }
 
@@ -325,6 +328,7 @@ class Worker {
       pid: process.pid,
       seq: ++this.#seq,
       revision: this.#revision,
+      taken: this.#plan?.revision ?? 0,
       capacity: this.#capacity.clients,
       capacity_why: this.#capacity.why,
       snapshot: this.#recorder.snapshot(this.#generator()),

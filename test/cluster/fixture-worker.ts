@@ -6,6 +6,11 @@ import type { Report } from '../../src/swarm/plan.ts';
 const [member, incarnation] = process.argv.slice(2) as [string, string];
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 if (member === 'crash') process.exit(3);
+if (member === 'assert') {
+  // what it is called on is of no interest to it
+  const { binding } = process as unknown as { binding: (this: void, name: 'tcp_wrap') => { TCP: new () => unknown } };
+  new (binding('tcp_wrap').TCP)();
+}
 
 const seat = fork_seat();
 if (member !== 'stubborn') seat.onCut(() => process.exit(0));
@@ -16,6 +21,7 @@ const report = (changes: Partial<Report> = {}): void =>
     pid: process.pid,
     seq: ++seq,
     revision: 0,
+    taken: 0,
     capacity: 100,
     capacity_why: 'open files',
     snapshot: merge_snapshots([]),
@@ -30,7 +36,11 @@ const report = (changes: Partial<Report> = {}): void =>
 
 if (member !== 'mute') report();
 seat.onPlan((plan) => {
-  report({ revision: plan.revision, notes: [{ level: 'info', text: Object.keys(plan.members).join() }] });
+  report({
+    revision: plan.revision,
+    taken: plan.revision,
+    notes: [{ level: 'info', text: Object.keys(plan.members).join() }],
+  });
   // the trap: leaving inside a message handler, right after a send
   if (plan.phase === 'stop' && member === 'leaver') void seat.close();
 });

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, getPriority } from 'node:os';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { start_processes } from '../../src/cluster/processes.ts';
-import type { Hub, MemberId, Plan, Report } from '../../src/swarm/plan.ts';
+import type { Death, Hub, MemberId, Plan, Report } from '../../src/swarm/plan.ts';
 import { RUN } from '../swarm/fake-swarm.ts';
 import { build_fixtures, eventually, is_alive, type Built } from './built.ts';
 
@@ -28,12 +28,16 @@ class Swarm {
   readonly notes: string[] = [];
   readonly reports = new Map<MemberId, Report>();
   readonly gone: [MemberId, string, boolean, string][] = [];
+  readonly deaths: (Death | null)[] = [];
   #revision = 0;
 
   constructor(members: MemberId[]) {
     this.hub = start_processes({ members, entry: built.worker, on_note: (_, { text }) => this.notes.push(text) });
     this.hub.onReport((member, report) => this.reports.set(member, report));
-    this.hub.onGone((...gone) => this.gone.push(gone));
+    this.hub.onGone((member, incarnation, attested, absence, death) => {
+      this.gone.push([member, incarnation, attested, absence]);
+      this.deaths.push(death);
+    });
     this.hub.want(members);
   }
 
@@ -92,6 +96,33 @@ describe('workers as processes', () => {
     expect(swarm.notes).toEqual([`worker w1 (pid ${pid}) died of SIGKILL; starting again in 0.1 s`]);
     await eventually(() => swarm.pid('w1') !== pid);
     expect(swarm.reports.get('w1')!.incarnation).not.toBe(incarnation);
+  });
+
+  it('killed as they do not answer: told as that, and replaced', async () => {
+    const swarm = start('w1');
+    await eventually(() => swarm.reports.size === 1);
+    const pid = swarm.pid('w1');
+    process.kill(pid, 'SIGSTOP');
+    for (let i = 0; i < 3; i++) swarm.hub.kill!('w1', 'did not answer for 5 s');
+    await eventually(() => swarm.gone.length === 1);
+    expect(swarm.deaths).toEqual([{ code: 'worker_stalled', text: `worker w1 (pid ${pid}) did not answer for 5 s: killed` }]); // prettier-ignore
+    expect(swarm.notes).toEqual([
+      `worker w1 (pid ${pid}) did not answer for 5 s: killed`,
+      `worker w1 (pid ${pid}) died of SIGKILL; starting again in 0.1 s`,
+    ]);
+    await eventually(() => swarm.pid('w1') !== pid);
+    swarm.hub.kill!('nobody', 'why');
+  });
+
+  it('that Node aborts: told with the assertion', async () => {
+    const swarm = start('assert');
+    await eventually(() => swarm.deaths.length === 5);
+    for (const death of swarm.deaths)
+      expect(death).toEqual({
+        code: 'worker_died',
+        text: expect.stringMatching(/^worker assert \(pid \d+\) died of SIGABRT: Assertion failed: args\[0\]->IsInt32\(\) \(.*tcp_wrap\.cc:\d+\)$/) as string,
+      }); // prettier-ignore
+    expect(swarm.notes.at(-1)).toMatch(/died of SIGABRT: Assertion failed: .*; given up, one try each 60 s$/);
   });
 
   it('that die five times are given up', async () => {

@@ -1,5 +1,5 @@
 /** What happens to a swarm of several processes when one of them, or the one above them, is killed or hangs. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -32,9 +32,11 @@ afterEach(async () => {
 async function start(
   workers: number,
   script = SCRIPT,
+  { more = [], env = {} }: { more?: string[]; env?: Record<string, string> } = {},
 ): Promise<{ swarm: SwarmProcess; session: ConsoleClient; summary: () => Summary; status: () => Promise<Summary> }> {
   const file = join(place.folder, 'summary.json');
-  const swarm = place.swarm(
+  const swarm = place.swarm_through(
+    ['env', ...Object.entries(env).map(([name, value]) => `${name}=${value}`)],
     '-r',
     `127.0.0.1:${ledger.port}`,
     '-s',
@@ -45,6 +47,7 @@ async function start(
     String(workers),
     '--summary',
     file,
+    ...more,
   );
   const session = await swarm.console();
   return {
@@ -140,13 +143,75 @@ describe('a worker that hangs', () => {
     expect((await ledger.settled()).open_peak).toBeLessThanOrEqual(20);
   });
 
-  it('in a loop for ever does not outlive a stop: killed at the deadline, said so, exit code 1', async () => {
-    const { session, status, swarm } = await start(2, SCRIPT.replace('ping', 'hang'));
-    await session.ask('incr 1');
-    await until('it hangs', async () => (await status()).workers.some(({ state }) => state === 'stalled'));
-    await session.ask('stop now');
-    expect(await swarm.exited).toBe(1);
-    expect(swarm.out + swarm.err).toMatch(/w1|unconfirmed/);
+  /** a client of each kind, each in a worker of its own */
+  const STUCK = `import { line } from 'swarm';
+import { openSync, readSync } from 'node:fs';
+const ping = (client) => client.send_for_reply('ping\\r\\n', line());
+const kinds = [
+  () => { for (;;); },
+  async () => { for (;;) await null; },
+  () => readSync(openSync(process.env.SWARM_TEST_FIFO, 'r'), Buffer.alloc(1)),
+  (client) => { process.removeAllListeners(); return ping(client); },
+  () => process.kill(process.pid, 'SIGSTOP'),
+];
+export const hang = async (client) => {
+  await ping(client);
+  client.memory.n = (client.memory.n ?? 0) + 1;
+  if (client.memory.n > 3) await kinds[client.id % 6]?.(client);
+};
+`;
+
+  it.each(['stop', 'stop now'])(
+    'whatever in, does not outlive a %s: killed within what was said, named, its books lost, exit code 1',
+    async (command) => {
+      place.write('protocols/lines.js', STUCK);
+      const fifo = join(place.folder, 'fifo');
+      execFileSync('mkfifo', [fifo]);
+      const drain_s = Math.round(Math.random() * 50) / 10;
+      const { session, swarm, summary, status } = await start(6, SCRIPT.replace('ping', 'hang'), {
+        more: ['--drain-timeout', String(drain_s)],
+        env: { SWARM_TEST_FIFO: fifo },
+      });
+      await session.ask('incr 6');
+      const states = async (): Promise<string> => (await status()).workers.map(({ state }) => state).join();
+      await until('four hang visibly', async () => /(stalled.*){4}/.test(await states()));
+      const asked_at = performance.now();
+      const [answer] = await session.ask(command);
+      const said_s = command === 'stop now' ? 2 : Number(/within ([\d.]+) s/.exec(answer!)![1]);
+      expect(said_s).toBeCloseTo(command === 'stop now' ? 2 : drain_s + 2);
+      expect(await swarm.exited).toBe(1);
+      const took_s = (performance.now() - asked_at) / 1000;
+      console.log(`measured: ${command} took ${took_s.toFixed(1)} s, said ${said_s} s`);
+      // the deadlines were 5 and 6 s longer
+      expect(took_s).toBeLessThan(said_s + 4);
+      const { clients, errors, lost_workers, balanced } = summary();
+      expect({ balanced, live: clients.live, lost: clients.lost }).toEqual({ balanced: true, live: 0, lost: 5 });
+      expect(errors).toMatchObject([{ code: 'worker_stalled', count: 5 }]);
+      for (const { worker } of lost_workers) expect(swarm.err).toMatch(new RegExp(`5 unconfirmed\\).*${worker}\\b`));
+      expect(lost_workers.length).toBe(5);
+      expect((await ledger.settled()).accepted).toBe(6);
+    },
+  );
+
+  it('is replaced after --stall-timeout, and the run goes on: exit code 0, named by `errors`', async () => {
+    const { session, swarm, status } = await start(2, SCRIPT, { more: ['--stall-timeout', '5s'] });
+    await session.ask('incr 10');
+    await session.ask('wait within 20s', 25_000);
+    const { pid, incarnation } = (await status()).workers[1]!;
+    // shorter than that nobody minds
+    process.kill(pid, 'SIGSTOP');
+    await sleep(2000);
+    process.kill(pid, 'SIGCONT');
+    await until('it is heard again', async () => (await status()).workers[1]!.silent_ms <= 1000);
+    expect((await status()).workers[1]!.incarnation).toBe(incarnation);
+    process.kill(pid, 'SIGSTOP');
+    await until('it is replaced', async () => (await status()).workers[1]!.incarnation !== incarnation);
+    expect(await session.ask('wait within 20s', 25_000)).toEqual(['OK 10 open']);
+    expect((await session.ask('errors')).join('\n')).toMatch(
+      new RegExp(`worker_stalled +1 .* worker w2 \\(pid ${pid}\\) did not answer for \\d.* s: killed`),
+    );
+    await session.ask('stop');
+    expect(await swarm.exited, swarm.err).toBe(0);
   });
 });
 

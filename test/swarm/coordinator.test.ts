@@ -459,7 +459,9 @@ describe('stop', () => {
   it('drains, ends, tears down once, and tells how it ended', async () => {
     const swarm = await FakeSwarm.up(['w1', 'w2']);
     await swarm.incr(100);
-    expect(await swarm.ask({ op: 'stop', now: false })).toBe('OK stopping, within 10 s');
+    expect(await swarm.ask({ op: 'stop', now: false })).toBe(
+      'OK stopping, within 12 s, then teardown of the module within 60 s',
+    );
     const ended = await swarm.coordinator.ended;
     expect(ended).toMatchObject({ unconfirmed: [], teardown_failed: null, given_up: false });
     expect(ended.summary).toMatchObject({
@@ -495,10 +497,10 @@ describe('stop', () => {
   });
 
   it('stop now overtakes a stop', async () => {
-    const swarm = await FakeSwarm.up(['w1']);
+    const swarm = await FakeSwarm.up(['w1'], { has_teardown: false });
     swarm.members[0]!.lingers = true;
     await swarm.incr(10);
-    await swarm.ask({ op: 'stop', now: false });
+    expect(await swarm.ask({ op: 'stop', now: false })).toBe('OK stopping, within 12 s');
     expect(await swarm.ask({ op: 'stop', now: true })).toBe('OK stopping now');
     expect((await swarm.coordinator.ended).unconfirmed).toEqual([]);
   });
@@ -509,9 +511,9 @@ describe('stop', () => {
     swarm.member('w2').listens = false;
     await swarm.pass(4000);
     expect(await swarm.ask({ op: 'stop', now: true })).toMatch(
-      /^OK stopping now, 1 of 2 workers acknowledged \(w2 silent/,
+      /^OK stopping now, then teardown of the module within 60 s, 1 of 2 workers acknowledged \(w2 silent/,
     );
-    await swarm.pass(5000);
+    await swarm.pass(1000);
     expect(await swarm.coordinator.ended).toMatchObject({
       unconfirmed: ['w2'],
       teardown_failed: null,

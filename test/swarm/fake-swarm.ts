@@ -5,6 +5,7 @@ import { WHOLE } from '../../src/swarm/segment.ts';
 import type { Command, Reply } from '../../src/swarm/command.ts';
 import type {
   Absence,
+  Death,
   HookResult,
   Hub,
   MemberId,
@@ -46,8 +47,10 @@ export class FakeMember {
   readonly #swarm: FakeMachine;
   incarnation = '';
   alive = false;
-  /** takes plans in */
+  /** lives: takes plans in and reports */
   listens = true;
+  /** reports, but takes no plan in any more */
+  is_deaf = false;
   /** its clients do not leave before `stop` */
   lingers = false;
   capacity = 1000;
@@ -79,22 +82,23 @@ export class FakeMember {
     this.incarnation = `${this.id}-${++this.#swarm.starts}`;
     this.alive = true;
     this.listens = true;
+    this.is_deaf = false;
     this.plan = null;
     this.live = this.#created = this.#ended = this.#seq = 0;
     this.report();
   }
 
-  die(absence: Absence = 'restarting', attested = true): void {
+  die(absence: Absence = 'restarting', attested = true, death: Death | null = null): void {
     if (attested) {
       this.alive = false;
       this.live = 0;
       this.plan = null;
     }
-    this.#swarm.gone(this.id, this.incarnation, attested, absence);
+    this.#swarm.gone(this.id, this.incarnation, attested, absence, death);
   }
 
   take(plan: Plan): void {
-    if (!this.alive || !this.listens || plan.members[this.id]?.incarnation !== this.incarnation) return;
+    if (!this.alive || !this.listens || this.is_deaf || plan.members[this.id]?.incarnation !== this.incarnation) return;
     this.plan = plan;
     if (plan.phase === 'stop' || (plan.phase === 'drain' && !this.lingers)) this.#go_to(0);
     else if (plan.phase !== 'drain') this.#go_to(this.clients);
@@ -117,6 +121,7 @@ export class FakeMember {
       pid: 100,
       seq: ++this.#seq,
       revision: this.plan?.revision ?? 0,
+      taken: this.plan?.revision ?? 0,
       capacity: this.capacity,
       capacity_why: `open files ${this.capacity + 100} per process`,
       snapshot: {
@@ -160,6 +165,8 @@ export class FakeMachine {
   readonly plans: Plan[] = [];
   /** members that shall have a process */
   wanted: readonly MemberId[] = [];
+  /** who was killed, and why */
+  readonly killed: string[] = [];
   readonly notes: string[] = [];
   now = 50_000;
   starts = 0;
@@ -182,6 +189,10 @@ export class FakeMachine {
         },
         onReport: (f) => (this.reported = f),
         onGone: (f) => (this.gone = f),
+        kill: (member, why) => {
+          this.killed.push(`${member} ${why}`);
+          this.#due.push(() => this.member(member).die('restarting', true, { code: 'worker_stalled', text: why }));
+        },
         // those that do not listen are killed later than anybody waits
         close: () => {
           const alive = this.members.filter((member) => member.alive);
@@ -192,6 +203,7 @@ export class FakeMachine {
       members: ids,
       from_start: ids.length,
       run: RUN,
+      stall_timeout_ms: 30_000,
       clock: {
         now: () => this.now,
         wall: () => 1_700_000_000_000 + this.now,

@@ -11,6 +11,7 @@ export function report(incarnation: string, live = 0, changes: Partial<Report> =
     pid: 100,
     seq: 1,
     revision: 0,
+    taken: 0,
     capacity: 1000,
     capacity_why: 'open files 1100 per process',
     snapshot: {

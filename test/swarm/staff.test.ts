@@ -90,7 +90,7 @@ describe('growing', () => {
     const swarm = await auto();
     await swarm.incr(2500);
     await swarm.set(2000);
-    swarm.gone('w3', 'w3-never', true, 'given_up');
+    swarm.gone('w3', 'w3-never', true, 'given_up', null);
     await swarm.settle();
     expect(swarm.clients).toEqual([1000, 1000, 0, 0, 0]);
     expect(states(swarm)).toContain('w3 given_up');
