@@ -26,7 +26,7 @@ import type { Io } from './program.ts';
 import { with_run_folder } from './run-folder.ts';
 import { new_run } from './run-spec.ts';
 import { on_signals } from './signals.ts';
-import { conclude, open_surface, unconfirmed_text } from './surface.ts';
+import { conclude, open_surface, possibly_open_text, unconfirmed_text } from './surface.ts';
 
 const GATHER_MS = 30_000;
 const START_WITHIN_MS = 30_000;
@@ -166,8 +166,12 @@ async function with_joined(
   }
 }
 
-function concluded({ summary, unconfirmed, failed }: JoinedEnd, options: Options, log: Log, io: Io): number {
-  const reasons = [...unconfirmed_text(unconfirmed), ...(failed === null ? [] : [failed])];
+function concluded({ summary, unconfirmed, unsure, failed }: JoinedEnd, options: Options, log: Log, io: Io): number {
+  const reasons = [
+    ...unconfirmed_text(unconfirmed),
+    ...possibly_open_text(summary, unsure),
+    ...(failed === null ? [] : [failed]),
+  ];
   return conclude(summary, reasons, options.summary, log, io) ? 0 : 1;
 }
 

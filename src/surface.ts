@@ -53,3 +53,12 @@ export const unconfirmed_text = (unconfirmed: readonly string[]): string[] =>
     : [
         `stopped (${unconfirmed.length} unconfirmed): no word that their last client is gone: ${unconfirmed.join(', ')}`,
       ];
+
+/** `unsure`: whose they are, as far as it is known yet. */
+export function possibly_open_text({ possibly_open = 0 }: Summary, unsure: readonly string[]): string[] {
+  if (possibly_open === 0) return [];
+  const whose = unsure.length === 0 ? '' : `: ${unsure.join(', ')}`;
+  return [
+    `${possibly_open} connections are possibly open, of agents that did not answer and have not been heard since${whose}`,
+  ];
+}

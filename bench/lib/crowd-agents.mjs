@@ -103,6 +103,7 @@ class Crew {
         live: this.#live,
         open: this.#live,
         may: this.#may,
+        killed_at_end: [],
       },
     };
   }

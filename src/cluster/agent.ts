@@ -534,9 +534,9 @@ export class Agent {
   }
 
   #results_of(report: SquadReport, run: RunHeader): { key: string; text: string } {
-    const { snapshot, workers, traces, setup, teardown } = report;
+    const { snapshot, workers, traces, setup, teardown, killed_at_end } = report;
     const dead = report.dead === NO_DEAD ? null : report.dead;
-    const results: Results = { run: run.id, seq: ++this.#results.seq, snapshot, dead, workers, notes: this.#notes, traces, setup, teardown }; // prettier-ignore
+    const results: Results = { run: run.id, seq: ++this.#results.seq, snapshot, dead, workers, notes: this.#notes, traces, setup, teardown, ...(killed_at_end.length > 0 && { killed_at_end }) }; // prettier-ignore
     return { key: results_key(this.#options.id, this.#incarnation), text: results_text(results) };
   }
 

@@ -1,5 +1,5 @@
 /** What the users want of a swarm of many machines: commands change it, any coordinator may carry them out. Pure. */
-import { err, MAX_TARGET, ok, seconds } from '../swarm/answers.ts';
+import { err, MAX_TARGET, ok, stopping } from '../swarm/answers.ts';
 import type { Command, Reply } from '../swarm/command.ts';
 import { planned_at } from '../swarm/pacer.ts';
 import { MAX_TRACES, type Desired, type TraceOrder } from './documents.ts';
@@ -30,7 +30,9 @@ export interface Facts {
   /** some agent that is here has it */
   readonly has_label: (label: string) => boolean;
   readonly fatal: number;
-  readonly drain_timeout_ms: number;
+  /** until a drain is over, whoever answers; null: the module has no teardown */
+  readonly stop_ms: number;
+  readonly teardown_ms: number | null;
   readonly max_connections: number | null;
   readonly max_connect_per_s: number | null;
 }
@@ -153,7 +155,7 @@ function changed(before: Desired, command: Command, asking: Asking, facts: Facts
     case 'stop':
       return {
         change: { phase: command.now ? 'stop' : 'drain' },
-        reply: ok(command.now ? 'stopping now' : `stopping, within ${seconds(facts.drain_timeout_ms)}`),
+        reply: ok(stopping(command.now, facts.stop_ms, facts.teardown_ms)),
       };
     case 'rebalance':
       return {

@@ -148,6 +148,8 @@ export interface SwarmPlan {
   readonly seeded: number;
   readonly run: RunHeader;
   readonly stage: Stage;
+  /** ms of run time when the end began that was asked for, from which its time counts, whoever leads; null: it has not */
+  readonly ending_ms: number | null;
   readonly phase: Plan['phase'];
   /** `seq` of the {@link Desired} it follows */
   readonly desired: number;
@@ -241,6 +243,8 @@ export interface Results {
   readonly traces: readonly TraceLines[];
   readonly setup: HookResult | null;
   readonly teardown: HookResult | null;
+  /** workers that had to be killed for the run to end; left out when there are none */
+  readonly killed_at_end?: readonly MemberId[];
 }
 
 /** ms of silence after which an agent's share goes to others: by then it has cut itself off, if it lives. */

@@ -34,7 +34,7 @@ import {
   type SwarmPlan,
   type TraceOrder,
 } from './documents.ts';
-import { first_plan, known_of, Leader } from './leader.ts';
+import { first_plan, HOOK_WITHIN_MS, known_of, Leader, STOP_WITHIN_MS } from './leader.ts';
 import { LeaseKeeper } from './lease.ts';
 import { Picture } from './picture.ts';
 import type { Store } from './store.ts';
@@ -75,7 +75,10 @@ export interface JoinedOptions {
 
 export interface JoinedEnd {
   readonly summary: Summary;
+  /** agents, and workers of agents (`agent/w1`) */
   readonly unconfirmed: readonly MemberId[];
+  /** agents that may hold connections yet */
+  readonly unsure: readonly MemberId[];
   readonly failed: string | null;
 }
 
@@ -534,6 +537,7 @@ export class Joined implements Control {
   #facts(): Facts {
     const { members } = this.#view;
     const { max_connections, max_connect_per_s } = this.#options;
+    const { has_teardown } = this.#bundle!;
     const run = this.#run?.id ?? '';
     const here = [...members].filter(([id, { doc }]) => doc.ready === run && this.#picture!.health(id) !== 'lost');
     const fatal = here.reduce((all, [, { doc }]) => all + doc.states.fatal, 0);
@@ -543,7 +547,8 @@ export class Joined implements Control {
       incarnation: (agent) => members.get(agent)?.doc.incarnation ?? null,
       has_label: (label) => here.some(([, { doc }]) => doc.labels.includes(label)),
       fatal,
-      drain_timeout_ms: this.#bundle!.run.drain_timeout_ms,
+      stop_ms: this.#bundle!.run.drain_timeout_ms + STOP_WITHIN_MS,
+      teardown_ms: has_teardown && this.#view.plan?.doc.shared ? HOOK_WITHIN_MS : null,
       max_connections,
       max_connect_per_s,
     };
@@ -556,7 +561,9 @@ export class Joined implements Control {
     this.#final =
       text === null ? this.#picture!.summary({ final: true, histograms: true }) : (JSON.parse(text) as Summary);
     this.#notify();
-    this.#resolve_ended({ summary: this.#final, unconfirmed: plan.unconfirmed, failed: plan.failed });
+    const unsure = [...new Set(this.#picture!.unsure().map(({ agent }) => agent))];
+    const unconfirmed = [...plan.unconfirmed, ...this.#picture!.killed_at_end(plan)];
+    this.#resolve_ended({ summary: this.#final, unconfirmed, unsure, failed: plan.failed });
   }
 
   async #store_summary(plan: SwarmPlan): Promise<void> {

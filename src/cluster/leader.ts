@@ -6,10 +6,13 @@ import { reassign_ms_of } from './documents.ts';
 import type { Bundle, Desired, Presence, Results, RunHeader, Stage, SwarmPlan } from './documents.ts';
 import { next_shares, type Known } from './shares.ts';
 
-const HOOK_WITHIN_MS = 60_000;
+export const HOOK_WITHIN_MS = 60_000;
 const MAX_NAMED = 20;
-/** ending every client at once: for so long no client may end, and so long may it take in all */
-const STOP_WITHIN_MS = 5000;
+/**
+ * ending every client at once: for so long no client may end, and so long may it take in all. An agent ends its own workers that do not answer
+ * in less than half of it.
+ */
+export const STOP_WITHIN_MS = 5000;
 const STOP_AT_MOST_MS = 120_000;
 
 export interface Seen {
@@ -40,7 +43,7 @@ export function first_plan(
   // prettier-ignore
   return {
     ...{ format: 'swarm-plan/1', epoch: old?.epoch ?? epoch, term, revision: (old?.revision ?? 0) + 1, seeded: 0, run },
-    ...{ stage: 'gather', phase: desired.phase, desired: desired.seq, target: desired.target, ramp: null },
+    ...{ stage: 'gather', ending_ms: null, phase: desired.phase, desired: desired.seq, target: desired.target, ramp: null },
     ...{ graceful: false, connect_per_s: desired.connect_per_s, retry_fatal: 0, rebalance: 0, traces: [] },
     ...{ setup_by: null, teardown_by: null, shared: null, failed: null, unconfirmed: [], run_ms: 0 },
     ...{ next_id: 1, free_ids: [], members: {}, departed: [] },
@@ -83,7 +86,7 @@ export class Leader {
     else if (left < stage.left) this.#stage = { ...stage, moved: now, left };
     const phase = is_ending(old) ? old.phase : desired.phase;
     if (is_ending(desired) && old.stage !== 'ending' && old.stage !== 'teardown')
-      return { stage: 'ending', phase: desired.phase };
+      return { stage: 'ending', phase: desired.phase, ending_ms: seen.run_ms };
     switch (old.stage) {
       case 'gather':
         return { phase, ...this.#gather(old, seen) };
@@ -130,8 +133,10 @@ export class Leader {
     return { stage: 'ending', phase: 'stop', setup_by: null, failed: `setup of the module failed: ${result.reason}` };
   }
 
-  #end(old: SwarmPlan, { desired, agents, results, now }: Seen): Partial<SwarmPlan> {
+  #end(old: SwarmPlan, { desired, agents, results, now, run_ms, silent_ms }: Seen): Partial<SwarmPlan> {
     const { since, moved } = this.#stage!;
+    // counted from the command, whoever led then
+    const ending_ms = run_ms - (old.ending_ms ?? run_ms);
     const phase = old.phase === 'stop' || desired.phase === 'stop' ? 'stop' : 'drain';
     const busy = Object.entries(old.members).filter(([id, { incarnation, may }]) => {
       const presence = agents.find((agent) => agent.id === id)?.presence;
@@ -140,11 +145,14 @@ export class Leader {
       return !is_done || (results(id, incarnation)?.seq ?? 0) < presence.results;
     });
     if (busy.length > 0 && phase === 'drain') {
-      return { phase: now - since >= this.#options.bundle.drain_timeout_ms ? 'stop' : 'drain' };
+      return { phase: ending_ms >= this.#options.bundle.drain_timeout_ms ? 'stop' : 'drain' };
     }
     if (phase !== old.phase) return { phase };
     if (phase === 'drain') return { phase: 'stop' };
-    const is_late = now - moved >= STOP_WITHIN_MS || now - since >= STOP_AT_MOST_MS;
+    // those that were silent all the time are not given it twice
+    const all_silent = busy.every(([id, { incarnation }]) => silent_ms(id, incarnation) >= STOP_WITHIN_MS);
+    const stuck_ms = all_silent ? ending_ms : now - moved;
+    const is_late = stuck_ms >= STOP_WITHIN_MS || now - since >= STOP_AT_MOST_MS;
     if (busy.length > 0 && !is_late) return {};
     const unconfirmed = busy.map(([id]) => id);
     const has_hook = this.#options.bundle.has_teardown && old.shared !== null;
@@ -161,7 +169,9 @@ export class Leader {
   #run_hook(hook: 'setup' | 'teardown', by: MemberId | null, old: SwarmPlan, { agents, results, now }: Seen) {
     const { since } = this.#stage!;
     if (by === null) {
-      const able = agents.find(({ id, presence }) => old.members[id]?.incarnation === presence.incarnation && presence.ready === old.run.id); // prettier-ignore
+      const all_able = agents.filter(({ id, presence }) => old.members[id]?.incarnation === presence.incarnation && presence.ready === old.run.id); // prettier-ignore
+      // one that answers, rather than one that stands still
+      const able = all_able.find(({ silent_ms }) => silent_ms < STOP_WITHIN_MS) ?? all_able[0];
       if (!able && now - since >= HOOK_WITHIN_MS) return { ok: false as const, reason: 'no agent is there to run it' };
       return { by: able?.id ?? null };
     }

@@ -8,7 +8,7 @@ import { STALLED_AFTER_MS } from '../swarm/members.ts';
 import type { MemberId } from '../swarm/plan.ts';
 import { planned_of } from './desired.ts';
 import { reassign_ms_of, type Bundle, type SwarmPlan } from './documents.ts';
-import { possibly_open } from './shares.ts';
+import { unsure_of, type Unsure } from './shares.ts';
 import type { Heard, View } from './view.ts';
 
 type Shown = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
@@ -71,7 +71,7 @@ export class Picture {
       const gone = plan?.departed.find((one) => one.agent === agent && one.incarnation === incarnation);
       const is_over = gone !== undefined || this.#view.members.get(agent)?.doc.incarnation !== incarnation;
       const is_lost = is_over || plan?.unconfirmed.includes(agent) === true;
-      if (results.dead) dead.push(results.dead);
+      if (results.dead) dead.push(named_after(results.dead, agent));
       if (!is_lost) {
         snapshots.push(results.snapshot);
         workers.push(...results.workers.map((worker) => as_seen(worker, agent, this.#silent_ms(agent))));
@@ -79,11 +79,30 @@ export class Picture {
       }
       const silent_ms = gone?.silent_ms ?? Math.round(this.#view.silent_ms(agent, incarnation));
       const at = gone?.at ?? new Date(this.#timers.wall()).toISOString();
-      const lost = is_idle(results.snapshot) ? null : { worker: agent, incarnation, at, silent_ms };
-      departed = bury(departed, results.snapshot, lost);
+      const may_live = gone?.attested !== true && !this.#is_replaced(agent, incarnation);
+      const lost = { worker: agent, incarnation, at, silent_ms, ...(may_live && { may_live }) };
+      departed = bury(departed, results.snapshot, is_idle(results.snapshot) ? null : lost);
     }
     const all = merge_dead([...dead, departed]);
     return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
+  }
+
+  /** That incarnation is over: the one that came after it says so. */
+  #is_replaced(agent: MemberId, incarnation: string): boolean {
+    return this.#view.members.get(agent)?.doc.replaces.includes(incarnation) === true;
+  }
+
+  /** Connections that nobody can say are closed, by agent. */
+  unsure(plan: SwarmPlan = this.#view.plan!.doc): Unsure[] {
+    const presences = new Map([...this.#view.members].map(([agent, { doc }]) => [agent, doc]));
+    return unsure_of(plan, presences, this.#view.desired!.doc.evicted);
+  }
+
+  /** Workers that agents had to kill for the run to end. */
+  killed_at_end(plan: SwarmPlan): MemberId[] {
+    return [...this.#view.results(this.#run)]
+      .filter(({ agent, incarnation }) => plan.members[agent]?.incarnation === incarnation)
+      .flatMap(({ agent, results }) => (results.killed_at_end ?? []).map((worker) => `${agent}/${worker}`));
   }
 
   /** its acknowledgement is worth waiting for */
@@ -137,8 +156,6 @@ export class Picture {
     const { id, started } = plan.run;
     const { snapshots, dead, workers } = this.#totals(plan);
     const agents = this.agents();
-
-    const presences = new Map([...this.#view.members].map(([agent, { doc }]) => [agent, doc]));
     const here = agents.filter(({ health }) => health !== 'lost');
     this.sample();
     return to_summary({
@@ -154,7 +171,7 @@ export class Picture {
       connect_per_s: desired.connect_per_s,
       workers,
       agents,
-      possibly_open: possibly_open(plan, presences, desired.evicted),
+      possibly_open: this.unsure(plan).reduce((all, { open }) => all + open, 0),
       limits: {
         ...{ capacity: sum_of(here, 'capacity'), why: `what ${here.length} agents can hold`, bounds: [] },
         ...{ open_files_per_process: 0, reserved_files: 0 },
@@ -175,6 +192,11 @@ const sum_of = (agents: readonly AgentSummary[], of: 'live' | 'open' | 'capacity
 
 const server_text = ({ host, port, path }: { host: string; port: number; path?: string }): string =>
   path === undefined ? (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`) : `unix:${path}`;
+
+/** Its dead workers by the names they have in the whole swarm. */
+function named_after(dead: Dead, agent: MemberId): Dead {
+  return { ...dead, workers: dead.workers.map((lost) => ({ ...lost, worker: `${agent}/${lost.worker}` })) };
+}
 
 /** A worker of an agent that was silent for so long is at least as silent. */
 function as_seen(worker: WorkerSummary, agent: MemberId, silent_ms: number): WorkerSummary {

@@ -128,21 +128,45 @@ function is_known(old: SwarmPlan, gone: readonly Departed[], { agents, reassign_
 }
 
 /** The most an agent could be running: what it says once it has taken over its order, until then what all its orders allow. */
-export function may_of(entry: MemberShare, known: Known | undefined): number {
+export function may_of(entry: MemberShare, known: Pick<Known, 'presence'> | undefined): number {
   if (known?.presence.incarnation !== entry.incarnation || known.presence.accepted < entry.since) return entry.may;
   return Math.max(known.presence.may, entry.ramp.to);
 }
 
-/** Connections that nobody can say are closed: of incarnations that were silent for too long and have not been heard since. */
-export function possibly_open(
-  plan: SwarmPlan,
+/** Connections of an agent that nobody can say are closed. */
+export interface Unsure {
+  readonly agent: MemberId;
+  readonly open: number;
+}
+
+/**
+ * Of incarnations that were silent for too long, or did not confirm the end, and have not been heard since. An operator who evicts one vouches
+ * for it.
+ */
+export function unsure_of(
+  plan: Pick<SwarmPlan, 'members' | 'departed' | 'unconfirmed'>,
   presences: ReadonlyMap<MemberId, Presence>,
   evicted: readonly string[],
-): number {
-  // prettier-ignore
-  const is_unsure = ({ agent, incarnation, attested }: Departed): boolean =>
-    !attested && !evicted.includes(incarnation) && !presences.get(agent)?.replaces.includes(incarnation);
-  return plan.departed.filter(is_unsure).reduce((all, { open }) => all + open, 0);
+): Unsure[] {
+  const is_over = (agent: MemberId, incarnation: string): boolean =>
+    evicted.includes(incarnation) || presences.get(agent)?.replaces.includes(incarnation) === true;
+  const departed = plan.departed.filter(
+    ({ agent, incarnation, attested }) => !attested && !is_over(agent, incarnation),
+  );
+  const unconfirmed = plan.unconfirmed.flatMap((agent): Unsure[] => {
+    const entry = plan.members[agent];
+    if (!entry || is_over(agent, entry.incarnation)) return [];
+    return [{ agent, open: most_open(entry, presences.get(agent)) }];
+  });
+  return [...departed.map(({ agent, open }) => ({ agent, open })), ...unconfirmed].filter(({ open }) => open > 0);
+}
+
+/** It may have grown since it was heard last. */
+function most_open(entry: MemberShare, presence: Presence | undefined): number {
+  return Math.max(
+    presence?.incarnation === entry.incarnation ? presence.open : 0,
+    may_of(entry, presence && { presence }),
+  );
 }
 
 interface Seat {
@@ -202,8 +226,7 @@ function departure(id: MemberId, entry: MemberShare, agent: Known | undefined, n
   const silent_ms = now.silent_ms(id, incarnation);
   const is_out = attested || now.desired.evicted.includes(incarnation) || silent_ms >= now.reassign_ms;
   if (!is_out) return null;
-  // it may have grown since it was heard last
-  const open = attested ? 0 : Math.max(is_its ? agent.presence.open : 0, may_of(entry, agent));
+  const open = attested ? 0 : most_open(entry, agent?.presence);
   return { agent: id, incarnation, at: now.at, silent_ms: Math.round(silent_ms), attested, open };
 }
 

@@ -74,9 +74,12 @@ export function final_table(s: Summary, colour: boolean): string {
     '',
     ...s.lost_workers.map((w) =>
       paint.yellow(
-        `worker ${text_of(w.worker)} died at ${w.at}: up to ${Math.round(w.silent_ms)} ms of its counts are missing`,
+        `${w.may_live ? `agent ${text_of(w.worker)} did not answer, and was given up at` : `worker ${text_of(w.worker)} died at`} ${w.at}: up to ${Math.round(w.silent_ms)} ms of its counts are missing`,
       ),
     ),
+    ...(s.possibly_open
+      ? [paint.yellow(`possibly open yet: ${s.possibly_open} connections of agents that did not answer`)]
+      : []),
     s.balanced
       ? paint.green('the books balance')
       : paint.red('the books do NOT balance: please report it with the log'),

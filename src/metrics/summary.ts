@@ -86,6 +86,8 @@ export interface LostWorker {
   at: string;
   /** since its last report: what happened in that time is not counted anywhere */
   silent_ms: number;
+  /** an agent that was only silent for too long, or did not confirm the end: nobody knows that it is dead */
+  may_live?: true;
 }
 
 export interface Summary {

@@ -69,6 +69,8 @@ export interface SquadReport {
   readonly open: number;
   /** the most its workers could be running now */
   readonly may: number;
+  /** workers that did not answer when everything was to end, and were killed */
+  readonly killed_at_end: readonly MemberId[];
 }
 
 export class OrderedSquad {
@@ -169,6 +171,7 @@ export class OrderedSquad {
       live: up.reduce((all, { live }) => all + live, 0),
       open: up.reduce((all, { open }) => all + open, 0),
       may: members.all.reduce((all, { orders }) => all + orders.may, 0),
+      killed_at_end: this.#squad.killed_at_end,
     };
   }
 

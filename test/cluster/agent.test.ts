@@ -39,7 +39,7 @@ class FakeCrew implements Crew {
     return {
       ...{ applied: this.order_of?.revision ?? 0, capacity: 100, capacity_why: '', ids_wanted: live },
       ...{ snapshot: merge_snapshots([]), dead: NO_DEAD, workers: [], traces: [], setup: null, teardown: null },
-      ...{ live, open: live, may: live },
+      ...{ live, open: live, may: live, killed_at_end: [] },
     };
   }
 }

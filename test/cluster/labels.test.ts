@@ -6,7 +6,7 @@ import { next_shares, type Known } from '../../src/cluster/shares.ts';
 import type { Command } from '../../src/swarm/command.ts';
 
 const FACTS: Facts = {
-  ...{ capacity: 1000, agents: ['a', 'b', 'c'], fatal: 0, drain_timeout_ms: 0 },
+  ...{ capacity: 1000, agents: ['a', 'b', 'c'], fatal: 0, stop_ms: 0, teardown_ms: null },
   ...{ max_connections: null, max_connect_per_s: null },
   incarnation: () => null,
   has_label: (label) => label !== 'moon',

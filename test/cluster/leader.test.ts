@@ -16,6 +16,8 @@ class Play {
   now = 0;
   plan: SwarmPlan = first_plan(RUN, DESIRED, 1, 'e', null);
   desired: Desired = DESIRED;
+  silent_ms: Readonly<Record<string, number>> = {};
+  readonly torn_down_by: string[] = [];
   readonly #told = new Map<string, Partial<Presence>>();
   readonly #hooks: Partial<Record<'setup' | 'teardown', HookResult>> = {};
   #leader: Leader;
@@ -55,6 +57,7 @@ class Play {
       if (!next) break;
       if (next.stage !== this.plan.stage || next.phase !== this.plan.phase) stages.push(`${next.stage} ${next.phase}`);
       this.plan = next;
+      if (next.teardown_by !== null) this.torn_down_by.push(next.teardown_by);
     }
     return stages;
   }
@@ -65,9 +68,10 @@ class Play {
     const agents = [...this.#told].map(([id, told]): Known => ({
       id,
       presence: this.#presence(id, told),
-      silent_ms: 0,
+      silent_ms: this.silent_ms[id] ?? 0,
     }));
-    return { desired, agents, results: () => results, silent_ms: () => 0, now, run_ms: now, wall_ms: now };
+    const silent_ms = (id: string): number => this.silent_ms[id] ?? 0;
+    return { desired, agents, results: () => results, silent_ms, now, run_ms: now, wall_ms: now };
   }
 
   #presence(id: string, told: Partial<Presence>): Presence {
@@ -186,6 +190,51 @@ describe('the stages of a run', () => {
     expect(play.turn(4999)).toEqual([]);
     expect(play.turn(1)).toEqual(['ended stop']);
     expect(play.plan.unconfirmed).toEqual(['a']);
+  });
+
+  test('count the time of a drain from the command, whoever leads', () => {
+    const play = opened();
+    play.want({ target: 10 });
+    play.turn();
+    play.now = 777_000;
+    play.want({ phase: 'drain' });
+    play.agent('a', { live: 3, open: 3 });
+    play.turn();
+    play.now += 20_000;
+    play.take_over(2);
+    play.turn();
+    expect(play.turn(9999)).toEqual([]);
+    expect(play.turn(1)).toEqual(['ending stop']);
+  });
+
+  test('wait no longer for one that was silent all the time', () => {
+    const play = opened();
+    play.want({ target: 10 });
+    play.turn();
+    play.want({ phase: 'drain' });
+    play.agent('a', { live: 3, open: 3 });
+    play.turn();
+    play.silent_ms = { a: 9000 };
+    expect(play.turn(30_000)).toEqual(['ending stop', 'ended stop']);
+    expect(play.plan.unconfirmed).toEqual(['a']);
+    const now = opened();
+    now.want({ target: 10 });
+    now.turn();
+    now.agent('a', { live: 3, open: 3 });
+    now.silent_ms = { a: 9000 };
+    now.want({ phase: 'stop' });
+    expect(now.turn()).toEqual(['ending stop']);
+    expect(now.turn(4999)).toEqual([]);
+    expect(now.turn(1)).toEqual(['ended stop']);
+  });
+
+  test('have it torn down by an agent that answers', () => {
+    const play = opened(true);
+    play.want({ phase: 'stop' });
+    play.silent_ms = { a: 6000 };
+    play.hook('teardown', { ok: true, value: null });
+    play.turn();
+    expect(play.torn_down_by).toEqual(['b']);
   });
 
   test('wait at the end for what was measured', () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { first_desired } from '../../src/cluster/desired.ts';
 import type { Desired, Presence, RunHeader, SwarmPlan } from '../../src/cluster/documents.ts';
 import { first_plan } from '../../src/cluster/leader.ts';
-import { may_of, next_shares, possibly_open, type Known, type Now } from '../../src/cluster/shares.ts';
+import { may_of, next_shares, type Known, type Now, unsure_of } from '../../src/cluster/shares.ts';
 
 const RUN: RunHeader = {
   ...{ id: 'r', swarm: 's', bundle_sha256: '', isolation_ms: 10_000, agents: 1, signature: '' },
@@ -71,10 +71,22 @@ describe('the shares of the next plan', () => {
     const off = next(away, holding({ a: 5, b: 5 }, { a: { silent_ms: 11_000 } }), { target: 10 });
     expect(shares(off)).toEqual({ b: [10, 10, 10] });
     expect(off.departed).toMatchObject([{ agent: 'a', incarnation: 'a-1', attested: false, open: 5 }]);
-    expect(possibly_open(off, new Map(), [])).toBe(5);
-    expect(possibly_open(off, new Map([['a', agent('a', { replaces: ['a-1'] }).presence]]), [])).toBe(0);
+    expect(unsure_of(off, new Map(), [])).toEqual([{ agent: 'a', open: 5 }]);
+    expect(unsure_of(off, new Map([['a', agent('a', { replaces: ['a-1'] }).presence]]), [])).toEqual([]);
     // what it owned is dealt again
     expect(off.members['b']!.ids).toEqual([[2, 10, 2], [1, 9, 2]]); // prettier-ignore
+  });
+
+  test('count what one may hold that did not confirm the end, too', () => {
+    const plan = { ...two, unconfirmed: ['a'] };
+    const told = (may: number, more: Told = {}) => new Map([['a', agent('a', { may, open: may, ...more }).presence]]);
+    expect(unsure_of(plan, new Map(), [])).toEqual([{ agent: 'a', open: 5 }]);
+    expect(unsure_of(plan, told(5), [])).toEqual([{ agent: 'a', open: 5 }]);
+    // it was told less, and has not said that it does it
+    expect(unsure_of(plan, told(7), [])).toEqual([{ agent: 'a', open: 7 }]);
+    expect(unsure_of(plan, told(0, { incarnation: 'a-2' }), [])).toEqual([{ agent: 'a', open: 5 }]);
+    expect(unsure_of(plan, told(0, { incarnation: 'a-2', replaces: ['a-1'] }), [])).toEqual([]);
+    expect(unsure_of(plan, told(5), ['a-1'])).toEqual([]);
   });
 
   test('take it from the dead as soon as that is attested, and give the next one a new seat', () => {
@@ -94,7 +106,7 @@ describe('the shares of the next plan', () => {
     const evicted = next(two, holding({ a: 5, b: 5 }), { target: 10, evicted: ['a-1'] });
     expect(shares(evicted)).toEqual({ b: [10, 10, 10] });
     expect(shares(next(evicted, holding({ a: 5, b: 10 }), { target: 10, evicted: ['a-1'] }))).toEqual({ b: [10, 10, 10] }); // prettier-ignore
-    expect(possibly_open(evicted, new Map(), ['a-1'])).toBe(0);
+    expect(unsure_of(evicted, new Map(), ['a-1'])).toEqual([]);
   });
 
   test('move to a newcomer only when asked to', () => {

@@ -3,6 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { start_ledger, type Ledger } from '../ledger.ts';
 import { Workplace, type SwarmProcess } from './swarm-process.ts';
@@ -194,9 +195,9 @@ export const hang = async (client) => {
   );
 
   it('is replaced after --stall-timeout, and the run goes on: exit code 0, named by `errors`', async () => {
-    const { session, swarm, status } = await start(2, SCRIPT, { more: ['--stall-timeout', '5s'] });
+    const { session, swarm, status } = await start(2, SCRIPT, { more: ['--stall-timeout', '8s'] });
     await session.ask('incr 10');
-    await session.ask('wait within 20s', 25_000);
+    await session.ask('wait within 60s', 70_000);
     const { pid, incarnation } = (await status()).workers[1]!;
     // shorter than that nobody minds
     process.kill(pid, 'SIGSTOP');
@@ -206,7 +207,7 @@ export const hang = async (client) => {
     expect((await status()).workers[1]!.incarnation).toBe(incarnation);
     process.kill(pid, 'SIGSTOP');
     await until('it is replaced', async () => (await status()).workers[1]!.incarnation !== incarnation);
-    expect(await session.ask('wait within 20s', 25_000)).toEqual(['OK 10 open']);
+    expect(await session.ask('wait within 60s', 70_000)).toEqual(['OK 10 open']);
     expect((await session.ask('errors')).join('\n')).toMatch(
       new RegExp(`worker_stalled +1 .* worker w2 \\(pid ${pid}\\) did not answer for \\d.* s: killed`),
     );

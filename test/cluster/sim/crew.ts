@@ -93,6 +93,7 @@ export class FakeCrew implements Crew {
       live: this.live,
       open: this.live,
       may: this.may,
+      killed_at_end: [],
     };
   }
 

@@ -41,7 +41,10 @@ describe.skipIf(!HAS_NATS)('a swarm of many machines', () => {
     const summary = await world.finish(lead);
     expect(world.open_since(0).most).toBeLessThanOrEqual(120);
     expect(summary.complete).toBe(false);
-    expect(summary.lost_workers.map(({ worker }) => worker)).toEqual([victim!.id]);
+    expect(summary.lost_workers).toMatchObject([{ worker: victim!.id, may_live: true }]);
+    // nobody here knows that it is dead
+    expect(summary.possibly_open).toBe(40);
+    expect(lead.swarm.err).toMatch(new RegExp(`40 connections are possibly open.*: ${victim!.id}\\b`));
     const missing = world.missing_in(summary);
     console.log(`measured: missing of its counts: ${JSON.stringify(missing)}`);
     expect(missing.connections).toBe(0);
@@ -67,7 +70,9 @@ describe.skipIf(!HAS_NATS)('a swarm of many machines', () => {
     const summary = await world.finish(lead);
     expect(world.open_since(0).most).toBeLessThanOrEqual(100);
     expect(summary.complete).toBe(false);
-    expect(summary.lost_workers.length).toBe(1);
+    expect(summary.lost_workers.map(({ worker }) => worker)).toEqual([workers[0]!.id]);
+    expect(summary.errors).toMatchObject([{ code: 'worker_died', count: 1 }]);
+    expect(summary.possibly_open).toBe(0);
     const missing = world.missing_in(summary);
     console.log(`measured: missing of its counts: ${JSON.stringify(missing)}`);
     expect(missing.connections).toBe(0);
