@@ -1,5 +1,5 @@
 /** `swarm agent`: offers this machine to a swarm of many. Its workers are processes of their own; what they do the plan says. */
-import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,7 @@ import { exit } from './exit.ts';
 import { CLOCK } from './foundation/clock.ts';
 import { Suspension } from './foundation/suspension.ts';
 import { SwarmError, reason_of } from './foundation/errors.ts';
+import { write_module } from './foundation/files.ts';
 import { make_log, type Log } from './foundation/log.ts';
 import { VERSION } from './foundation/version.ts';
 import { processes_of } from './limits.ts';
@@ -124,7 +125,7 @@ async function make(header: RunHeader, making: Making): Promise<Made> {
   const { options, store, folder, log, on_note, processes, verify_key } = making;
   const { run, module_text } = await fetch_bundle(store, header, verify_key);
   const module_path = join(folder, `${run.module_sha256}.mjs`);
-  writeFileSync(module_path, module_text.replaceAll(HOST_MARK, HOST_ENTRY), { mode: 0o600 });
+  write_module(module_path, module_text.replaceAll(HOST_MARK, HOST_ENTRY));
   const sources = await find_sources({ ...options, server: run.servers });
   const members = Array.from({ length: processes.most }, (_, i) => `w${i + 1}`);
   const note = (worker: MemberId, one: Note): void => {

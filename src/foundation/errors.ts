@@ -25,8 +25,8 @@ export const FAULTS = {
     exit: 2,
   },
   bad_tmpdir: {
-    text: 'no folder for the bundled module can be made in {dir}: {reason}',
-    hint: 'name one that exists and can be written in the environment variable TMPDIR',
+    text: 'the bundled module cannot be written to {file}: {reason}',
+    hint: 'make room there, or name a folder that exists and can be written in the environment variable TMPDIR',
     exit: 2,
   },
   name_unknown: {

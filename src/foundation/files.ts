@@ -13,6 +13,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { SwarmError, reason_of } from './errors.ts';
 
 /** What a secret file may hold, bytes. */
 const MAX_SECRET = 1024;
@@ -67,6 +68,15 @@ export function write_whole(path: string, text: string): void {
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
+  }
+}
+
+/** Writes the bundled module where workers import it: they never read half of it. @throws SwarmError `bad_tmpdir` */
+export function write_module(path: string, code: string): void {
+  try {
+    write_whole(path, code);
+  } catch (error) {
+    throw new SwarmError('bad_tmpdir', { file: path, reason: reason_of(error) }, error);
   }
 }
 

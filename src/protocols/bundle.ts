@@ -1,10 +1,10 @@
 /** Makes one file of a protocol module: TypeScript stripped, npm dependencies and relative imports inside, `swarm` outside. */
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build, stop, type BuildFailure, type Message } from 'esbuild';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
+import { write_module } from '../foundation/files.ts';
 import { find_module } from './find-module.ts';
 import { DATA, ENDINGS, HOST, NATIVE, PLACES, host_swarm, own_place, refuse_native } from './bundle-plugins.ts';
 
@@ -21,7 +21,7 @@ export interface BundleOptions {
   dir: string;
   /** file URL or path of swarm's own index.js, which the specifier `swarm` means */
   host_entry: string;
-  /** where the bundle goes, made when missing; its name is its SHA-256 */
+  /** where the bundle goes; its name is its SHA-256 */
   out_dir: string;
 }
 
@@ -30,7 +30,7 @@ export interface BundleOptions {
  * `process.setSourceMapsEnabled(true)` was called before it is imported.
  *
  * @throws SwarmError as {@link find_module}, and `module_native` (needs a compiled add-on), `module_build` (does not compile,
- * does not resolve, cannot be written)
+ * does not resolve), `bad_tmpdir` (cannot be written)
  */
 export async function bundle_module(options: BundleOptions): Promise<{ path: string; sha256: string }> {
   const { protocol, dir, host_entry, out_dir } = options;
@@ -38,13 +38,7 @@ export async function bundle_module(options: BundleOptions): Promise<{ path: str
   const code = await compiled(entry, host_entry.startsWith('file:') ? host_entry : pathToFileURL(host_entry).href);
   const sha256 = createHash('sha256').update(code).digest('hex');
   const path = resolve(out_dir, `${sha256}.mjs`);
-  await written(path, code).catch((error: unknown) => {
-    throw new SwarmError(
-      'module_build',
-      { file: shown(entry), reason: `cannot write ${path}: ${reason_of(error)}` },
-      error,
-    );
-  });
+  write_module(path, code);
   return { path, sha256 };
 }
 
@@ -89,19 +83,6 @@ function inline_map(text: string, folder: string): string {
   const map = JSON.parse(text) as { sources: string[] };
   map.sources = map.sources.map((source) => pathToFileURL(resolve(folder, source)).href);
   return `//# sourceMappingURL=data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString('base64')}\n`;
-}
-
-/** A temporary name, then renamed: a worker never reads half a bundle. */
-async function written(path: string, code: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-  try {
-    await writeFile(temporary, code, { flag: 'wx', mode: 0o600 });
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
 }
 
 function fault_of(error: unknown, entry: string): unknown {

@@ -14,7 +14,7 @@ export class Workshop {
   readonly host = join(this.root, 'host/index.mjs');
 
   constructor() {
-    mkdirSync(this.protocols);
+    for (const folder of [this.protocols, this.out]) mkdirSync(folder);
     this.file('package.json', '{}'); // no package.json above this folder says what its files are
   }
 
