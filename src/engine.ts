@@ -1,11 +1,10 @@
 /** `swarm engine up`: a nats-server for swarms of many machines, with safe settings, in the foreground. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pid_file, prepare_engine, type EngineFolder } from './cluster/engine-folder.ts';
+import { claim_folder, prepare_engine, type EngineFolder } from './cluster/engine-folder.ts';
 import { probe_engine } from './cluster/nats.ts';
 import { is_loopback } from './foundation/addresses.ts';
 import { endpoint_text } from './foundation/endpoint-text.ts';
@@ -24,7 +23,7 @@ export async function run_engine({ dir, listen, agents, hosts }: EngineOptions, 
   process.umask(0o077);
   const is_sound = check_version(server_version());
   const is_open = !is_loopback(listen.host);
-  refuse_second(dir);
+  const lock = claim_folder(dir);
   const port = await free_port(listen.host, listen.port);
   // to itself: 0.0.0.0 and :: are no addresses to connect to
   const local = listen.host.replace(/^0\.0\.0\.0$/, '127.0.0.1').replace(/^[0:]+$/, '::1');
@@ -35,7 +34,7 @@ export async function run_engine({ dir, listen, agents, hosts }: EngineOptions, 
     url: `nats://${endpoint_text({ host: hosts[0] ?? listen.host, port })}`,
     certified: is_open ? [...new Set([local, ...hosts])] : null,
   });
-  const child = spawn('nats-server', ['-c', folder.config], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn('nats-server', ['-c', folder.config], { stdio: ['ignore', 'ignore', 'pipe', lock] });
   const closed = once(child, 'close');
   let asked = false;
   const undo = on_signals(
@@ -75,18 +74,6 @@ function check_version(version: string): boolean {
 
 const old_server = (version: string): string =>
   `swarm: nats-server ${version} is older than ${SOUND_VERSION.join('.')} and has known holes: let only machines that you trust reach it (docs/security.md)`;
-
-/** Two servers must not share what is stored. */
-function refuse_second(dir: string): void {
-  try {
-    const pid = readFileSync(pid_file(dir), 'utf8').trim();
-    if (!readFileSync(`/proc/${Number(pid)}/cmdline`, 'utf8').includes(dir)) return;
-    throw new SwarmError('engine_dir', { dir, reason: `nats-server uses it as process ${pid}` });
-  } catch (error) {
-    if (error instanceof SwarmError) throw error;
-    // no such file, no such process
-  }
-}
 
 async function free_port(host: string, port: number): Promise<number> {
   const server = createServer().listen({ host, port });

@@ -5,13 +5,26 @@
  *     leader.json, viewer.json, agent-NN.json   credentials, made once; only their address and issuer follow later starts
  *     ca.pem, ca.key, server.pem, server.key    beyond loopback
  *     store/                               what the engine keeps
+ *     lock                                 held by `swarm engine up` and by its nats-server: two must not share what is stored
  */
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
-import { isDeepStrictEqual } from 'node:util';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
-import { write_whole } from '../foundation/files.ts';
+import { write_named } from '../foundation/files.ts';
+import { lock } from '../foundation/lock.ts';
 import { read_credentials, type Credentials, type Role } from './credentials.ts';
 import { Certificates } from './engine-certificates.ts';
 import { engine_config } from './engine-config.ts';
@@ -36,19 +49,60 @@ export interface EngineWish {
   readonly agents: number;
 }
 
-/** Makes what is missing. The umask of the process must keep others out. @throws SwarmError */
-export function prepare_engine(wish: EngineWish): EngineFolder {
+/**
+ * Makes the folder if it is missing, and this process its only user. Returns the lock, an open file: whoever inherits it holds the folder too.
+ * @throws SwarmError `engine_dir`
+ */
+export function claim_folder(dir: string): number {
+  return or_fault(dir, () => {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    // nor a link of somebody else's, to a folder that is ours
+    refuse_others(lstatSync(dir).uid);
+    const folder = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      refuse_others(fstatSync(folder).uid);
+      fchmodSync(folder, 0o700);
+    } finally {
+      closeSync(folder);
+    }
+    const file = openSync(join(dir, 'lock'), 'a', 0o600);
+    const outcome = lock(file);
+    if (outcome === 'ours') return file;
+    closeSync(file);
+    if (outcome === 'impossible')
+      throw new Error('it cannot be locked: is there flock (util-linux), and are there locks on this disk?');
+    throw new Error(`another engine uses it${process_of(dir)}`);
+  });
+}
+
+function refuse_others(owner: number): void {
+  if (owner !== process.geteuid?.()) throw new Error(`it belongs to another user (uid ${owner})`);
+}
+
+/** What its nats-server calls itself, which is another number where processes have other ids. */
+function process_of(dir: string): string {
   try {
-    mkdirSync(wish.dir, { recursive: true, mode: 0o700 });
-    chmodSync(wish.dir, 0o700);
-    return write_engine(wish);
-  } catch (error) {
-    if (error instanceof SwarmError) throw error;
-    throw new SwarmError('engine_dir', { dir: wish.dir, reason: reason_of(error) }, error);
+    return `: nats-server, process ${Number(readFileSync(pid_file(dir), 'utf8'))} where it runs`;
+  } catch {
+    return '';
   }
 }
 
-export const pid_file = (dir: string): string => join(dir, 'nats-server.pid');
+/** Makes what is missing in a claimed folder. The umask of the process must keep others out. @throws SwarmError */
+export function prepare_engine(wish: EngineWish): EngineFolder {
+  return or_fault(wish.dir, () => write_engine(wish));
+}
+
+function or_fault<T>(dir: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof SwarmError) throw error;
+    throw new SwarmError('engine_dir', { dir, reason: reason_of(error) }, error);
+  }
+}
+
+const pid_file = (dir: string): string => join(dir, 'nats-server.pid');
 
 function write_engine({ dir, listen, url, certified, agents }: EngineWish): EngineFolder {
   const certificates = certified && new Certificates(dir);
@@ -59,7 +113,7 @@ function write_engine({ dir, listen, url, certified, agents }: EngineWish): Engi
     const is_issued = cert !== undefined && ca === certificates?.ca;
     const tls = certificates && (is_issued ? { ca, cert, key } : certificates.client(user));
     const now = { format: 'swarm-credentials/1', role, user, seed, engine: url, ...keys, ...tls } as Credentials;
-    if (!isDeepStrictEqual(old, now)) write_whole(path(user), `${JSON.stringify(now, null, 2)}\n`);
+    if (!isDeepStrictEqual(old, now)) write_named(path(user), `${JSON.stringify(now, null, 2)}\n`);
     return now;
   };
   const sign_key =
@@ -78,7 +132,7 @@ function write_engine({ dir, listen, url, certified, agents }: EngineWish): Engi
     users: users.map(({ user, role, seed }) => ({ user, role, nkey: nkey_of(seed) })),
     tls: certificates && certificates.server(certified),
   });
-  write_whole(config, text);
+  write_named(config, text);
   return { config, leader, files: { leader: [path('leader')], viewer: [path('viewer')], agent: names.map(path) } };
 }
 

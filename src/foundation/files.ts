@@ -71,6 +71,15 @@ export function write_whole(path: string, text: string): void {
   }
 }
 
+/** As {@link write_whole}; the error says which file was not written, for whoever writes many. */
+export function write_named(path: string, text: string): void {
+  try {
+    write_whole(path, text);
+  } catch (error) {
+    throw new Error(`${basename(path)} cannot be written: ${reason_of(error)}`, { cause: error });
+  }
+}
+
 /** Writes the bundled module where workers import it: they never read half of it. @throws SwarmError `bad_tmpdir` */
 export function write_module(path: string, code: string): void {
   try {

@@ -1,5 +1,6 @@
 import { connect, headers, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { read_credentials, type Credentials } from '../../src/cluster/credentials.ts';
@@ -18,6 +19,7 @@ async function start_engine(
   process.umask(0o077);
   const dir = join(server.dir, 'engine');
   const listen = `127.0.0.1:${server.port}`;
+  mkdirSync(dir);
   const { config } = prepare_engine({ dir, listen, url: server.url, certified, agents: 2 });
   await server.start_with(config);
   return (user) => read_credentials(join(dir, `${user}.json`));

@@ -1,5 +1,17 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -9,6 +21,11 @@ import { HAS_NATS } from '../cluster/nats-server.ts';
 import { SwarmProcess, Workplace } from './swarm-process.ts';
 import { until } from '../patience.ts';
 
+const PIDS_OF_ITS_OWN = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
+/** not the first process there, whose number is that of one outside too */
+const SECOND = ['sh', '-c', '"$@"; exit $?', 'sh'];
+const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+const may = ([command, ...args]: string[]): boolean => spawnSync(command!, [...args, 'true']).status === 0;
 const READY = /^engine listening on (nats:\/\/\S+) \(nats-server \S+, (.*)\)$/m;
 
 describe.skipIf(!HAS_NATS)('swarm engine up (needs nats-server)', () => {
@@ -50,6 +67,7 @@ describe.skipIf(!HAS_NATS)('swarm engine up (needs nats-server)', () => {
       'agent-02.json',
       'agent-03.json',
       'leader.json',
+      'lock',
       'nats-server.pid',
       'nats.conf',
       'viewer.json',
@@ -106,7 +124,9 @@ describe.skipIf(!HAS_NATS)('swarm engine up (needs nats-server)', () => {
     await engine.said(READY);
     const second = up();
     expect(await second.exited).toBe(2);
-    expect(second.err).toContain(`nats-server uses it as process ${server_pid()} (engine_dir`);
+    expect(second.err).toContain(
+      `another engine uses it: nats-server, process ${server_pid()} where it runs (engine_dir`,
+    );
     process.kill(server_pid(), 'SIGKILL');
     expect(await engine.exited).toBe(1);
     expect(engine.err).toContain('swarm: nats-server ended: ');
@@ -120,6 +140,62 @@ describe.skipIf(!HAS_NATS)('swarm engine up (needs nats-server)', () => {
     const empty = up();
     expect(await empty.exited).toBe(2);
     expect(empty.err).toContain('its format is not swarm-credentials/1');
+  });
+
+  it('leaves the folder to a server that outlived who started it', async () => {
+    const engine = up();
+    await engine.said(READY);
+    engine.child.kill('SIGKILL');
+    await engine.exited;
+    const second = up();
+    expect(await second.exited).toBe(2);
+    expect(second.err).toContain(
+      `another engine uses it: nats-server, process ${server_pid()} where it runs (engine_dir`,
+    );
+    process.kill(server_pid(), 'SIGKILL');
+    // the lock is free as soon as the system has put the process away
+    const is_free = (): boolean => spawnSync('flock', ['-n', join(dir, 'lock'), 'true']).status === 0;
+    for (let i = 0; i < 400 && !is_free(); i++) await sleep(20);
+    const third = up();
+    await third.said(READY);
+    await end(third);
+  });
+
+  it.skipIf(!may(PIDS_OF_ITS_OWN))(
+    'is refused a folder in use, whatever numbers processes have (needs root)',
+    async () => {
+      const through = (): SwarmProcess =>
+        place.swarm_through([...PIDS_OF_ITS_OWN, ...SECOND], 'engine', 'up', '--dir', dir, '--listen', '127.0.0.1:0');
+      for (const [first, second] of [
+        [up, through],
+        [through, up],
+      ] as const) {
+        const engine = first();
+        await engine.said(READY);
+        const refused = second();
+        expect(await refused.exited, refused.out).toBe(2);
+        expect(refused.err).toContain('another engine uses it');
+        engine.child.kill('SIGKILL');
+        await engine.exited;
+        if (first === up) process.kill(server_pid(), 'SIGKILL');
+        for (let i = 0; i < 400 && spawnSync('flock', ['-n', join(dir, 'lock'), 'true']).status !== 0; i++)
+          await sleep(20);
+      }
+    },
+  );
+
+  it.skipIf(!may(NOBODY))("takes no folder of somebody else's, nor a link of theirs (needs root)", async () => {
+    const owned = join(place.folder, 'ours');
+    mkdirSync(owned, { mode: 0o755 });
+    for (const make of [() => mkdirSync(dir), () => symlinkSync(owned, dir)]) {
+      make();
+      lchownSync(dir, 65534, 65534);
+      const engine = up();
+      expect(await engine.exited).toBe(2);
+      expect(engine.err).toContain('it belongs to another user (uid 65534) (engine_dir');
+      rmSync(dir, { recursive: true });
+    }
+    expect(statSync(owned).mode & 0o777).toBe(0o755);
   });
 
   it('says what is not installed', async () => {

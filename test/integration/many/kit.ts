@@ -2,7 +2,7 @@
  * A swarm of many machines on this one: a real engine, agents and coordinators as processes of their own, and a ledger that knows of each
  * request who sent it. What its users want to know of a run is measured from outside: at the ledger, and in what the engine has stored.
  */
-import { chmodSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFailed } from 'vitest';
@@ -387,6 +387,7 @@ export class World {
     engine.port = await free_port();
     const listen = `127.0.0.1:${engine.port}`;
     const wish = { dir: join(this.place.folder, 'engine'), listen, url: engine.url, certified: null, agents };
+    mkdirSync(wish.dir);
     const { config, leader } = prepare_engine(wish);
     for (const user of ['leader', 'viewer', ...Array.from({ length: agents }, (_, i) => agent_name(i + 1))])
       chmodSync(join(wish.dir, `${user}.json`), 0o600);
