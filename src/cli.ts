@@ -1,10 +1,13 @@
 /** The executable's code: one command, then its exit code. Each command's code is loaded when it is asked for. */
 import { exit, guard_exit } from './exit.ts';
+import { SwarmError } from './foundation/errors.ts';
 import { Output } from './foundation/output.ts';
 import { run_program, type Io } from './program.ts';
 
 // A surface that goes away (a closed terminal, `| head`) is no reason to end; Node ignores SIGPIPE by itself.
 process.on('SIGHUP', () => undefined);
+// A log that reached the size which `ulimit -f` allows is a write that failed, as on a full disk.
+process.on('SIGXFSZ', () => undefined);
 guard_exit();
 
 const out = new Output(process.stdout);
@@ -15,7 +18,7 @@ const colours = (output: Output): boolean =>
   !NO_COLOR && (FORCE_COLOR === undefined ? output.is_tty && TERM !== 'dumb' : FORCE_COLOR !== '0');
 const io: Io = { out, err, colour: { out: colours(out), err: colours(err) } };
 
-const code = await run_program(
+let code = await run_program(
   process.argv.slice(2),
   {
     run: async (options) =>
@@ -36,6 +39,11 @@ const code = await run_program(
   },
   io,
 );
+if (out.fault !== null) {
+  const fault = new SwarmError('output_lost', { reason: out.fault });
+  err.line(`swarm: ${fault.message}`);
+  code ||= fault.exit;
+}
 await Promise.all([out.flush(1000), err.flush(1000)]);
 // not process.exitCode: a module's own timers must not keep a finished run alive
 exit(code);

@@ -44,6 +44,11 @@ export const FAULTS = {
     hint: 'it stands above as a table',
     exit: 1,
   },
+  output_lost: {
+    text: 'what was printed last is not in the file that standard output goes to: {reason}',
+    hint: 'make room there, or let it go elsewhere',
+    exit: 1,
+  },
   bad_summary: {
     text: '{file} is not a summary that can be merged: {reason}',
     hint: 'merge takes the files that --summary wrote at the end of a run',
@@ -132,7 +137,7 @@ export const FAULTS = {
   },
   engine_dir: {
     text: 'the folder of the engine, {dir}, cannot be used: {reason}',
-    hint: 'name another one with --dir; it holds keys, so nobody else may read it',
+    hint: 'make room there, or name another one with --dir; it holds keys, so nobody else may read it',
     exit: 2,
   },
   engine_missing: {

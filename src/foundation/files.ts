@@ -58,8 +58,7 @@ export function write_whole(path: string, text: string): void {
   const file = openSync(temporary, 'wx');
   try {
     try {
-      const bytes = Buffer.from(text);
-      for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
+      write_all(file, text);
       fsyncSync(file);
     } finally {
       closeSync(file);
@@ -69,6 +68,12 @@ export function write_whole(path: string, text: string): void {
     rmSync(temporary, { force: true });
     throw error;
   }
+}
+
+/** On a disk that is nearly full one write takes only a part. */
+export function write_all(file: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
 }
 
 /** As {@link write_whole}; the error says which file was not written, for whoever writes many. */

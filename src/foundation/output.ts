@@ -1,17 +1,19 @@
-/** stdout or stderr as a sink that can neither end the run nor grow: a reader that is gone or slow loses lines, nothing else. */
+/** stdout or stderr as a sink that can neither end the run nor grow: a reader that is gone or slow, or a disk that is full, loses lines, nothing else. */
+import { fstatSync } from 'node:fs';
 import type { Writable } from 'node:stream';
+import { reason_of } from './errors.ts';
+import { write_all } from './files.ts';
 import { within } from './within.ts';
 
 /** Bytes that may wait for a slow reader; what comes beyond is dropped. */
 const MAX_WAITING = 1024 * 1024;
 
-type Sink = Writable & { isTTY?: boolean; columns?: number };
+type Sink = Writable & { fd?: number; isTTY?: boolean; columns?: number };
 
 /**
  * Makes writes to a pipe return at once again. O_NONBLOCK belongs to the open pipe, not to this process: whoever shares it may clear
  * it, and libuv does so in each child that inherits stdout or stderr, as esbuild's does. The next write to a pipe that is full would
- * then stop this process until somebody reads. Node has no public call for it; streams without such a handle (files, which never
- * block) are left alone, and terminals, which Node makes blocking on purpose.
+ * then stop this process until somebody reads. Node has no public call for it; terminals are left alone, which Node makes blocking on purpose.
  */
 function unblock(stream: Sink): void {
   if (stream.isTTY === true) return;
@@ -19,14 +21,28 @@ function unblock(stream: Sink): void {
   handle?.setBlocking?.(false);
 }
 
+/**
+ * The number of the open file behind a stream, or null: a pipe, a terminal. To a file Output writes by itself, since Node's stream takes a part for the whole
+ * on a disk that is nearly full, and gives up for good when it is full.
+ */
+function file_of({ fd, isTTY }: Sink): number | null {
+  if (fd === undefined || isTTY === true) return null;
+  const found = fstatSync(fd);
+  return found.isFile() || found.isCharacterDevice() ? fd : null;
+}
+
 export class Output {
   readonly #stream: Sink;
+  readonly #file: number | null;
   #failed = false;
   #dropped = 0;
+  /** why the last write to a file did not succeed; null: it did */
+  #fault: string | null = null;
 
   constructor(stream: Sink) {
     this.#stream = stream;
-    // EPIPE, ENOSPC, EIO of a terminal that went away: there is nobody left to tell.
+    this.#file = file_of(stream);
+    // EPIPE, EIO of a terminal that went away: there is nobody left to tell.
     stream.on('error', () => (this.#failed = true));
   }
 
@@ -39,8 +55,17 @@ export class Output {
     return this.is_tty ? this.#stream.columns || 80 : Infinity;
   }
 
+  /** Why a file lacks what was written last; null: it is there, or whoever should have read it went away. */
+  get fault(): string | null {
+    return this.#fault;
+  }
+
   write(text: string): void {
-    if (this.#failed) return;
+    if (this.#file !== null) this.#write_file(this.#file, text);
+    else if (!this.#failed) this.#write_stream(text);
+  }
+
+  #write_stream(text: string): void {
     if (this.#stream.writableLength > MAX_WAITING) {
       this.#dropped++;
       return;
@@ -52,6 +77,19 @@ export class Output {
       this.#stream.write(text);
     } catch {
       this.#failed = true;
+    }
+  }
+
+  /** A full disk may have room again: each write is tried. */
+  #write_file(file: number, text: string): void {
+    try {
+      if (this.#dropped > 0) write_all(file, `\n(lines lost: ${this.#dropped}, ${this.#fault})\n`);
+      this.#dropped = 0;
+      write_all(file, text);
+      this.#fault = null;
+    } catch (error) {
+      this.#dropped++;
+      this.#fault = reason_of(error);
     }
   }
 
