@@ -155,7 +155,7 @@ describe.skipIf(!HAS_NATS)('swarm engine up (needs nats-server)', () => {
     process.kill(server_pid(), 'SIGKILL');
     // the lock is free as soon as the system has put the process away
     const is_free = (): boolean => spawnSync('flock', ['-n', join(dir, 'lock'), 'true']).status === 0;
-    for (let i = 0; i < 400 && !is_free(); i++) await sleep(20);
+    await until('the lock is free', is_free);
     const third = up();
     await third.said(READY);
     await end(third);
@@ -178,8 +178,7 @@ describe.skipIf(!HAS_NATS)('swarm engine up (needs nats-server)', () => {
         engine.child.kill('SIGKILL');
         await engine.exited;
         if (first === up) process.kill(server_pid(), 'SIGKILL');
-        for (let i = 0; i < 400 && spawnSync('flock', ['-n', join(dir, 'lock'), 'true']).status !== 0; i++)
-          await sleep(20);
+        await until('the lock is free', () => spawnSync('flock', ['-n', join(dir, 'lock'), 'true']).status === 0);
       }
     },
   );
