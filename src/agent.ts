@@ -1,11 +1,10 @@
 /** `swarm agent`: offers this machine to a swarm of many. Its workers are processes of their own; what they do the plan says. */
-import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Agent, type Made } from './cluster/agent.ts';
 import { fetch_bundle } from './cluster/bundles.ts';
-import { HOST_MARK, type Presence, type RunHeader } from './cluster/documents.ts';
+import { HOST_MARK, type RunHeader } from './cluster/documents.ts';
 import { open_engine } from './cluster/open-engine.ts';
 import { start_processes } from './cluster/processes.ts';
 import type { Store } from './cluster/store.ts';
@@ -15,6 +14,7 @@ import { Suspension } from './foundation/suspension.ts';
 import { SwarmError, reason_of } from './foundation/errors.ts';
 import { write_module } from './foundation/files.ts';
 import { make_log, type Log } from './foundation/log.ts';
+import { is_gone, pid_place } from './foundation/pid-place.ts';
 import { VERSION } from './foundation/version.ts';
 import { processes_of } from './limits.ts';
 import { HOST_ENTRY } from './load.ts';
@@ -48,14 +48,15 @@ export async function run_agent(options: Options, io: Io): Promise<number> {
       timers: { ...CLOCK, slept: () => suspension.ms },
       id,
       facts: {
-        ...{ host: hostname(), machine: machine_of(), pid: process.pid, swarm: VERSION, node: process.versions.node },
+        ...{ host: hostname(), machine: pid_place(), pid: process.pid, swarm: VERSION, node: process.versions.node },
         ...{ labels: options.labels ?? [], weight: options.weight ?? processes.first },
       },
       max_connections: options.max_connections,
       make: (run, on_note) =>
         make(run, { options, store, folder, log, on_note, processes, verify_key: credentials?.verify_key ?? null }),
       log: (level, text) => log[level](text),
-      is_dead,
+      // its workers died with it
+      is_dead: ({ machine, pid }) => is_gone(machine, pid),
     });
     io.out.line(`agent ${id} offers ${processes.first} workers to swarm ${options.name}`);
     const unsignal = on_signals((signal) => {
@@ -86,28 +87,6 @@ async function left(agent: Agent): Promise<void> {
       resolve();
     });
   });
-}
-
-/** Where a pid means the same process; the name alone when the system does not tell. */
-function machine_of(): string {
-  try {
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${readlinkSync('/proc/self/ns/pid')}`;
-  } catch {
-    return hostname();
-  }
-}
-
-/** That agent was a process of this machine, and is no more: its workers died with it. */
-function is_dead({ machine, pid }: Presence): boolean {
-  if (machine !== machine_of()) return false;
-  // its number is this process' own by now
-  if (pid === process.pid) return true;
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
-  }
 }
 
 interface Making {

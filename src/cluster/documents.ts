@@ -189,7 +189,7 @@ export interface Presence {
   readonly replaces: readonly string[];
   readonly seq: number;
   readonly host: string;
-  /** of this start of the machine and this namespace of process ids: within it `pid` names one process at a time */
+  /** see `pid_place`: within it `pid` names one process at a time */
   readonly machine: string;
   readonly pid: number;
   readonly swarm: string;
