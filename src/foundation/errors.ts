@@ -192,7 +192,7 @@ export const FAULTS = {
   },
   engine_lost: {
     text: 'the engine did not take what was written: {reason}',
-    hint: 'see whether `swarm engine up` is running and can be reached from here',
+    hint: 'see whether `swarm engine up` is running, can be reached from here and has room on its disk',
     exit: 1,
   },
   internal: {
