@@ -78,7 +78,7 @@ const [own, victim, ...paths] = process.argv.slice(1);
 const attempt = (act) => { try { act(); } catch {} };
 for (const [i] of paths.entries()) symlinkSync(victim, own + '/link' + i);
 process.stdout.write('swapping');
-for (let n = 0, until = Date.now() + 60_000; Date.now() < until; n++)
+for (let n = 0, until = Date.now() + 110_000; Date.now() < until; n++)
   for (const [i, path] of paths.entries()) {
     const [folder, link] = [own + '/folder' + i, own + '/link' + i];
     if (n % 100 === 0) {
