@@ -37,7 +37,7 @@ import {
 import { first_plan, HOOK_WITHIN_MS, known_of, Leader, STOP_WITHIN_MS } from './leader.ts';
 import { LeaseKeeper } from './lease.ts';
 import { Picture } from './picture.ts';
-import type { Store } from './store.ts';
+import type { Entry, Store } from './store.ts';
 import { DESIRED, PLAN, View } from './view.ts';
 
 const TURN_MS = 100;
@@ -191,7 +191,9 @@ export class Joined implements Control {
     const refuse = (plan: SwarmPlan): never => {
       throw new SwarmError('run_exists', { run: plan.run.id, console: this.#lease.current?.console ?? 'unknown' });
     };
-    await this.#view.read(PLAN);
+    // nobody asks again later: one answer that is late must not end it
+    const read = (key: string): Promise<Entry | null> => this.#patiently(deadline, () => this.#view.read(key));
+    await read(PLAN);
     this.#is_candidate = true;
     const others = (): SwarmPlan | null => {
       const plan = this.#view.plan?.doc;
@@ -200,15 +202,16 @@ export class Joined implements Control {
     await this.#waits.until(() => this.#lease.holds || others() !== null, deadline - timers.now());
     if (others()) refuse(others()!);
     if (!this.#lease.holds) throw new SwarmError('engine_lost', { reason: 'no lease could be had' });
-    await this.#view.read(PLAN);
-    await this.#view.read(DESIRED);
+    await read(PLAN);
+    await read(DESIRED);
     if (others()) refuse(others()!);
     const old = this.#view.plan;
-    await this.#clean(run);
+    await this.#patiently(deadline, () => this.#clean(run));
     const desired = first_desired(run.id, bundle.run.connect_per_s, is_paused);
     const plan = first_plan(run, desired, this.#lease.term, `${this.#options.id}-epoch`, old?.doc ?? null);
-    await this.#write_first(DESIRED, desired, this.#view.desired?.revision ?? 0);
-    await this.#write_first(PLAN, plan, old?.revision ?? 0);
+    const { revision = 0 } = this.#view.desired ?? {};
+    await this.#patiently(deadline, () => this.#write_first(DESIRED, desired, revision));
+    await this.#patiently(deadline, () => this.#write_first(PLAN, plan, old?.revision ?? 0));
     this.#view.begin();
     this.play(run, bundle);
     this.#options.store.nudge(null);
@@ -447,8 +450,22 @@ export class Joined implements Control {
     if (written.outcome === 'done') return this.#view.wrote(key, text, written.revision);
     const entry = await this.#view.read(key).catch(() => null);
     if (entry?.text === text) return;
-    const reason = written.outcome === 'unknown' ? written.reason : `somebody else wrote ${key}`;
-    throw new SwarmError('engine_lost', { reason });
+    if (written.outcome === 'unknown') throw new Error(written.reason);
+    throw new SwarmError('engine_lost', { reason: `somebody else wrote ${key}` });
+  }
+
+  /** Asks again whoever did not answer, until the deadline. @throws SwarmError `engine_lost` */
+  async #patiently<T>(deadline: number, ask: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (error instanceof SwarmError) throw error;
+        const is_over = this.#is_closed || this.#timers.now() >= deadline;
+        if (is_over) throw new SwarmError('engine_lost', { reason: reason_of(error) }, error);
+        await this.#waits.until(() => false, WRITE_AGAIN_MS);
+      }
+    }
   }
 
   async #carry_out(change: Change, op: Command['op'] | 'trace'): Promise<Answered> {
