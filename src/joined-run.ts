@@ -17,8 +17,10 @@ import { CLOCK } from './foundation/clock.ts';
 import { endpoint_text } from './foundation/endpoint-text.ts';
 import { SwarmError } from './foundation/errors.ts';
 import { make_log, type Log } from './foundation/log.ts';
+import { Refused } from './foundation/shape.ts';
 import { VERSION } from './foundation/version.ts';
 import { HOST_ENTRY, hush_module, load } from './load.ts';
+import { read_summary } from './metrics/read-summary.ts';
 import type { Summary } from './metrics/summary.ts';
 import type { Options, OptionsWith } from './options.ts';
 import { check_name, check_summary_path, read_token, write_summary } from './preflight.ts';
@@ -106,9 +108,12 @@ export async function print_series(run: string, options: Options, io: Io): Promi
   }
 }
 
+/** @throws SwarmError `bad_document` when it cannot be read */
 async function stored_summary(store: Store, run: string): Promise<Summary | null> {
   const text = await read_parts(store, `summary.${run}`);
-  return text === null ? null : (JSON.parse(text) as Summary);
+  const found = text === null ? null : read_summary(text);
+  if (found instanceof Refused) throw new SwarmError('bad_document', { what: `the summary of run ${run}: ${found.why}` }); // prettier-ignore
+  return found;
 }
 
 interface Ready {

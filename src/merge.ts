@@ -1,23 +1,19 @@
 /** `swarm merge`: the summaries of segments that ran apart, added up. Takes any file for what it may be: hostile. */
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Ajv } from 'ajv';
 import { final_table } from './console/render.ts';
 import { SwarmError, reason_of } from './foundation/errors.ts';
 import { escape_text } from './foundation/escape.ts';
 import { read_text } from './foundation/files.ts';
+import { Refused } from './foundation/shape.ts';
 import { check_books } from './metrics/books.ts';
 import { merge_summaries, type Part } from './metrics/merge-summaries.ts';
-import type { Summary } from './metrics/summary.ts';
+import { read_summary } from './metrics/read-summary.ts';
 import type { Options } from './options.ts';
 import { check_summary_path, write_summary } from './preflight.ts';
 import type { Io } from './program.ts';
 
 const MAX_BYTES = 64 * 1024 * 1024;
 const MAX_REASON = 200;
-const FORMAT = 'swarm-summary/1';
-/** the same file from src/ and from dist/ */
-const SCHEMA = new URL('../docs/summary.schema.json', import.meta.url);
 
 /**
  * Prints the table of all, says on stderr what is missing. Exit code 0, or 1 when the books of the whole or of a part do not balance.
@@ -30,19 +26,12 @@ export async function run_merge(files: readonly string[], options: Options, io: 
       throw new SwarmError('bad_option', { option: '--summary', reason: `${target} is one of the files to merge` });
     check_summary_path(target);
   }
-  const is_summary = new Ajv({ allowUnionTypes: true }).compile<Summary>(
-    JSON.parse(readFileSync(SCHEMA, 'utf8')) as object,
-  );
   const parts = files.map((file): Part => {
     const refuse = (reason: string): never => {
       throw new SwarmError('bad_summary', { file, reason: escape_text(reason, MAX_REASON) });
     };
-    const value = parse(file, refuse);
-    if (field(value, 'format') !== FORMAT) return refuse(`its format is not ${FORMAT}`);
-    if (field(value, 'final') !== true) return refuse('it is not final: the run was still going on');
-    if (is_summary(value)) return { file, summary: value };
-    const [fault] = is_summary.errors!;
-    return refuse(`${fault!.instancePath || 'it'} ${fault!.message}`);
+    const found = read_summary(text_of(file, refuse));
+    return found instanceof Refused ? refuse(found.why) : { file, summary: found };
   });
   const { summary, notes } = merge_summaries(parts);
   io.out.line(final_table(summary, io.colour.out));
@@ -55,13 +44,10 @@ export async function run_merge(files: readonly string[], options: Options, io: 
   return 1;
 }
 
-function parse(file: string, refuse: (reason: string) => never): unknown {
+function text_of(file: string, refuse: (reason: string) => never): string {
   try {
-    return JSON.parse(read_text(file, MAX_BYTES)) as unknown;
+    return read_text(file, MAX_BYTES);
   } catch (error) {
-    return refuse(error instanceof SyntaxError ? `it is not JSON: ${reason_of(error)}` : reason_of(error));
+    return refuse(reason_of(error));
   }
 }
-
-const field = (value: unknown, name: string): unknown =>
-  typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;

@@ -37,7 +37,15 @@ for (let i = 0; i < count; i++) {
   const store = stores[i % CONNECTIONS];
   new Agent({
     ...{ store, timers: CLOCK, id, max_connections: null, log: () => {}, is_dead: () => false },
-    facts: { host: hostname(), pid: process.pid, swarm: VERSION, node: process.versions.node, labels: [], weight: 1 },
+    facts: {
+      host: hostname(),
+      machine: hostname(),
+      pid: process.pid,
+      swarm: VERSION,
+      node: process.versions.node,
+      labels: [],
+      weight: 1,
+    },
     make: async (header) => {
       if (!bundles.has(header.id)) bundles.set(header.id, fetch_bundle(store, header, null));
       const { run } = await bundles.get(header.id);
@@ -59,8 +67,10 @@ class Crew {
   #histogram;
 
   constructor(seed) {
+    // buckets of a microsecond each
     const indices = Array.from({ length: BUCKETS }, (_, i) => 1000 + i * 7 + (seed % 7));
-    this.#histogram = { indices, counts: indices.map((i) => i), count: BUCKETS, sum: BUCKETS, min: 1, max: 100 };
+    const count = indices.reduce((all, one) => all + one, 0);
+    this.#histogram = { indices, counts: indices, count, sum: 1300 * count, min: indices[0], max: indices.at(-1) };
   }
 
   order({ revision, phase, clients: wanted, target: most }) {

@@ -5,6 +5,7 @@
 import type { Clock } from '../foundation/clock.ts';
 import { randomBytes } from 'node:crypto';
 import { reason_of } from '../foundation/errors.ts';
+import { Refused } from '../foundation/shape.ts';
 import { within } from '../foundation/within.ts';
 import { NO_DEAD } from '../metrics/merge.ts';
 import { index_within } from '../swarm/id-map.ts';
@@ -14,6 +15,8 @@ import type { SquadOrder, SquadReport } from '../swarm/ordered-squad.ts';
 import { MEMBER, plan_name, results_key, results_text } from './documents.ts';
 import type { Lease, MemberShare, Presence, Results, RunHeader, SwarmPlan } from './documents.ts';
 import { LEASE } from './lease.ts';
+import { read_lease, read_plan, read_presence } from './readers.ts';
+import { LEADERS, Refusals } from './refusals.ts';
 import { Recording } from './series.ts';
 import type { Store } from './store.ts';
 
@@ -33,6 +36,8 @@ const MAX_NOTES = 50;
 const MAX_REPLACED = 20;
 /** a stranger with this agent's name that still writes does so within that */
 const STRANGER_MS = 3500;
+/** so often in a row another one has to write over this agent's presence what it cannot read */
+const MAX_SPOILED = 5;
 
 /** The workers of an agent, all that it needs of a Squad. */
 export interface Crew {
@@ -91,7 +96,9 @@ export class Agent {
   #is_making = false;
   #plan: SwarmPlan | null = null;
   /** what was read last */
-  #read: { readonly text: string; readonly plan: SwarmPlan } | null = null;
+  #read: { readonly text: string; readonly plan: SwarmPlan | Refused } | null = null;
+  /** documents of leaders that were not taken */
+  readonly #refusals: Refusals;
   #read_at = -Infinity;
   /** somebody says that there is another plan */
   #is_nudged = false;
@@ -126,6 +133,8 @@ export class Agent {
   #reads = true;
   /** it lets go of all it holds */
   #is_fencing = false;
+  /** when somebody had written over this agent's presence what nobody can read, and how often in a row */
+  #spoiled = { at: -Infinity, times: 0 };
   #fenced = 0;
   #is_leaving = false;
   #is_closed = false;
@@ -139,11 +148,12 @@ export class Agent {
     const { timers, store, id } = options;
     this.#answered_at = this.#started = timers.now();
     this.#series = new Recording(store, id);
+    this.#refusals = new Refusals((_, text) => options.log('error', `the load stays as it is: ${text}`));
     this.#answered_slept = this.#slept;
     this.failed = new Promise((_, reject) => (this.#failed = reject));
     this.failed.catch(() => {});
     this.#stops.push(timers.every(STEP_MS, () => this.#step()));
-    this.#stops.push(store.on_nudge(id, (text) => this.#hear_plan(text === '' ? null : plan_of(text))));
+    this.#stops.push(store.on_nudge(id, (text) => this.#hear_plan(text === '' ? null : read_plan(text))));
     this.#look();
   }
 
@@ -271,9 +281,9 @@ export class Agent {
   }
 
   /** A plan that follows the one in force need not be read: it was stored before it was sent. Anything else only says that there is something to read. */
-  #hear_plan(plan: SwarmPlan | null): void {
+  #hear_plan(plan: SwarmPlan | Refused | null): void {
     const known = this.#nudged ?? this.#plan;
-    if (plan === null || known?.run.id !== plan.run.id || known.epoch !== plan.epoch) {
+    if (plan === null || plan instanceof Refused || known?.run.id !== plan.run.id || known.epoch !== plan.epoch) {
       this.#is_nudged = true;
       return this.#look();
     }
@@ -302,8 +312,9 @@ export class Agent {
     try {
       const { store, timers } = this.#options;
       const entry = await store.get(LEASE);
-      const lease = entry && (JSON.parse(entry.text) as Lease);
-      const known = this.#read && lease?.plan === plan_name(this.#read.plan) ? this.#read.plan : null;
+      const lease = this.#checked('lease', entry && read_lease(entry.text));
+      const last = this.#read?.plan instanceof Refused ? null : this.#read?.plan;
+      const known = last && lease?.plan === plan_name(last) ? last : null;
       // that of a large swarm is long, and most of the time the one that was read last
       const is_due = this.#is_nudged || timers.now() - this.#read_at >= READ_MS;
       if (!known || is_due) this.#is_nudged = false;
@@ -325,9 +336,18 @@ export class Agent {
     const asked_at = this.#options.timers.now();
     const entry = await this.#options.store.get('plan');
     this.#read_at = asked_at;
-    if (entry && this.#read?.text !== entry.text)
-      this.#read = { text: entry.text, plan: JSON.parse(entry.text) as SwarmPlan };
-    return entry && this.#read!.plan;
+    if (entry && this.#read?.text !== entry.text) this.#read = { text: entry.text, plan: read_plan(entry.text) };
+    return this.#checked('plan', entry && this.#read!.plan);
+  }
+
+  /** Null: it cannot be read, and whatever was known before it stays in force. */
+  #checked<T>(what: string, found: T | Refused | null): T | null {
+    if (found instanceof Refused) {
+      this.#refusals.note(LEADERS, what, found.why);
+      return null;
+    }
+    this.#refusals.clear(LEADERS, what);
+    return found;
   }
 
   #hear_run_ms(run_ms: number | null): void {
@@ -557,14 +577,24 @@ export class Agent {
     }
     if (!entry) this.#presence.revision = 0;
     else if (entry.text === text) this.#presence.revision = entry.revision;
-    else await this.#meet(JSON.parse(entry.text) as Presence, entry.revision);
+    else await this.#meet(read_presence(entry.text), entry.revision);
     return entry?.text === text;
   }
 
   /** The key of this agent says something that it did not just write. */
-  async #meet(other: Presence, found: number): Promise<void> {
-    const { store, id, is_dead } = this.#options;
+  async #meet(other: Presence | Refused, found: number): Promise<void> {
+    const { store, id, is_dead, timers } = this.#options;
     let revision = found;
+    if (other instanceof Refused) {
+      const is_again = timers.now() - this.#spoiled.at < STRANGER_MS;
+      this.#spoiled = { at: timers.now(), times: is_again ? this.#spoiled.times + 1 : 1 };
+      if (!is_again) this.#options.log('warn', `somebody else wrote what is stored of this agent, and ${other.why}: written anew`); // prettier-ignore
+      // no agent writes that; one of another version might, each second
+      if (this.#spoiled.times >= MAX_SPOILED) return await this.#fail_as_second('perhaps one of another version');
+      this.#presence.revision = revision;
+      this.#is_wanted = true;
+      return;
+    }
     const is_own = other.incarnation === this.#incarnation || this.#replaces.includes(other.incarnation);
     if (!is_own) {
       if (is_dead(other)) this.#replaces.push(...other.replaces, other.incarnation);
@@ -576,15 +606,18 @@ export class Agent {
           if (!later || later.revision === revision) break;
           revision = later.revision;
           if (changes === 0) continue;
-          const where = `${other.host}, pid ${other.pid}`;
-          await this.#fence(`another agent plays as ${id} (${where})`);
-          return this.#failed!(new Error(`another agent plays as ${id}: ${where}`));
+          return await this.#fail_as_second(`${other.host}, pid ${other.pid}`);
         }
       }
       this.#replaces = this.#replaces.slice(-MAX_REPLACED);
     }
     this.#presence.revision = revision;
     this.#is_wanted = true;
+  }
+
+  async #fail_as_second(where: string): Promise<void> {
+    await this.#fence(`another agent plays as ${this.#options.id} (${where})`);
+    this.#failed!(new Error(`another agent plays as ${this.#options.id}: ${where}`));
   }
 
   #make_presence(): Presence {
@@ -603,7 +636,7 @@ export class Agent {
       capacity,
       capacity_why: report?.capacity_why ?? '',
       ready: crew && report!.capacity > 0 && !this.#is_fencing ? playing!.run.id : null,
-      refuses: playing?.refuses ?? null,
+      refuses: playing?.refuses ?? this.#refusals.of(LEADERS),
       accepted: this.#accepted,
       applied: this.#applied,
       may: report?.may ?? 0,
@@ -642,16 +675,6 @@ export class Agent {
         resolve();
       });
     });
-  }
-}
-
-/** Null: it is none. */
-function plan_of(text: string): SwarmPlan | null {
-  try {
-    const found = JSON.parse(text) as Partial<SwarmPlan> | null;
-    return found?.format === 'swarm-plan/1' && found.run && found.members ? (found as SwarmPlan) : null;
-  } catch {
-    return null;
   }
 }
 

@@ -1,7 +1,9 @@
 /** What a run is made of, on its way to the agents: in parts, by content hash, signed. Bundles are code: nothing runs whose signature is wrong. */
 import { createHash, sign, verify } from 'node:crypto';
 import { SwarmError } from '../foundation/errors.ts';
+import { Refused } from '../foundation/shape.ts';
 import { signed_text, to_text, type Bundle, type RunHeader } from './documents.ts';
+import { read_bundle } from './readers.ts';
 import type { Store } from './store.ts';
 
 const PART_BYTES = 256 * 1024;
@@ -32,11 +34,12 @@ export async function fetch_bundle(store: Store, run: RunHeader, key: string | n
   if (key !== null && !is_signed(run, key))
     throw new Error('its signature is not that of the key this agent was given');
   const text = await read_parts(store, `bundle.${run.bundle_sha256}`);
-  if (text === null) throw new Error('what it is made of is not in the store');
-  if (sha256_of(text) !== run.bundle_sha256) throw new Error('what is stored is not what its hash says');
-  const bundle = JSON.parse(text) as Bundle;
-  if (sha256_of(bundle.module_text) !== bundle.run.module_sha256)
-    throw new Error('its module is not what its hash says');
+  const bad = (why: string) => new SwarmError('bad_document', { what: `the bundle of run ${run.id}: ${why}` });
+  if (text === null) throw bad('what it is made of is not in the store');
+  if (sha256_of(text) !== run.bundle_sha256) throw bad('what is stored is not what its hash says');
+  const bundle = read_bundle(text);
+  if (bundle instanceof Refused) throw bad(bundle.why);
+  if (sha256_of(bundle.module_text) !== bundle.run.module_sha256) throw bad('its module is not what its hash says');
   return bundle;
 }
 

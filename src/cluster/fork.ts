@@ -43,13 +43,6 @@ export function send_refresh(child: ChildProcess): void {
   if (child.connected) child.send(REFRESH, () => {});
 }
 
-/** A report, as far as one can tell from a process that may run the user's code: only ours carry an incarnation. */
-export function is_report(message: unknown, incarnation: string): message is Report {
-  return (
-    typeof message === 'object' && message !== null && 'incarnation' in message && message.incarnation === incarnation
-  );
-}
-
 /** The member's end, in the forked process. */
 export function fork_seat(): Seat {
   const outbox = new Outbox<Report>((report, sent) => {

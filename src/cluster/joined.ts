@@ -5,6 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../foundation/clock.ts';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
+import { Refused } from '../foundation/shape.ts';
+import { read_summary } from '../metrics/read-summary.ts';
 import type { Summary } from '../metrics/summary.ts';
 import { err, ok } from '../swarm/answers.ts';
 import type { Command, Control, Reply } from '../swarm/command.ts';
@@ -37,6 +39,7 @@ import {
 import { first_plan, HOOK_WITHIN_MS, known_of, Leader, STOP_WITHIN_MS } from './leader.ts';
 import { LeaseKeeper } from './lease.ts';
 import { Picture } from './picture.ts';
+import { LEADERS, Refusals } from './refusals.ts';
 import type { Entry, Store } from './store.ts';
 import { DESIRED, PLAN, View } from './view.ts';
 
@@ -148,10 +151,12 @@ export class Joined implements Control {
       plan: this.#view.plan && plan_name(this.#view.plan.doc),
     });
     this.#lease = new LeaseKeeper({ store, timers, id, ttl_ms, margin_ms: ttl_ms / 10, about });
-    this.#view = new View(store, timers, this.#lease, () => {
+    const changed = (): void => {
       this.#waits.poke();
       this.#follow();
-    });
+    };
+    const refusals = new Refusals((author, text) => options.on_note(author === LEADERS ? 'coordinator' : author, { level: 'warn', text })); // prettier-ignore
+    this.#view = new View(store, timers, this.#lease, changed, refusals);
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
     this.#stops.push(timers.every(ttl_ms / LEASE_TURNS, () => void this.#lease_turn()));
     this.#stops.push(timers.every(TURN_MS, () => void this.#turn()));
@@ -165,11 +170,13 @@ export class Joined implements Control {
 
   /**
    * The run of the store, once known: the plan of the moment.
-   * @throws SwarmError `no_run` within `within_ms`
+   * @throws SwarmError `no_run` within `within_ms`, `bad_document` when what is stored cannot be read
    */
   async attach(within_ms: number): Promise<SwarmPlan> {
     const found = await this.#waits.until(() => this.#view.plan !== null && this.#view.desired !== null, within_ms);
     const plan = this.#view.plan?.doc;
+    const refused = this.#view.refusals.of(LEADERS);
+    if (!found && refused !== null) throw new SwarmError('bad_document', { what: refused });
     if (!found || !plan || plan.stage === 'ended') throw new SwarmError('no_run', {});
     return plan;
   }
@@ -209,9 +216,11 @@ export class Joined implements Control {
     await this.#patiently(deadline, () => this.#clean(run));
     const desired = first_desired(run.id, bundle.run.connect_per_s, is_paused);
     const plan = first_plan(run, desired, this.#lease.term, `${this.#options.id}-epoch`, old?.doc ?? null);
-    const { revision = 0 } = this.#view.desired ?? {};
-    await this.#patiently(deadline, () => this.#write_first(DESIRED, desired, revision));
-    await this.#patiently(deadline, () => this.#write_first(PLAN, plan, old?.revision ?? 0));
+    const { desired: before, spoiled } = this.#view;
+    const desired_revision = spoiled.desired || (before?.revision ?? 0);
+    const plan_revision = spoiled.plan || (old?.revision ?? 0);
+    await this.#patiently(deadline, () => this.#write_first(DESIRED, desired, desired_revision));
+    await this.#patiently(deadline, () => this.#write_first(PLAN, plan, plan_revision));
     this.#view.begin();
     this.play(run, bundle);
     this.#options.store.nudge(null);
@@ -337,7 +346,8 @@ export class Joined implements Control {
     const { term } = this.#lease;
     const [plan, desired, run_ms] = [this.#view.plan, this.#view.desired, this.#view.run_ms];
     if (term === 0 || !plan || !desired || run_ms === null || plan.doc.run.id !== this.#run!.id) return;
-    if (this.#view.is_wiped) return await this.#seed(plan.doc, term);
+    const { is_wiped, spoiled } = this.#view;
+    if (is_wiped || spoiled.plan || spoiled.desired) return await this.#seed(plan.doc, term);
     if (this.#leader?.term !== term) {
       // what dead agents measured is told by nobody again
       await this.#view.read_results();
@@ -395,20 +405,21 @@ export class Joined implements Control {
   /** To each its own part of a plan that is stored: hundreds that all read all of it would keep the engine busy for a second. */
   #tell_agents(plan: SwarmPlan): void {
     const { store } = this.#options;
-    const shared = plan.shared && (JSON.parse(to_text(plan.shared)) as NonNullable<SwarmPlan['shared']>);
     for (const [id, entry] of Object.entries(plan.members)) {
       const departed = plan.departed.filter(({ agent }) => agent === id);
-      const own: SwarmPlan = { ...plan, shared, members: { [id]: entry }, departed, free_ids: [], unconfirmed: [] };
-      store.nudge(id, JSON.stringify(own));
+      const own: SwarmPlan = { ...plan, members: { [id]: entry }, departed, free_ids: [], unconfirmed: [] };
+      store.nudge(id, to_text(own));
     }
     // who has no part looks by itself
     for (const id of this.#view.members.keys()) if (!(id in plan.members)) store.nudge(id);
   }
 
-  /** The engine lost its memory: this process knows what was there. */
+  /** The engine lost its memory, or somebody wrote there what nobody can read: this process knows what was there. */
   async #seed(plan: SwarmPlan, term: number): Promise<void> {
     const desired = this.#view.desired!;
-    this.#options.on_note('coordinator', { level: 'warn', text: 'the engine lost what it had stored: written anew' });
+    const { is_wiped, spoiled } = this.#view;
+    const lost = is_wiped ? 'the engine lost what it had stored' : 'somebody wrote over it what cannot be read';
+    this.#options.on_note('coordinator', { level: 'warn', text: `${lost}: written anew` });
     const epoch = `${this.#options.id}-${term}-${plan.revision}`;
     // agents may know later plans than this process: none may take this one for an old one, and all must say what they hold
     const accepted = [...this.#view.members.values()].map(({ doc }) => doc.accepted);
@@ -419,13 +430,13 @@ export class Joined implements Control {
     const { store } = this.#options;
     await store_bundle(store, anew.run, this.#bundle!);
     for (const { key, text } of this.#view.left_results()) await store.put(key, text, 0);
-    const wrote = await store.put(DESIRED, desired.text, 0);
+    const wrote = await store.put(DESIRED, desired.text, spoiled.desired);
     if (wrote.outcome === 'unknown') return;
     if (wrote.outcome === 'done') this.#view.wrote(DESIRED, desired.text, wrote.revision);
     else await this.#view.read(DESIRED);
     if (this.#lease.term !== term) return;
     const text = to_text(anew);
-    const written = await store.put(PLAN, text, 0);
+    const written = await store.put(PLAN, text, is_wiped ? 0 : spoiled.plan || this.#view.plan!.revision);
     if (written.outcome === 'unknown') return;
     if (written.outcome === 'done') this.#view.wrote(PLAN, text, written.revision);
     else await this.#view.read(PLAN);
@@ -483,7 +494,8 @@ export class Joined implements Control {
     let tried = null as { reply: Reply; text: string; seq: number; revision: number } | null;
     while (this.#timers.now() < deadline && !this.#is_closed) {
       // another console was first, nobody knows, or the engine lost its memory and counts revisions anew: what is stored now says
-      if (!(await this.#view.read(DESIRED).catch(() => null))) {
+      // or somebody wrote there what cannot be read, and the leader has yet to write it anew
+      if (!(await this.#view.read(DESIRED).catch(() => null)) || this.#view.spoiled.desired > 0) {
         await this.#waits.until(() => false, WRITE_AGAIN_MS);
         continue;
       }
@@ -575,8 +587,10 @@ export class Joined implements Control {
     const plan = this.#view.plan?.doc;
     if (this.#final || plan?.run.id !== this.#run!.id || plan.stage !== 'ended') return;
     const text = await read_parts(this.#options.store, `summary.${plan.run.id}`);
-    this.#final =
-      text === null ? this.#picture!.summary({ final: true, histograms: true }) : (JSON.parse(text) as Summary);
+    const stored = text === null ? null : read_summary(text);
+    if (stored instanceof Refused) this.#view.refusals.note(LEADERS, 'the final summary', stored.why);
+    const is_there = stored !== null && !(stored instanceof Refused);
+    this.#final = is_there ? stored : this.#picture!.summary({ final: true, histograms: true });
     this.#notify();
     const unsure = [...new Set(this.#picture!.unsure().map(({ agent }) => agent))];
     const unconfirmed = [...plan.unconfirmed, ...this.#picture!.killed_at_end(plan)];

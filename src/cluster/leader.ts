@@ -106,7 +106,9 @@ export class Leader {
     const ready = agents.filter(({ presence }) => presence.ready === old.run.id);
     if (ready.length < old.run.agents) {
       if (now - this.#stage!.since < this.#options.gather_ms) return {};
-      const missing = agents.filter(({ presence }) => presence.ready !== old.run.id).map(({ id, presence }) => `${id}: ${presence.refuses ?? 'not ready'}`); // prettier-ignore
+      const not_ready = agents.filter(({ presence }) => presence.ready !== old.run.id);
+      const missing = not_ready.slice(0, MAX_NAMED).map(({ id, presence }) => `${id}: ${presence.refuses ?? 'not ready'}`); // prettier-ignore
+      if (not_ready.length > MAX_NAMED) missing.push(`${not_ready.length - MAX_NAMED} more are not`);
       const unseen = old.run.agents - agents.length;
       // who never came has no name here: those who did tell who it is
       const here =

@@ -3,7 +3,9 @@
  * takes it over with the next term. Nothing here depends on clocks agreeing or on the store's own ideas of age.
  */
 import type { Clock } from '../foundation/clock.ts';
+import { Refused } from '../foundation/shape.ts';
 import type { Lease } from './documents.ts';
+import { read_lease } from './readers.ts';
 import type { Entry, Store } from './store.ts';
 
 export interface LeaseOptions {
@@ -27,7 +29,7 @@ const MAX_LATE_TTLS = 5;
 export class LeaseKeeper {
   readonly #options: LeaseOptions;
   /** the newest seen, and since when it is as it is; null: none was there */
-  #seen: { readonly entry: Entry; readonly lease: Lease; readonly since: number } | null = null;
+  #seen: { readonly entry: Entry; readonly lease: Lease | Refused; readonly since: number } | null = null;
   #missing_since: number | null = null;
   /** when it was there last, and this process saw it */
   #looked_at = -Infinity;
@@ -55,14 +57,21 @@ export class LeaseKeeper {
 
   /** the newest known, whoever holds it */
   get current(): Lease | null {
-    return this.#seen?.lease ?? null;
+    const lease = this.#seen?.lease;
+    return lease === undefined || lease instanceof Refused ? null : lease;
+  }
+
+  /** why the newest seen cannot be read; null: it can */
+  get refused(): string | null {
+    const lease = this.#seen?.lease;
+    return lease instanceof Refused ? lease.why : null;
   }
 
   /** Takes note of what a watch showed: only time since it changed counts, so an early look makes for an early takeover. */
   saw(entry: Entry): void {
     if (this.#seen && entry.revision <= this.#seen.entry.revision && entry.text === this.#seen.entry.text) return;
-    const lease = JSON.parse(entry.text) as Lease;
-    this.#highest_term = Math.max(this.#highest_term, lease.term);
+    const lease = read_lease(entry.text);
+    if (!(lease instanceof Refused)) this.#highest_term = Math.max(this.#highest_term, lease.term);
     this.#missing_since = null;
     this.#seen = { entry, lease, since: this.#options.timers.now() };
   }
@@ -90,7 +99,7 @@ export class LeaseKeeper {
       const was_there = this.#highest_term > 0;
       if (was_there && timers.now() - this.#missing_since < ttl_ms + late_ms) return;
       await this.#write(this.#highest_term + (was_there ? MISSED_TERMS : 1), 0);
-    } else if (timers.now() - this.#seen!.since >= this.#seen!.lease.ttl_ms) {
+    } else if (timers.now() - this.#seen!.since >= (this.current?.ttl_ms ?? ttl_ms)) {
       await this.#write(this.#highest_term + 1, entry.revision);
     }
   }
@@ -113,7 +122,8 @@ export class LeaseKeeper {
     const entry = await this.#read();
     if (entry === undefined) return;
     if (entry?.text === text) return this.#hold(term, sent, entry.revision, text);
-    if (entry !== null && (JSON.parse(entry.text) as Lease).id === this.#options.id && this.#term === term) {
+    const found = entry && read_lease(entry.text);
+    if (entry && found && !(found instanceof Refused) && found.id === this.#options.id && this.#term === term) {
       this.#revision = entry.revision; // an earlier renewal, whose answer never came; the time still runs from the last known
       return;
     }

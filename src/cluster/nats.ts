@@ -21,6 +21,7 @@ import {
   type NatsConnection,
 } from '@nats-io/transport-node';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
+import { integer, kinds, object, optional, reader, Refused, text } from '../foundation/shape.ts';
 import { is_token, type Credentials } from './credentials.ts';
 import { INFO_SUBJECT } from './engine-config.ts';
 import { MAX_VALUE_BYTES, type Entry, type Store, type Written } from './store.ts';
@@ -61,8 +62,32 @@ const OVERLAP_TRIES = 3;
 const OVERLAP_MS = 50;
 
 interface ApiError {
-  readonly err_code?: number;
-  readonly description?: string;
+  readonly err_code?: number | undefined;
+  readonly description?: string | undefined;
+}
+
+interface ApiAnswer {
+  readonly seq?: number | undefined;
+  readonly error?: ApiError | undefined;
+  readonly state?: { readonly subjects?: Record<string, number> | undefined } | undefined;
+}
+
+const REVISION = integer(0, Number.MAX_SAFE_INTEGER);
+/** An answer of the engine, long if it names all keys. */
+const read_answer = reader(
+  object<ApiAnswer>({
+    seq: optional(REVISION),
+    error: optional(object<ApiError>({ err_code: optional(REVISION), description: optional(text(1000)) })),
+    state: optional(object<NonNullable<ApiAnswer['state']>>({ subjects: optional(kinds(REVISION, 1e6)) })),
+  }),
+  256 * 1024 * 1024,
+);
+
+/** @throws Error when it is none */
+function answer_of(message: Msg): ApiAnswer {
+  const answer = read_answer(message.string());
+  if (answer instanceof Refused) throw new Error(`what the engine answers cannot be read: ${answer.why}`);
+  return answer;
 }
 
 /** @throws SwarmError engine_unreachable, engine_refused */
@@ -258,7 +283,7 @@ class NatsStore implements Store {
       const marks = headers();
       marks.set('Nats-Msg-Id', id);
       const answer = await this.#request(`${this.#series_of(run)}.${checked(agent)}`, text, ANSWER, marks);
-      const { seq, error } = answer.json<{ seq?: number; error?: ApiError }>();
+      const { seq, error } = answer_of(answer);
       return !error && !!seq;
     } catch {
       return false;
@@ -339,7 +364,7 @@ class NatsStore implements Store {
       await this.create_bucket(Math.min(CREATE, left()));
       return write();
     });
-    const { seq, error } = answer.json<{ seq?: number; error?: ApiError }>();
+    const { seq, error } = answer_of(answer);
     if (WRONG_SEQUENCE.includes(error?.err_code ?? 0)) return { outcome: 'refused' };
     // an error has a sequence too, 0
     if (error || !seq) throw said(error ?? {});
@@ -370,12 +395,8 @@ class NatsStore implements Store {
     return info?.error?.err_code === NO_STREAM;
   }
 
-  async #api(
-    subject: string,
-    request: object,
-    ms: number,
-  ): Promise<{ error?: ApiError; state?: { subjects?: Record<string, number> } }> {
-    return (await this.#request(subject, JSON.stringify(request), ms)).json();
+  async #api(subject: string, request: object, ms: number): Promise<ApiAnswer> {
+    return answer_of(await this.#request(subject, JSON.stringify(request), ms));
   }
 
   /** Asks only while connected: the client library would send it later. */

@@ -118,11 +118,13 @@ export class Picture {
   health(id: MemberId): AgentSummary['health'] {
     const heard = this.#view.members.get(id);
     const plan = this.#view.plan?.doc;
-    if (!heard || !plan) return 'lost';
+    const is_refused = this.#view.refusals.of(id) !== null;
+    if (!heard || !plan) return is_refused ? 'refused' : 'lost';
     const { doc, heard_at } = heard;
     const is_departed = plan.departed.some((one) => one.agent === id && one.incarnation === doc.incarnation);
     const silent_ms = this.#timers.now() - heard_at;
     if (is_departed || silent_ms >= reassign_ms_of(plan.run)) return 'lost';
+    if (is_refused) return 'refused';
     if (silent_ms >= STALLED_AFTER_MS) return 'suspect';
     if (doc.refuses !== null) return 'refused';
     if (plan.members[id]?.incarnation !== doc.incarnation && doc.fenced > 0) return 'fenced';
@@ -136,7 +138,17 @@ export class Picture {
     return [...this.#view.members]
       .filter(([id, { doc }]) => !doc.leaving || doc.ready !== null || plan?.members[id] !== undefined)
       .map(([id, heard]) => ({ ...this.#agent(id, heard), share: plan?.members[id]?.share ?? 0 }))
+      .concat(this.#strangers())
       .sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** Of whom nothing could be read so far. */
+  #strangers(): AgentSummary[] {
+    const { members, refusals } = this.#view;
+    const nothing = { labels: [], workers: 0, capacity: 0, share: 0, live: 0, open: 0, states: NO_STATES };
+    return refusals.agents
+      .filter((id) => !members.has(id))
+      .map((id) => ({ id, host: '', swarm: '', ...nothing, cpu: 0, lag_p99_ms: 0, offset_ms: 0, silent_ms: 0, health: 'refused', why: refusals.of(id) ?? '' })); // prettier-ignore
   }
 
   #agent(id: MemberId, { doc, heard_at, offsets }: Heard): AgentSummary {
@@ -145,7 +157,7 @@ export class Picture {
     const { host, swarm, labels, capacity, live, open, states, cpu, lag_p99_ms } = doc;
     const offset_ms = Math.round(Math.max(...offsets));
     const workers = results?.workers.length ?? 0;
-    const why = doc.refuses ?? '';
+    const why = this.#view.refusals.of(id) ?? doc.refuses ?? '';
     return { id, host, swarm, labels: [...labels], workers, capacity, share: 0, live, open, states, cpu, lag_p99_ms, offset_ms, silent_ms, health: this.health(id), why }; // prettier-ignore
   }
 
@@ -186,6 +198,8 @@ export class Picture {
     });
   }
 }
+
+const NO_STATES: AgentSummary['states'] = { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 };
 
 const sum_of = (agents: readonly AgentSummary[], of: 'live' | 'open' | 'capacity'): number =>
   agents.reduce((all, one) => all + one[of], 0);

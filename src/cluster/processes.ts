@@ -4,11 +4,13 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Readable } from 'node:stream';
+import { Refused } from '../foundation/shape.ts';
 import { within } from '../foundation/within.ts';
 import { PrintLimit } from '../foundation/print-limit.ts';
+import { read_report } from '../metrics/snapshot-shape.ts';
 import type { Death, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
 import { Breaker } from './breaker.ts';
-import { is_report, plan_outbox, say_goodbye, send_permit, send_refresh } from './fork.ts';
+import { plan_outbox, say_goodbye, send_permit, send_refresh } from './fork.ts';
 import { LastWords } from './last-words.ts';
 import { give_way, Precedence } from './precedence.ts';
 
@@ -194,6 +196,7 @@ class Worker {
     this.#pass_on(child.stdout, 'info');
     this.#pass_on(child.stderr, 'error', last_words);
     let is_starting = true;
+    let is_refused = false;
     const started = (): void => {
       if (is_starting) this.#turns.give_back();
       is_starting = false;
@@ -201,14 +204,20 @@ class Worker {
     };
     const hello = setTimeout(() => this.kill(`said nothing within ${HELLO_WITHIN_MS / 1000} s`), HELLO_WITHIN_MS);
     child.on('message', (message) => {
-      if (this.#child !== child || !is_report(message, incarnation)) return;
+      if (this.#child !== child || !is_ours(message, incarnation)) return;
+      const report = read_report(message);
+      if (report instanceof Refused) {
+        // its process runs the user's code, which can send anything
+        if (!is_refused) this.#note('error', `worker ${this.member}: a report is refused: ${report.why}`);
+        return void (is_refused = true);
+      }
       if (is_starting) {
         this.#breaker.succeeded();
         give_way(child.pid!, this.#in_crowd); // now: one that starts in a crowd at work would be late
       }
       started();
       this.#heard_at = performance.now();
-      this.#listeners.report(this.member, message);
+      this.#listeners.report(this.member, report);
     });
     // Cut off it can neither be steered nor measured. One that is exiting closes its channel a little before: its exit code says why.
     let cut: NodeJS.Timeout | undefined;
@@ -287,6 +296,10 @@ class Worker {
     this.#options.on_note(this.member, { level, text });
   }
 }
+
+/** Libraries in a worker may talk to whoever forked them; only reports carry its incarnation. */
+const is_ours = (message: unknown, incarnation: string): boolean =>
+  typeof message === 'object' && message !== null && 'incarnation' in message && message.incarnation === incarnation;
 
 /**
  * Forks `entry` so that it dies with this process, busy or not, where util-linux' setpriv is there: it asks the kernel for SIGKILL at the parent's

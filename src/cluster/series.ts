@@ -3,6 +3,8 @@
  * quarter of an hour. Sums over all seconds are those of the summary; a second of which nobody told is named, not made up.
  */
 import { randomBytes } from 'node:crypto';
+import { escape_text } from '../foundation/escape.ts';
+import { exact, fault, integer, list, object, reader, Refused, type Shape } from '../foundation/shape.ts';
 import { BUCKETS, highest_of, lowest_of } from '../metrics/histogram.ts';
 import type { HistogramSnapshot, Snapshot } from '../metrics/snapshot.ts';
 import type { Summary } from '../metrics/summary.ts';
@@ -14,6 +16,9 @@ const ROWS = 5;
 /** parts that wait for an engine; older ones are lost */
 const MAX_WAITING = 200;
 const MAX_NAMED = 20;
+const MAX_NAME = 64;
+/** characters of a part: the engine takes no more bytes */
+const MAX_PART = 1024 * 1024;
 /** what was held is taken to be held on in gaps of so many seconds altogether */
 const MAX_FILLED = 100_000;
 /** of a second: a sample may be early by so much, if the first one was late */
@@ -166,34 +171,45 @@ export interface Course {
   readonly unreadable: readonly string[];
 }
 
-/** Null: it is none. Whoever has the credentials of an agent can store anything as its series. */
-function part_of(text: string): Part | null {
-  try {
-    const found = JSON.parse(text) as Partial<Part> | null;
-    if (typeof found?.incarnation !== 'string' || !Number.isSafeInteger(found.n) || !Array.isArray(found.rows)) return null; // prettier-ignore
-    const part = found as Part;
-    const is_good = part.rows.length <= ROWS && part.rows.every((row, i) => is_row(row, part.rows[i - 1]?.[0] ?? 0));
-    return is_good ? part : null;
-  } catch {
-    return null;
-  }
-}
+/** more than an agent does in a second, or in all the time that it could not tell */
+const MAX_COUNT = 2 ** 43;
+/** of a time: bucket_of the highest */
+const MAX_BUCKET = 32 * STEPS;
 
-function is_row(row: unknown, since: number): boolean {
-  if (!Array.isArray(row) || !row.every(Number.isSafeInteger)) return false;
-  const values = row as number[];
-  const [gauges, times] = [values.slice(0, GAUGES), values.slice(TIMES)];
-  const is_long = values.length >= TIMES && times.length % 2 === 0;
-  return is_long && values[0]! >= since && [...gauges, ...times].every((value) => value >= 0);
-}
+/** Numbers of a second, then pairs of bucket and count. */
+const ROW: Shape<number[]> = (value) => {
+  const row = ANY_ROW(value);
+  if (row.length < TIMES || (row.length - TIMES) % 2 !== 0) fault('is no row');
+  const is_gauge = (i: number): boolean => i < GAUGES || i >= TIMES;
+  for (let i = 0; i < row.length; i++) if (row[i]! < 0 && is_gauge(i)) fault('counts less than nothing');
+  for (let i = TIMES; i < row.length; i += 2) if (row[i]! > MAX_BUCKET) fault('has a time that there is not');
+  return row;
+};
+const ANY_ROW = list(integer(-MAX_COUNT, MAX_COUNT), 10_000);
+const ROWS_SHAPE = list(ROW, ROWS);
+
+/** Whoever has the credentials of an agent can store anything as its series. */
+const read_part = reader(
+  object<Part>({
+    incarnation: exact(64),
+    n: integer(0, MAX_COUNT),
+    rows: (value) => {
+      const rows = ROWS_SHAPE(value);
+      for (let i = 1; i < rows.length; i++) if (rows[i]![0]! < rows[i - 1]![0]!) fault('go backwards');
+      return rows;
+    },
+  }),
+  MAX_PART,
+);
 
 /** Adds up what all agents told, in any order and however often. */
 export function course_of(told: readonly { readonly agent: string; readonly text: string }[]): Course {
   const incarnations = new Map<string, { agent: string; parts: Map<number, Part> }>();
   const unreadable = new Set<string>();
-  for (const { agent, text } of told) {
-    const part = part_of(text);
-    if (!part) {
+  for (const { agent: name, text } of told) {
+    const agent = escape_text(name, MAX_NAME);
+    const part = read_part(text);
+    if (part instanceof Refused) {
       unreadable.add(agent);
       continue;
     }

@@ -3,6 +3,7 @@
  * when its presence changes, by this process' own clock.
  */
 import type { Clock } from '../foundation/clock.ts';
+import { checked, Refused, token } from '../foundation/shape.ts';
 import type { MemberId } from '../swarm/plan.ts';
 import {
   MEMBER,
@@ -14,6 +15,8 @@ import {
   type SwarmPlan,
 } from './documents.ts';
 import { LEASE, type LeaseKeeper } from './lease.ts';
+import { fallen, MAX_AGENTS, read_desired, read_plan, read_presence, read_results } from './readers.ts';
+import { LEADERS, Refusals } from './refusals.ts';
 import type { Entry, Store } from './store.ts';
 
 export const PLAN = 'plan';
@@ -27,6 +30,10 @@ const LIST_MS = 5000;
 /** an agent not heard for so long is asked for */
 const SUSPECT_MS = 2000;
 const OFFSETS = 10;
+/** incarnations of an agent of which it is known when they were heard */
+const MAX_HEARD = 100;
+/** characters of the results of all incarnations of an agent together: hundreds that measured much */
+const MAX_RESULTS = 64 * 1024 * 1024;
 
 /** A document with the revision of its key. */
 export interface Kept<T> {
@@ -42,13 +49,21 @@ export interface Heard extends Kept<Presence> {
   readonly offsets: readonly number[];
 }
 
+interface Measured {
+  readonly agent: MemberId;
+  readonly incarnation: string;
+  readonly entry: Entry;
+  readonly results: Results;
+}
+
 export class View {
   readonly members = new Map<MemberId, Heard>();
-  /** when each incarnation was heard last, and when each agent was asked for last that was answered */
-  readonly #heard = new Map<string, number>();
+  /** documents that were not taken, of whom they are */
+  readonly refusals: Refusals;
+  /** when each incarnation of each agent was heard last, and when each agent was asked for last that was answered */
+  readonly #heard = new Map<MemberId, Map<string, number>>();
   readonly #asked = new Map<MemberId, number>();
-  readonly #results = new Map<string, Entry>();
-  readonly #parsed = new WeakMap<Entry, Results>();
+  readonly #results = new Map<string, Measured>();
   readonly #store: Store;
   readonly #timers: Clock;
   readonly #lease: LeaseKeeper;
@@ -72,9 +87,18 @@ export class View {
   heard_results = 0;
   /** the plan was there, and at the last look it was not */
   is_wiped = false;
+  /** what stands in place of plan and desired and cannot be read: the revisions that a write must name */
+  readonly spoiled: { plan: number; desired: number } = { plan: 0, desired: 0 };
 
-  constructor(store: Store, timers: Clock, lease: LeaseKeeper, changed: () => void) {
+  constructor(
+    store: Store,
+    timers: Clock,
+    lease: LeaseKeeper,
+    changed: () => void,
+    refusals: Refusals = new Refusals(() => {}),
+  ) {
     this.#store = store;
+    this.refusals = refusals;
     this.#timers = timers;
     this.#lease = lease;
     this.#changed = changed;
@@ -107,22 +131,17 @@ export class View {
    * this process that was cut off. Of one never heard: since this process looks.
    */
   silent_ms(agent: MemberId, incarnation: string): number {
-    const heard_at = this.#heard.get(`${agent}.${incarnation}`) ?? this.#since;
+    const heard_at = this.#heard.get(agent)?.get(incarnation) ?? this.#since;
     return Math.max(0, (this.#asked.get(agent) ?? -Infinity) - heard_at);
   }
 
   results_of(agent: MemberId, incarnation: string): Results | null {
-    const entry = this.#results.get(results_key(agent, incarnation));
-    return entry ? this.#parse(entry) : null;
+    return this.#results.get(results_key(agent, incarnation))?.results ?? null;
   }
 
   /** Of all incarnations of all agents, by agent and incarnation. */
-  *results(run: string): Iterable<{ agent: MemberId; incarnation: string; results: Results }> {
-    for (const [key, entry] of this.#results) {
-      const [agent, incarnation] = names_of(key);
-      const results = this.#parse(entry);
-      if (results.run === run) yield { agent, incarnation, results };
-    }
+  *results(run: string): Iterable<Measured> {
+    for (const measured of this.#results.values()) if (measured.results.run === run) yield measured;
   }
 
   /** Reads all results: before it matters that none is missing. Rejects when nobody answers. */
@@ -132,10 +151,8 @@ export class View {
 
   /** Of incarnations that are no more: nobody else will write them again. */
   *left_results(): Iterable<Entry> {
-    for (const [key, entry] of this.#results) {
-      const [agent, incarnation] = names_of(key);
+    for (const { agent, incarnation, entry } of this.#results.values())
       if (this.members.get(agent)?.doc.incarnation !== incarnation) yield entry;
-    }
   }
 
   /** What this process wrote itself. */
@@ -229,26 +246,56 @@ export class View {
     if (key === LEASE) {
       this.#lease.saw(entry);
       this.#hear_lease();
+      if (this.#lease.refused !== null) this.refusals.note(LEADERS, LEASE, this.#lease.refused);
+      else this.refusals.clear(LEADERS, LEASE);
       return false;
     }
     if (key === PLAN) return this.#take_plan(entry, asked_at);
     if (key === DESIRED) return this.#take_desired(entry, asked_at);
     if (key.startsWith(MEMBER)) return this.#take_presence(key.slice(MEMBER.length), entry, asked_at);
-    if (key.startsWith(RESULTS)) {
-      const known = this.#results.get(key);
-      if (known && this.#parse(entry).seq <= this.#parse(known).seq) return false;
-      this.#results.set(key, entry);
-      this.heard_results++;
-      // while the run is open they change nothing for the plan
-      if (this.#plan?.doc.stage !== 'open') this.news++;
-    }
+    if (key.startsWith(RESULTS)) this.#take_results(entry);
     return false;
+  }
+
+  #take_results(entry: Entry): void {
+    const { key } = entry;
+    const known = this.#results.get(key);
+    if (known?.entry.text === entry.text) return;
+    const [agent, incarnation] = key.slice(RESULTS.length).split('.') as [string, string];
+    if (!is_name(agent) || !is_name(incarnation)) return;
+    const found = this.#read_results(agent, entry, known);
+    if (found instanceof Refused) return this.#refuse(agent, 'results', found);
+    this.refusals.clear(agent, 'results');
+    if (known && found.seq <= known.results.seq) return;
+    this.#results.set(key, { agent, incarnation, entry, results: found });
+    this.heard_results++;
+    // while the run is open they change nothing for the plan
+    if (this.#plan?.doc.stage !== 'open') this.news++;
+  }
+
+  #read_results(agent: MemberId, { text }: Entry, known: Measured | undefined): Results | Refused {
+    const found = read_results(text);
+    if (found instanceof Refused) return found;
+    const lower = known && found.seq > known.results.seq ? fallen(known.results, found) : null;
+    if (lower !== null) return new Refused(`${lower} is less than it was`);
+    if (known) return found;
+    // one more incarnation
+    let all = text.length;
+    for (const one of this.#results.values()) if (one.agent === agent) all += one.entry.text.length;
+    return all <= MAX_RESULTS ? found : new Refused('there are more incarnations than can be kept');
+  }
+
+  /** Keeps what was known, and goes on with it. */
+  #refuse(author: MemberId, what: 'presence' | 'results', { why }: Refused): void {
+    if (this.refusals.note(author, what, why)) this.#changed();
   }
 
   #take_desired(entry: Entry, asked_at: number): boolean {
     const known = this.#desired;
     if (known?.text === entry.text && known.revision === entry.revision) return false;
-    const kept = this.#parse_kept<Desired>(entry);
+    const kept = this.#kept(entry, read_desired(entry.text));
+    if (!kept) return (void (this.spoiled.desired = entry.revision), false);
+    this.spoiled.desired = 0;
     const is_right = known !== null && known.heard_at < asked_at;
     if (known && !is_right && !is_news(kept, known, kept.doc.seq - known.doc.seq, kept.doc.run === known.doc.run))
       return false;
@@ -260,7 +307,9 @@ export class View {
   #take_plan(entry: Entry, asked_at: number): boolean {
     const known = this.#plan;
     if (known?.text === entry.text && known.revision === entry.revision) return false;
-    const kept = this.#parse_kept<SwarmPlan>(entry);
+    const kept = this.#kept(entry, read_plan(entry.text));
+    if (!kept) return (void (this.spoiled.plan = entry.revision), false);
+    this.spoiled.plan = 0;
     const is_same_run = known?.doc.run.id === kept.doc.run.id;
     const is_right = known !== null && known.heard_at < asked_at;
     if (known && !is_right && !is_news(kept, known, kept.doc.revision - known.doc.revision, is_same_run)) return false;
@@ -277,7 +326,14 @@ export class View {
   #take_presence(agent: MemberId, entry: Entry, asked_at: number): boolean {
     const known = this.members.get(agent);
     if (known && known.text === entry.text) return false;
-    const kept = this.#parse_kept<Presence>(entry);
+    if (!is_name(agent) || (!known && this.members.size >= MAX_AGENTS)) return false;
+    const found = read_presence(entry.text);
+    if (found instanceof Refused) {
+      this.#refuse(agent, 'presence', found);
+      return false;
+    }
+    this.refusals.clear(agent, 'presence');
+    const kept = { ...entry, doc: found, heard_at: this.#timers.now() };
     if (known && known.heard_at >= asked_at) {
       const { incarnation, seq } = known.doc;
       const is_same = kept.doc.incarnation === incarnation;
@@ -289,14 +345,36 @@ export class View {
     const offsets = [...(known?.offsets ?? []), wall_ms - this.#timers.wall()].slice(-OFFSETS);
     this.members.set(agent, { ...kept, offsets });
     if (!known || is_other(kept.doc, known.doc)) this.news++;
-    this.#heard.set(`${agent}.${incarnation}`, heard_at);
-    if (ready !== null && ready === this.#plan?.doc.run.id) this.#hear_run_ms(run_ms);
+    this.#hear(agent, incarnation, heard_at);
+    if (ready !== null && ready === this.#plan?.doc.run.id) this.#hear_agents_run_ms(ready, run_ms);
     return true;
   }
 
   /** The store lost its memory, and with it what agents had told last: each may have been answered up to now, and counts on that. */
   #forgive(): void {
-    for (const incarnation of this.#heard.keys()) this.#heard.set(incarnation, this.#timers.now());
+    for (const incarnations of this.#heard.values())
+      for (const incarnation of incarnations.keys()) incarnations.set(incarnation, this.#timers.now());
+  }
+
+  #hear(agent: MemberId, incarnation: string, at: number): void {
+    const known = this.#heard.get(agent) ?? new Map<string, number>();
+    this.#heard.set(agent, known);
+    // the newest stand last
+    known.delete(incarnation);
+    known.set(incarnation, at);
+    for (const oldest of known.keys()) {
+      if (known.size <= MAX_HEARD) break;
+      known.delete(oldest);
+    }
+  }
+
+  /** One agent's word is no proof: the run is as far as half of those that play it say. */
+  #hear_agents_run_ms(run: string, run_ms: number | null): void {
+    const now = this.#timers.now();
+    if (run_ms === null || (this.#base !== null && now - run_ms >= this.#base)) return;
+    const told = [...this.members.values()].flatMap(({ doc, heard_at }) => (doc.ready === run && doc.run_ms !== null ? now - heard_at + doc.run_ms : [])); // prettier-ignore
+    told.sort((a, b) => a - b);
+    this.#hear_run_ms(told[Math.floor((told.length - 1) / 2)] ?? null);
   }
 
   #hear_run_ms(run_ms: number | null): void {
@@ -311,18 +389,17 @@ export class View {
     if (lease && lease.run === this.#plan?.doc.run.id) this.#hear_run_ms(lease.run_ms);
   }
 
-  #parse_kept<T>({ text, revision }: Entry): Kept<T> {
-    return { doc: JSON.parse(text) as T, text, revision, heard_at: this.#timers.now() };
-  }
-
-  #parse(entry: Entry): Results {
-    const known = this.#parsed.get(entry);
-    if (known) return known;
-    const results = JSON.parse(entry.text) as Results;
-    this.#parsed.set(entry, results);
-    return results;
+  #kept<T>({ key, text, revision }: Entry, doc: T | Refused): Kept<T> | null {
+    if (!(doc instanceof Refused)) {
+      this.refusals.clear(LEADERS, key);
+      return { doc, text, revision, heard_at: this.#timers.now() };
+    }
+    this.refusals.note(LEADERS, key, doc.why);
+    return null;
   }
 }
+
+const is_name = (name: string): boolean => !(checked(token, name) instanceof Refused);
 
 /**
  * A store that lost its memory counts its revisions anew, a document's own count (`ahead` of the known one) goes on. The same document under
@@ -340,6 +417,3 @@ const MATTERS = [
 ];
 const is_other = (a: Presence, b: Presence): boolean =>
   MATTERS.some((field) => a[field] !== b[field] && String(a[field]) !== String(b[field]));
-
-/** Agent and incarnation of a key of results. */
-const names_of = (key: string): [string, string] => key.slice(RESULTS.length).split('.') as [string, string];

@@ -180,6 +180,11 @@ export const FAULTS = {
     hint: 'a run has it from its first seconds on, if the engine has 128 MiB of room for it; --name says which swarm is meant',
     exit: 1,
   },
+  bad_document: {
+    text: 'what is stored in this swarm cannot be read: {what}',
+    hint: 'somebody with the credentials of a leader wrote it, or another version of swarm; `swarm run --join` begins anew',
+    exit: 1,
+  },
   version_skew: {
     text: 'run {run} is of swarm {theirs}, this is swarm {ours}',
     hint: 'use the same version on all machines',

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { build, stop, type BuildFailure, type Message } from 'esbuild';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import { write_module } from '../foundation/files.ts';
+import { exact, list, object, reader, Refused } from '../foundation/shape.ts';
 import { find_module } from './find-module.ts';
 import { DATA, ENDINGS, HOST, NATIVE, PLACES, host_swarm, own_place, refuse_native } from './bundle-plugins.ts';
 
@@ -78,9 +79,12 @@ async function compiled(entry: string, host: string): Promise<string> {
   }
 }
 
+const read_map = reader(object<{ sources: string[] }>({ sources: list(exact(65_536), 1_000_000) }), 2 ** 29);
+
 /** The source map as a comment, its sources as file URLs: right wherever the bundle lies. */
 function inline_map(text: string, folder: string): string {
-  const map = JSON.parse(text) as { sources: string[] };
+  const map = read_map(text);
+  if (map instanceof Refused) throw new Error(`the bundler's source map cannot be read: ${map.why}`);
   map.sources = map.sources.map((source) => pathToFileURL(resolve(folder, source)).href);
   return `//# sourceMappingURL=data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString('base64')}\n`;
 }

@@ -6,6 +6,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Wheel } from '../foundation/clock.ts';
 import { reason_of } from '../foundation/errors.ts';
 import { escape_bytes, escape_text } from '../foundation/escape.ts';
+import { any_json, checked, Refused } from '../foundation/shape.ts';
 import { capacity as open_file_capacity } from '../foundation/limits.ts';
 import { Recorder } from '../metrics/recorder.ts';
 import { to_module } from '../protocols/exports.ts';
@@ -397,7 +398,10 @@ async function outcome(called: () => Promise<unknown>): Promise<HookResult> {
 
 /** What survives the way to the other members: the same in local mode, so that a module does not work there alone. */
 function json_able(value: unknown): unknown {
-  return value === undefined ? undefined : deep_freeze(JSON.parse(JSON.stringify(value)) as unknown);
+  if (value === undefined) return undefined;
+  const sent = checked(any_json, JSON.parse(JSON.stringify(value)));
+  if (sent instanceof Refused) throw new TypeError(`what it returned cannot be sent to others: ${sent.why}`);
+  return deep_freeze(sent);
 }
 
 function deep_freeze<T>(value: T): T {

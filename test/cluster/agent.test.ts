@@ -10,7 +10,15 @@ import { eventually } from './built.ts';
 import { MemoryEngine } from './sim/memory-store.ts';
 
 const HEADER: RunHeader = {
-  ...{ id: 'r1', swarm: 'v1', bundle_sha256: '00', isolation_ms: 3000, agents: 0, signature: '', started: '' },
+  ...{
+    id: 'r1',
+    swarm: 'v1',
+    bundle_sha256: '00',
+    isolation_ms: 3000,
+    agents: 0,
+    signature: '',
+    started: '2026-01-01T00:00:00Z',
+  },
 };
 
 /** Does at once what it is ordered. */
@@ -49,6 +57,7 @@ class Bench {
   readonly engine = new MemoryEngine();
   readonly store = this.engine.store();
   readonly crews: FakeCrew[] = [];
+  readonly said: string[] = [];
   now = 10_000;
   slept = 500;
   readonly agent: Agent;
@@ -57,7 +66,13 @@ class Bench {
 
   constructor() {
     this.agent = new Agent({
-      ...{ store: this.store, id: 'a', max_connections: null, log: () => {}, is_dead: () => false },
+      ...{
+        store: this.store,
+        id: 'a',
+        max_connections: null,
+        log: (_, text) => this.said.push(text),
+        is_dead: () => false,
+      },
       facts: { host: 'h', machine: 'm', pid: 1, swarm: 'v1', node: 'n', labels: [], weight: 1 },
       timers: {
         now: () => this.now,
@@ -210,5 +225,47 @@ describe('an agent that cuts itself off while the engine has not answered yet', 
     const last = writes.findLastIndex(({ key }) => key === `results.a.${incarnation}`);
     expect(says_so).toBeGreaterThan(-1);
     expect(last).toBeLessThan(says_so);
+  });
+});
+
+describe('an agent that reads what it cannot', () => {
+  it.each(['', 'null', '{}', '[]', '1e300', '{"format":"swarm-plan/1","run":{},"members":{}}'])(
+    'keeps its load, and says why: %s',
+    async (text) => {
+      bench = await Bench.playing();
+      const write = (key: string): unknown => bench.engine.put(key, text, bench.engine.get(key)?.revision ?? 0, 'test');
+      write('plan');
+      write('lease');
+      // longer than it would wait for an engine that is away
+      await bench.steps(40);
+      expect(bench.presence).toMatchObject({ live: 5, ready: 'r1', fenced: 0 });
+      expect(bench.presence.refuses).toMatch(/^(lease|plan): .*; (lease|plan): /);
+      expect(bench.said.filter((line) => line.includes('refused'))).toHaveLength(2);
+      bench.store_plan(bench.next(8));
+      bench.engine.remove('lease', 'test');
+      await bench.steps(40);
+      expect(bench.presence).toMatchObject({ live: 8, refuses: null, fenced: 0 });
+    },
+  );
+
+  it('writes its presence anew, and goes on', async () => {
+    bench = await Bench.playing();
+    for (const text of ['{"x":1}', '[]', 'null']) {
+      bench.engine.put('members.a', text, bench.engine.get('members.a')!.revision, 'test');
+      await bench.steps(10);
+      expect(bench.presence).toMatchObject({ live: 5, ready: 'r1', fenced: 0 });
+      await bench.steps(20);
+    }
+  });
+
+  it('ends when another one writes such again and again', async () => {
+    bench = await Bench.playing();
+    let error: unknown = null;
+    bench.agent.failed.catch((why: unknown) => (error = why));
+    for (let i = 0; i < 100 && error === null; i++) {
+      bench.engine.put('members.a', '{"version":2}', bench.engine.get('members.a')!.revision, 'test');
+      await bench.steps(5);
+    }
+    expect(String(error)).toContain('another agent plays as a');
   });
 });

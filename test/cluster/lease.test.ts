@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { LEASE, LeaseKeeper } from '../../src/cluster/lease.ts';
 import type { Lease } from '../../src/cluster/documents.ts';
 import type { Store } from '../../src/cluster/store.ts';
+import { LEASE as LEASE_DOCUMENT } from './good-documents.ts';
 import { MemoryEngine } from './sim/memory-store.ts';
 
 const TTL_MS = 5000;
@@ -165,4 +166,21 @@ describe('a lease', () => {
     for (const end = clock.ms + 2 * TTL_MS; clock.ms < end && !a.holds; clock.ms += 250) await a.turn(true);
     expect(a.term).toBe(4);
   });
+
+  test.each(['', 'null', '{}', '[]', '1e300', JSON.stringify({ ...LEASE_DOCUMENT, ttl_ms: 1e300 })])(
+    'that cannot be read is taken over as one that nobody renews, also by who held it: %s',
+    async (text) => {
+      const [engine, clock] = [new MemoryEngine(), new Clock()];
+      const [a, b] = [keeper(engine, clock, 'a'), keeper(engine, clock, 'b')];
+      await a.turn(true);
+      await b.turn(true);
+      engine.put(LEASE, text, engine.get(LEASE)!.revision, 'test');
+      for (let ms = 0; ms < TTL_MS + 1000; ms += 500) {
+        for (const one of [a, b]) await one.turn(true);
+        clock.ms += 500;
+      }
+      expect([a.term, b.term].filter((term) => term > 0)).toEqual([2]);
+      expect([a.refused, b.refused]).toEqual([null, null]);
+    },
+  );
 });

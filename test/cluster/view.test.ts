@@ -1,17 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { first_desired } from '../../src/cluster/desired.ts';
-import type { Presence, RunHeader, SwarmPlan } from '../../src/cluster/documents.ts';
+import type { SwarmPlan } from '../../src/cluster/documents.ts';
 import { first_plan } from '../../src/cluster/leader.ts';
 import { LeaseKeeper } from '../../src/cluster/lease.ts';
+import { Refusals } from '../../src/cluster/refusals.ts';
 import { View } from '../../src/cluster/view.ts';
+import { GOOD, HEADER, PRESENCE, SHARE } from './good-documents.ts';
 import { MemoryEngine } from './sim/memory-store.ts';
 
-const RUN = { id: 'r1', isolation_ms: 3000 } as unknown as RunHeader;
-const PLAN = first_plan(RUN, first_desired('r1', 1, false), 1, 'first', null);
+const PLAN = first_plan(HEADER, first_desired('r1', 1, false), 1, 'first', null);
 
 class Bench {
   readonly engine = new MemoryEngine();
   now = 0;
+  readonly said: string[] = [];
   readonly view: View;
   #seq = 0;
 
@@ -20,17 +22,21 @@ class Bench {
     const store = this.engine.store();
     const about = () => ({ console: '', host: '', run: null, run_ms: null, plan: null });
     const lease = new LeaseKeeper({ store, timers, id: 'c', ttl_ms: 1000, margin_ms: 100, about });
-    this.view = new View(store, timers, lease, () => {});
+    const refusals = new Refusals((author, text) => this.said.push(`${author} ${text}`));
+    this.view = new View(store, timers, lease, () => {}, refusals);
   }
 
   put(key: string, document: unknown): void {
-    this.engine.put(key, JSON.stringify(document), this.engine.get(key)?.revision ?? 0, 'test');
+    this.write(key, JSON.stringify(document));
+  }
+
+  write(key: string, text: string): void {
+    this.engine.put(key, text, this.engine.get(key)?.revision ?? 0, 'test');
   }
 
   /** What agent a says, a little later each time. */
   tell(): void {
-    const presence: Partial<Presence> = { incarnation: 'a-1', replaces: [], seq: ++this.#seq, labels: [], wall_ms: 0, run_ms: null, ready: null }; // prettier-ignore
-    this.put('members.a', presence);
+    this.put('members.a', { ...PRESENCE, incarnation: 'a-1', seq: ++this.#seq, ready: null });
   }
 
   async look_at(ms: number): Promise<void> {
@@ -46,7 +52,7 @@ class Bench {
 describe('silence', () => {
   it('counts from the last word that came to the last time somebody asked for one', async () => {
     const bench = new Bench();
-    bench.put('plan', { ...PLAN, members: { a: { incarnation: 'a-1' } } });
+    bench.put('plan', { ...PLAN, members: { a: { ...SHARE, incarnation: 'a-1' } } });
     bench.tell();
     await bench.look_at(1000);
     for (let ms = 2000; ms <= 6000; ms += 1000) await bench.look_at(ms);
@@ -72,5 +78,75 @@ describe('silence', () => {
     for (let ms = 5000; ms <= 6000; ms += 200) await bench.look_at(ms);
     expect(bench.silent_ms).toBeGreaterThan(1000);
     expect(bench.silent_ms).toBeLessThanOrEqual(1500);
+  });
+});
+
+describe('a document that cannot be read', () => {
+  const BAD = ['', '{', 'null', '[]', '{"x":1}', '{"run":"r1","seq":1}', '1e300'];
+
+  it('of an agent is refused: what was known stays, and it is said once', async () => {
+    const bench = new Bench();
+    bench.put('plan', { ...PLAN, members: { a: { ...SHARE, incarnation: 'a-1' } } });
+    bench.tell();
+    await bench.look_at(1000);
+    const known = bench.view.members.get('a')!.doc;
+    for (const [i, text] of BAD.entries()) {
+      bench.write('members.a', text);
+      bench.write('results.a.a-1', text);
+      await bench.look_at(2000 + i * 1000);
+      expect(bench.view.members.get('a')!.doc).toEqual(known);
+      expect(bench.view.results_of('a', 'a-1')).toBe(null);
+      expect(bench.view.refusals.of('a')).toMatch(/presence: .*results: /);
+      expect(await bench.view.look()).toBe(true);
+    }
+    expect(bench.said).toEqual([expect.stringMatching(/^a presence is refused: /), expect.stringMatching(/^a results is refused: /)]); // prettier-ignore
+    bench.tell();
+    bench.write('results.a.a-1', GOOD.results);
+    await bench.look_at(20_000);
+    expect(bench.view.refusals.of('a')).toBe(null);
+    expect(bench.view.results_of('a', 'a-1')).toMatchObject({ seq: 12 });
+  });
+
+  it('counts no less than before, from the same incarnation', async () => {
+    const bench = new Bench();
+    bench.write('results.a.a-1', GOOD.results);
+    await bench.look_at(1000);
+    const less = JSON.parse(GOOD.results) as { seq: number; snapshot: { requests: { sent: number } } };
+    less.seq++;
+    less.snapshot.requests.sent--;
+    bench.put('results.a.a-1', less);
+    await bench.view.read('results.a.a-1');
+    expect(bench.view.results_of('a', 'a-1')).toMatchObject({ seq: 12 });
+    expect(bench.view.refusals.of('a')).toBe('results: sent is less than it was');
+  });
+
+  it('of a leader is refused, and its revision is known to who writes it anew', async () => {
+    const bench = new Bench();
+    bench.put('plan', PLAN);
+    await bench.look_at(1000);
+    for (const text of BAD) {
+      bench.write('plan', text);
+      bench.write('desired', text);
+      bench.write('lease', text);
+      await bench.view.read('plan');
+      await bench.view.read('desired');
+      await bench.view.read('lease');
+      expect(bench.view.plan!.doc).toEqual(PLAN);
+      expect(bench.view.is_wiped).toBe(false);
+      expect(bench.view.spoiled).toEqual({ plan: bench.engine.get('plan')!.revision, desired: bench.engine.get('desired')!.revision }); // prettier-ignore
+    }
+    bench.put('plan', { ...PLAN, revision: 2 });
+    await bench.view.read('plan');
+    expect(bench.view.spoiled.plan).toBe(0);
+    expect(bench.view.refusals.agents).toEqual([]);
+  });
+
+  it('says nothing for its author: one agent alone does not say how far the run is', async () => {
+    const bench = new Bench();
+    bench.put('plan', { ...PLAN, run_ms: 0 });
+    for (const agent of ['a', 'b', 'c'])
+      bench.put(`members.${agent}`, { ...PRESENCE, run_ms: agent === 'b' ? 1e11 : 5000 });
+    await bench.look_at(1000);
+    expect(bench.view.run_ms).toBe(5000);
   });
 });

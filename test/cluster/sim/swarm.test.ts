@@ -49,7 +49,9 @@ test(
     try {
       const outfile = join(folder, 'plays.cjs');
       const entryPoints = [join(import.meta.dirname, 'plays.ts')];
-      await build({ entryPoints, outfile, bundle: true, platform: 'node', format: 'cjs' });
+      // where the schema of summaries is found from
+      const define = { 'import.meta.url': JSON.stringify(import.meta.resolve('../../../src/metrics/read-summary.ts')) };
+      await build({ entryPoints, outfile, bundle: true, platform: 'node', format: 'cjs', define });
       const processes = availableParallelism();
       const said = await Promise.all(Array.from({ length: processes }, (_, i) => plays(outfile, from + i, processes)));
       const failed = said.flat().filter((line) => !line.startsWith('played '));

@@ -189,7 +189,7 @@ export class SimSwarm {
   #process(name: string): Process {
     const { skew_ms } = this.#options;
     const skew = Math.round(this.#random.real(-skew_ms, skew_ms));
-    return this.world.process(`${name}#${++this.#processes}`, { skew_ms: skew, origin_ms: this.#random.int(0, 1e6) });
+    return this.world.process(`${name}-${++this.#processes}`, { skew_ms: skew, origin_ms: this.#random.int(0, 1e6) });
   }
 
   /** `desk`: of a process that crashed. */
@@ -207,7 +207,7 @@ export class SimSwarm {
       only_looks: false,
       max_connections: null,
       max_connect_per_s: null,
-      versions: {} as never,
+      versions: { swarm: 'sim', node: 'sim' },
       on_note: (worker, { level, text }) => this.world.note(`${process.name} ${level}: ${worker}: ${text}`),
     });
     return desk;
