@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { local_pair } from './cluster/local.ts';
 import { start_processes } from './cluster/processes.ts';
 import { start_console, type Console } from './console/server.ts';
-import { exit } from './exit.ts';
+import { exit, write_last } from './exit.ts';
 import { CLOCK } from './foundation/clock.ts';
 import { endpoint_text } from './foundation/endpoint-text.ts';
 import { RESERVED_FILES, open_files } from './foundation/limits.ts';
@@ -148,7 +148,13 @@ class Daemon {
       seat,
       internal: (error) => this.#fail(error),
     });
-    this.#closing.push(() => worker.stop());
+    // all goes to stderr, as the log does
+    const say_last = (): void => worker.unsent().forEach(({ text }) => write_last(2, `${text}\n`));
+    process.on('exit', say_last);
+    this.#closing.push(async () => {
+      await worker.stop();
+      process.off('exit', say_last);
+    });
     return hub;
   }
 

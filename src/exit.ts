@@ -23,13 +23,15 @@ export function guard_exit(): void {
     // an uncaught error: Node has said it
     if (call < 0) return;
     const callers = frames.slice(call + 1).map((frame) => `\n${frame}`);
-    try {
-      writeSync(
-        2,
-        `swarm: ended half-way and without a summary: process.exit(${code}) was called${callers.join('')}\n`,
-      );
-    } catch {
-      // nobody reads stderr
-    }
+    write_last(2, `swarm: ended half-way and without a summary: process.exit(${code}) was called${callers.join('')}\n`);
   });
+}
+
+/** At the end of a process nothing is written later any more; `process.stdout` and `process.stderr` may be the module's by then. */
+export function write_last(fd: 1 | 2, text: string): void {
+  try {
+    writeSync(fd, text);
+  } catch {
+    // nobody reads it, or it is full
+  }
 }

@@ -1,6 +1,6 @@
 /** Entry of a forked worker: `node worker-main.js <member> <incarnation>`, with an IPC channel. Imports little: every MB counts 50 times. */
-import { writeSync } from 'node:fs';
 import { fork_seat } from './cluster/fork.ts';
+import { write_last } from './exit.ts';
 import { start_worker } from './swarm/worker.ts';
 
 const [member, incarnation] = process.argv.slice(2);
@@ -18,15 +18,14 @@ const worker = start_worker({
   incarnation,
   seat,
   internal: (error) => {
-    try {
-      // process.stderr is the module's by now
-      writeSync(2, `worker ${member}: ${error instanceof Error ? error.stack : String(error)}\n`);
-    } catch {
-      // nobody reads it, or it is full
-    }
+    write_last(2, `worker ${member}: ${error instanceof Error ? error.stack : String(error)}\n`);
     process.exit(1);
   },
   // what it reports last is on its way; the process that started it starts another
   expired: () => void worker.stop().finally(() => process.exit(0)),
+});
+// a module that ends the process would take with it what it said last
+process.on('exit', () => {
+  for (const { level, text } of worker.unsent()) write_last(level === 'info' ? 1 : 2, `${text}\n`);
 });
 seat.onCut(() => void worker.stop().finally(() => process.exit(0)));

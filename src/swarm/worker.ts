@@ -37,11 +37,13 @@ export interface WorkerOptions {
 export interface RunningWorker {
   /** Lets closing connections send what they have, 1.1 s at most, then ends reporting, timers and guards. */
   stop(): Promise<void>;
+  /** what the next report would tell, for the end of a process that has none; at most 50 */
+  unsent(): readonly Note[];
 }
 
 export function start_worker(options: WorkerOptions): RunningWorker {
   const worker = new Worker(options);
-  return { stop: () => worker.stop() };
+  return { stop: () => worker.stop(), unsent: () => worker.unsent };
 }
 
 class Worker {
@@ -106,6 +108,10 @@ class Worker {
       if (performance.now() - this.#refreshed_at >= 1.5 * REPORT_MS) this.#report();
     }, REPORT_MS);
     this.#report();
+  }
+
+  get unsent(): readonly Note[] {
+    return this.#notes;
   }
 
   async stop(): Promise<void> {

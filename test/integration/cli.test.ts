@@ -203,7 +203,8 @@ describe('swarm try', () => {
     const setup = `export const setup = () => new Promise(() => { process.stdout.write('in setup\\n'); });`;
     place.write('protocols/lines.ts', `${MODULE}\n${setup}`);
     const swarm = place.swarm('try', ...(await listen()));
-    await swarm.said(/in setup/);
+    // it goes to the log
+    for (let i = 0; i < 1000 && !swarm.err.includes('in setup'); i++) await sleep(20);
     swarm.child.kill('SIGINT');
     expect(await swarm.exited).toBe(1);
     expect(swarm.err).toContain('interrupted while setup of the module was running');
@@ -384,6 +385,22 @@ describe('swarm run', () => {
     await until('its last words', () => swarm.err.includes('last words'));
     expect(swarm.err).toMatch(/"level":"error".*"worker":"w1".*last words/);
     expect(swarm.err).toMatch(/"level":"info".*"worker":"w1".*on stdout/);
+    expect(swarm.out).not.toContain('on stdout');
+    // the fifth time it is given up
+    expect(await swarm.exited).toBe(1);
+    expect(swarm.out).toMatch(/worker_died .*5 .* exited with code 0: last words/);
+  });
+
+  it('says on stderr what a module printed before it ends the process, without workers', async () => {
+    place.write(
+      'protocols/lines.ts',
+      `export function ping() { process.stdout.write('on stdout'); console.error('last words'); process.exit(0); }`,
+    );
+    const swarm = place.swarm(...(await run_args()));
+    const session = await swarm.console();
+    await session.ask('incr 1').catch(() => 'it may be gone before it answers');
+    expect(await swarm.exited).toBe(1);
+    expect(swarm.err).toMatch(/^on stdout\nlast words$/m);
     expect(swarm.out).not.toContain('on stdout');
   });
 
