@@ -12,6 +12,7 @@ import { to_summary } from '../../src/metrics/totals.ts';
 import { to_text } from '../../src/cluster/documents.ts';
 import { DESIRED, GOOD, HEADER, PLAN, PRESENCE, a_snapshot, some_results } from './good-documents.ts';
 import { mutated } from './mutate.ts';
+import type { Report } from '../../src/swarm/plan.ts';
 
 const READERS = {
   lease: read_lease,
@@ -64,7 +65,7 @@ describe.each(KINDS)('a %s', (kind) => {
       const found = read(text);
       if (!(found instanceof Refused)) return void taken++;
       expect(found.why.length).toBeLessThan(400);
-       
+
       expect(found.why).not.toMatch(/[\u0000-\u001f]/);
     };
     fc.assert(fc.property(fc.integer(), one), { numRuns: RUNS });
@@ -213,8 +214,8 @@ describe('what leaders say', () => {
 });
 
 describe('a report of a worker', () => {
-  const GOOD_REPORT = {
-    ...{ incarnation: 'i', pid: 7, seq: 1, revision: 2, capacity: 100, capacity_why: 'open files' },
+  const GOOD_REPORT: Report = {
+    ...{ incarnation: 'i', pid: 7, seq: 1, revision: 2, taken: 2, capacity: 100, capacity_why: 'open files' },
     ...{
       snapshot: a_snapshot(),
       notes: [],
