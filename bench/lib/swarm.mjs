@@ -9,6 +9,7 @@ const BENCH = join(import.meta.dirname, '..');
 /**
  * @typedef {object} Swarm
  * @property {number} pid
+ * @property {number} port  of its console
  * @property {(clients: number, within_s: number) => Promise<void>} hold  `incr`, then waits until all are open
  * @property {(line: string, within_ms?: number) => Promise<string>} ask  its console
  * @property {() => Promise<object>} summary  of now
@@ -40,7 +41,7 @@ export async function start_swarm({ server_port, script, connect_per_s, options 
     const port = Number(/^console listening on 127\.0\.0\.1:(\d+)/.exec(await child.line(30_000))?.[1]);
     const console = await open_console(port, child.died);
     return {
-      pid: child.pid,
+      ...{ pid: child.pid, port },
       hold: async (clients, within_s) => {
         await console.ask(`incr ${clients}`);
         await console.ask(`wait within ${within_s}s`, (within_s + 5) * 1000);
