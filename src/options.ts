@@ -389,7 +389,7 @@ export const OPTIONS = {
   }),
   console_token_file: option({
     flags: '--console-token-file <file>',
-    help: 'console sessions must say `auth` and the word in this file (mode 0600); needed to listen beyond loopback',
+    help: 'console sessions must say `auth` and the word in this file (mode 0600, 16 characters or more); needed to listen beyond loopback',
     fallback: null,
     shape: 'the name of a file',
     parse: text_of,

@@ -5,6 +5,7 @@ import { check_writable, read_secret, write_whole } from './foundation/files.ts'
 import { within } from './foundation/within.ts';
 
 const RESOLVE_WITHIN_MS = 15_000;
+const MIN_TOKEN = 16;
 
 /** @throws SwarmError `name_unknown`. An address needs no name service. */
 export async function check_name(host: string): Promise<void> {
@@ -18,7 +19,13 @@ export async function check_name(host: string): Promise<void> {
 }
 
 /** @throws SwarmError `bad_token_file` */
-export const read_token = (file: string): string => or_fault('bad_token_file', file, () => read_secret(file));
+export const read_token = (file: string): string =>
+  or_fault('bad_token_file', file, () => {
+    const token = read_secret(file);
+    if (token.length < MIN_TOKEN)
+      throw new Error(`${token.length} characters can be guessed, wanted at least ${MIN_TOKEN}`);
+    return token;
+  });
 
 /** @throws SwarmError `bad_summary_path` */
 export const check_summary_path = (file: string): void =>

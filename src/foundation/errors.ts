@@ -16,7 +16,7 @@ export const FAULTS = {
   no_script: { text: 'cannot read the script {file}: {reason}', hint: 'name a YAML file with --script', exit: 2 },
   bad_token_file: {
     text: 'the console token file {file} cannot be used: {reason}',
-    hint: 'it holds one line of 1 to 1024 characters that only its owner may read',
+    hint: 'it holds one line of 16 to 1024 characters that only its owner may read; `openssl rand -hex 16` makes one',
     exit: 2,
   },
   bad_summary_path: {

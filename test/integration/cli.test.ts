@@ -430,11 +430,13 @@ describe('swarm run', () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const { port } = taken.address() as AddressInfo;
-    const token = place.write('token', 'secret', 0o644);
+    const token = place.write('token', 'secret-of-the-operator', 0o644);
+    const short = place.write('short', 'fifteen-letters', 0o600);
     const cases: [string[], number, RegExp][] = [
       [['-l', `127.0.0.1:${port}`], 2, /console_in_use/],
       [['-l', '0.0.0.0:0'], 2, /console_open/],
       [['-l', '127.0.0.1:0', '--console-token-file', token], 2, /0600/],
+      [['-l', '127.0.0.1:0', '--console-token-file', short], 2, /15 characters.*at least 16.*bad_token_file/],
       [['-l', '127.0.0.1:0', '--summary', '/nowhere/at/all.json'], 2, /bad_summary_path/],
       [['-l', '127.0.0.1:0', '--summary', '/dev/null'], 2, /not a regular file/],
       [['-l', '127.0.0.1:0', '-r', 'nowhere.invalid:80'], 1, /name_unknown/],
