@@ -1,0 +1,54 @@
+/** One summary for all sessions: they may ask as often as they like, it is added up at most every 100 ms, and anew after each command. */
+import { now } from '../foundation/clock.ts';
+import type { Summary } from '../metrics/summary.ts';
+import type { Command, Control, Reply } from '../swarm/command.ts';
+
+const SHARED_MS = 100;
+
+export class SharedControl implements Control {
+  readonly #control: Control;
+  /** with histograms, and without; empty: to be made */
+  readonly #made = new Map<boolean, Summary>();
+  #since = 0;
+  #expiry: NodeJS.Timeout | undefined;
+
+  constructor(control: Control) {
+    this.#control = control;
+  }
+
+  /** Whoever asks after the answer sees what the command did. */
+  async apply(command: Command): Promise<Reply> {
+    try {
+      return await this.#control.apply(command);
+    } finally {
+      this.#forget();
+    }
+  }
+
+  watch(listener: (summary: Summary) => void): () => void {
+    return this.#control.watch(listener);
+  }
+
+  summary(histograms = false): Summary {
+    // the timer only frees the memory: it is late when the process is busy
+    if (now() - this.#since >= SHARED_MS) this.#forget();
+    const made = this.#made.get(histograms);
+    if (made) return made;
+    if (this.#made.size === 0) {
+      this.#since = now();
+      this.#expiry = setTimeout(() => this.#forget(), SHARED_MS).unref();
+    }
+    const summary = this.#control.summary(histograms);
+    this.#made.set(histograms, summary);
+    return summary;
+  }
+
+  trace(id: number, seconds: number, on_line: (line: string | null) => void): ReturnType<Control['trace']> {
+    return this.#control.trace(id, seconds, on_line);
+  }
+
+  #forget(): void {
+    clearTimeout(this.#expiry);
+    this.#made.clear();
+  }
+}
