@@ -22,7 +22,7 @@ export type SessionRequest =
 
 export type Request = Command | SessionRequest;
 
-type Parsed = { ok: true; request: Request } | { ok: false; code: 'bad_command'; text: string };
+export type Parsed = { ok: true; request: Request } | { ok: false; code: 'bad_command'; text: string };
 
 interface Row {
   readonly name: string;

@@ -1,15 +1,18 @@
 /** What answers a question: the summary, now (`status`, …) or when it says what was waited for. */
 import { escape_text } from '../foundation/escape.ts';
 import type { Summary } from '../metrics/summary.ts';
-import type { Control, Reply } from '../swarm/command.ts';
+import type { Command, Control, Reply } from '../swarm/command.ts';
 import * as answers from './answers.ts';
 import type { Request, SessionRequest } from './commands.ts';
 
-const QUESTIONS = ['status', 'wait', 'actions', 'errors', 'workers', 'agents', 'limits'] as const;
+const OF_THE_SESSION = ['auth', 'help', 'quit', 'trace'] as const;
+const QUESTIONS = ['status', 'actions', 'errors', 'workers', 'agents', 'limits'] as const;
 type Question = Extract<SessionRequest, { op: (typeof QUESTIONS)[number] }>;
+type Wait = Extract<SessionRequest, { op: 'wait' }>;
 
-export function is_question(request: Request): request is Question {
-  return (QUESTIONS as readonly string[]).includes(request.op);
+/** It changes the swarm. */
+export function is_command(request: Request): request is Command {
+  return !([...OF_THE_SESSION, ...QUESTIONS, 'wait'] as string[]).includes(request.op);
 }
 
 const MAX_REPLY_TEXT = 1000;
@@ -23,11 +26,22 @@ export function list(lines: readonly string[]): string[] {
   return [`OK ${lines.length}`, ...lines];
 }
 
-/** The lines of the answer. `signal` ends a `wait` early. */
-export async function answer(question: Question, control: Control, signal: AbortSignal): Promise<string[]> {
-  if (question.op === 'wait')
-    return [reply_line(await wait_for_open(control, question.count, question.within_ms, signal))];
-  const summary = control.summary(question.op === 'status' && question.json);
+/** What is said of a summary, by the question: sessions that share one share its answers. */
+const said = new WeakMap<Summary, Map<string, readonly string[]>>();
+
+/** The lines of the answer. */
+export function answer(question: Question, control: Control): readonly string[] {
+  const json = question.op === 'status' && question.json;
+  const summary = control.summary(json);
+  const known = said.get(summary) ?? new Map<string, readonly string[]>();
+  said.set(summary, known);
+  const key = json ? 'status json' : question.op;
+  const lines = known.get(key) ?? made(question, summary);
+  known.set(key, lines);
+  return lines;
+}
+
+function made(question: Question, summary: Summary): string[] {
   switch (question.op) {
     case 'status':
       return question.json ? [`OK ${answers.status_json(summary)}`] : list(answers.status_lines(summary));
@@ -45,7 +59,7 @@ export async function answer(question: Question, control: Control, signal: Abort
 }
 
 /** Resolves when `count` connections (null: the target of that moment) are open, at the deadline, when the run ends, or at `signal`. */
-function wait_for_open(control: Control, count: number | null, within_ms: number, signal: AbortSignal): Promise<Reply> {
+export function wait_for_open({ count, within_ms }: Wait, control: Control, signal: AbortSignal): Promise<Reply> {
   const wanted = (summary: Summary): number => count ?? summary.target;
   const check = (summary: Summary): Reply | null => {
     const { phase, connections } = summary;

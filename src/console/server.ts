@@ -1,5 +1,4 @@
 /** The console's door: where it listens, who may come in, and when. */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { is_loopback } from '../foundation/addresses.ts';
@@ -7,9 +6,16 @@ import { endpoint_text } from '../foundation/endpoint-text.ts';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import type { Control } from '../swarm/command.ts';
 import { end_with } from './farewell.ts';
-import { Session, type ConsoleLog } from './session.ts';
+import { RareLog } from './rare-log.ts';
+import { Session, type ConsoleLog, type Shared } from './session.ts';
+import { SharedControl } from './shared-control.ts';
+import { Token } from './token.ts';
 
 const MAX_SESSIONS = 32;
+/** The last seat is for somebody on this machine. */
+const MAX_REMOTE = MAX_SESSIONS - 1;
+/** connections that may still read their last words */
+const MAX_LEAVING = 32;
 const FAREWELL = 'the swarm has ended, good bye';
 
 interface Address {
@@ -41,7 +47,7 @@ export interface Console {
 export async function start_console({ listen, token, log }: ConsoleOptions): Promise<Console> {
   const shown = endpoint_text(listen);
   if (token === undefined && !is_loopback(listen.host)) throw new SwarmError('console_open', { listen: shown });
-  const door = new Door(token === undefined ? null : token_check(token), log);
+  const door = new Door(token === undefined ? null : new Token(token), log);
   try {
     const address = await door.listen(listen);
     return { address, open: (control) => door.open(control), close: () => door.close() };
@@ -52,18 +58,24 @@ export async function start_console({ listen, token, log }: ConsoleOptions): Pro
   }
 }
 
+/** A connection that takes a place. */
+interface Seat {
+  readonly socket: Socket;
+  readonly is_remote: boolean;
+  /** null: held */
+  session: Session | null;
+}
+
 class Door {
-  readonly #is_token: ((text: string) => boolean) | null;
-  readonly #log: ConsoleLog;
+  readonly #shared: Shared;
   readonly #server: Server;
-  /** oldest first; empty once it is open */
-  readonly #held = new Set<Socket>();
-  readonly #sessions = new Set<Session>();
+  /** in the order in which they came */
+  readonly #seats = new Set<Seat>();
+  readonly #leaving = new Set<Socket>();
   #control: Control | null = null;
 
-  constructor(is_token: ((text: string) => boolean) | null, log: ConsoleLog) {
-    this.#is_token = is_token;
-    this.#log = log;
+  constructor(token: Token | null, log: ConsoleLog) {
+    this.#shared = { token, log, rare: new RareLog((text) => log.warn(text)) };
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#on_connection(socket));
   }
 
@@ -71,74 +83,99 @@ class Door {
   async listen({ host, port }: Address): Promise<Address> {
     this.#server.listen(port, host);
     await once(this.#server, 'listening');
-    this.#server.on('error', (error) => this.#log.warn(`console: ${reason_of(error)}`));
+    this.#server.on('error', (error) => this.#shared.log.warn(`console: ${reason_of(error)}`));
     const bound = this.#server.address() as AddressInfo;
     return { host: bound.address, port: bound.port };
   }
 
   open(control: Control): void {
-    this.#control = control;
-    for (const socket of this.#held) this.#begin(socket, control);
-    this.#held.clear();
+    this.#control = new SharedControl(control);
+    for (const seat of this.#seats) this.#begin(seat, this.#control);
   }
 
   async close(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();
-    for (const socket of this.#held) end_with(socket, `${FAREWELL}\r\n`);
-    await Promise.all([...this.#sessions].map((session) => session.dismiss(FAREWELL)));
+    await Promise.all([...this.#seats].map((seat) => dismiss(seat, FAREWELL)));
     await closed;
+    this.#shared.rare.close();
   }
 
   #on_connection(socket: Socket): void {
     socket.on('error', () => {}); // `close` follows
-    if (this.#is_full()) this.#make_room();
-    if (this.#is_full()) {
-      this.#log.warn(`console: turned ${socket.remoteAddress} away, ${MAX_SESSIONS} sessions are open`);
-      end_with(socket, `ERR too_many_sessions ${MAX_SESSIONS} are open, quit one of them\r\n`);
-    } else if (this.#control) this.#begin(socket, this.#control);
-    else this.#hold(socket);
-  }
-
-  #is_full(): boolean {
-    return this.#held.size + this.#sessions.size >= MAX_SESSIONS;
-  }
-
-  /** Strangers who have not shown the token must not keep the operator out. */
-  #make_room(): void {
-    if (this.#is_token === null) return;
-    const why = 'ERR too_many_sessions the place of a session without token was needed';
-    const [oldest] = this.#held;
-    const stranger = [...this.#sessions].find((one) => !one.is_trusted);
-    if (oldest) {
-      this.#held.delete(oldest);
-      end_with(oldest, `${why}\r\n`);
-    } else if (stranger) {
-      this.#sessions.delete(stranger);
-      void stranger.dismiss(why);
+    const is_remote = !is_loopback(socket.remoteAddress ?? '0.0.0.0');
+    if (this.#is_full(is_remote)) this.#make_room();
+    if (this.#is_full(is_remote)) {
+      this.#shared.rare.warn(
+        'too_many_sessions',
+        `console: turned ${socket.remoteAddress} away, too many sessions are open`,
+      );
+      this.#see_off(socket);
+      end_with(socket, `ERR too_many_sessions ${this.#seats.size} are open, quit one of them\r\n`);
+      return;
     }
+    const seat: Seat = { socket, is_remote, session: null };
+    this.#seats.add(seat);
+    if (this.#control) this.#begin(seat, this.#control);
+    else this.#hold(seat);
+  }
+
+  #is_full(for_remote: boolean): boolean {
+    const remote = [...this.#seats].filter((seat) => seat.is_remote).length;
+    return this.#seats.size >= MAX_SESSIONS || (for_remote && remote >= MAX_REMOTE);
+  }
+
+  /** Who has not shown a token must not keep the operator out: the one that is worth least goes, of those the one that is idle for longest. */
+  #make_room(): void {
+    const all_taken = this.#seats.size >= MAX_SESSIONS;
+    const may_go = [...this.#seats].filter((seat) => !seat.session?.is_privileged && (all_taken || seat.is_remote));
+    const [first, ...others] = may_go;
+    if (!first) return;
+    const gone = others.reduce((least, seat) => (goes_before(seat, least) ? seat : least), first);
+    this.#seats.delete(gone);
+    this.#see_off(gone.socket);
+    const why = 'ERR too_many_sessions the place of the session that was idle for longest was needed';
+    this.#shared.rare.warn(
+      'too_many_sessions',
+      `console: ${gone.socket.remoteAddress} had to go, too many sessions are open`,
+    );
+    void dismiss(gone, why);
+  }
+
+  /** It takes no place any more. When very many leave at once, the first of them do not get the time to read why. */
+  #see_off(socket: Socket): void {
+    this.#leaving.add(socket);
+    socket.once('close', () => this.#leaving.delete(socket));
+    const [oldest] = this.#leaving;
+    if (this.#leaving.size > MAX_LEAVING) oldest?.destroy();
   }
 
   /** Without a listener node:net reads no more than fills its buffer, yet notices an end. */
-  #hold(socket: Socket): void {
-    this.#held.add(socket);
+  #hold(seat: Seat): void {
     // one that ends after its first bytes is answered all the same
-    socket.once('end', () => {
-      if (this.#held.delete(socket)) socket.end();
+    seat.socket.once('end', () => {
+      if (seat.session) return;
+      this.#seats.delete(seat);
+      seat.socket.end();
     });
-    socket.once('close', () => this.#held.delete(socket));
+    seat.socket.once('close', () => {
+      if (!seat.session) this.#seats.delete(seat);
+    });
   }
 
-  #begin(socket: Socket, control: Control): void {
-    const session = new Session({ socket, control, log: this.#log, is_token: this.#is_token });
-    this.#sessions.add(session);
-    void session.closed.then(() => this.#sessions.delete(session));
+  #begin(seat: Seat, control: Control): void {
+    seat.session = new Session(seat.socket, control, this.#shared);
+    void seat.session.closed.then(() => this.#seats.delete(seat));
   }
 }
 
-/** Compares hashes, so that the time says neither how long the token is nor how much of it was right. */
-function token_check(token: string): (text: string) => boolean {
-  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
-  const wanted = hash(token);
-  return (text) => timingSafeEqual(hash(text), wanted);
+async function dismiss({ session, socket }: Seat, last_words: string): Promise<void> {
+  if (session) await session.dismiss(last_words);
+  else end_with(socket, `${last_words}\r\n`);
+}
+
+function goes_before(a: Seat, b: Seat): boolean {
+  const [worth_a, worth_b] = [a.session?.worth ?? 0, b.session?.worth ?? 0];
+  // those that are held are in order
+  return worth_a !== worth_b ? worth_a < worth_b : (a.session?.idle_since ?? 0) < (b.session?.idle_since ?? 0);
 }

@@ -1,109 +1,154 @@
 /** One console session: bytes of a socket to lines, lines to answers, in order. Everything it holds is bounded. */
 import type { Socket } from 'node:net';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { now } from '../foundation/clock.ts';
 import { reason_of } from '../foundation/errors.ts';
 import { escape_text } from '../foundation/escape.ts';
-import type { Control } from '../swarm/command.ts';
+import type { Control, Reply } from '../swarm/command.ts';
 import { banner } from './banner.ts';
-import { help_lines, parse_line, type Request } from './commands.ts';
+import { help_lines, parse_line, type Parsed, type Request } from './commands.ts';
 import { end_with } from './farewell.ts';
-import { answer, is_question, list, reply_line } from './questions.ts';
-import { is_http, is_tls } from './strangers.ts';
+import { Intake } from './intake.ts';
+import { Pace } from './pace.ts';
+import { answer, is_command, list, reply_line, wait_for_open } from './questions.ts';
+import type { Kind, RareLog } from './rare-log.ts';
+import { introduction, is_tls } from './strangers.ts';
 import { Terminal } from './terminal.ts';
+import type { Token } from './token.ts';
+import { Tracing } from './tracing.ts';
 
 /** lines that may wait for their answer; then the socket is read no further until half of them are answered */
 const QUEUE_LIMIT = 1000;
-/** bytes that may wait for a client that does not read; one answer more can be on top */
+/** lines answered at once, and then per second; what changes the swarm waits for its workers anyway, and each such line is logged */
+const [QUESTIONS_AT_ONCE, QUESTIONS_PER_S] = [100, 20];
+const [COMMANDS_AT_ONCE, COMMANDS_PER_S] = [3000, 100];
+/** what a byte that is edited costs more than one of a plain line */
+const EDITED_COST = 32;
+/** bytes of trace lines that may wait for a client that does not read; no answer is begun while another has not left */
 const BACKLOG_LIMIT = 2 ** 20;
+/** how long something may wait to leave */
+const UNREAD_MS = 30_000;
+/** turns in which what came before the banner is read */
+const FIRST_TURNS = 100;
 const IDLE_MS = 600_000;
 const AUTH_MS = 5000;
 const AUTH_TRIES = 3;
 /** how long answers under way may take when the daemon ends the session */
 const CLOSE_MS = 1000;
-const MAX_TRACE_LINE = 1500;
 const MAX_LOGGED = 300;
 
-/** A logger of the daemon's: one line each. */
+/** One line each. */
 export interface ConsoleLog {
   info(text: string): void;
   warn(text: string): void;
 }
 
-interface SessionOptions {
-  /** somebody listens to its `error`s; `close` follows them */
-  readonly socket: Socket;
-  readonly control: Control;
+/** What all sessions of a console share. */
+export interface Shared {
   readonly log: ConsoleLog;
-  /** null: no token is needed */
-  readonly is_token: ((text: string) => boolean) | null;
+  readonly rare: RareLog;
+  /** null: none is needed */
+  readonly token: Token | null;
 }
 
-type Item = { line: string } | { refuse: string };
+type Item = { line: string; parsed: Parsed } | { refuse: string };
 
 const wire = (lines: readonly string[]): string => lines.map((line) => `${line}\r\n`).join('');
 
 export class Session {
   readonly #socket: Socket;
   readonly #control: Control;
-  readonly #log: ConsoleLog;
-  readonly #is_token: ((text: string) => boolean) | null;
+  readonly #shared: Shared;
+  readonly #address: string;
   readonly #peer: string;
   readonly #terminal: Terminal;
+  readonly #intake: Intake;
+  readonly #tracing: Tracing;
   readonly #queue: Item[] = [];
+  readonly #questions = new Pace(QUESTIONS_AT_ONCE, QUESTIONS_PER_S);
+  readonly #commands = new Pace(COMMANDS_AT_ONCE, COMMANDS_PER_S);
   readonly #idle: NodeJS.Timeout;
   readonly #deadline: NodeJS.Timeout | undefined;
-  /** resolves when the socket is closed */
+  readonly #greeted: Promise<void>;
+  /** resolves when the socket is closed and nothing is carried out any more */
   readonly closed: Promise<void>;
-  #trusted: boolean;
+  #resolve_closed = (): void => {};
+  /** it sent something or was answered, ms of {@link now} */
+  idle_since = now();
+  /** it has said a command, or has an editor, or the token */
+  #is_known = false;
+  #is_trusted: boolean;
   #tries = 0;
   #seen_input = false;
+  /** the queue is long: nothing is read until half of it is answered */
+  #is_full = false;
   #working = false;
+  /** what of it is under way */
+  #busy: 'wait' | 'command' | null = null;
   #wait = new AbortController();
-  #trace: { stop?: () => void } | null = null;
+  /** what was written has not left since then */
+  #unread: NodeJS.Timeout | undefined;
+  /** what has been written has left, or never will */
+  #on_room = (): void => {};
   /** nothing more is read: FIN, Ctrl-D or a bad line */
   #ended = false;
+  /** its socket is closed; what a plain client has sent is carried out all the same */
+  #gone = false;
+  /** it did not say before that it ends its input: nobody waits for anything any more */
+  #broken = false;
   #farewell: string | null = null;
   #over = false;
 
-  constructor(options: SessionOptions) {
-    const { socket, control, log, is_token } = options;
+  /** Somebody listens to `error`s of the socket; `close` follows them. */
+  constructor(socket: Socket, control: Control, shared: Shared) {
     this.#socket = socket;
     this.#control = control;
-    this.#log = log;
-    this.#is_token = is_token;
-    this.#trusted = is_token === null;
-    this.#peer = `console session ${socket.remoteAddress}:${socket.remotePort}`;
+    this.#shared = shared;
+    this.#is_trusted = shared.token === null;
+    this.#address = socket.remoteAddress ?? 'unknown';
+    this.#peer = `console session ${this.#address}:${socket.remotePort}`;
     this.#idle = setTimeout(() => this.#on_idle(), IDLE_MS).unref();
-    if (is_token) {
+    if (!this.#is_trusted) {
       const expire = (): void => this.#refuse('auth_failed', `no token within ${AUTH_MS / 1000} s`);
       this.#deadline = setTimeout(expire, AUTH_MS).unref();
     }
     socket.setNoDelay(true);
-    socket.on('data', (chunk: Buffer) => this.#on_data(chunk));
-    socket.on('end', () => this.#on_end());
-    this.closed = new Promise((resolve) => {
-      socket.on('close', () => {
-        this.#release();
-        resolve();
-      });
-    });
     // No editor before the token is given: so a telnet client, which leaves the echo to us, never shows the token.
-    this.#terminal = new Terminal(this.#trusted, {
+    this.#terminal = new Terminal(this.#is_trusted, {
       line: (text) => this.#on_line(text),
       output: (data) => this.#write(data),
       editing: () => void this.#work(),
       interrupt: () => {
         this.#wait.abort();
-        this.#stop_trace();
+        this.#tracing.stop();
       },
       end: (bad) => this.#stop_reading(bad),
     });
-    this.#write(wire(banner(is_token !== null)));
+    this.#tracing = new Tracing(control, {
+      line: (text) => this.#say([text]),
+      ended: () => this.#settle(),
+    });
+    this.#intake = new Intake(socket, {
+      slice: (bytes) => this.#on_data(bytes),
+      has_room: () => !this.#is_full && !socket.writableNeedDrain,
+      end: () => this.#on_end(),
+    });
+    socket.on('drain', () => this.#on_drain());
+    this.closed = new Promise((resolve) => {
+      this.#resolve_closed = resolve;
+      socket.on('close', () => this.#on_close());
+    });
+    this.#greeted = this.#greet();
   }
 
-  /** It may steer: no token is wanted, or it has shown it. */
-  get is_trusted(): boolean {
-    return this.#trusted;
+  /** It has shown the token. */
+  get is_privileged(): boolean {
+    return this.#is_trusted && this.#shared.token !== null;
+  }
+
+  /** Of those that may have to go: 0 first, it has not said a command yet; 1 it has; 2 last, it waits or traces. */
+  get worth(): 0 | 1 | 2 {
+    return this.#busy !== null || this.#tracing.is_on ? 2 : this.#is_known || this.#terminal.is_editing ? 1 : 0;
   }
 
   /** Lets answers under way end (1 s at most), says `farewell`, closes. */
@@ -115,20 +160,50 @@ export class Session {
     return this.closed;
   }
 
-  #on_data(chunk: Buffer): void {
-    if (this.#over || this.#ended) return;
-    this.#idle.refresh();
-    if (!this.#seen_input && is_tls(chunk)) return this.#refuse('bad_line', 'this is not TLS');
-    this.#seen_input = true;
-    this.#terminal.receive(chunk);
+  /**
+   * First what has come already is read: a client that was held may have sent its commands and be gone. A byte to it would break the
+   * connection, and what is not read yet would be lost.
+   */
+  async #greet(): Promise<void> {
+    for (let i = 0, quiet = 0; i < FIRST_TURNS && quiet < 2 && !this.#ended; i++) {
+      const before = this.#socket.bytesRead;
+      await turn();
+      quiet = this.#socket.bytesRead === before && this.#intake.is_empty ? quiet + 1 : 0;
+    }
+    this.#terminal.greet();
+    this.#write(wire(banner(!this.#is_trusted)));
   }
 
-  /** The line of a stranger closes the session before any line of the same chunk is carried out: the work begins in a later turn. */
+  #touch(): void {
+    this.#idle.refresh();
+    this.idle_since = now();
+  }
+
+  /** Returns what a byte of it costs. */
+  #on_data(bytes: Buffer): number {
+    if (this.#over || this.#ended) return 1;
+    this.#touch();
+    if (!this.#seen_input && is_tls(bytes)) this.#refuse('bad_line', 'this is not TLS');
+    else this.#terminal.receive(bytes);
+    this.#seen_input = true;
+    return this.#terminal.is_editing ? EDITED_COST : 1;
+  }
+
+  /** The first line of a stranger closes the session before any line that came with it is carried out. */
   #on_line(line: string): void {
     if (this.#over) return;
-    if (is_http(line)) return this.#refuse('bad_line', 'this is not HTTP');
-    if (line.trim() !== '') this.#queue.push({ line });
-    if (this.#queue.length >= QUEUE_LIMIT) this.#socket.pause();
+    if (line.trim() !== '') {
+      const parsed = parse_line(line);
+      if (!this.#is_known && !this.#terminal.is_telnet) {
+        const said = introduction(line, parsed);
+        // what was typed may be the token
+        if (typeof said === 'object') return this.#refuse('bad_line', said.bad, 'its first line was no command');
+        // without the token nothing is carried out, and the tries are counted
+        this.#is_known = said === 'ours' || !this.#is_trusted;
+      }
+      this.#queue.push({ line, parsed });
+    }
+    if (this.#queue.length >= QUEUE_LIMIT) this.#is_full = true;
     void this.#work();
   }
 
@@ -138,10 +213,27 @@ export class Session {
       this.#terminal.close();
       this.#queue.length = 0;
       this.#wait.abort();
-      this.#stop_trace();
+      this.#tracing.stop();
     }
     // Not carried out: a connection that broke may have cut `incr 1000` to `incr 1`.
     this.#stop_reading(this.#terminal.rest() === '' ? null : 'the last line has no end');
+  }
+
+  #on_drain(): void {
+    clearTimeout(this.#unread);
+    this.#unread = undefined;
+    this.#on_room();
+    this.#intake.go_on();
+  }
+
+  #on_close(): void {
+    this.#gone = true;
+    this.#broken = !this.#socket.readableEnded;
+    this.#on_drain();
+    this.#tracing.stop();
+    if (this.#broken && (this.#busy === 'wait' || this.#terminal.is_editing)) this.#release();
+    if (this.#over) this.#resolve_closed();
+    else if (this.#ended) this.#settle();
   }
 
   /** After what was read before it is answered, the session closes. */
@@ -155,48 +247,67 @@ export class Session {
   async #work(): Promise<void> {
     if (this.#working || this.#over) return;
     this.#working = true;
+    await this.#greeted;
+    // What came in the same turn may be the line of a stranger. And a thousand pipelined commands must not hold up the rest of the daemon.
     await turn();
     for (let item = this.#queue.shift(); item && !this.#over; item = this.#queue.shift()) {
       this.#say(await this.#answer(item));
-      this.#idle.refresh();
-      if (this.#queue.length < QUEUE_LIMIT / 2) this.#socket.resume();
-      // A thousand pipelined commands must not hold up the rest of the daemon.
-      await turn();
+      this.#touch();
+      if (this.#queue.length < QUEUE_LIMIT / 2) this.#is_full = false;
+      await this.#have_left(item);
+      this.#intake.go_on();
     }
     this.#working = false;
     this.#settle();
+  }
+
+  /** The next line is answered when this answer has left, and not faster than its pace. */
+  async #have_left(item: Item): Promise<void> {
+    if (!('parsed' in item)) return;
+    const changes = item.parsed.ok && is_command(item.parsed.request);
+    const ms = this.#gone ? 0 : (changes ? this.#commands : this.#questions).take(1);
+    await (ms > 0 ? sleep(ms, undefined, { ref: false }) : turn());
+    if (this.#socket.writableNeedDrain && !this.#over && !this.#gone)
+      await new Promise<void>((resolve) => (this.#on_room = resolve));
   }
 
   /** All is answered. */
   #settle(): void {
     if (this.#working || this.#over) return;
     if (this.#farewell !== null) this.#finish([this.#farewell]);
-    else if (this.#ended && !this.#trace) this.#finish([]);
+    else if (this.#ended && !this.#tracing.is_on) this.#finish([]);
     else this.#terminal.prompt();
   }
 
-  async #answer(item: Item): Promise<string[]> {
+  async #answer(item: Item): Promise<readonly string[]> {
     if ('refuse' in item) {
       this.#refuse('bad_line', item.refuse);
       return [];
     }
+    const { line, parsed } = item;
     try {
-      const parsed = parse_line(item.line);
-      if (!this.#trusted) return this.#authenticate(parsed.ok ? parsed.request : null);
+      if (!this.#is_trusted) return await this.#authenticate(parsed.ok ? parsed.request : null);
       if (!parsed.ok) return [reply_line(parsed)];
-      return await this.#carry_out(parsed.request, item.line);
+      return await this.#carry_out(parsed.request, line);
     } catch (error) {
-      this.#log.warn(`${this.#peer}: an answer failed: ${reason_of(error)}`);
+      this.#shared.rare.warn('internal', `${this.#peer}: an answer failed: ${reason_of(error)}`);
       return [reply_line({ ok: false, code: 'internal', text: reason_of(error) })];
     }
   }
 
-  #authenticate(request: Request | null): string[] {
-    if (request?.op === 'auth' && this.#is_token?.(request.token)) {
-      clearTimeout(this.#deadline);
-      this.#trusted = true;
-      this.#terminal.allow_editing();
-      return ['OK welcome'];
+  async #authenticate(request: Request | null): Promise<string[]> {
+    if (request?.op === 'auth') {
+      this.#deadline?.refresh();
+      const is_right = await this.#shared.token?.is(request.token, this.#address);
+      if (this.#over) return [];
+      this.#deadline?.refresh();
+      if (is_right) {
+        clearTimeout(this.#deadline);
+        this.#is_trusted = this.#is_known = true;
+        this.#terminal.allow_editing();
+        return ['OK welcome'];
+      }
+      if (is_right === null) this.#refuse('auth_failed', 'too many wrong tokens came from here, try again in 5 s');
     }
     this.#tries++;
     if (this.#tries < AUTH_TRIES) return ['ERR auth_needed the first command is auth TOKEN'];
@@ -204,50 +315,39 @@ export class Session {
     return [];
   }
 
-  async #carry_out(request: Request, line: string): Promise<string[]> {
+  async #carry_out(request: Request, line: string): Promise<readonly string[]> {
+    if (is_command(request)) {
+      this.#shared.log.info(`${this.#peer}: ${escape_text(line, MAX_LOGGED)}`);
+      return [reply_line(await this.#do('command', this.#control.apply(request)))];
+    }
+    if (this.#broken && request.op === 'wait') this.#release();
+    if (this.#gone && request.op !== 'wait' && request.op !== 'quit') return [];
     switch (request.op) {
+      case 'quit':
+        this.#finish(['OK bye']);
+        return [];
       case 'auth':
         return ['OK welcome'];
       case 'help':
         return list(help_lines(request.name));
-      case 'quit':
-        this.#finish(['OK bye']);
-        return [];
       case 'trace':
-        return [await this.#start_trace(request.id, request.seconds)];
+        return [reply_line(await this.#tracing.start(request.id, request.seconds))];
+      case 'wait':
+        this.#wait = new AbortController();
+        if (this.#farewell !== null || this.#over) this.#wait.abort();
+        return [reply_line(await this.#do('wait', wait_for_open(request, this.#control, this.#wait.signal)))];
       default:
-        if (is_question(request)) {
-          this.#wait = new AbortController();
-          if (this.#farewell !== null) this.#wait.abort();
-          return answer(request, this.#control, this.#wait.signal);
-        }
-        this.#log.info(`${this.#peer}: ${escape_text(line, MAX_LOGGED)}`);
-        return [reply_line(await this.#control.apply(request))];
+        return answer(request, this.#control);
     }
   }
 
-  /** One at a time: a new one replaces the old. */
-  async #start_trace(id: number, seconds: number): Promise<string> {
-    this.#stop_trace();
-    const trace: { stop?: () => void } = {};
-    this.#trace = trace;
-    const reply = await this.#control.trace(id, seconds, (line) => {
-      if (this.#trace !== trace) return;
-      this.#say([line === null ? 'TRACE end' : `TRACE ${escape_text(line, MAX_TRACE_LINE)}`]);
-      if (line !== null) return;
-      this.#trace = null;
-      this.#settle();
-    });
-    if (reply.stop) trace.stop = reply.stop;
-    if (this.#trace !== trace) reply.stop?.();
-    else if (!reply.ok) this.#trace = null;
-    return reply_line(reply);
-  }
-
-  #stop_trace(): void {
-    const trace = this.#trace;
-    this.#trace = null;
-    trace?.stop?.();
+  async #do(what: 'wait' | 'command', reply: Promise<Reply>): Promise<Reply> {
+    this.#busy = what;
+    try {
+      return await reply;
+    } finally {
+      this.#busy = null;
+    }
   }
 
   #say(lines: readonly string[]): void {
@@ -256,29 +356,33 @@ export class Session {
 
   /** Text goes out as UTF-8, which has no byte 255: nothing to escape for telnet. */
   #write(data: string | Buffer): void {
-    if (this.#over) return;
-    if (this.#socket.writableLength > BACKLOG_LIMIT) {
-      this.#log.warn(`${this.#peer}: dropped, it does not read its answers`);
-      this.#release();
-      this.#socket.destroy();
-    } else this.#socket.write(data);
+    if (this.#over || this.#gone) return;
+    if (this.#socket.writableLength > BACKLOG_LIMIT) this.#drop();
+    else if (!this.#socket.write(data)) this.#unread ??= setTimeout(() => this.#drop(), UNREAD_MS).unref();
+  }
+
+  #drop(): void {
+    this.#shared.rare.warn('dropped', `${this.#peer}: dropped, it does not read its answers`);
+    this.#release();
+    this.#socket.destroy();
   }
 
   #on_idle(): void {
-    if (this.#working || this.#trace) this.#idle.refresh();
+    if (this.#working || this.#tracing.is_on) this.#idle.refresh();
     else this.#finish(['closing: nothing came for 10 minutes']);
   }
 
-  /** Closed at once, whatever waits. */
-  #refuse(code: string, text: string): void {
-    this.#log.warn(`${this.#peer}: closed: ${text}`);
+  /** Closed at once, whatever waits. `logged`: what the log says instead. */
+  #refuse(code: Kind, text: string, logged = text): void {
+    if (this.#over) return;
+    this.#shared.rare.warn(code, `${this.#peer}: closed: ${logged}`);
     this.#finish([`ERR ${code} ${text}`]);
   }
 
   #finish(lines: readonly string[]): void {
     if (this.#over) return;
     this.#terminal.close();
-    end_with(this.#socket, wire(lines));
+    if (!this.#gone) end_with(this.#socket, wire(lines));
     this.#release();
   }
 
@@ -287,8 +391,12 @@ export class Session {
     this.#queue.length = 0;
     clearTimeout(this.#idle);
     clearTimeout(this.#deadline);
+    clearTimeout(this.#unread);
+    this.#intake.close();
     this.#wait.abort();
-    this.#stop_trace();
+    this.#tracing.stop();
     this.#terminal.close();
+    this.#on_room();
+    if (this.#gone) this.#resolve_closed();
   }
 }

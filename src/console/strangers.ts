@@ -1,14 +1,23 @@
 /**
- * Other protocols that end up at the console's port by mistake or by malice: a web page can make a browser send HTTP requests to
- * a loopback port, with commands in their body. None of their bytes may be taken for a command.
+ * Other protocols that end up at the console's port by mistake or by malice: a web page can make a browser send HTTP requests to a loopback
+ * port, a mail server or a memcached client can be told to talk to it, each with our commands on lines of their own. None of their lines
+ * may be carried out. What they have in common: the first line of each is no command of ours.
  */
+import type { Parsed } from './commands.ts';
 
-const REQUEST_LINE =
-  /^\s*(get|head|post|put|delete|connect|options|trace|patch)\s+(\/|\*|[a-z][a-z0-9+.-]*:\/\/|\S+\s+http\/)/i;
+/** Take any words: `MARK /x HTTP/1.1` and redis' `AUTH x` have that shape too, so what follows shows who is there. */
+const ANYBODYS = ['mark', 'auth'];
 
-/** A request line (verb first; no console command looks like it) or a `Host:` header, which no browser leaves out; after blanks too. */
-export function is_http(line: string): boolean {
-  return REQUEST_LINE.test(line) || /^\s*host\s*:/i.test(line);
+const HTTP = /\sHTTP\/\d/i;
+
+/**
+ * What a line says of who sends it that has said no command yet. `ours`: nobody else writes such a line; `unsure`: the next one tells; otherwise
+ * why the session is closed.
+ */
+export function introduction(line: string, parsed: Parsed): 'ours' | 'unsure' | { bad: string } {
+  if (parsed.ok) return ANYBODYS.includes(parsed.request.op) ? 'unsure' : 'ours';
+  if (HTTP.test(line)) return { bad: 'this is not HTTP' };
+  return { bad: `closed, for the first line is no command: ${parsed.text}` };
 }
 
 /** How a connection begins that wants TLS: handshake record (22), version 3.x (RFC 8446, 5.1). */

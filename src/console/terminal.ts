@@ -29,15 +29,24 @@ export class Terminal {
   constructor(may_edit: boolean, events: TerminalEvents) {
     this.#events = events;
     this.#may_edit = may_edit;
-    events.output(GREETING);
+  }
+
+  /** Offers telnet's editor. */
+  greet(): void {
+    this.#events.output(GREETING);
     // Covers what a client that knows no telnet shows of the greeting.
-    events.output('\r');
+    this.#events.output('\r');
   }
 
   receive(chunk: Buffer): void {
     const { events, reply } = this.#telnet.receive(chunk);
     if (reply.length > 0) this.#events.output(reply);
     for (const event of events) if (!this.#ended) this.#on_event(event);
+  }
+
+  /** The client agreed to be echoed: a telnet, though it may have no editor yet. */
+  get is_telnet(): boolean {
+    return this.#echo;
   }
 
   /** The client agreed to the editor: there is a person at a terminal, or was. */

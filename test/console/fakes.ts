@@ -175,8 +175,8 @@ export class Client {
   text = '';
   #waiting: (() => void)[] = [];
 
-  constructor(port: number) {
-    this.socket = connect({ port, host: '127.0.0.1' });
+  constructor(port: number, host = '127.0.0.1', localAddress?: string) {
+    this.socket = connect({ port, host, localAddress });
     this.socket.on('error', () => {});
     this.socket.on('data', (chunk) => {
       this.text += chunk.toString('latin1');

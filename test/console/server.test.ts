@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { start_console } from '../../src/console/server.ts';
 import { Client, FakeControl, test_console, type TestConsole } from './fakes.ts';
@@ -15,6 +17,12 @@ afterEach(async () => {
   vi.useRealTimers();
   await Promise.all(opened.splice(0).map((made) => made.close()));
 });
+
+/** Time for an answer that must not come. */
+async function turns<T>(then?: T): Promise<T | undefined> {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 2));
+  return then;
+}
 
 describe('start_console', () => {
   const start = (host: string, port: number, token?: string) => start_console({ listen: { host, port }, token, log });
@@ -41,22 +49,97 @@ describe('start_console', () => {
     await made.close();
   });
 
-  it('turns the 33rd session away, and lets one in when one has left', async () => {
+  const BANNER = (c: Client): boolean => c.text.includes('all commands');
+  const ended_of = async (clients: readonly Client[]): Promise<number[]> => {
+    const is_ended = await Promise.all(clients.map((c) => Promise.race([c.ended.then(() => true), turns(false)])));
+    return is_ended.flatMap((is, i) => (is ? [i] : []));
+  };
+
+  it('32 idle sessions do not keep the operator out: who has said nothing goes first, then who is idle for longest', async () => {
     const made = await open();
+    const clients: Client[] = [];
+    for (let i = 0; i < 32; i++) {
+      clients.push(made.connect());
+      await clients[i]!.until(BANNER);
+    }
+    for (const i of [3, 1]) {
+      clients[i]!.send('limits\n');
+      await clients[i]!.lines(3);
+    }
+    clients[0]!.send('wait 500\n');
+    await vi.waitFor(() => expect(made.control.watchers.size).toBe(1));
+    const silent = clients.flatMap((_, i) => (i === 0 || i === 1 || i === 3 ? [] : [i]));
+    const operators: Client[] = [];
+    for (const next of [...silent, 3, 1]) {
+      const operator = made.connect();
+      operators.push(operator);
+      await Promise.all([operator.until(BANNER), clients[next]!.ended]);
+      expect(clients[next]!.answers.at(-1)).toMatch(/^ERR too_many_sessions the place .* idle for longest/);
+      operator.send('limits\n');
+      await operator.lines(3);
+    }
+    expect(await ended_of([clients[0]!, ...operators])).toEqual([]);
+    operators.at(-1)!.send('stop\n');
+    await expect(operators.at(-1)!.lines(4)).resolves.toContain('OK did stop');
+    await vi.waitFor(() => expect(made.logged.filter((line) => /had to go/.test(line))).toHaveLength(1));
+  });
+
+  it('thousands that connect and stay do not keep the operator out, nor their sockets open', async () => {
+    const made = await open();
+    const crowd: Client[] = [];
+    for (let i = 0; i < 20; i++) {
+      crowd.push(...Array.from({ length: 50 }, () => made.connect()));
+      await Promise.all(crowd.slice(-50).map((c) => once(c.socket, 'connect').catch(() => undefined)));
+    }
+    const operator = made.connect();
+    await operator.until(BANNER);
+    operator.send('incr 3\n');
+    await expect(operator.lines(1)).resolves.toEqual(['OK did incr']);
+    await vi.waitFor(() => expect(crowd.filter((c) => !c.socket.closed).length).toBeLessThan(33), { timeout: 10_000 });
+  });
+
+  it('sessions with the token stay; when they fill all places, the next is turned away', async () => {
+    const made = await open('secret');
     const clients = Array.from({ length: 32 }, () => made.connect());
-    await Promise.all(clients.map((client) => client.until((c) => c.text.includes('all commands'))));
+    for (const client of clients) {
+      client.send('auth secret\n');
+      await client.lines(1);
+    }
     const late = made.connect();
     await late.ended;
     expect(late.text).toBe('ERR too_many_sessions 32 are open, quit one of them\r\n');
     clients[0]!.send('quit\n');
-    await clients[0]!.ended;
     await once(clients[0]!.socket, 'close');
     await vi.waitFor(async () => {
       const next = made.connect();
-      next.send('limits\n');
       await next.until((c) => c.text !== '');
       expect(next.text).toContain('Welcome');
     });
+  });
+
+  const elsewhere = Object.values(networkInterfaces())
+    .flat()
+    .find((a) => a?.family === 'IPv4' && !a.internal)?.address;
+  it.runIf(elsewhere)('keeps the last place for this machine', async () => {
+    const door = await start_console({ listen: { host: '0.0.0.0', port: 0 }, token: 'secret', log });
+    door.open(new FakeControl());
+    const from = (host: string): Client => {
+      const client = new Client(door.address.port, host);
+      client.send('auth secret\n');
+      return client;
+    };
+    const remote: Client[] = [];
+    for (let i = 0; i < 31; i++) {
+      remote.push(from(elsewhere!));
+      await remote[i]!.lines(1);
+    }
+    const late = from(elsewhere!);
+    await late.ended;
+    expect(late.text).toContain('ERR too_many_sessions');
+    const operator = from('127.0.0.1');
+    await expect(operator.lines(1)).resolves.toEqual(['OK welcome']);
+    await door.close();
+    for (const client of [...remote, late, operator]) client.socket.destroy();
   });
 
   it('32 strangers without the token do not keep out who has it', async () => {
@@ -128,11 +211,6 @@ describe('before it is open', () => {
   afterEach(() => {
     for (const client of held.splice(0)) client.socket.destroy();
   });
-  /** Time for an answer that must not come. */
-  const turns = async (): Promise<void> => {
-    for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 2));
-  };
-
   it('holds who comes: the banner and the answers come when it opens', async () => {
     const { door, control, connect } = await start();
     const [silent, asking, gone] = [await connect(), await connect(), await connect()];
@@ -159,17 +237,40 @@ describe('before it is open', () => {
     await door.close();
   });
 
-  it('holds 32, turns the next away, and has room again when one has left', async () => {
+  it('carries out what a client sent that has closed meanwhile, whole lines and all of them', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 1600 }), { minLength: 1, maxLength: 3 }), async (sizes) => {
+        const { door, control, connect } = await start();
+        const clients = await Promise.all(sizes.map(connect));
+        let n = 0;
+        const wanted = sizes.map((size) => Array.from({ length: size }, () => ++n));
+        for (const [i, client] of clients.entries()) {
+          const text = wanted[i]!.map((count) => `incr ${count}\n`).join('');
+          client.send(text.slice(0, text.length / 2));
+          await turns();
+          client.socket.end(text.slice(text.length / 2), () => client.socket.destroy());
+          await once(client.socket, 'close');
+        }
+        await turns();
+        door.open(control);
+        await vi.waitFor(() => expect(control.applied).toHaveLength(n));
+        const counts = control.applied.map((c) => ('count' in c ? c.count : 0));
+        for (const one of wanted) expect(counts.filter((count) => one.includes(count))).toEqual(one);
+        await door.close();
+      }),
+      { numRuns: 10 },
+    );
+  });
+
+  it('holds 32; the oldest makes room for the next', async () => {
     const { door, control, connect } = await start();
-    const clients = await Promise.all(Array.from({ length: 32 }, connect));
+    const clients: Client[] = [];
+    for (let i = 0; i < 32; i++) clients.push(await connect());
     const late = await connect();
-    await late.ended;
-    expect(late.text).toBe('ERR too_many_sessions 32 are open, quit one of them\r\n');
-    clients[0]!.socket.end();
     await clients[0]!.ended;
-    const next = await connect();
+    expect(clients[0]!.text).toContain('ERR too_many_sessions');
     door.open(control);
-    await next.until((c) => c.text.includes('all commands'));
+    await Promise.all([...clients.slice(1), late].map((c) => c.until(() => c.text.includes('all commands'))));
     await door.close();
   });
 
@@ -216,12 +317,45 @@ describe('token', () => {
   it('closes after three tries', async () => {
     const made = await open('s3cret');
     const client = made.connect();
-    client.send('auth\nauth x\nquit\nauth s3cret\nincr 5\n');
+    client.send('auth y\nauth\nquit\nauth s3cret\nincr 5\n');
     await client.ended;
     expect(client.answers.at(-1)).toBe('ERR auth_failed no token in 3 tries');
     expect(client.answers).toHaveLength(3);
     expect(made.control.applied).toEqual([]);
     expect(made.logged).toHaveLength(1);
+  });
+
+  it('closes another protocol at its first line, without telling the log what was typed: it may be the token', async () => {
+    const made = await open('s3cret');
+    for (const text of ['EHLO x\r\nincr 100\r\n', 's3cret\n', 'GET / HTTP/1.1\r\n\r\nauth s3cret\nincr 5\n']) {
+      const client = made.connect();
+      client.send(text);
+      await client.ended;
+      expect(client.text).toMatch(/ERR bad_line [^\n]*\r\n$/);
+    }
+    expect(made.control.applied).toEqual([]);
+    expect(made.logged).toHaveLength(1);
+    expect(made.logged.join()).not.toContain('s3cret');
+  });
+
+  it('new connections do not guess faster; the log has a line a second; the right token gets in from elsewhere', async () => {
+    const made = await open('s3cret');
+    const began = performance.now();
+    let wrong = 0;
+    while (performance.now() - began < 1500) {
+      const client = made.connect();
+      client.send('auth x\nauth y\nauth z\n');
+      const answered = await Promise.race([client.lines(1), client.ended, turns(null)]);
+      if (answered) wrong += client.answers.filter((line) => line.includes('auth_needed')).length;
+      client.socket.destroy();
+    }
+    // at most after 0, 0.25, 0.75, 1.75 s
+    expect(wrong).toBeLessThanOrEqual(4);
+    expect(made.logged.length).toBeLessThan(20);
+    const operator = new Client(made.console.address.port, '127.0.0.1', '127.0.0.2');
+    operator.send('auth s3cret\nincr 5\n');
+    await expect(operator.lines(2)).resolves.toEqual(['OK welcome', 'OK did incr']);
+    operator.socket.destroy();
   });
 
   it('closes after 5 seconds', async () => {

@@ -117,11 +117,13 @@ describe('plain lines', () => {
 
   it('carries out nothing of a bad line, and answers blank ones with nothing', async () => {
     const client = await greeted();
-    client.send('incr -5\nincr 1e9\nincr 0x10\nincr\nincr many\nincr 10000001\n\n  \nnonsense\nquit\nincr 1\n');
+    client.send(
+      'help stop\nincr -5\nincr 1e9\nincr 0x10\nincr\nincr many\nincr 10000001\n\n  \nnonsense\nquit\nincr 1\n',
+    );
     await client.ended;
     const usage = 'incr N [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h';
-    expect(client.answers.slice(0, 6)).toEqual(Array(6).fill(`ERR bad_command usage: ${usage}`));
-    expect(client.answers.slice(6)).toEqual([
+    expect(client.answers.slice(2, 8)).toEqual(Array(6).fill(`ERR bad_command usage: ${usage}`));
+    expect(client.answers.slice(8)).toEqual([
       'ERR bad_command unknown command "nonsense", help lists what there is',
       'OK bye',
     ]);
@@ -214,11 +216,6 @@ describe('hostile input', () => {
     ['a control byte', 'incr 1\n\x01\nincr 5\n', 'ERR bad_line a control character', [1]],
     ['a NUL', '\0incr 5\n', 'ERR bad_line a control character', []],
     ['a long line', `incr ${'9'.repeat(5000)}\nincr 5\n`, 'ERR bad_line a line of more than 4096 bytes', []],
-    ['a GET', 'GET / HTTP/1.1\r\nHost: x\r\n\r\nincr 5\n', 'ERR bad_line this is not HTTP', []],
-    ['a POST behind blanks', '\r\n \tPOST /x HTTP/1.1\r\nX: y\r\n\r\nincr 5\n', 'ERR bad_line this is not HTTP', []],
-    ['a POST from a web page', 'POST /x HTTP/1.1\r\nX: y\r\n\r\nincr 5\n', 'ERR bad_line this is not HTTP', []],
-    ['an unknown verb', 'BREW / HTTP/1.1\r\nHost: x\r\n\r\nincr 5\n', 'ERR bad_line this is not HTTP', []],
-    ['a Host line behind commands', 'incr 5\nHost: x\r\n', 'ERR bad_line this is not HTTP', []],
     ['a TLS hello', tls, 'ERR bad_line this is not TLS', []],
   ])('%s: closed, logged', async (_, text, said, executed) => {
     const client = await greeted();
@@ -227,6 +224,64 @@ describe('hostile input', () => {
     expect(client.answers.at(-1)).toBe(said);
     expect(counts()).toEqual(executed);
     expect(made.logged.filter((line) => line.startsWith('warn'))).toHaveLength(1);
+  });
+
+  // Each with a command of ours on a line of its own, as a mail, a header or a stored value can hold it.
+  it.each([
+    ['HTTP', 'GET / HTTP/1.1\r\nHost: x\r\n\r\nincr 100\r\n'],
+    ['HTTP behind blanks', '\r\n \tPOST /x HTTP/1.1\r\nX: y\r\n\r\nincr 100\n'],
+    ['HTTP of a web page', 'POST /x HTTP/1.1\r\nX: y\r\n\r\nincr 100\n'],
+    ['HTTP, a verb of nobody', 'BREW / HTTP/1.1\r\nHost: x\r\n\r\nincr 100\n'],
+    ['HTTP, our verbs', 'INCR /5 HTTP/1.1\r\nHost: x\r\n\r\nincr 100\n'],
+    ['HTTP, a verb of ours that takes any words', 'MARK /x HTTP/1.1\r\nHost: x\r\n\r\nincr 100\n'],
+    ['HTTP 0.9', 'GET /\r\nincr 100\r\n'],
+    ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nincr 100\r\n'],
+    ['RTSP', 'OPTIONS rtsp://x/ RTSP/1.0\r\nCSeq: 1\r\n\r\nincr 100\r\n'],
+    ['SIP', 'OPTIONS sip:a@x SIP/2.0\r\n\r\nincr 100\r\n'],
+    ['SMTP', 'EHLO x\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\nincr 100\r\n.\r\nQUIT\r\n'],
+    ['FTP', 'USER anonymous\r\nPASS x\r\nincr 100\r\nQUIT\r\n'],
+    ['IRC', 'NICK x\r\nUSER x 0 * :x\r\nPRIVMSG #x :\r\nincr 100\r\n'],
+    ['POP3', 'APOP x 0123\r\nincr 100\r\n'],
+    ['IMAP', 'a1 LOGIN x {8}\r\nincr 100\r\n'],
+    ['NNTP', 'MODE READER\r\nPOST\r\nincr 100\r\n'],
+    ['RESP', '*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8\r\nincr 100\r\n'],
+    ['redis, inline', 'SET k v\r\nincr 100\r\n'],
+    ['redis with a password, inline', 'AUTH password\r\nSELECT 0\r\nincr 100\r\n'],
+    ['memcached', 'set k 0 0 8\r\nincr 100\r\n'],
+    ['memcached, a counter', 'incr k 1\r\nincr 100\r\n'],
+    ['STOMP', 'CONNECT\naccept-version:1.2\n\nincr 100\n'],
+    ['NATS', 'CONNECT {"verbose":false}\r\nPUB x 8\r\nincr 100\r\n'],
+    ['SSH', 'SSH-2.0-x\r\nincr 100\r\n'],
+    ['PROXY v1', 'PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nincr 100\r\n'],
+    ['PROXY v2', '\r\n\r\n\0\r\nQUIT\n!\x11\0\x0cxxxxxxxxxxxx\r\nincr 100\r\n'],
+    ['syslog', '<34>1 2026-11-22T00:00:00Z x su - - -\nincr 100\n'],
+    ['graphite', 'a.b 1 1700000000\nincr 100\n'],
+    ['statsd', 'a:1|c\nincr 100\n'],
+    ['XML', '<?xml version="1.0"?>\nincr 100\n'],
+    ['JSON', '{"method":"x"}\nincr 100\n'],
+    ['PostgreSQL', '\0\0\0\x0c\0\x03\0\0x\nincr 100\n'],
+    ['LPD', '\x02x\nincr 100\n'],
+    ['a person who mistypes', 'icnr 5\nincr 100\n'],
+    ['a very long line', `${'x'.repeat(5000)}\nincr 100\n`],
+  ])('another protocol, %s: closed at its first line, however it is cut', async (_, text) => {
+    for (const at of [text.length, 1, Math.floor(text.length / 2)]) {
+      const client = await greeted();
+      client.socket.write(text.slice(0, at), 'latin1');
+      await new Promise((resolve) => setImmediate(resolve));
+      client.socket.write(text.slice(at), 'latin1');
+      await client.ended;
+      expect(client.answers.at(-1)).toMatch(/^ERR bad_line /);
+    }
+    expect(counts().filter((op) => op !== 'mark')).toEqual([]);
+  });
+
+  it('says to a person without editor that the session is closed, why, and what was meant', async () => {
+    const client = await greeted();
+    client.send('\r\nicnr 5\r\n');
+    await client.ended;
+    expect(client.answers).toEqual([
+      'ERR bad_line closed, for the first line is no command: unknown command "icnr", did you mean "incr"?',
+    ]);
   });
 
   it('a subnegotiation without end: closed', async () => {
@@ -246,13 +301,58 @@ describe('hostile input', () => {
     expect(client.text).toContain('\xff\xfc\x18\xff\xfe\x27');
   });
 
-  it('a client that never reads: dropped', async () => {
+  it('a client that never reads: answered no further than it reads, dropped after 30 s, and nobody else notices', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     made.control.now = summary({ run: { ...summary().run, seed: 'x'.repeat(500_000) } });
+    let asked = 0;
+    made.control.reply = () => ({ ok: true, text: `${++asked} ${'y'.repeat(900)}` });
+    const [silent, honest] = [await greeted(), await greeted()];
+    silent.socket.pause();
+    silent.send(`${'status json\n'.repeat(30)}${'pause\n'.repeat(900)}`);
+    await vi.waitFor(
+      async () => {
+        const before = [made.control.applied.length, asked];
+        for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+        expect([made.control.applied.length, asked]).toEqual(before);
+        expect(silent.socket.bytesWritten).toBeGreaterThan(0);
+      },
+      { timeout: 15_000 },
+    );
+    expect(asked).toBe(0);
+    honest.send('limits\n');
+    await honest.lines(3);
+    await vi.waitFor(() => {
+      vi.advanceTimersByTime(30_000);
+      expect(made.logged.join()).toMatch(/warn .* dropped, it does not read its answers$/);
+    });
+  });
+
+  it('a client that reads slowly gets all its answers, in order', async () => {
+    let n = 0;
+    made.control.reply = () => ({ ok: true, text: `${++n} ${'y'.repeat(900)}` });
     const client = await greeted();
     client.socket.pause();
-    client.send('status json\n'.repeat(200));
-    await vi.waitFor(() => expect(made.logged).toHaveLength(1));
-    expect(made.logged[0]).toMatch(/^warn .* dropped, it does not read its answers$/);
+    client.socket.end('pause\n'.repeat(2900));
+    const reader = setInterval(() => {
+      client.socket.resume();
+      setImmediate(() => client.socket.pause());
+    }, 1);
+    try {
+      await client.ended;
+    } finally {
+      clearInterval(reader);
+    }
+    expect(client.answers.map((line) => Number(line.split(' ')[1]))).toEqual(
+      Array.from({ length: 2900 }, (_, i) => i + 1),
+    );
+  });
+
+  it('questions have a pace: a hundred at once, then one each 50 ms', async () => {
+    const client = await greeted();
+    const began = performance.now();
+    client.send('limits\n'.repeat(104));
+    await client.lines(104 * 3);
+    expect(performance.now() - began).toBeGreaterThan(140);
   });
 
   it('a client that vanishes: its wait is over, the lines behind it are not carried out', async () => {
@@ -262,6 +362,31 @@ describe('hostile input', () => {
     client.socket.resetAndDestroy();
     await vi.waitFor(() => expect(made.control.watchers.size).toBe(0));
     expect(counts()).toEqual([]);
+  });
+
+  it('a client that breaks off: its whole lines are carried out all the same, up to a wait', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 40 }),
+        fc.boolean(),
+        async (n, wait_at, cut) => {
+          made.control.applied.length = 0;
+          const client = await greeted();
+          const lines = Array.from({ length: n }, (_, i) => `incr ${i + 1}`);
+          const wanted = Array.from({ length: Math.min(n, wait_at) }, (_, i) => i + 1);
+          lines.splice(wait_at, 0, 'wait 500');
+          client.send(`${lines.join('\n')}\n${cut ? 'incr 1' : ''}`);
+          await vi.waitFor(() => expect(counts().length).toBeGreaterThan(0));
+          client.socket.resetAndDestroy();
+          await vi.waitFor(() => {
+            expect(counts()).toEqual(wanted);
+            expect(made.control.watchers.size).toBe(0);
+          });
+        },
+      ),
+      { numRuns: 10 },
+    );
   });
 
   it('nothing for 10 minutes: closed with a line, but not while a command is under way', async () => {
@@ -370,6 +495,26 @@ describe('telnet', () => {
     client.send('pause\r\n');
     await client.until((c) => c.text.includes('\n'));
     expect(client.text).toBe('OK did pause\r\n');
+  });
+
+  it('lets a person mistype, the first line too', async () => {
+    const client = await telnet();
+    client.send('icnr 5\r\0');
+    await client.until((c) => c.text.includes('ERR bad_command unknown command "icnr", did you mean "incr"?'));
+    client.send('incr 5\r\0');
+    await vi.waitFor(() => expect(counts()).toEqual([5]));
+  });
+
+  it('reads no faster than it can edit, and not what nobody looks at', async () => {
+    const [flood, honest] = [await telnet(), await greeted()];
+    flood.socket.pause();
+    flood.send('limits\r'.repeat(20_000));
+    for (let i = 0; i < 10; i++) {
+      honest.text = '-- all commands\r\n\r\n';
+      honest.send('limits\n');
+      await honest.lines(3);
+    }
+    expect(made.logged).toEqual([]);
   });
 
   it('closes at a line that never ends', async () => {

@@ -1,33 +1,35 @@
 import { describe, expect, it } from 'vitest';
-import { is_http, is_tls } from '../../src/console/strangers.ts';
-import { COMMANDS } from '../../src/console/commands.ts';
+import { COMMANDS, parse_line } from '../../src/console/commands.ts';
+import { introduction, is_tls } from '../../src/console/strangers.ts';
 
-describe('is_http', () => {
-  it.each([
-    'GET / HTTP/1.1',
-    'get /index.html',
-    'POST /x HTTP/1.1',
-    'OPTIONS * HTTP/1.1',
-    'CONNECT example.org:443 HTTP/1.1',
-    'TRACE / HTTP/1.1',
-    'GET http://127.0.0.1:8411/ HTTP/1.1',
-    'Host: 127.0.0.1:8411',
-    'HOST:x',
-    ' GET / HTTP/1.1',
-    ' \t POST /x HTTP/1.1',
-    'GET\t/\tHTTP/1.1',
-    ' host : x',
-  ])('%s', (line) => expect(is_http(line)).toBe(true));
+const introduced = (line: string): unknown => introduction(line, parse_line(line));
 
-  it.each([
-    'trace 5',
-    'trace 5 10',
-    'mark GET / HTTP/1.1',
-    'mark host: a',
-    'host',
-    'get',
-    ...COMMANDS.map((row) => row.usage),
-  ])('not %s', (line) => expect(is_http(line)).toBe(false));
+// What other protocols do to a real session: session.test.ts.
+describe('introduction', () => {
+  it.each(['status', 'STATUS json', 'incr 5', 'set 0', 'help', 'quit', 'trace 5 10'])('%s: ours', (line) =>
+    expect(introduced(line)).toBe('ours'),
+  );
+
+  it.each(['mark', 'mark GET / HTTP/1.1', 'MARK /x HTTP/1.1', 'auth password'])('%s: the next line tells', (line) =>
+    expect(introduced(line)).toBe('unsure'),
+  );
+
+  it.each(['GET / HTTP/1.1', 'POST\t/x\tHTTP/1.1', 'PRI * HTTP/2.0', 'TRACE / HTTP/1.1', 'incr /5 HTTP/1.1'])(
+    '%s: HTTP',
+    (line) => expect(introduced(line)).toEqual({ bad: 'this is not HTTP' }),
+  );
+
+  it.each(['EHLO x', 'set k 0 0 8', 'icnr 5', 'incr', '*1', 'Host: x'])('%s: closed, says why', (line) =>
+    expect(introduced(line)).toEqual({
+      bad: expect.stringMatching(/^closed, for .*: (unknown command|usage)/) as string,
+    }),
+  );
+
+  it('no command but those two takes a request line', () => {
+    for (const { name } of COMMANDS)
+      for (const target of ['/', '/5', '*', 'x:1'])
+        expect(introduced(`${name} ${target} HTTP/1.1`), name).not.toBe('ours');
+  });
 });
 
 describe('is_tls', () => {

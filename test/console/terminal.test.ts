@@ -38,6 +38,7 @@ class Bench {
 const benches: Bench[] = [];
 const open = (may_edit = true): Bench => {
   const bench = new Bench(may_edit);
+  bench.terminal.greet();
   benches.push(bench);
   return bench;
 };
