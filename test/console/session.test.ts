@@ -152,6 +152,20 @@ describe('plain lines', () => {
     expect(JSON.parse(line!.replace(/^OK /, ''))).toEqual(made.control.now);
   });
 
+  it('shows what a command did to whoever asks after its answer, in one write too', async () => {
+    let target = 0;
+    made.control.reply = () => {
+      made.control.publish({ target: ++target });
+      return { ok: true, text: `target ${target}` };
+    };
+    const [client, other] = [await greeted(), await greeted()];
+    client.send('status json\n' + 'incr 1\nstatus json\n'.repeat(20));
+    const shown = (await client.lines(41)).map((line) => (/"target":(\d+)/.exec(line) ?? / (\d+)$/.exec(line))?.[1]);
+    expect(shown).toEqual(['0', ...Array.from({ length: 20 }, (_, i) => [`${i + 1}`, `${i + 1}`]).flat()]);
+    other.send('status json\n');
+    expect((await other.lines(1))[0]).toContain('"target":20');
+  });
+
   it('takes one byte at a time', async () => {
     const client = await greeted();
     for (const byte of 'incr 12\n') {
