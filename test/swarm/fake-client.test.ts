@@ -270,7 +270,7 @@ describe('wrong or bug', () => {
   it('shows the message a predicate or on_message found wrong', async () => {
     const e = await play(() => ({ text: '{"bad":1}' }), {
       module: {
-        messages: { ...line(), decode: (b, s, end) => JSON.parse(b.toString('utf8', s, end)) as unknown },
+        messages: { ...line(), decode: (b, s, end) => JSON.parse(b.toString('utf8', s, end)) },
         on_message: () => {
           throw wrong_reply('push');
         },
