@@ -79,14 +79,16 @@ async function compiled(entry: string, host: string): Promise<string> {
   }
 }
 
-const read_map = reader(object<{ sources: string[] }>({ sources: list(exact(65_536), 1_000_000) }), 2 ** 29);
+const read_sources = reader(object<{ sources: string[] }>({ sources: list(exact(65_536), 1_000_000) }), 2 ** 29);
 
 /** The source map as a comment, its sources as file URLs: right wherever the bundle lies. */
 function inline_map(text: string, folder: string): string {
-  const map = read_map(text);
-  if (map instanceof Refused) throw new Error(`the bundler's source map cannot be read: ${map.why}`);
-  map.sources = map.sources.map((source) => pathToFileURL(resolve(folder, source)).href);
-  return `//# sourceMappingURL=data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString('base64')}\n`;
+  const found = read_sources(text);
+  if (found instanceof Refused) throw new Error(`the bundler's source map cannot be read: ${found.why}`);
+  const sources = found.sources.map((source) => pathToFileURL(resolve(folder, source)).href);
+  const map: unknown = JSON.parse(text);
+  const moved = JSON.stringify({ ...(map as object), sources });
+  return `//# sourceMappingURL=data:application/json;base64,${Buffer.from(moved).toString('base64')}\n`;
 }
 
 function fault_of(error: unknown, entry: string): unknown {
