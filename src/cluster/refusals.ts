@@ -20,7 +20,7 @@ export class Refusals {
     if (of.get(what) === why) return false;
     this.#now.set(author, of.set(what, why));
     const name = `${author} ${what}`;
-    if (!this.#told.has(name)) this.#tell(author, `${what} is refused: ${why}`);
+    if (!this.#told.has(name)) this.#tell(author, `what is stored as ${what} is refused: ${why}`);
     this.#told.add(name);
     return true;
   }

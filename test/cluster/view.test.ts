@@ -99,7 +99,7 @@ describe('a document that cannot be read', () => {
       expect(bench.view.refusals.of('a')).toMatch(/presence: .*results: /);
       expect(await bench.view.look()).toBe(true);
     }
-    expect(bench.said).toEqual([expect.stringMatching(/^a presence is refused: /), expect.stringMatching(/^a results is refused: /)]); // prettier-ignore
+    expect(bench.said).toEqual([expect.stringMatching(/^a what is stored as presence is refused: /), expect.stringMatching(/^a what is stored as results is refused: /)]); // prettier-ignore
     bench.tell();
     bench.write('results.a.a-1', GOOD.results);
     await bench.look_at(20_000);
