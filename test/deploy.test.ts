@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
 import { describe, expect, it } from 'vitest';
+import { MAX_STORE_BYTES } from '../src/cluster/engine-config.ts';
 import { VERSION } from '../src/foundation/version.ts';
 import { OPTIONS, flag_of, variable_of, type OptionName } from '../src/options.ts';
 
@@ -52,7 +53,7 @@ interface Manifest {
     serviceName?: string;
     ports?: { targetPort: string }[];
     template?: Pod;
-    volumeClaimTemplates?: { metadata: { name: string } }[];
+    volumeClaimTemplates?: { metadata: { name: string }; spec: { resources: { requests: { storage: string } } } }[];
   };
 }
 
@@ -153,6 +154,13 @@ describe('deploy/kubernetes', () => {
       expect(pod.spec.securityContext.runAsNonRoot, file).toBe(true);
       expect(all.map(({ securityContext }) => securityContext.allowPrivilegeEscalation)).not.toContain(true);
     }
+  });
+
+  it('asks for more disk than an engine may fill', () => {
+    const claims = manifests.flatMap(({ spec }) => spec?.volumeClaimTemplates ?? []);
+    expect(claims).toHaveLength(1);
+    const [, gib] = /^(\d+)Gi$/.exec(claims[0]!.spec.resources.requests.storage)!;
+    expect(Number(gib) * 2 ** 30).toBeGreaterThan(1.1 * MAX_STORE_BYTES);
   });
 
   it('gives swarm commands, options and variables that it knows, and files of its mounts', async () => {

@@ -22,31 +22,42 @@ export interface EngineConfig {
   readonly listen: string;
   /** paths */
   readonly store_dir: string;
+  /** what it may hold: no more than there is room for */
+  readonly store_bytes: number;
   readonly pid_file: string;
   readonly users: readonly EngineUser[];
   readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | null;
 }
 
-/** connections beyond those of the agents: consoles, viewers, and those that the server does not yet know to be gone */
-const SPARE_CONNECTIONS = 128;
+/** Of one agent: its own, and those that the server does not yet know to be gone. */
+const AGENT_CONNECTIONS = 8;
+/** of all viewers together */
+const VIEWER_CONNECTIONS = 64;
+/** For leaders, whatever everybody else opens; they share an account, which has no limit of its own. */
+const LEADER_CONNECTIONS = 128;
+const connections_of = (role: Role): number => (role === 'agent' ? AGENT_CONNECTIONS : VIEWER_CONNECTIONS);
+/** The most that may be stored. */
+export const MAX_STORE_BYTES = 8 * 2 ** 30;
 const text = (value: unknown): string => JSON.stringify(value);
 
-export function engine_config({ listen, store_dir, pid_file, users, tls }: EngineConfig): string {
+export function engine_config({ listen, store_dir, store_bytes, pid_file, users, tls }: EngineConfig): string {
   const leaders = users.filter(({ role }) => role === 'leader').map(({ nkey }) => `{ nkey: ${text(nkey)}, ${LEADER} }`);
-  const others = users.filter(({ role }) => role !== 'leader').map(account);
+  const guests = users.filter(({ role }) => role !== 'leader');
+  const others = guests.map(account);
+  const most = guests.reduce((all, { role }) => all + connections_of(role), LEADER_CONNECTIONS);
   return `# written by \`swarm engine up\` at each start
 server_name: swarm-engine
 listen: ${text(listen)}
 pid_file: ${text(pid_file)}
 max_payload: 1048576
-max_connections: ${2 * users.length + SPARE_CONNECTIONS}
+max_connections: ${most}
 ping_interval: "10s"
 ping_max: 2
 write_deadline: "5s"
 jetstream {
   store_dir: ${text(store_dir)}
   max_memory_store: 67108864
-  max_file_store: 8589934592
+  max_file_store: ${store_bytes}
 }
 ${tls ? `tls {\n  ca_file: ${text(tls.ca)}\n  cert_file: ${text(tls.cert)}\n  key_file: ${text(tls.key)}\n  verify: true\n  timeout: 5\n}\n` : ''}accounts {
   swarm {
@@ -88,6 +99,7 @@ function account({ user, role, nkey }: EngineUser): string {
     users: [ { nkey: ${text(nkey)}, permissions: {
       publish: { allow: ${text([...services, `${INFO_SUBJECT}.*`])} }
       subscribe: { allow: ${text([`_INBOX_${user}.>`, ...hears])} } } } ]
+    limits: { max_connections: ${connections_of(role)} }
     imports: [
       ${imports.join('\n      ')}
     ]

@@ -19,6 +19,8 @@ import {
   openSync,
   readFileSync,
   readdirSync,
+  statfsSync,
+  statSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -27,8 +29,11 @@ import { write_named } from '../foundation/files.ts';
 import { lock } from '../foundation/lock.ts';
 import { read_credentials, type Credentials, type Role } from './credentials.ts';
 import { Certificates } from './engine-certificates.ts';
-import { engine_config } from './engine-config.ts';
+import { engine_config, MAX_STORE_BYTES } from './engine-config.ts';
 import { make_seed, nkey_of } from './nats.ts';
+
+/** 0 would be no bound at all */
+const LEAST_STORE_BYTES = 16 * 2 ** 20;
 
 export interface EngineFolder {
   readonly config: string;
@@ -128,12 +133,25 @@ function write_engine({ dir, listen, url, certified, agents }: EngineWish): Engi
   const text = engine_config({
     listen,
     store_dir: join(dir, 'store'),
+    store_bytes: Math.min(MAX_STORE_BYTES, room_in(dir)),
     pid_file: pid_file(dir),
     users: users.map(({ user, role, seed }) => ({ user, role, nkey: nkey_of(seed) })),
     tls: certificates && certificates.server(certified),
   });
   write_named(config, text);
   return { config, leader, files: { leader: [path('leader')], viewer: [path('viewer')], agent: names.map(path) } };
+}
+
+/** Bytes for the store: nine tenths of what is free on its disk and what it holds already. A server whose disk is full stores nothing any more. */
+export function room_in(dir: string): number {
+  const { bavail, bsize } = statfsSync(dir);
+  const store = join(dir, 'store');
+  const names = existsSync(store) ? readdirSync(store, { recursive: true, encoding: 'utf8' }) : [];
+  const held = names.reduce(
+    (all, name) => all + (statSync(join(store, name), { throwIfNoEntry: false })?.size ?? 0),
+    0,
+  );
+  return Math.max(LEAST_STORE_BYTES, Math.floor((bavail * bsize + held) * 0.9));
 }
 
 const make_sign_key = (): string =>

@@ -1,10 +1,12 @@
 import { connect, headers, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
+import { readFileSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { mkdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { read_credentials, type Credentials } from '../../src/cluster/credentials.ts';
-import { prepare_engine } from '../../src/cluster/engine-folder.ts';
+import { MAX_STORE_BYTES } from '../../src/cluster/engine-config.ts';
+import { prepare_engine, room_in } from '../../src/cluster/engine-folder.ts';
 import { make_seed, open_nats_store } from '../../src/cluster/nats.ts';
 import type { Entry, Store } from '../../src/cluster/store.ts';
 import { HAS_NATS, NatsServer, free_port } from './nats-server.ts';
@@ -41,7 +43,13 @@ describe.skipIf(!HAS_NATS)('the permissions of an engine (needs nats-server)', (
   async function dial(user: string): Promise<NatsConnection> {
     const { seed, engine } = credentials(user);
     const authenticator = nkeyAuthenticator(new TextEncoder().encode(seed));
-    return await connect({ servers: engine, authenticator, inboxPrefix: `_INBOX_${user}`, noAsyncTraces: true });
+    return await connect({
+      servers: engine,
+      authenticator,
+      inboxPrefix: `_INBOX_${user}`,
+      noAsyncTraces: true,
+      timeout: 8000,
+    });
   }
 
   beforeAll(async () => {
@@ -224,6 +232,35 @@ describe.skipIf(!HAS_NATS)('the permissions of an engine (needs nats-server)', (
       expect(await early.put('members.agent-01', 'x', 0)).toMatchObject({ outcome: 'unknown' });
       await early.close();
     }
+  });
+
+  it('let nobody in any more of whom enough are there, but everybody else', async () => {
+    const most = { 'agent-02': 8, viewer: 64 };
+    const open: NatsConnection[] = [];
+    try {
+      for (const [user, count] of Object.entries(most)) {
+        const tried = await Promise.allSettled(Array.from({ length: count + 20 }, () => dial(user)));
+        const let_in = tried.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+        open.push(...let_in);
+        // a viewer is there already
+        expect(let_in).toHaveLength(count - (user === 'viewer' ? 1 : 0));
+      }
+      for (const user of ['leader', 'agent-01']) await (await dial(user)).close();
+      expect(await leader.get('plan')).not.toBeNull();
+    } finally {
+      await Promise.all(open.map((connection) => connection.close()));
+    }
+  }, 120_000);
+
+  it('leave room on the disk', () => {
+    const dir = join(server.dir, 'engine');
+    const { bavail, bsize } = statfsSync(dir);
+    const room = room_in(dir);
+    expect(room).toBeGreaterThan(0);
+    expect(room).toBeLessThan(bavail * bsize + 2 ** 30);
+    const [, bytes] = /max_file_store: (\d+)/.exec(readFileSync(join(dir, 'nats.conf'), 'utf8'))!;
+    expect(Number(bytes)).toBeLessThanOrEqual(MAX_STORE_BYTES);
+    expect(Number(bytes)).toBeLessThanOrEqual(bavail * bsize + 2 ** 30);
   });
 
   it('keep others out', async () => {
