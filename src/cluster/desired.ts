@@ -2,7 +2,7 @@
 import { err, MAX_TARGET, ok, stopping } from '../swarm/answers.ts';
 import type { Command, Reply } from '../swarm/command.ts';
 import { planned_at } from '../swarm/pacer.ts';
-import { MAX_TRACES, type Desired, type TraceOrder } from './documents.ts';
+import { full_name, MAX_TRACES, type Desired, type TraceOrder } from './documents.ts';
 
 /** A coordinator that sent no command for so long is forgotten, ms. */
 const SESSION_MS = 600_000;
@@ -171,7 +171,8 @@ function changed(before: Desired, command: Command, asking: Asking, facts: Facts
     case 'evict': {
       const incarnation = facts.incarnation(command.agent);
       if (incarnation === null) return refused(no_agent(command.agent, facts));
-      const evicted = [...before.evicted.filter((one) => one !== incarnation), incarnation].slice(-MAX_EVICTED);
+      const name = full_name(command.agent, incarnation);
+      const evicted = [...before.evicted.filter((one) => one !== name), name].slice(-MAX_EVICTED);
       return { change: { evicted }, reply: ok(`evicted ${command.agent}, its clients go to the others`) };
     }
   }

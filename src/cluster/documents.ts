@@ -54,7 +54,7 @@ export interface Desired {
   readonly rebalance: number;
   /** agents that shall hold nothing */
   readonly drained: readonly MemberId[];
-  /** incarnations that an operator declared dead, the newest 100 */
+  /** {@link full_name} of incarnations that an operator declared dead, the newest 100 */
   readonly evicted: readonly string[];
   /** at most {@link MAX_TRACES} */
   readonly traces: readonly TraceOrder[];
@@ -257,9 +257,13 @@ export const HOST_MARK = 'swarm-host:entry';
 /** What the signature of a bundle is over. */
 export const signed_text = (run: string, bundle_sha256: string): string => `swarm-bundle/1 ${run} ${bundle_sha256}`;
 
+/** Of an incarnation: what it calls itself may be what another agent's is called. */
+export const full_name = (agent: MemberId, incarnation: string): string => `${agent}.${incarnation}`;
+
 export const MEMBER = 'members.';
 export const RESULTS = 'results.';
-export const results_key = (agent: MemberId, incarnation: string): string => `${RESULTS}${agent}.${incarnation}`;
+export const results_key = (agent: MemberId, incarnation: string): string =>
+  `${RESULTS}${full_name(agent, incarnation)}`;
 
 /** Arrays of numbers travel as arrays; the histograms of a snapshot come back as typed ones. */
 export function to_text(document: unknown): string {

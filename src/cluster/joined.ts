@@ -88,6 +88,7 @@ export interface JoinedEnd {
 type Change = (desired: Desired, asking: Asking) => { readonly desired: Desired | null; readonly reply: Reply };
 
 interface Tracing {
+  readonly client: number;
   readonly on_line: (line: string | null) => void;
   /** ms of run time */
   readonly until_ms: number;
@@ -282,7 +283,7 @@ export class Joined implements Control {
     const end = (): void => {
       if (this.#traces.delete(token)) on_line(null);
     };
-    this.#traces.set(token, { on_line, until_ms, seen: new Map(), end });
+    this.#traces.set(token, { client: id, on_line, until_ms, seen: new Map(), end });
     const reply = await change({ token, client: id, until_ms });
     if (!reply.ok) {
       this.#traces.delete(token);
@@ -405,10 +406,12 @@ export class Joined implements Control {
   /** To each its own part of a plan that is stored: hundreds that all read all of it would keep the engine busy for a second. */
   #tell_agents(plan: SwarmPlan): void {
     const { store } = this.#options;
+    const value = plan.shared?.value;
+    const shared = plan.shared && { value: value === undefined ? undefined : JSON.parse(to_text(value)) };
     for (const [id, entry] of Object.entries(plan.members)) {
       const departed = plan.departed.filter(({ agent }) => agent === id);
-      const own: SwarmPlan = { ...plan, members: { [id]: entry }, departed, free_ids: [], unconfirmed: [] };
-      store.nudge(id, to_text(own));
+      const own: SwarmPlan = { ...plan, shared, members: { [id]: entry }, departed, free_ids: [], unconfirmed: [] };
+      store.nudge(id, JSON.stringify(own));
     }
     // who has no part looks by itself
     for (const id of this.#view.members.keys()) if (!(id in plan.members)) store.nudge(id);
@@ -633,7 +636,9 @@ export class Joined implements Control {
     for (const { agent, incarnation, results } of this.#view.results(this.#run?.id ?? '')) {
       for (const { token, lines, before, is_over } of results.traces) {
         const trace = this.#traces.get(token);
-        if (!trace) continue;
+        // the tokens of all are known to all agents
+        const { ids = [] } = this.#view.plan?.doc.members[agent] ?? {};
+        if (!trace || index_within(trace.client, ids) === null) continue;
         const seen = trace.seen.get(`${agent}.${incarnation}`) ?? 0;
         if (before > seen) trace.on_line(`${before - seen} lines were not kept`);
         for (const line of lines.slice(Math.max(0, seen - before))) trace.on_line(line);

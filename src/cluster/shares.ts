@@ -4,6 +4,7 @@ import { Ids } from '../swarm/ids.ts';
 import type { Ramp } from '../swarm/pacer.ts';
 import { planned_at } from '../swarm/pacer.ts';
 import type { MemberId } from '../swarm/plan.ts';
+import { full_name } from './documents.ts';
 import type { Departed, Desired, MemberShare, Presence, SwarmPlan } from './documents.ts';
 
 const MAX_DEPARTED = 200;
@@ -149,7 +150,7 @@ export function unsure_of(
   evicted: readonly string[],
 ): Unsure[] {
   const is_over = (agent: MemberId, incarnation: string): boolean =>
-    evicted.includes(incarnation) || presences.get(agent)?.replaces.includes(incarnation) === true;
+    evicted.includes(full_name(agent, incarnation)) || presences.get(agent)?.replaces.includes(incarnation) === true;
   const departed = plan.departed.filter(
     ({ agent, incarnation, attested }) => !attested && !is_over(agent, incarnation),
   );
@@ -224,7 +225,7 @@ function departure(id: MemberId, entry: MemberShare, agent: Known | undefined, n
   const is_its = agent?.presence.incarnation === incarnation;
   const attested = agent !== undefined && !is_its && agent.presence.replaces.includes(incarnation);
   const silent_ms = now.silent_ms(id, incarnation);
-  const is_out = attested || now.desired.evicted.includes(incarnation) || silent_ms >= now.reassign_ms;
+  const is_out = attested || now.desired.evicted.includes(full_name(id, incarnation)) || silent_ms >= now.reassign_ms;
   if (!is_out) return null;
   const open = attested ? 0 : most_open(entry, agent?.presence);
   return { agent: id, incarnation, at: now.at, silent_ms: Math.round(silent_ms), attested, open };

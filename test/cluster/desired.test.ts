@@ -50,7 +50,7 @@ const CASES: Record<string, Case> = {
   'drain': { command: { op: 'drain', agent: 'a1', off: false }, change: { drained: ['a1'] }, text: 'draining a1' },
   'drain off': { command: { op: 'drain', agent: 'a1', off: true }, before: { drained: ['a1', 'a2'] }, change: { drained: ['a2'] }, text: 'a1 takes part again' },
   'drain of nobody': { command: { op: 'drain', agent: 'x', off: false }, change: null, text: 'no agent x, known are a1, a2' },
-  'evict': { command: { op: 'evict', agent: 'a2' }, change: { evicted: ['a2-x'] }, text: 'evicted a2, its clients go to the others' },
+  'evict': { command: { op: 'evict', agent: 'a2' }, change: { evicted: ['a2.a2-x'] }, text: 'evicted a2, its clients go to the others' },
   'evict nobody': { command: { op: 'evict', agent: 'x' }, change: null, text: 'no agent x, known are a1, a2' },
   'stop': { command: { op: 'stop', now: false }, change: { phase: 'drain' }, text: 'stopping, within 35 s' },
   'stop with a teardown': { command: { op: 'stop', now: true }, facts: { teardown_ms: 60_000 }, change: { phase: 'stop' }, text: 'stopping now, then teardown of the module within 60 s' },

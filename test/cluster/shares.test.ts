@@ -102,11 +102,16 @@ describe('the shares of the next plan', () => {
     expect(plan.departed).toEqual([]);
   });
 
+  test('are those of an agent whose incarnation another one, which was evicted, claimed to be', () => {
+    const evicted = next(two, holding({ a: 5, b: 5 }), { target: 10, evicted: ['b.a-1'] });
+    expect(shares(evicted)).toEqual(shares(next(two, holding({ a: 5, b: 5 }), { target: 10 })));
+  });
+
   test('go on without one that was evicted, which never comes back as it was', () => {
-    const evicted = next(two, holding({ a: 5, b: 5 }), { target: 10, evicted: ['a-1'] });
+    const evicted = next(two, holding({ a: 5, b: 5 }), { target: 10, evicted: ['a.a-1'] });
     expect(shares(evicted)).toEqual({ b: [10, 10, 10] });
-    expect(shares(next(evicted, holding({ a: 5, b: 10 }), { target: 10, evicted: ['a-1'] }))).toEqual({ b: [10, 10, 10] }); // prettier-ignore
-    expect(unsure_of(evicted, new Map(), ['a-1'])).toEqual([]);
+    expect(shares(next(evicted, holding({ a: 5, b: 10 }), { target: 10, evicted: ['a.a-1'] }))).toEqual({ b: [10, 10, 10] }); // prettier-ignore
+    expect(unsure_of(evicted, new Map(), ['a.a-1'])).toEqual([]);
   });
 
   test('move to a newcomer only when asked to', () => {

@@ -224,7 +224,7 @@ export class Truth {
       const crew = this.crews.find((one) => one.incarnation === incarnation);
       if (!crew || crew.live === 0) continue;
       if (attested) this.#fail(`the death of ${incarnation} was attested, but it holds ${crew.live}`);
-      const is_evicted = this.desired?.evicted.includes(incarnation) === true;
+      const is_evicted = this.desired?.evicted.includes(`${agent}.${incarnation}`) === true;
       const is_up = !crew.process.asleep && this.#world.now > (this.#woke_at.get(crew.process) ?? -Infinity) + FENCED_WITHIN_MS; // prettier-ignore
       if (!is_evicted && is_up) this.#fail(`${agent} (${incarnation}) was written off, but it is awake and holds ${crew.live}`); // prettier-ignore
       if (open < crew.live) this.#fail(`${incarnation} was written off with ${open} open, it holds ${crew.live}`);
