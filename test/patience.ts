@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Only what never happens takes so long. Shorter than what a test may take, so that it is the wait that says what is missing. */
-export const PATIENCE_MS = 90_000;
+export const PATIENCE_MS = 180_000;
 const LOOK_MS = 5;
 
 /** Looks until `f` is true; resolves with the ms it took. `what`: for the error, asked when it is over. */

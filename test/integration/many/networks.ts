@@ -17,8 +17,11 @@ const run = (command: string, ...args: string[]): string =>
   execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 const ip = (text: string): string => run('ip', ...text.split(' '));
 
+let made = 0;
+
 export class Networks {
-  readonly #name = `sw${process.pid.toString(36)}`;
+  /** never one that was used before: the kernel takes a namespace apart some time after it was removed */
+  readonly #name = `sw${process.pid.toString(36)}.${++made}`;
   readonly #net = `10.213.${process.pid % 250}`;
   readonly #spaces: string[] = [];
 
