@@ -46,8 +46,12 @@ const ANSWER = 2000;
 const LIST = 5000;
 /** for making what a write found missing: servers that elect a leader say the same of what is there, and do not answer at all */
 const CREATE = 500;
-/** For opening, try after try of {@link ANSWER} each: a fleet that starts at once, or others, may keep machine and engine busy for longer. */
-const OPEN = 20_000;
+/**
+ * For opening: a fleet that starts at once, or others, may keep machine and engine busy for longer than one {@link ANSWER}. The second try may take twice
+ * as long as the first, and so on: one that begins all over again must not be cut at the same point for ever.
+ */
+const OPEN = 30_000;
+const LONGEST_TRY = 8000;
 /** gets of one `list` that wait for their answers at the same time */
 const LIST_GETS = 64;
 /** of all series of a swarm together; the oldest go. The engine sets as much aside for each swarm. */
@@ -97,7 +101,7 @@ export async function open_nats_store(options: NatsOptions): Promise<Store> {
   const connection = await dial(options, left);
   const store = new NatsStore(connection, options);
   try {
-    if (options.creates) await patiently(left, () => store.create_bucket(ANSWER));
+    if (options.creates) await patiently(left, (ms) => store.create_bucket(ms));
     return store;
   } catch (error) {
     await store.close();
@@ -120,10 +124,10 @@ export const make_seed = (): string => new TextDecoder().decode(nkeys.createUser
 export const nkey_of = (seed: string): string => nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey();
 
 /** Asks again who did not answer in time, while there is time for another try. */
-async function patiently<T>(left: () => number, ask: () => Promise<T>): Promise<T> {
-  for (;;) {
+async function patiently<T>(left: () => number, ask: (ms: number) => Promise<T>): Promise<T> {
+  for (let ms = ANSWER; ; ms = Math.min(2 * ms, LONGEST_TRY)) {
     try {
-      return await ask();
+      return await ask(ms);
     } catch (error) {
       if (!(error instanceof errors.TimeoutError) || left() < ANSWER) throw error;
     }
@@ -135,12 +139,13 @@ async function dial(
   left: () => number,
 ): Promise<NatsConnection> {
   const { ca, cert, key } = credentials ?? {};
-  const once = (): Promise<NatsConnection> =>
+  // who needed longer has that also whenever the connection is made anew
+  const once = (timeout: number): Promise<NatsConnection> =>
     connect({
       servers: engine.split(','),
       name: credentials?.user ?? 'swarm',
       inboxPrefix: `_INBOX_${credentials?.user ?? 'swarm'}`,
-      timeout: ANSWER,
+      timeout,
       pingInterval: 2000,
       maxPingOut: 2,
       maxReconnectAttempts: -1,

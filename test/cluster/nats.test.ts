@@ -300,18 +300,22 @@ describe.skipIf(!HAS_NATS)('NatsStore (needs nats-server)', () => {
     });
   });
 
-  it('asks one that is slow to answer again and again', async () => {
+  it('gives one that is slow to answer longer at each try', async () => {
     const accepted: Socket[] = [];
     const front = createServer((socket) => {
       socket.on('error', () => {});
-      if (accepted.push(socket) < 5) return; // it says nothing
-      const behind = connect(Number(new URL(server.url).port), '127.0.0.1', () => socket.pipe(behind).pipe(socket));
+      accepted.push(socket);
+      const behind = connect(Number(new URL(server.url).port), '127.0.0.1', () => {
+        socket.pipe(behind);
+        setTimeout(() => behind.pipe(socket), 3000);
+      });
+      socket.on('close', () => behind.destroy());
       behind.on('error', () => socket.destroy());
     }).listen(0, '127.0.0.1');
     try {
       await once(front, 'listening');
       const store = await open({ engine: `nats://127.0.0.1:${(front.address() as AddressInfo).port}` });
-      expect(accepted).toHaveLength(5);
+      expect(accepted.length).toBeGreaterThan(1);
       await store.close();
     } finally {
       for (const socket of accepted) socket.destroy();
