@@ -167,7 +167,8 @@ describe('what agents measured', () => {
       });
       expect(why_of(read_summary(JSON.stringify(summary)))).toBe(null);
     };
-    fc.assert(fc.property(fc.integer(), one), { numRuns: 5000 });
+    // the example wrote of the year 275760
+    fc.assert(fc.property(fc.integer(), one), { numRuns: 5000, examples: [[-303_553_057]] });
   }, 600_000);
 
   it('counts on: what is less than it was is no later one', () => {
