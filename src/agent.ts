@@ -15,6 +15,7 @@ import { SwarmError, reason_of } from './foundation/errors.ts';
 import { write_module } from './foundation/files.ts';
 import { make_log, type Log } from './foundation/log.ts';
 import { is_gone, pid_place } from './foundation/pid-place.ts';
+import { Refused } from './foundation/shape.ts';
 import { VERSION } from './foundation/version.ts';
 import { processes_of } from './limits.ts';
 import { HOST_ENTRY } from './load.ts';
@@ -102,7 +103,9 @@ interface Making {
 
 async function make(header: RunHeader, making: Making): Promise<Made> {
   const { options, store, folder, log, on_note, processes, verify_key } = making;
-  const { run, module_text } = await fetch_bundle(store, header, verify_key);
+  const bundle = await fetch_bundle(store, header, verify_key);
+  if (bundle instanceof Refused) throw new Error(bundle.why);
+  const { run, module_text } = bundle;
   const module_path = join(folder, `${run.module_sha256}.mjs`);
   write_module(module_path, module_text.replaceAll(HOST_MARK, HOST_ENTRY));
   const sources = await find_sources({ ...options, server: run.servers });

@@ -29,18 +29,19 @@ export async function store_bundle(store: Store, { bundle_sha256 }: RunHeader, b
   await write_parts(store, `bundle.${bundle_sha256}`, to_text(bundle));
 }
 
-/** Rejects when it is not there, is not what its hash says, or is not signed with the key whose public half (PEM) is `key`. */
-export async function fetch_bundle(store: Store, run: RunHeader, key: string | null): Promise<Bundle> {
+/**
+ * Refused when it is not there, is not what its hash says, or is not signed with the key whose public half (PEM) is `key`. Rejects when nobody
+ * answers.
+ */
+export async function fetch_bundle(store: Store, run: RunHeader, key: string | null): Promise<Bundle | Refused> {
   if (key !== null && !is_signed(run, key))
-    throw new Error('its signature is not that of the key this agent was given');
+    return new Refused('its signature is not that of the key this agent was given');
   const text = await read_parts(store, `bundle.${run.bundle_sha256}`);
-  const bad = (why: string) => new SwarmError('bad_document', { what: `the bundle of run ${run.id}: ${why}` });
-  if (text === null) throw bad('what it is made of is not in the store');
-  if (sha256_of(text) !== run.bundle_sha256) throw bad('what is stored is not what its hash says');
+  if (text === null) return new Refused('what it is made of is not in the store');
+  if (sha256_of(text) !== run.bundle_sha256) return new Refused('what is stored is not what its hash says');
   const bundle = read_bundle(text);
-  if (bundle instanceof Refused) throw bad(bundle.why);
-  if (sha256_of(bundle.module_text) !== bundle.run.module_sha256) throw bad('its module is not what its hash says');
-  return bundle;
+  if (bundle instanceof Refused || sha256_of(bundle.module_text) === bundle.run.module_sha256) return bundle;
+  return new Refused('its module is not what its hash says');
 }
 
 function is_signed({ id, bundle_sha256, signature }: RunHeader, key: string): boolean {
