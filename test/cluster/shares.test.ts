@@ -86,7 +86,7 @@ describe('the shares of the next plan', () => {
     expect(unsure_of(plan, told(7), [])).toEqual([{ agent: 'a', open: 7 }]);
     expect(unsure_of(plan, told(0, { incarnation: 'a-2' }), [])).toEqual([{ agent: 'a', open: 5 }]);
     expect(unsure_of(plan, told(0, { incarnation: 'a-2', replaces: ['a-1'] }), [])).toEqual([]);
-    expect(unsure_of(plan, told(5), ['a-1'])).toEqual([]);
+    expect(unsure_of(plan, told(5), ['a.a-1'])).toEqual([]);
   });
 
   test('take it from the dead as soon as that is attested, and give the next one a new seat', () => {
