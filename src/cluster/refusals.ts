@@ -4,6 +4,9 @@ import type { MemberId } from '../swarm/plan.ts';
 /** as an author: any process with the credentials of a leader */
 export const LEADERS = '';
 
+/** whose documents are told of; an engine without credentials lets anybody write under any name */
+const MAX_AUTHORS = 10_000;
+
 export class Refusals {
   readonly #now = new Map<MemberId, Map<string, string>>();
   readonly #told = new Set<string>();
@@ -17,11 +20,12 @@ export class Refusals {
   /** True if it is news. */
   note(author: MemberId, what: string, why: string): boolean {
     const of = this.#now.get(author) ?? new Map<string, string>();
-    if (of.get(what) === why) return false;
+    if (of.get(what) === why || (of.size === 0 && this.#now.size >= MAX_AUTHORS)) return false;
     this.#now.set(author, of.set(what, why));
     const name = `${author} ${what}`;
-    if (!this.#told.has(name)) this.#tell(author, `what is stored as ${what} is refused: ${why}`);
+    if (this.#told.has(name) || this.#told.size >= MAX_AUTHORS) return true;
     this.#told.add(name);
+    this.#tell(author, `what is stored as ${what} is refused: ${why}`);
     return true;
   }
 
