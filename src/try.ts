@@ -16,10 +16,10 @@ import { new_run } from './run-spec.ts';
 import { on_signals } from './signals.ts';
 import { find_sources } from './sources.ts';
 import type { HookResult, Plan, Report, RunSpec } from './swarm/plan.ts';
+import { HOOK_WITHIN_MS } from './swarm/squad.ts';
 import { Waits } from './swarm/waits.ts';
 import { start_worker } from './swarm/worker.ts';
 
-const HOOK_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 5_000;
 const MAX_ERROR_TEXT = 300;
 const MEMBER = 'try';

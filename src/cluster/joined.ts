@@ -12,6 +12,7 @@ import { err, ok } from '../swarm/answers.ts';
 import type { Command, Control, Reply } from '../swarm/command.ts';
 import { index_within } from '../swarm/id-map.ts';
 import type { MemberId, Note } from '../swarm/plan.ts';
+import { HOOK_WITHIN_MS } from '../swarm/squad.ts';
 import { MAX_TRACE_S } from '../swarm/traces.ts';
 import { Waits } from '../swarm/waits.ts';
 import { Watchers } from '../swarm/watchers.ts';
@@ -36,7 +37,7 @@ import {
   type SwarmPlan,
   type TraceOrder,
 } from './documents.ts';
-import { first_plan, HOOK_WITHIN_MS, known_of, Leader, STOP_WITHIN_MS } from './leader.ts';
+import { first_plan, known_of, Leader, STOP_WITHIN_MS } from './leader.ts';
 import { LeaseKeeper } from './lease.ts';
 import { Picture } from './picture.ts';
 import { LEADERS, Refusals } from './refusals.ts';

@@ -1,12 +1,12 @@
 /** What the leader decides: the next plan, from the last one and what it knows. Pure but for the moments it remembers. */
 import { isDeepStrictEqual } from 'node:util';
 import type { MemberId } from '../swarm/plan.ts';
+import { HOOK_WITHIN_MS } from '../swarm/squad.ts';
 import { is_ending, traces_at } from './desired.ts';
 import { reassign_ms_of } from './documents.ts';
 import type { Bundle, Desired, Presence, Results, RunHeader, Stage, SwarmPlan } from './documents.ts';
 import { next_shares, type Known } from './shares.ts';
 
-export const HOOK_WITHIN_MS = 60_000;
 const MAX_NAMED = 20;
 /**
  * ending every client at once: for so long no client may end, and so long may it take in all. An agent ends its own workers that do not answer

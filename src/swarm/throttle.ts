@@ -2,6 +2,7 @@
  * A connection's bandwidth: token buckets that hold a tenth of a second. Sending, what is over the limit waits in a queue of its own;
  * receiving, the socket is paused, and the kernel's window tells the server.
  */
+import { Bucket } from '../foundation/bucket.ts';
 import { now, Timer } from '../foundation/clock.ts';
 import type { Wheel } from '../foundation/clock.ts';
 
@@ -9,38 +10,6 @@ import type { Wheel } from '../foundation/clock.ts';
 const MIN_BURST = 1024;
 
 export const burst_of = (bytes_per_s: number): number => Math.max(MIN_BURST, Math.ceil(bytes_per_s / 10));
-
-/** Fills up evenly; may be overdrawn, by what came in one piece. Pure. */
-export class Bucket {
-  readonly burst: number;
-  readonly #per_ms: number;
-  #tokens: number;
-  #at: number;
-
-  /** Full at `at`, ms. */
-  constructor(bytes_per_s: number, at: number) {
-    this.burst = burst_of(bytes_per_s);
-    this.#per_ms = bytes_per_s / 1000;
-    this.#tokens = this.burst;
-    this.#at = at;
-  }
-
-  /** Bytes that may pass at `at`; below 0: overdrawn. */
-  tokens(at: number): number {
-    this.#tokens = Math.min(this.burst, this.#tokens + Math.max(0, at - this.#at) * this.#per_ms);
-    this.#at = Math.max(this.#at, at);
-    return this.#tokens;
-  }
-
-  take(bytes: number): void {
-    this.#tokens -= bytes;
-  }
-
-  /** When `bytes` may pass, of which it can hold a burst. */
-  when(bytes: number, at: number): number {
-    return at + Math.max(0, Math.min(bytes, this.burst) - this.tokens(at)) / this.#per_ms;
-  }
-}
 
 /** Where bytes go whose turn it is. */
 export interface Sink {
@@ -62,7 +31,7 @@ export class Uplink {
   constructor(bytes_per_s: number, sink: Sink, wheel: Wheel) {
     this.#sink = sink;
     this.#wheel = wheel;
-    this.#bucket = new Bucket(bytes_per_s, now());
+    this.#bucket = new Bucket(bytes_per_s, burst_of(bytes_per_s), now());
   }
 
   /** bytes */
@@ -139,7 +108,7 @@ export class Downlink {
   constructor(bytes_per_s: number, resume: () => void, wheel: Wheel) {
     this.#resume = resume;
     this.#wheel = wheel;
-    this.#bucket = new Bucket(bytes_per_s, now());
+    this.#bucket = new Bucket(bytes_per_s, burst_of(bytes_per_s), now());
   }
 
   get paused(): boolean {

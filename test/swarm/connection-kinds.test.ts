@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { line, match } from '../../src/index.ts';
+import { NO_TLS_OPTIONS } from '../../src/swarm/secure.ts';
 import { Certificates, type Certificate } from '../certificates.ts';
 import { imbalances, start_engine } from './engine.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
@@ -67,14 +68,7 @@ async function listen(kind: Kind, on_open: (socket: Socket) => void): Promise<{ 
   return path === undefined ? { port: (server.address() as AddressInfo).port } : { port: 0, path };
 }
 
-const trust = (): TlsSpec => ({
-  ca: good.cert,
-  cert: null,
-  key: null,
-  servername: null,
-  insecure: false,
-  min_version: null,
-});
+const trust = (): TlsSpec => ({ ...NO_TLS_OPTIONS, ca: good.cert });
 
 /** One command, of a module with messages, on connections that are secured first where the kind asks for it. */
 async function start(

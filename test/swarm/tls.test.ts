@@ -4,6 +4,7 @@ import { createServer as create_tls_server, TLSSocket, type TlsOptions } from 'n
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { line, match } from '../../src/index.ts';
 import { Certificates, type Certificate } from '../certificates.ts';
+import { NO_TLS_OPTIONS } from '../../src/swarm/secure.ts';
 import { burst_of } from '../../src/swarm/throttle.ts';
 import { imbalances, start_engine, starting_at } from './engine.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
@@ -66,15 +67,7 @@ function tls_server(options: TlsOptions = {}, on_socket: (socket: TLSSocket) => 
 
 const plain_server = (on_socket: (socket: Socket) => void): Promise<number> => listen(create_tcp_server(on_socket));
 
-const tls = (spec: Partial<TlsSpec> = {}): TlsSpec => ({
-  ca: good.cert,
-  cert: null,
-  key: null,
-  servername: null,
-  insecure: false,
-  min_version: null,
-  ...spec,
-});
+const tls = (spec: Partial<TlsSpec> = {}): TlsSpec => ({ ...NO_TLS_OPTIONS, ca: good.cert, ...spec });
 
 const hi = (client: FakeClient): unknown => client.send_for_reply('hi\r\n', line());
 
