@@ -7,16 +7,16 @@ import { randomBytes } from 'node:crypto';
 import { reason_of } from '../foundation/errors.ts';
 import { Refused } from '../foundation/shape.ts';
 import { within } from '../foundation/within.ts';
-import { NO_DEAD } from '../metrics/merge.ts';
 import { index_within } from '../swarm/id-map.ts';
 import { planned_at } from '../swarm/pacer.ts';
 import type { MemberId, Note, RunSpec } from '../swarm/plan.ts';
 import type { SquadOrder, SquadReport } from '../swarm/ordered-squad.ts';
-import { MEMBER, plan_name, results_key, results_text } from './documents.ts';
-import type { Lease, MemberShare, Presence, Results, RunHeader, SwarmPlan } from './documents.ts';
+import { MEMBER, plan_name } from './documents.ts';
+import type { Lease, MemberShare, Presence, RunHeader, SwarmPlan } from './documents.ts';
 import { LEASE } from './lease.ts';
 import { read_lease, read_plan, read_presence } from './readers.ts';
 import { LEADERS, Refusals } from './refusals.ts';
+import { ResultsWriter } from './results.ts';
 import { Recording } from './series.ts';
 import type { Store } from './store.ts';
 
@@ -32,7 +32,6 @@ const PERMIT_MORE_MS = 2 * STEP_MS;
 /** from the order to close everything to the end of the workers that do not */
 const FENCE_WITHIN_MS = 5000;
 const CLOSE_WITHIN_MS = 5000;
-const MAX_NOTES = 50;
 const MAX_REPLACED = 20;
 /** a stranger with this agent's name that still writes does so within that */
 const STRANGER_MS = 3500;
@@ -82,11 +81,6 @@ interface Playing {
   readonly refuses: string | null;
 }
 
-interface Chain {
-  revision: number;
-  seq: number;
-}
-
 export class Agent {
   readonly #options: AgentOptions;
   readonly #stops: (() => void)[] = [];
@@ -113,12 +107,8 @@ export class Agent {
   #ordered: { readonly plan: SwarmPlan; readonly clients: number } | null = null;
   #ids: MemberShare['ids'] = [];
   #orders = 0;
-  readonly #presence: Chain = { revision: 0, seq: 0 };
-  #results: Chain = { revision: 0, seq: 0 };
-  #notes: (Note & { n: number; worker: string })[] = [];
-  #notes_seen = 0;
-  /** the last thing that incarnations before this one measured, not stored yet */
-  #unsent: { readonly key: string; readonly text: string }[] = [];
+  readonly #presence = { revision: 0, seq: 0 };
+  readonly #results: ResultsWriter;
   #base: number | null = null;
   /** when what the engine answered last was asked, and how long the machine had been suspended by then */
   #answered_at: number;
@@ -148,6 +138,7 @@ export class Agent {
     const { timers, store, id } = options;
     this.#answered_at = this.#started = timers.now();
     this.#series = new Recording(store, id);
+    this.#results = new ResultsWriter(store, id);
     this.#refusals = new Refusals((_, text) => options.log('error', `the load stays as it is: ${text}`));
     this.#answered_slept = this.#slept;
     this.failed = new Promise((_, reject) => (this.#failed = reject));
@@ -183,7 +174,7 @@ export class Agent {
     this.#is_closed = true;
     for (const stop of this.#stops) stop();
     await this.#drop_crew();
-    await this.#send_unsent();
+    await this.#results.send_unsent();
     // whoever comes next under this name knows that nothing of this one lives
     if (this.#presence.revision > 0) {
       this.#replaces = [...this.#replaces, this.#incarnation].slice(-MAX_REPLACED);
@@ -384,7 +375,7 @@ export class Agent {
       const { facts } = this.#options;
       if (run.swarm !== facts.swarm)
         throw new Error(`the run is of swarm ${run.swarm}, this agent is swarm ${facts.swarm}`);
-      const made = await this.#options.make(run, (worker, note) => this.#note(worker, note));
+      const made = await this.#options.make(run, (worker, note) => this.#results.note(worker, note));
       made.crew.on_change(() => this.#look(false));
       this.#playing = { run, made, refuses: null };
     } catch (error) {
@@ -482,8 +473,6 @@ export class Agent {
     await this.#drop_crew();
     this.#replaces = [...this.#replaces, this.#incarnation].slice(-MAX_REPLACED);
     this.#incarnation = this.#fresh();
-    this.#results = { revision: 0, seq: 0 };
-    this.#notes = [];
     this.#playing = null;
     this.#accepted = this.#applied = this.#orders = 0;
     this.#told = '';
@@ -498,8 +487,7 @@ export class Agent {
     const report = playing.made.crew.report();
     this.#sample(report);
     void this.#series.flush(true);
-    const { key, text } = this.#results_of(report, playing.run);
-    this.#unsent = [...this.#unsent, { key, text }].slice(-5);
+    this.#results.retire(playing.run.id, this.#incarnation, report);
     this.#playing = { ...playing, made: null };
   }
 
@@ -508,56 +496,16 @@ export class Agent {
    * end of a run nothing may say that all clients are gone before their last measurements are there. False: the engine did not take it.
    */
   async #tell(fully: boolean): Promise<boolean> {
-    if (!(await this.#send_unsent())) return false;
+    if (!(await this.#results.send_unsent())) return false;
     const [crew, playing] = [this.#crew, this.#playing];
     const is_brief = !fully && this.#plan?.stage === 'open' && !this.#is_leaving && this.#results.seq > 0;
     if (crew && playing && this.#plan && !is_brief) {
-      const { key, text } = this.#results_of(crew.report(), playing.run);
-      const written = await this.#put(key, text, this.#results);
+      const written = await this.#results.tell(playing.run.id, this.#incarnation, crew.report());
       if (!written || this.#is_closed) return written;
     }
     // it may have cut itself off meanwhile: whoever reads that it did counts on what was measured until then
-    while (this.#unsent.length > 0) if (!(await this.#send_unsent())) return false;
+    if (!(await this.#results.send_unsent())) return false;
     return await this.#write_presence();
-  }
-
-  async #send_unsent(): Promise<boolean> {
-    for (const { key, text } of [...this.#unsent]) {
-      const chain: Chain = { revision: -1, seq: 0 };
-      if (!(await this.#put(key, text, chain))) return false;
-      this.#unsent.shift();
-    }
-    return true;
-  }
-
-  /** Writes over what is there: nobody else writes this key. A late write of ours is overwritten too. */
-  async #put(key: string, text: string, chain: Chain): Promise<boolean> {
-    const { store } = this.#options;
-    for (let tries = 3; tries > 0; tries--) {
-      if (chain.revision >= 0) {
-        const written = await store.put(key, text, chain.revision);
-        if (written.outcome === 'done') {
-          chain.revision = written.revision;
-          return true;
-        }
-        if (written.outcome === 'unknown') tries = 1;
-      }
-      try {
-        const entry = await store.get(key);
-        chain.revision = entry?.revision ?? 0;
-        if (entry?.text === text) return true;
-      } catch {
-        return false;
-      }
-    }
-    return false;
-  }
-
-  #results_of(report: SquadReport, run: RunHeader): { key: string; text: string } {
-    const { snapshot, workers, traces, setup, teardown, killed_at_end } = report;
-    const dead = report.dead === NO_DEAD ? null : report.dead;
-    const results: Results = { run: run.id, seq: ++this.#results.seq, snapshot, dead, workers, notes: this.#notes, traces, setup, teardown, ...(killed_at_end.length > 0 && { killed_at_end }) }; // prettier-ignore
-    return { key: results_key(this.#options.id, this.#incarnation), text: results_text(results) };
   }
 
   async #write_presence(): Promise<boolean> {
@@ -651,15 +599,6 @@ export class Agent {
       wall_ms: timers.wall(),
       fenced: this.#fenced,
     };
-  }
-
-  #note(worker: string, note: Note): void {
-    const notes = [...this.#notes, { ...note, worker, n: ++this.#notes_seen }];
-    const errors = notes.filter(({ level }) => level === 'error').length;
-    // a module that prints much does not push out what went wrong, nor the other way round
-    const of_errors = errors > MAX_NOTES / 2;
-    const least = notes.findIndex(({ level }) => (level === 'error') === of_errors);
-    this.#notes = notes.length > MAX_NOTES ? notes.toSpliced(least, 1) : notes;
   }
 
   #until_passed(ms: number): Promise<void> {

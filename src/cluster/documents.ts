@@ -5,11 +5,14 @@
  *     desired                        Desired    any coordinator, in a compare-and-set loop
  *     plan                           SwarmPlan  the leader
  *     members.<agent>                Presence   that agent, each second
- *     results.<agent>.<incarnation>  Results    that agent, each second
+ *     results.<agent>.<incarnation>  Head       that agent, each second
+ *     latencies.<agent>.<incarnation>.<n>  Part  that agent, when they changed
  *     bundle.<sha256>.<n>            text       who starts a run: parts of a Bundle, at most 256 KiB each
  *     summary.<run>.<n>              text       the leader at the end: parts of the final summary
  */
 import type { Dead } from '../metrics/merge.ts';
+import type { Counters } from '../metrics/packed.ts';
+import type { DeadCounters } from '../metrics/snapshot-shape.ts';
 import type { HistogramSnapshot, Snapshot } from '../metrics/snapshot.ts';
 import type { WorkerSummary } from '../metrics/summary.ts';
 import type { Ramp } from '../swarm/pacer.ts';
@@ -247,6 +250,23 @@ export interface Results {
   readonly killed_at_end?: readonly MemberId[];
 }
 
+/** Results as they are stored: histograms are in parts of their own. */
+export type Head = Omit<Results, 'snapshot' | 'dead'> & {
+  readonly snapshot: Counters;
+  readonly dead: DeadCounters | null;
+  /** for each part the `seq` of the results that it changed with last; at most {@link MAX_PARTS} */
+  readonly parts: readonly number[];
+};
+
+export const MAX_PARTS = 16;
+
+export interface Part {
+  readonly run: string;
+  readonly seq: number;
+  /** by number, see {@link histograms_of}; those of the dead from MAX_HISTOGRAMS on. Stored as base64 of {@link pack}. */
+  readonly histograms: readonly (readonly [number, HistogramSnapshot])[];
+}
+
 /** ms of silence after which an agent's share goes to others: by then it has cut itself off, if it lives. */
 export const reassign_ms_of = ({ isolation_ms }: Pick<RunHeader, 'isolation_ms'>): number =>
   isolation_ms === null ? Infinity : isolation_ms + Math.max(1000, isolation_ms / 11);
@@ -264,39 +284,13 @@ export const MEMBER = 'members.';
 export const RESULTS = 'results.';
 export const results_key = (agent: MemberId, incarnation: string): string =>
   `${RESULTS}${full_name(agent, incarnation)}`;
+export const LATENCIES = 'latencies.';
+export const latencies_key = (agent: MemberId, incarnation: string, part: number): string =>
+  `${LATENCIES}${full_name(agent, incarnation)}.${part}`;
 
-/** Arrays of numbers travel as arrays; the histograms of a snapshot come back as typed ones. */
+/** What JSON has no word for travels as an array. */
 export function to_text(document: unknown): string {
   return JSON.stringify(document, (_, value: unknown) =>
     value instanceof Uint32Array || value instanceof Float64Array ? Array.from(value) : value,
   );
 }
-
-/** The same for results, in a third of the time: each agent makes it each second (3 ms for two actions with 4600 buckets). */
-export function results_text(results: Results): string {
-  const { snapshot, dead } = results;
-  return JSON.stringify({
-    ...results,
-    snapshot: with_arrays(snapshot),
-    dead: dead && { ...dead, snapshot: with_arrays(dead.snapshot) },
-  });
-}
-
-function with_arrays({ connections, actions, ...rest }: Snapshot): unknown {
-  const { connect, handshake } = connections;
-  return {
-    ...rest,
-    connections: { ...connections, connect: arrays_of(connect), handshake: arrays_of(handshake) },
-    actions: actions.map((action) => ({
-      ...action,
-      service: arrays_of(action.service),
-      response: arrays_of(action.response),
-    })),
-  };
-}
-
-const arrays_of = (histogram: HistogramSnapshot): unknown => ({
-  ...histogram,
-  indices: Array.from(histogram.indices),
-  counts: Array.from(histogram.counts),
-});

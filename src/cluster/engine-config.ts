@@ -66,6 +66,7 @@ ${tls ? `tls {\n  ca_file: ${text(tls.ca)}\n  cert_file: ${text(tls.cert)}\n  ke
     exports: [
       { service: "$KV.*.members.*" }
       { service: "$KV.*.results.*.*" }
+      { service: "$KV.*.latencies.*.*.*" }
       { service: "swarm.*.series.*.*" }
       { service: "$JS.API.DIRECT.GET.>" }
       { service: "$JS.API.STREAM.INFO.*" }
@@ -83,9 +84,13 @@ const LEADER = `permissions: {
 
 function account({ user, role, nkey }: EngineUser): string {
   const writes =
-    role === 'agent' ? [`$KV.*.members.${user}`, `$KV.*.results.${user}.*`, `swarm.*.series.*.${user}`] : [];
+    role === 'agent'
+      ? [`$KV.*.members.${user}`, `$KV.*.results.${user}.*`, `$KV.*.latencies.${user}.*.*`, `swarm.*.series.*.${user}`]
+      : [];
   const read =
-    role === 'agent' ? ['plan', 'lease', 'desired', 'bundle.>', `members.${user}`, `results.${user}.*`] : ['>'];
+    role === 'agent'
+      ? ['plan', 'lease', 'desired', 'bundle.>', `members.${user}`, `results.${user}.*`, `latencies.${user}.*.*`]
+      : ['>'];
   // a series is read by number, which the request says in its text
   const by_number = role === 'viewer' ? ['$JS.API.DIRECT.GET.*'] : [];
   const services = [...writes, ...by_number, ...read.map((key) => `$JS.API.DIRECT.GET.*.$KV.*.${key}`)];

@@ -1,5 +1,7 @@
 /** Plans and reports over the IPC channel of a forked process. Never throws and never queues: at most one document waits on each side. */
 import type { ChildProcess } from 'node:child_process';
+import { counters_of, histograms_of, Packer } from '../metrics/packed.ts';
+import type { ReportMessage } from '../metrics/snapshot-shape.ts';
 import type { MemberId, Plan, Report, Seat } from '../swarm/plan.ts';
 import { fold_reports, Outbox } from './outbox.ts';
 
@@ -43,10 +45,27 @@ export function send_refresh(child: ChildProcess): void {
   if (child.connected) child.send(REFRESH, () => {});
 }
 
+/** Bytes of the histograms of a report: twenty-five actions of any latencies. Those of more are told coarser. */
+const MAX_PACKED = 512 * 1024;
+
+/** What is sent of each report: counters, and those histograms that changed since the one before it was sent. */
+export class Telling {
+  readonly #packer = new Packer(MAX_PACKED);
+  #sent: ReadonlyMap<number, Uint8Array> = new Map();
+
+  message_of({ snapshot, ...rest }: Report): ReportMessage<Uint8Array> {
+    const all = this.#packer.pack(histograms_of(snapshot).entries());
+    const packed = new Map([...all].filter(([number, bytes]) => this.#sent.get(number) !== bytes));
+    this.#sent = all;
+    return { ...rest, counters: counters_of(snapshot), packed };
+  }
+}
+
 /** The member's end, in the forked process. */
 export function fork_seat(): Seat {
+  const telling = new Telling();
   const outbox = new Outbox<Report>((report, sent) => {
-    if (process.connected && process.send) process.send(report, undefined, undefined, () => sent());
+    if (process.connected && process.send) process.send(telling.message_of(report), undefined, undefined, () => sent());
     else setImmediate(sent);
   }, fold_reports);
   const is_goodbye = (message: object): boolean => 'goodbye' in message;

@@ -27,6 +27,7 @@ import {
   type Facts,
 } from './desired.ts';
 import {
+  LATENCIES,
   plan_name,
   reassign_ms_of,
   RESULTS,
@@ -456,7 +457,8 @@ export class Joined implements Control {
     const runs = [...new Set(summaries.map((key) => key.split('.')[1]!))].sort().slice(0, -MAX_SUMMARIES);
     const old = summaries.filter((key) => runs.includes(key.split('.')[1]!));
     const bundles = (await keys('bundle.')).filter((key) => !key.startsWith(`bundle.${run.bundle_sha256}.`));
-    for (const key of [...old, ...bundles, ...(await keys(RESULTS))]) await store.remove(key);
+    for (const key of [...old, ...bundles, ...(await keys(RESULTS)), ...(await keys(LATENCIES))])
+      await store.remove(key);
   }
 
   async #write_first(key: string, document: unknown, revision: number): Promise<void> {

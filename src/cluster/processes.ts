@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import { Refused } from '../foundation/shape.ts';
 import { within } from '../foundation/within.ts';
 import { PrintLimit } from '../foundation/print-limit.ts';
-import { read_report } from '../metrics/snapshot-shape.ts';
+import { ReportReader } from '../metrics/snapshot-shape.ts';
 import type { Death, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
 import { Breaker } from './breaker.ts';
 import { plan_outbox, say_goodbye, send_permit, send_refresh } from './fork.ts';
@@ -193,6 +193,7 @@ class Worker {
     this.#killed_as = null;
     this.#outbox = plan_outbox(child, this.member);
     const last_words = new LastWords();
+    const reader = new ReportReader();
     this.#pass_on(child.stdout, 'info');
     this.#pass_on(child.stderr, 'error', last_words);
     let is_starting = true;
@@ -205,7 +206,7 @@ class Worker {
     const hello = setTimeout(() => this.kill(`said nothing within ${HELLO_WITHIN_MS / 1000} s`), HELLO_WITHIN_MS);
     child.on('message', (message) => {
       if (this.#child !== child || !is_ours(message, incarnation)) return;
-      const report = read_report(message);
+      const report = reader.read(message);
       if (report instanceof Refused) {
         // its process runs the user's code, which can send anything
         if (!is_refused) this.#note('error', `worker ${this.member}: a report is refused: ${report.why}`);

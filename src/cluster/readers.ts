@@ -2,15 +2,18 @@
  * What is stored of a swarm of many machines, as it is read: whoever has credentials wrote it, and an agent is a machine that somebody else may
  * own. A document is taken whole or not at all; numbers are bounded, so that sums of them, and counts that go on from them, stay whole numbers.
  */
-import { any_json, exact, fault, flag, instant, integer, list, number, nullable, object, one_of, optional, reader, record, text, token, yes, type Shape } from '../foundation/shape.ts'; // prettier-ignore
-import { CORES, COUNT, DEAD, HOOK_RESULT, LEVEL, MS, NOTE_TEXT, SNAPSHOT, STATE_COUNTS, TRACE_LINES, WALL_MS, WORKER } from '../metrics/snapshot-shape.ts'; // prettier-ignore
+import { any_json, checked, exact, fault, flag, instant, integer, list, number, nullable, object, one_of, optional, reader, record, text, token, yes, Refused, type Shape } from '../foundation/shape.ts'; // prettier-ignore
+import { CORES, COUNT, COUNTERS, DEAD, HOOK_RESULT, LEVEL, MS, NOTE_TEXT, STATE_COUNTS, TRACE_LINES, WALL_MS, WORKER } from '../metrics/snapshot-shape.ts'; // prettier-ignore
+import { HISTOGRAM, MAX_HISTOGRAMS } from '../metrics/packed.ts';
+import type { HistogramSnapshot } from '../metrics/snapshot.ts';
 import type { Server } from '../protocols/module.ts';
 import type { Action, Range, Script } from '../script/types.ts';
 import { MAX_TARGET } from '../swarm/answers.ts';
 import type { TraceLines } from '../swarm/ordered-squad.ts';
 import type { Ramp } from '../swarm/pacer.ts';
 import type { ConnectionLimits, IdRange, Plan, RunSpec, Sources, TlsSpec } from '../swarm/plan.ts';
-import type { Bundle, Departed, Desired, Lease, MemberShare, Presence, Results, RunHeader, Stage, SwarmPlan, TraceOrder } from './documents.ts'; // prettier-ignore
+import type { Bundle, Departed, Desired, Lease, MemberShare, Head, Part, Presence, RunHeader, Stage, SwarmPlan, TraceOrder } from './documents.ts'; // prettier-ignore
+import { MAX_PARTS } from './documents.ts';
 
 /** characters of a value: the engine refuses more bytes */
 const MAX_VALUE = 1024 * 1024;
@@ -112,15 +115,42 @@ export const read_presence = reader(
   MAX_VALUE,
 );
 
-export const read_results = reader(
-  object<Results>({
-    ...{ run: token, seq: NUMBER, snapshot: SNAPSHOT, dead: nullable(DEAD), workers: list(WORKER, 1000) },
-    notes: list(object<Results['notes'][number]>({ level: LEVEL, text: NOTE_TEXT, n: COUNT, worker: text(64) }), 100),
+export const read_head = reader(
+  object<Head>({
+    ...{ run: token, seq: NUMBER, parts: list(NUMBER, MAX_PARTS), snapshot: COUNTERS, dead: nullable(DEAD) },
+    workers: list(WORKER, 1000),
+    notes: list(object<Head['notes'][number]>({ level: LEVEL, text: NOTE_TEXT, n: COUNT, worker: text(64) }), 100),
     traces: list(object<TraceLines>({ token, lines: TRACE_LINES, before: COUNT, is_over: flag }), MAX_TRACES),
     ...{ setup: nullable(HOOK_RESULT), teardown: nullable(HOOK_RESULT), killed_at_end: optional(list(token, 1000)) },
   }),
   MAX_VALUE,
 );
+
+type Base64 = readonly (readonly [number, string])[];
+const ANY_PAIR = list<unknown>((value) => value, 2, 2);
+const NUMBER_OF_ONE = integer(0, 2 * MAX_HISTOGRAMS - 1);
+const read_packed_part = reader(
+  object<Omit<Part, 'histograms'> & { readonly histograms: Base64 }>({
+    ...{ run: token, seq: NUMBER },
+    histograms: list((value) => {
+      const [number, base64] = ANY_PAIR(value);
+      return [NUMBER_OF_ONE(number), exact(MAX_VALUE)(base64)];
+    }, 2 * MAX_HISTOGRAMS),
+  }),
+  MAX_VALUE,
+);
+
+export function read_part(text: string): Part | Refused {
+  const found = read_packed_part(text);
+  if (found instanceof Refused) return found;
+  const histograms: [number, HistogramSnapshot][] = [];
+  for (const [number, base64] of found.histograms) {
+    const histogram = checked(HISTOGRAM, Buffer.from(base64, 'base64'));
+    if (histogram instanceof Refused) return histogram;
+    histograms.push([number, histogram]);
+  }
+  return { ...found, histograms };
+}
 
 const FILE = 64 * 1024;
 const DURATION = number(0, 2 ** 31);
@@ -180,14 +210,14 @@ export const read_bundle = reader(
 /**
  * Which of the counters of an incarnation is lower than it was: they only ever grow, and a swarm's sums with them. Null: none is.
  */
-export function fallen(before: Results, now: Results): string | null {
+export function fallen(before: Head, now: Head): string | null {
   const [old, next] = [counters_of(before), counters_of(now)];
   return Object.keys(old).find((name) => next[name]! < old[name]!) ?? null;
 }
 
-function counters_of({ snapshot, dead }: Results): Record<string, number> {
+function counters_of({ snapshot, dead }: Head): Record<string, number> {
   const all = dead ? [snapshot, dead.snapshot] : [snapshot];
-  const sum = (of: (one: Results['snapshot']) => number): number => all.reduce((total, one) => total + of(one), 0);
+  const sum = (of: (one: Head['snapshot']) => number): number => all.reduce((total, one) => total + of(one), 0);
   return {
     created: sum(({ clients }) => clients.created),
     done: sum(({ clients }) => clients.done + clients.killed.decr + clients.killed.stop),

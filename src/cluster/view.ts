@@ -6,17 +6,20 @@ import type { Clock } from '../foundation/clock.ts';
 import { checked, Refused, token } from '../foundation/shape.ts';
 import type { MemberId } from '../swarm/plan.ts';
 import {
+  LATENCIES,
   MEMBER,
   RESULTS,
   results_key,
   type Desired,
+  type Head,
   type Presence,
   type Results,
   type SwarmPlan,
 } from './documents.ts';
 import { LEASE, type LeaseKeeper } from './lease.ts';
-import { fallen, MAX_AGENTS, read_desired, read_plan, read_presence, read_results } from './readers.ts';
+import { fallen, MAX_AGENTS, read_desired, read_head, read_part, read_plan, read_presence } from './readers.ts';
 import { LEADERS, Refusals } from './refusals.ts';
+import { Collected, shrunk } from './results.ts';
 import type { Entry, Store } from './store.ts';
 
 export const PLAN = 'plan';
@@ -49,13 +52,6 @@ export interface Heard extends Kept<Presence> {
   readonly offsets: readonly number[];
 }
 
-interface Measured {
-  readonly agent: MemberId;
-  readonly incarnation: string;
-  readonly entry: Entry;
-  readonly results: Results;
-}
-
 export class View {
   readonly members = new Map<MemberId, Heard>();
   /** documents that were not taken, of whom they are */
@@ -63,7 +59,7 @@ export class View {
   /** when each incarnation of each agent was heard last, and when each agent was asked for last that was answered */
   readonly #heard = new Map<MemberId, Map<string, number>>();
   readonly #asked = new Map<MemberId, number>();
-  readonly #results = new Map<string, Measured>();
+  readonly #results = new Map<string, Collected>();
   readonly #store: Store;
   readonly #timers: Clock;
   readonly #lease: LeaseKeeper;
@@ -140,19 +136,20 @@ export class View {
   }
 
   /** Of all incarnations of all agents, by agent and incarnation. */
-  *results(run: string): Iterable<Measured> {
-    for (const measured of this.#results.values()) if (measured.results.run === run) yield measured;
+  *results(run: string): Iterable<Pick<Collected, 'agent' | 'incarnation' | 'results'>> {
+    for (const collected of this.#results.values()) if (collected.head.doc.run === run) yield collected;
   }
 
   /** Reads all results: before it matters that none is missing. Rejects when nobody answers. */
   async read_results(): Promise<void> {
-    for (const entry of await this.#store.list(RESULTS)) this.#take(entry, -Infinity);
+    for (const prefix of [RESULTS, LATENCIES])
+      for (const entry of await this.#store.list(prefix)) this.#take(entry, -Infinity);
   }
 
   /** Of incarnations that are no more: nobody else will write them again. */
   *left_results(): Iterable<Entry> {
-    for (const { agent, incarnation, entry } of this.#results.values())
-      if (this.members.get(agent)?.doc.incarnation !== incarnation) yield entry;
+    for (const { agent, incarnation, entries } of this.#results.values())
+      if (this.members.get(agent)?.doc.incarnation !== incarnation) yield* entries;
   }
 
   /** What this process wrote itself. */
@@ -212,8 +209,9 @@ export class View {
         if (is_silent || is_other) await this.read(`${MEMBER}${agent}`);
       }
       for (const [agent, { doc }] of this.members) {
-        const results = this.results_of(agent, doc.incarnation);
-        if ((results?.seq ?? 0) < doc.results) await this.read(results_key(agent, doc.incarnation));
+        const key = results_key(agent, doc.incarnation);
+        if ((this.#results.get(key)?.head.doc.seq ?? 0) < doc.results) await this.read(key);
+        for (const part of this.#results.get(key)?.missing ?? []) await this.read(part);
       }
       if (this.#listed_at === -Infinity) await this.#list(now);
       else if (now - this.#listed_at >= LIST_MS) void this.#list(now).catch(() => {});
@@ -253,40 +251,68 @@ export class View {
     if (key === PLAN) return this.#take_plan(entry, asked_at);
     if (key === DESIRED) return this.#take_desired(entry, asked_at);
     if (key.startsWith(MEMBER)) return this.#take_presence(key.slice(MEMBER.length), entry, asked_at);
-    if (key.startsWith(RESULTS)) this.#take_results(entry);
+    if (key.startsWith(RESULTS)) this.#take_head(entry);
+    if (key.startsWith(LATENCIES)) this.#take_part(entry);
     return false;
   }
 
-  #take_results(entry: Entry): void {
+  #take_head(entry: Entry): void {
     const { key } = entry;
     const known = this.#results.get(key);
-    if (known?.entry.text === entry.text) return;
+    if (known?.head.entry.text === entry.text) return;
     const [agent, incarnation] = key.slice(RESULTS.length).split('.') as [string, string];
     if (!is_name(agent) || !is_name(incarnation)) return;
-    const found = this.#read_results(agent, entry, known);
+    const found = this.#read_head(agent, entry, known?.head.doc);
     if (found instanceof Refused) return this.#refuse(agent, 'results', found);
     this.refusals.clear(agent, 'results');
-    if (known && found.seq <= known.results.seq) return;
-    this.#results.set(key, { agent, incarnation, entry, results: found });
+    const head = { entry, doc: found };
+    if (!known) this.#results.set(key, new Collected(agent, incarnation, head));
+    else if (found.seq <= known.head.doc.seq) return;
+    else known.take_head(head);
+    this.#hear_results();
+  }
+
+  #read_head(agent: MemberId, entry: Entry, known: Head | undefined): Head | Refused {
+    const found = read_head(entry.text);
+    if (found instanceof Refused) return found;
+    const lower = known && found.seq > known.seq ? fallen(known, found) : null;
+    if (lower !== null) return new Refused(`${lower} is less than it was`);
+    return this.#has_room(agent, entry) ? found : new Refused('there is more than can be kept');
+  }
+
+  /** One that comes before its head is read again when that is there. */
+  #take_part(entry: Entry): void {
+    const [agent, incarnation, n] = entry.key.slice(LATENCIES.length).split('.') as [string, string, string];
+    const collected = this.#results.get(results_key(agent, incarnation));
+    const number = Number(n);
+    if (!collected || !Object.hasOwn(collected.head.doc.parts, number)) return;
+    const known = collected.part(number);
+    if (known?.entry.text === entry.text) return;
+    const found = read_part(entry.text);
+    if (found instanceof Refused) return this.#refuse(agent, 'latencies', found);
+    if (known && found.seq <= known.doc.seq) return;
+    const less = shrunk(known?.doc, found);
+    if (less !== null) return this.#refuse(agent, 'latencies', new Refused(`histogram ${less} is less than it was`));
+    if (!this.#has_room(agent, entry)) return this.#refuse(agent, 'latencies', new Refused('there is more than can be kept')); // prettier-ignore
+    this.refusals.clear(agent, 'latencies');
+    collected.take_part(number, { entry, doc: found });
+    this.#hear_results();
+  }
+
+  #has_room(agent: MemberId, { text }: Entry): boolean {
+    let all = text.length;
+    for (const one of this.#results.values()) if (one.agent === agent) all += one.length;
+    return all <= MAX_RESULTS;
+  }
+
+  #hear_results(): void {
     this.heard_results++;
     // while the run is open they change nothing for the plan
     if (this.#plan?.doc.stage !== 'open') this.news++;
   }
 
-  #read_results(agent: MemberId, { text }: Entry, known: Measured | undefined): Results | Refused {
-    const found = read_results(text);
-    if (found instanceof Refused) return found;
-    const lower = known && found.seq > known.results.seq ? fallen(known.results, found) : null;
-    if (lower !== null) return new Refused(`${lower} is less than it was`);
-    if (known) return found;
-    // one more incarnation
-    let all = text.length;
-    for (const one of this.#results.values()) if (one.agent === agent) all += one.entry.text.length;
-    return all <= MAX_RESULTS ? found : new Refused('there are more incarnations than can be kept');
-  }
-
   /** Keeps what was known, and goes on with it. */
-  #refuse(author: MemberId, what: 'presence' | 'results', { why }: Refused): void {
+  #refuse(author: MemberId, what: 'presence' | 'results' | 'latencies', { why }: Refused): void {
     if (this.refusals.note(author, what, why)) this.#changed();
   }
 

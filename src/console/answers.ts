@@ -92,6 +92,12 @@ export function action_row(a: ActionSummary): (string | number)[] {
   ];
 }
 
+/** What the times of a table are, and how exact. */
+export function times_text({ latency_resolution: rough }: Summary): string {
+  const said = rough === undefined ? '' : `, percentiles up to ${Number((100 * rough).toPrecision(2))} % too high`;
+  return `service and response in ms${said}`;
+}
+
 /** Which rounds are counted, then a table with a heading; times in ms. */
 export function action_lines(s: Summary): string[] {
   const { mark } = s;
@@ -100,7 +106,7 @@ export function action_lines(s: Summary): string[] {
     ? `since the mark${named} at ${mark.at}, ${seconds(mark.seconds)}`
     : `since the start, ${seconds(s.run.seconds)}`;
   const rows = (mark?.actions ?? s.actions).map(action_row);
-  return [`${since}; service and response in ms`, ...aligned([ACTION_HEAD, ...rows], [0])];
+  return [`${since}; ${times_text(s)}`, ...aligned([ACTION_HEAD, ...rows], [0])];
 }
 
 export const ERROR_HEAD = ['code', 'count', 'last at', 'last text'];

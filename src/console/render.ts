@@ -68,7 +68,7 @@ export function final_table(s: Summary, colour: boolean): string {
     `clients: created ${c.created}, killed ${c.killed.decr + c.killed.stop} (decr ${c.killed.decr}, stop ${c.killed.stop}), done ${c.done}, lost ${c.lost}, peak ${c.peak}`,
     `connect failures: ${answers.counts_line(n.failed)}`,
     `closed: ${answers.counts_line(n.closed)}`,
-    ...part('Actions, service and response in ms', table(answers.ACTION_HEAD, s.actions.map(answers.action_row), [0])),
+    ...part(`Actions, ${answers.times_text(s)}`, table(answers.ACTION_HEAD, s.actions.map(answers.action_row), [0])),
     ...(s.errors.length === 0 ? [] : part('Errors', table(answers.ERROR_HEAD, answers.error_rows(s), [0, 2, 3]))),
     ...(s.workers.length < 2 ? [] : part('Workers', table(answers.WORKER_HEAD, answers.worker_rows(s), [0, 1]))),
     '',

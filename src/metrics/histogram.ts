@@ -23,7 +23,7 @@ export function index_of(us: number): number {
   return (octave << HALF) + (us >>> octave);
 }
 
-const EMPTY: HistogramSnapshot = pack([], [], 0, 0, 0);
+export const EMPTY: HistogramSnapshot = pack([], [], 0, 0, 0);
 
 const octave_of = (index: number): number => Math.max((index >> HALF) - 1, 0);
 
@@ -43,13 +43,20 @@ export function highest_of(index: number): number {
  * typically 20 to 60 KB.
  */
 export class Histogram {
+  readonly #coarse: number;
   // Doubles, because a count of 32 bits overflows within hours when a round costs a microsecond.
-  readonly #counts = new Float64Array(BUCKETS);
+  readonly #counts: Float64Array;
   #count = 0;
   #sum = 0;
   #min = Infinity;
   #max = 0;
   #taken = EMPTY;
+
+  /** `coarse`: puts 2^coarse buckets together, for a fraction of the memory. */
+  constructor(coarse = 0) {
+    this.#coarse = coarse;
+    this.#counts = new Float64Array(BUCKETS >> coarse);
+  }
 
   /** how many values were recorded */
   get count(): number {
@@ -63,58 +70,121 @@ export class Histogram {
   record(us: number): void {
     const value = us > 0 ? Math.floor(us + 0.5) : 0; // Math.round takes twice as long
     const index = index_of(value > HIGHEST ? HIGHEST : value);
-    this.#counts[index]!++;
+    this.#counts[index >> this.#coarse]!++;
     this.#count++;
     this.#sum += value;
     if (value < this.#min) this.#min = value;
     if (value > this.#max) this.#max = value;
   }
 
-  /** Counts all that another histogram counted. */
-  add(other: HistogramSnapshot): void {
-    if (other.count === 0) return;
-    for (let i = 0; i < other.indices.length; i++) this.#counts[other.indices[i]!]! += other.counts[i]!;
-    this.#count += other.count;
-    this.#sum += other.sum;
-    this.#min = Math.min(this.#min, other.min);
-    this.#max = Math.max(this.#max, other.max);
-  }
-
-  /**
-   * What was counted so far, a copy; the same one again while nothing was counted. Looks only at the buckets between the lowest and
-   * the highest value, twice, so that it makes no garbage: fifty processes take some each second.
-   */
+  /** What was counted so far, a copy; the same one again while nothing was counted. */
   snapshot(): HistogramSnapshot {
     if (this.#taken.count === this.#count) return this.#taken;
-    const first = index_of(Math.min(this.#min, HIGHEST));
-    const last = index_of(Math.min(this.#max, HIGHEST));
-    let size = 0;
-    let most = 0;
-    for (let index = first; index <= last; index++) {
-      const count = this.#counts[index]!;
-      if (count > 0) size++;
-      if (count > most) most = count;
-    }
-    const indices = new Uint32Array(size);
-    const counts = most < 2 ** 32 ? new Uint32Array(size) : new Float64Array(size);
-    for (let index = first, i = 0; index <= last; index++) {
-      const count = this.#counts[index]!;
-      if (count === 0) continue;
-      indices[i] = index;
-      counts[i++] = count;
-    }
-    this.#taken = { indices, counts, count: this.#count, sum: this.#sum, min: this.#min, max: this.#max };
+    const [coarse, min, max] = [this.#coarse, this.#min, this.#max];
+    const first = index_of(Math.min(min, HIGHEST));
+    const last = index_of(Math.min(max, HIGHEST));
+    const found = copied(this.#counts, first >> coarse, last >> coarse);
+    if (coarse > 0) spread(found, first, last, coarse);
+    this.#taken = {
+      ...snapshot_of(found),
+      count: this.#count,
+      sum: this.#sum,
+      min,
+      max,
+      ...(coarse > 0 && { coarse }),
+    };
     return this.#taken;
   }
 }
 
-/** All of them as if one histogram had counted everything. */
+/** Buckets that count something, and their counts; one more than there can be: see {@link spread}. */
+const scratch = { size: 0, indices: new Uint32Array(BUCKETS + 1), counts: new Float64Array(BUCKETS + 1) };
+
+/** Looks only at the buckets between the lowest and the highest value, and makes no garbage: fifty processes take some each second. */
+function copied(counts: Float64Array, first: number, last: number): typeof scratch {
+  let size = 0;
+  for (let index = first; index <= last; index++) {
+    const count = counts[index]!;
+    if (count === 0) continue;
+    scratch.indices[size] = index;
+    scratch.counts[size++] = count;
+  }
+  scratch.size = size;
+  return scratch;
+}
+
+/** Of buckets put together to the last of each; but one of the lowest value has its own, and none is above the highest. */
+function spread(found: typeof scratch, first: number, last: number, coarse: number): void {
+  for (let i = 0; i < found.size; i++)
+    found.indices[i] = Math.min(coarse_bucket(found.indices[i]! << coarse, coarse), last);
+  if (found.indices[0] === first) return;
+  if (found.counts[0]! > 1) {
+    found.indices.copyWithin(1, 0, found.size);
+    found.counts.copyWithin(1, 0, found.size++);
+    found.counts[1]!--;
+  }
+  found.indices[0] = first;
+  found.counts[0] = 1;
+}
+
+function snapshot_of({ size, indices, counts }: typeof scratch): Pick<HistogramSnapshot, 'indices' | 'counts'> {
+  let most = 0;
+  for (let i = 0; i < size; i++) if (counts[i]! > most) most = counts[i]!;
+  const found = counts.subarray(0, size);
+  return { indices: indices.slice(0, size), counts: most < 2 ** 32 ? Uint32Array.from(found) : found.slice() };
+}
+
+const summed = new Float64Array(BUCKETS);
+
+/** All of them as if one histogram had counted everything, as coarse as the coarsest. */
 export function merge(...parts: readonly HistogramSnapshot[]): HistogramSnapshot {
-  // a swarm without requests merges thousands of empty ones
-  if (parts.every(({ count }) => count === 0)) return EMPTY;
-  const whole = new Histogram();
-  for (const part of parts) whole.add(part);
-  return whole.snapshot();
+  // a swarm of a thousand actions merges thousands that are empty, or are of one member only
+  const some = parts.filter(({ count }) => count > 0);
+  if (some.length <= 1) return some[0] ?? EMPTY;
+  let [first, last, count, sum, min, max, coarse] = [BUCKETS, 0, 0, 0, Infinity, 0, 0];
+  for (const part of some) {
+    const { indices, counts } = part;
+    for (let i = 0; i < indices.length; i++) summed[indices[i]!]! += counts[i]!;
+    first = Math.min(first, indices[0]!);
+    last = Math.max(last, indices.at(-1)!);
+    count += part.count;
+    sum += part.sum;
+    min = Math.min(min, part.min);
+    max = Math.max(max, part.max);
+    coarse = Math.max(coarse, coarse_of(part));
+  }
+  const found = snapshot_of(copied(summed, first, last));
+  summed.fill(0, first, last + 1);
+  return as_coarse({ ...found, count, sum, min, max }, coarse);
+}
+
+const coarse_of = ({ coarse }: HistogramSnapshot): number => coarse ?? 0;
+const as_coarse = (snapshot: HistogramSnapshot, coarse: number): HistogramSnapshot =>
+  coarse === 0 ? snapshot : { ...snapshot, coarse };
+
+/** How far a percentile can be above what was measured, as a share of it: a thousandth, or more when histograms are coarse. */
+export const resolution = ({ coarse = 0 }: HistogramSnapshot): number => 2 ** (coarse - HALF);
+export const RESOLUTION = 2 ** -HALF;
+
+/** At most: a bucket for each doubling. */
+export const MAX_COARSE = HALF;
+/** The bucket in which those are counted that `index` is put together with. */
+export const coarse_bucket = (index: number, coarse: number): number => (((index >> coarse) + 1) << coarse) - 1;
+
+/** Bucket by bucket, the lowest and the highest like all others: what was counted in two of this form can be subtracted. */
+function evenly(snapshot: HistogramSnapshot, coarse: number): Pick<HistogramSnapshot, 'indices' | 'counts'> {
+  if (coarse === 0) return snapshot;
+  const indices: number[] = [];
+  const counts: number[] = [];
+  for (let i = 0; i < snapshot.indices.length; i++) {
+    const index = coarse_bucket(snapshot.indices[i]!, coarse);
+    if (indices.at(-1) === index) counts[counts.length - 1]! += snapshot.counts[i]!;
+    else {
+      indices.push(index);
+      counts.push(snapshot.counts[i]!);
+    }
+  }
+  return { indices: Uint32Array.from(indices), counts: Float64Array.from(counts) };
 }
 
 /**
@@ -122,21 +192,26 @@ export function merge(...parts: readonly HistogramSnapshot[]): HistogramSnapshot
  * thousandth), because the exact ones may be older than `base`.
  */
 export function subtract(now: HistogramSnapshot, base: HistogramSnapshot): HistogramSnapshot {
+  const coarse = Math.max(coarse_of(now), coarse_of(base));
+  const [all, old] = [evenly(now, coarse), evenly(base, coarse)];
   const indices: number[] = [];
   const counts: number[] = [];
   let b = 0;
-  for (let i = 0; i < now.indices.length; i++) {
-    const index = now.indices[i]!;
-    while (b < base.indices.length && base.indices[b]! < index) b++;
-    const count = now.counts[i]! - (base.indices[b] === index ? base.counts[b]! : 0);
+  for (let i = 0; i < all.indices.length; i++) {
+    const index = all.indices[i]!;
+    while (b < old.indices.length && old.indices[b]! < index) b++;
+    const count = all.counts[i]! - (old.indices[b] === index ? old.counts[b]! : 0);
     if (count > 0) {
       indices.push(index);
       counts.push(count);
     }
   }
   if (indices.length === 0) return EMPTY;
-  const min = Math.max(lowest_of(indices[0]!), now.min);
-  return pack(indices, counts, now.sum - base.sum, min, upper_bound(indices.at(-1)!, now.max));
+  // of buckets put together the last may be above all that was counted
+  indices.push(Math.min(indices.pop()!, index_of(Math.min(now.max, HIGHEST))));
+  const min = Math.max(lowest_of((indices[0]! >> coarse) << coarse), now.min);
+  const max = upper_bound(indices.at(-1)!, now.max);
+  return as_coarse(pack(indices, counts, now.sum - base.sum, min, max), coarse);
 }
 
 /**

@@ -52,9 +52,11 @@ export function merge_summaries(parts: readonly Part[]): Merged {
     histograms: true,
   });
   const mark = mark_of(all, measured, commands);
+  const resolution = Math.max(...all.map(({ latency_resolution = 0 }) => latency_resolution));
   const summary = {
     ...merged,
     mark,
+    ...(resolution > 0 && { latency_resolution: resolution }),
     balanced: merged.balanced && all.every(({ balanced }) => balanced),
     complete: merged.complete && all.every(({ complete }) => complete),
   };

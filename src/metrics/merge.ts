@@ -1,6 +1,7 @@
 /** Adding up what several members measured, those included that died. */
 import { STATES } from '../swarm/state.ts';
 import { merge } from './histogram.ts';
+import type { Counters } from './packed.ts';
 import { CLOSE_CAUSES } from './snapshot.ts';
 import type { ActionSnapshot, Counts, EndpointCounts, ErrorKind, Snapshot } from './snapshot.ts';
 import type { LostWorker } from './summary.ts';
@@ -176,17 +177,30 @@ export function merge_actions(list: readonly ActionSnapshot[]): ActionSnapshot {
   };
 }
 
-function merge_counts(list: readonly Counts[]): Counts {
+function merge_counts(list: readonly Counts[], most = MAX_KINDS): Counts {
   return merge_kinds(
     list,
     (count) => count,
     (a, b) => a + b,
+    most,
   );
 }
 
+/** The `most` most frequent kinds of each sort, the rest of them under {@link OTHER}: sums stay what they are. */
+export function fewer_kinds(counters: Counters, most: number): Counters {
+  const { connections, endpoints, actions, errors } = counters;
+  return {
+    ...counters,
+    connections: { ...connections, failed: merge_counts([connections.failed], most) },
+    endpoints: merge_kinds([endpoints], (counts) => counts.attempted, add_endpoints, most),
+    actions: actions.map((action) => ({ ...action, failed: merge_counts([action.failed], most) })),
+    errors: merge_errors([errors], most),
+  };
+}
+
 /** Of each kind the newest text. */
-function merge_errors(list: readonly Snapshot['errors'][]): Snapshot['errors'] {
-  return merge_kinds(list, (kind) => kind.count, join_errors);
+function merge_errors(list: readonly Snapshot['errors'][], most = MAX_KINDS): Snapshot['errors'] {
+  return merge_kinds(list, (kind) => kind.count, join_errors, most);
 }
 
 /** The most frequent kinds by code; each member bounds its own, but together they may have more. */
@@ -194,6 +208,7 @@ function merge_kinds<T>(
   list: readonly Readonly<Record<string, T>>[],
   count_of: (kind: T) => number,
   join: (a: T, b: T) => T,
+  most = MAX_KINDS,
 ): Record<string, T> {
   const kinds = new Map<string, T>();
   const add = (code: string, kind: T): void => {
@@ -202,7 +217,7 @@ function merge_kinds<T>(
   };
   for (const member of list) for (const [code, kind] of Object.entries(member)) add(code, kind);
   const ranked = [...kinds].filter(([code]) => code !== OTHER).sort(([, a], [, b]) => count_of(b) - count_of(a));
-  for (const [code, kind] of ranked.slice(MAX_KINDS)) {
+  for (const [code, kind] of ranked.slice(most)) {
     kinds.delete(code);
     add(OTHER, kind);
   }

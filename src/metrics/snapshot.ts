@@ -13,6 +13,10 @@ export interface HistogramSnapshot {
   /** exact; 0 when empty */
   readonly min: number;
   readonly max: number;
+  /**
+   * Set when it travelled and would have been too large: counts of 2^coarse buckets are in the last of them, but for those of `min` and `max`.
+   */
+  readonly coarse?: number;
 }
 
 export const CLOSE_CAUSES = [

@@ -155,6 +155,8 @@ export interface Summary {
   };
   bytes: { sent: number; received: number };
   actions: ActionSummary[];
+  /** a percentile is at most this share above what was measured; left out when that is a thousandth, as it is unless reports would be too large */
+  latency_resolution?: number;
   /** service of all rounds that ended in the last --report-every, ms; only in the summary of a state line, left out when there were none */
   interval?: { p50: number; p99: number };
   /** numbers since the last `mark`, null before the first (ADR 0003) */

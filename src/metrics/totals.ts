@@ -1,10 +1,11 @@
 /** From what the members measured to the summary that everybody reads (DESIGN 3.6). */
 import { check_books } from './books.ts';
 import { encode_hdr } from './hdr.ts';
-import { latency_ms, merge, subtract } from './histogram.ts';
+import { EMPTY, latency_ms, merge, resolution, RESOLUTION, subtract } from './histogram.ts';
 import { live_of, merge_actions, merge_snapshots } from './merge.ts';
 import type { Dead, Lost } from './merge.ts';
-import type { ActionSnapshot, Counts, Snapshot } from './snapshot.ts';
+import { histograms_of } from './packed.ts';
+import type { ActionSnapshot, Counts, HistogramSnapshot, Snapshot } from './snapshot.ts';
 import type { ActionSummary, Summary } from './summary.ts';
 
 /** Everything measured since the start of the run, by the living and the dead. */
@@ -77,6 +78,7 @@ export function to_summary(input: SummaryInput): Summary {
     requests: { ...requests, lost: lost.in_flight },
     bytes,
     actions: summarize_actions(totals, null, input.commands, input.histograms),
+    ...resolution_of(histograms_of(totals.snapshot)),
     ...(input.interval && interval_of(totals, input.interval)),
     mark: input.mark && {
       text: input.mark.text,
@@ -127,9 +129,13 @@ export function summarize_actions(
   });
 }
 
+function resolution_of(histograms: readonly HistogramSnapshot[]): Pick<Summary, 'latency_resolution'> {
+  const coarsest = Math.max(...histograms.map((histogram) => resolution(histogram)));
+  return coarsest > RESOLUTION ? { latency_resolution: coarsest } : {};
+}
+
 function interval_of({ snapshot }: Totals, base: Totals): Pick<Summary, 'interval'> {
-  const empty = merge_actions([]).service;
-  const parts = snapshot.actions.map(({ service }, i) => subtract(service, base.snapshot.actions[i]?.service ?? empty));
+  const parts = snapshot.actions.map(({ service }, i) => subtract(service, base.snapshot.actions[i]?.service ?? EMPTY));
   const { count, p50, p99 } = latency_ms(merge(...parts));
   return count === 0 ? {} : { interval: { p50, p99 } };
 }

@@ -22,6 +22,10 @@ import { MAX_TRACE_LINES } from './traces.ts';
 
 const REPORT_MS = 1000;
 const MAX_NOTES = 50;
+/** characters of a note: the stack of an error, or what a module printed at once */
+const MAX_NOTE = 16_384;
+/** bytes of what `setup` returns: it travels in each plan */
+const MAX_SHARED = 128 * 1024;
 const TRACE_BYTES = 256;
 
 export interface WorkerOptions {
@@ -267,12 +271,12 @@ class Worker {
         const least = note.level === 'error' ? this.#notes.findLastIndex(({ level }) => level !== 'error') : -1;
         if (least < 0) return;
         this.#notes.splice(least, 1);
-        return void this.#notes.push({ level: note.level, text: escape_lines(note.text) });
+        return void this.#notes.push({ level: note.level, text: escape_lines(cut(note.text, MAX_NOTE)) });
       }
       this.#early_report_at = at;
       this.#report();
     }
-    this.#notes.push({ level: note.level, text: escape_lines(note.text) });
+    this.#notes.push({ level: note.level, text: escape_lines(cut(note.text, MAX_NOTE)) });
   }
 
   #set_traces(wanted: MemberPlan['traces']): void {
@@ -386,6 +390,8 @@ function lines_of(trace: RunningTrace): string[] {
   return lines;
 }
 
+const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most)}…` : text);
+
 /** A line of its own per line of the text, nothing a terminal would act on. */
 const escape_lines = (text: string): string =>
   text
@@ -404,8 +410,11 @@ async function outcome(called: () => Promise<unknown>): Promise<HookResult> {
 
 /** What survives the way to the other members: the same in local mode, so that a module does not work there alone. */
 function json_able(value: unknown): unknown {
-  if (value === undefined) return undefined;
-  const sent = checked(any_json, JSON.parse(JSON.stringify(value)));
+  const text = value === undefined ? undefined : JSON.stringify(value);
+  if (text === undefined) return undefined;
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MAX_SHARED) throw new RangeError(`what it returned has ${bytes} bytes as JSON: at most ${MAX_SHARED} can be sent to all others, return less or the name of a file`); // prettier-ignore
+  const sent = checked(any_json, JSON.parse(text));
   if (sent instanceof Refused) throw new TypeError(`what it returned cannot be sent to others: ${sent.why}`);
   return deep_freeze(sent);
 }

@@ -58,7 +58,15 @@ describe.skipIf(!HAS_NATS)('the permissions of an engine (needs nats-server)', (
     agent = await open('agent-01');
     viewer = await open('viewer');
     raw = await dial('agent-01');
-    for (const key of ['plan', 'lease', 'desired', 'bundle.abc.0', 'members.agent-02', 'results.agent-02.i'])
+    for (const key of [
+      'plan',
+      'lease',
+      'desired',
+      'bundle.abc.0',
+      'members.agent-02',
+      'results.agent-02.i',
+      'latencies.agent-02.i.0',
+    ])
       await leader.put(key, `the ${key}`, 0);
   });
   afterAll(async () => {
@@ -76,7 +84,7 @@ describe.skipIf(!HAS_NATS)('the permissions of an engine (needs nats-server)', (
     for (const key of ['plan', 'lease', 'desired', 'bundle.abc.0'])
       expect(await agent.get(key)).toMatchObject({ text: `the ${key}` });
     expect(await agent.get('bundle.abc.1')).toBeNull();
-    for (const key of ['members.agent-01', 'results.agent-01.i']) {
+    for (const key of ['members.agent-01', 'results.agent-01.i', 'latencies.agent-01.i.0']) {
       expect(await agent.get(key)).toBeNull();
       const written = await agent.put(key, 'mine', 0);
       expect(written).toMatchObject({ outcome: 'done' });
@@ -107,6 +115,7 @@ describe.skipIf(!HAS_NATS)('the permissions of an engine (needs nats-server)', (
     'bundle.new.0',
     'members.agent-02',
     'results.agent-02.i',
+    'latencies.agent-02.i.0',
     'summary.r.0',
   ])('keep an agent from writing %s', async (key) => {
     const before = await leader.get(key);
@@ -118,9 +127,12 @@ describe.skipIf(!HAS_NATS)('the permissions of an engine (needs nats-server)', (
     expect(await leader.get(key)).toEqual(before);
   });
 
-  it.each(['members.agent-02', 'results.agent-02.i', 'summary.r.0'])('keep an agent from reading %s', async (key) => {
-    await expect(agent.get(key)).rejects.toThrow('Permissions Violation for Publish');
-  });
+  it.each(['members.agent-02', 'results.agent-02.i', 'latencies.agent-02.i.0', 'summary.r.0'])(
+    'keep an agent from reading %s',
+    async (key) => {
+      await expect(agent.get(key)).rejects.toThrow('Permissions Violation for Publish');
+    },
+  );
 
   it.each([
     '>',

@@ -1,6 +1,7 @@
 /** One good document of each kind, as its author writes it: every field is there. */
-import { results_text, to_text, type Bundle, type Desired, type Lease, type MemberShare, type Presence, type Results, type RunHeader, type SwarmPlan } from '../../src/cluster/documents.ts'; // prettier-ignore
+import { to_text, type Bundle, type Desired, type Head, type Lease, type MemberShare, type Part, type Presence, type RunHeader, type SwarmPlan } from '../../src/cluster/documents.ts'; // prettier-ignore
 import { bury, merge_snapshots, NO_DEAD } from '../../src/metrics/merge.ts';
+import { counters_of, histograms_of, pack } from '../../src/metrics/packed.ts';
 import { Recorder } from '../../src/metrics/recorder.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import { RUN } from '../swarm/fake-swarm.ts';
@@ -60,10 +61,11 @@ export function a_snapshot(): Snapshot {
   return recorder.snapshot({ cpu_s: 1.5, cpu: 0.25, rss_bytes: 2 ** 26, lag_p99_ms: 0.5 });
 }
 
-export function some_results(): Results {
-  const lost = { worker: 'w2', incarnation: 'x', at: HEADER.started, silent_ms: 900 };
+export function a_head(): Head {
+  const dead = bury(NO_DEAD, a_snapshot(), { worker: 'w2', incarnation: 'x', at: HEADER.started, silent_ms: 900 });
   return {
-    ...{ run: 'r1', seq: 12, snapshot: merge_snapshots([a_snapshot()]), dead: bury(NO_DEAD, a_snapshot(), lost) },
+    ...{ run: 'r1', seq: 12, parts: [11], snapshot: counters_of(merge_snapshots([a_snapshot()])) },
+    dead: { ...dead, snapshot: counters_of(dead.snapshot) },
     workers: [
       {
         ...{ id: 'w1', incarnation: 'y', pid: 78, live: 50, open: 49, capacity: 100, cpu: 0.5, rss_bytes: 2 ** 26 },
@@ -75,6 +77,12 @@ export function some_results(): Results {
     ...{ setup: { ok: true, value: { room: 7 } }, teardown: { ok: false, reason: 'it threw' } },
   };
 }
+
+export const A_PART: Part = { run: 'r1', seq: 11, histograms: [...histograms_of(a_snapshot()).entries()] };
+
+/** As its author writes it. */
+export const part_text = ({ histograms, ...part }: Part): string =>
+  JSON.stringify({ ...part, histograms: histograms.map(([number, one]) => [number, Buffer.from(pack(one)).toString('base64')]) }); // prettier-ignore
 
 export const BUNDLE: Bundle = {
   run: {
@@ -102,6 +110,7 @@ export const GOOD = {
   desired: to_text(DESIRED),
   plan: to_text(PLAN),
   presence: JSON.stringify(PRESENCE),
-  results: results_text(some_results()),
+  results: JSON.stringify(a_head()),
+  part: part_text(A_PART),
   bundle: to_text(BUNDLE),
 } as const;

@@ -1,16 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Presence, Results } from '../../src/cluster/documents.ts';
+import type { Head, Presence } from '../../src/cluster/documents.ts';
 import { first_plan } from '../../src/cluster/leader.ts';
-import { fallen, read_bundle, read_desired, read_lease, read_plan, read_presence, read_results } from '../../src/cluster/readers.ts'; // prettier-ignore
+import { Telling } from '../../src/cluster/fork.ts';
+import { fallen, read_bundle, read_desired, read_head, read_lease, read_part, read_plan, read_presence } from '../../src/cluster/readers.ts'; // prettier-ignore
+import { Collected } from '../../src/cluster/results.ts';
 import { next_shares } from '../../src/cluster/shares.ts';
 import { Refused } from '../../src/foundation/shape.ts';
 import { bury, merge_dead, merge_snapshots, NO_DEAD } from '../../src/metrics/merge.ts';
+import { counters_of, type Counters } from '../../src/metrics/packed.ts';
 import { read_summary } from '../../src/metrics/read-summary.ts';
-import { read_report } from '../../src/metrics/snapshot-shape.ts';
+import { ReportReader } from '../../src/metrics/snapshot-shape.ts';
 import { to_summary } from '../../src/metrics/totals.ts';
 import { to_text } from '../../src/cluster/documents.ts';
-import { DESIRED, GOOD, HEADER, PLAN, PRESENCE, a_snapshot, some_results } from './good-documents.ts';
+import { A_PART, DESIRED, GOOD, HEADER, PLAN, PRESENCE, a_head, a_snapshot } from './good-documents.ts';
 import { mutated } from './mutate.ts';
 import type { Report } from '../../src/swarm/plan.ts';
 
@@ -19,7 +22,8 @@ const READERS = {
   desired: read_desired,
   plan: read_plan,
   presence: read_presence,
-  results: read_results,
+  results: read_head,
+  part: read_part,
   bundle: read_bundle,
 } as const;
 type Kind = keyof typeof READERS;
@@ -37,7 +41,8 @@ describe.each(KINDS)('a %s', (kind) => {
   const read = READERS[kind];
 
   it('that is good is taken as it is', () => {
-    expect(JSON.parse(to_text(read(GOOD[kind])))).toEqual(JSON.parse(GOOD[kind]));
+    const good = kind === 'part' ? to_text(A_PART) : GOOD[kind];
+    expect(JSON.parse(to_text(read(GOOD[kind])))).toEqual(JSON.parse(good));
   });
 
   it.each(['', '{', 'null', '[]', '{}', '{"x":1}', '1e300', '"text"', '{"run":"r1","seq":1}', '['.repeat(100)])(
@@ -116,30 +121,32 @@ describe('what agents say', () => {
 });
 
 describe('what agents measured', () => {
-  type Bent = { snapshot: ReturnType<typeof a_snapshot>; [field: string]: unknown };
-  const first = (results: Bent): { indices: number[]; counts: number[]; count: number; min: number; max: number } => results.snapshot.actions[0]!.service as never; // prettier-ignore
+  type Bent = { snapshot: Counters; [field: string]: unknown };
   const bad: readonly [string, (results: Bent) => unknown, RegExp][] = [
     ['no snapshot', (r) => (r.snapshot = {} as never), /\.snapshot\.clients is missing/],
-    ['a bucket that there is not', (r) => (first(r).indices[0] = 1e9), /order/],
-    ['buckets the wrong way round', (r) => first(r).indices.reverse(), /order/],
-    ['more buckets than counts', (r) => first(r).counts.pop(), /as many counts/],
-    ['another count than its buckets', (r) => first(r).count++, /counts/],
-    ['a count of nothing', (r) => (first(r).counts[0] = 0), /counts nothing/],
-    ['a minimum elsewhere', (r) => (first(r).min = 90_000), /another bucket/],
-    ['a maximum elsewhere', (r) => (first(r).max = 2), /another bucket/],
+    [
+      'more parts than there can be',
+      (r) => (r['parts'] = Array.from({ length: 17 }, () => 1)),
+      /\.parts has 17 entries/,
+    ],
     ['more than all of them count together', (r) => Object.assign(r.snapshot.requests, { sent: 2 ** 53 }), /\.sent/],
     ['an error at no time', (r) => Object.assign(r.snapshot.errors['wrong_reply']!, { last_at: 1e300 }), /\.last_at/],
     ['no notes', (r) => (r['notes'] = null), /\.notes is not a list/],
     ['a result that goes too deep', (r) => (r['setup'] = { ok: true, value: JSON.parse(`${'['.repeat(500)}${']'.repeat(500)}`) }), /\.setup.*too deep/], // prettier-ignore
   ];
   it.each(bad)('is refused: %s', (_, change, why) => {
-    expect(why_of(read_results(changed('results', change)))).toMatch(why);
+    expect(why_of(read_head(changed('results', change)))).toMatch(why);
   });
 
   it('is added up to a summary that can be read, whatever it is', () => {
     const one = (seed: number): void => {
-      const found = read_results(mutated(GOOD.results, seed));
-      if (found instanceof Refused) return;
+      const head = read_head(mutated(GOOD.results, seed));
+      if (head instanceof Refused) return;
+      const part = read_part(mutated(GOOD.part, seed + 1));
+      const entry = { key: '', text: '', revision: 1 };
+      const collected = new Collected('a', 'i', { entry, doc: head });
+      if (!(part instanceof Refused)) collected.take_part(0, { entry, doc: part });
+      const found = collected.results;
       const dead = merge_dead([found.dead ?? NO_DEAD, bury(NO_DEAD, found.snapshot, null)]);
       const summary = to_summary({
         final: true,
@@ -172,17 +179,18 @@ describe('what agents measured', () => {
   }, 600_000);
 
   it('counts on: what is less than it was is no later one', () => {
-    const before = some_results();
+    const before = a_head();
     const requests = { ...before.snapshot.requests, sent: before.snapshot.requests.sent - 1 };
-    const after: Results = { ...before, seq: 13, snapshot: { ...before.snapshot, requests } };
+    const after: Head = { ...before, seq: 13, snapshot: { ...before.snapshot, requests } };
     expect(fallen(before, after)).toBe('sent');
     expect(fallen(after, before)).toBe(null);
     expect(fallen(before, before)).toBe(null);
   });
 
   it('counts on when a worker died: what it counted is told of the dead', () => {
-    const before: Results = { ...some_results(), dead: null };
-    const after: Results = { ...before, seq: 13, snapshot: merge_snapshots([]), dead: bury(NO_DEAD, before.snapshot, null) }; // prettier-ignore
+    const before: Head = { ...a_head(), dead: null };
+    const dead = { ...bury(NO_DEAD, a_snapshot(), null), snapshot: before.snapshot };
+    const after: Head = { ...before, seq: 13, snapshot: counters_of(merge_snapshots([])), dead };
     expect(fallen(before, after)).toBe(null);
   });
 });
@@ -228,26 +236,33 @@ describe('a report of a worker', () => {
     },
   };
 
-  it('is taken as it comes over the channel, typed arrays and all', () => {
-    expect(read_report(structuredClone(GOOD_REPORT))).toEqual(GOOD_REPORT);
+  const good_message = () => structuredClone(new Telling().message_of(GOOD_REPORT));
+
+  it('is taken as it comes over the channel', () => {
+    expect(new ReportReader().read(good_message())).toEqual(GOOD_REPORT);
   });
 
   it('that the module made up is refused', () => {
-    for (const more of [{ snapshot: null }, { notes: {} }, { capacity: NaN }, { setup: { ok: true, value: () => 1 } }])
-      expect(read_report({ ...structuredClone(GOOD_REPORT), ...more })).toBeInstanceOf(Refused);
-    expect(read_report({ incarnation: 'i' })).toBeInstanceOf(Refused);
+    const bad = [
+      ...[{ counters: null }, { notes: {} }, { capacity: NaN }, { setup: { ok: true, value: () => 1 } }],
+      ...[{ packed: {} }, { packed: new Map([[-1, new Uint8Array()]]) }, { packed: new Map([[0, 'x']]) }],
+      { packed: new Map([[0, Uint8Array.of(1, 2, 3)]]) },
+    ];
+    for (const more of bad) expect(new ReportReader().read({ ...good_message(), ...more })).toBeInstanceOf(Refused);
+    expect(new ReportReader().read({ incarnation: 'i' })).toBeInstanceOf(Refused);
   });
 
   it('that somebody bent is taken or refused, and never throws', () => {
-    const good = to_text(GOOD_REPORT);
+    const { packed, ...rest } = good_message();
+    const good = JSON.stringify(rest);
     const one = (seed: number): void => {
-      let value: unknown;
+      let value: object;
       try {
-        value = JSON.parse(mutated(good, seed));
+        value = JSON.parse(mutated(good, seed)) as object;
       } catch {
         return;
       }
-      read_report(value);
+      new ReportReader().read({ ...value, packed });
     };
     fc.assert(fc.property(fc.integer(), one), { numRuns: RUNS });
   }, 600_000);

@@ -5,7 +5,8 @@ import { first_plan } from '../../src/cluster/leader.ts';
 import { LeaseKeeper } from '../../src/cluster/lease.ts';
 import { Refusals } from '../../src/cluster/refusals.ts';
 import { View } from '../../src/cluster/view.ts';
-import { GOOD, HEADER, PRESENCE, SHARE } from './good-documents.ts';
+import { recorded } from '../metrics/arbitraries.ts';
+import { A_PART, GOOD, HEADER, part_text, PRESENCE, SHARE } from './good-documents.ts';
 import { MemoryEngine } from './sim/memory-store.ts';
 
 const PLAN = first_plan(HEADER, first_desired('r1', 1, false), 1, 'first', null);
@@ -102,7 +103,10 @@ describe('a document that cannot be read', () => {
     expect(bench.said).toEqual([expect.stringMatching(/^a what is stored as presence is refused: /), expect.stringMatching(/^a what is stored as results is refused: /)]); // prettier-ignore
     bench.tell();
     bench.write('results.a.a-1', GOOD.results);
+    // its part came before, or never by itself
+    bench.write('latencies.a.a-1.0', GOOD.part);
     await bench.look_at(20_000);
+    await bench.look_at(21_000);
     expect(bench.view.refusals.of('a')).toBe(null);
     expect(bench.view.results_of('a', 'a-1')).toMatchObject({ seq: 12 });
   });
@@ -110,6 +114,7 @@ describe('a document that cannot be read', () => {
   it('counts no less than before, from the same incarnation', async () => {
     const bench = new Bench();
     bench.write('results.a.a-1', GOOD.results);
+    bench.write('latencies.a.a-1.0', GOOD.part);
     await bench.look_at(1000);
     const less = JSON.parse(GOOD.results) as { seq: number; snapshot: { requests: { sent: number } } };
     less.seq++;
@@ -118,6 +123,11 @@ describe('a document that cannot be read', () => {
     await bench.view.read('results.a.a-1');
     expect(bench.view.results_of('a', 'a-1')).toMatchObject({ seq: 12 });
     expect(bench.view.refusals.of('a')).toBe('results: sent is less than it was');
+    const fewer = recorded([1]);
+    bench.write('latencies.a.a-1.0', part_text({ ...A_PART, seq: 13, histograms: [[0, fewer]] }));
+    await bench.view.read('latencies.a.a-1.0');
+    expect(bench.view.refusals.of('a')).toMatch(/latencies: histogram 0 is less than it was/);
+    expect(bench.view.results_of('a', 'a-1')!.snapshot.connections.connect).toEqual(A_PART.histograms[0]![1]);
   });
 
   it('of a leader is refused, and its revision is known to who writes it anew', async () => {

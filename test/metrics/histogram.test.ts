@@ -11,6 +11,8 @@ import {
   quantile,
   subtract,
 } from '../../src/metrics/histogram.ts';
+import { checked } from '../../src/foundation/shape.ts';
+import { HISTOGRAM, pack } from '../../src/metrics/packed.ts';
 import { histograms, recorded, times } from './arbitraries.ts';
 
 const clamped = (us: number): number => Math.min(Math.max(Math.floor(us + 0.5), 0), HIGHEST);
@@ -47,6 +49,28 @@ describe('Histogram', () => {
     const { indices, counts } = recorded([us]);
     expect([...counts]).toEqual([1]);
     expect([lowest_of(indices[0]!), highest_of(indices[0]!)]).toEqual([lowest, highest]);
+  });
+
+  it('of wider steps keeps count, sum, min and max, and its percentiles are at most a step above', () => {
+    const property = (values: number[], coarse: number): void => {
+      const fine = recorded(values);
+      const histogram = new Histogram(coarse);
+      for (const value of values) histogram.record(value);
+      const rough = histogram.snapshot();
+      const { count, sum, min, max } = fine;
+      expect(rough).toMatchObject({ count, sum, min, max });
+      expect(Array.from(rough.counts).reduce((all, one) => all + one, 0)).toBe(count);
+      for (const share of [0.01, 0.5, 0.9, 0.99, 1]) {
+        const exact = quantile(fine, share);
+        expect(quantile(rough, share)).toBeGreaterThanOrEqual(exact);
+        if (exact < HIGHEST) expect(quantile(rough, share)).toBeLessThanOrEqual(exact + Math.max(2 ** coarse, exact * 2 ** (coarse - 9))); // prettier-ignore
+      }
+      // it travels, is added up and subtracted like any other
+      expect(checked(HISTOGRAM, pack(rough))).toEqual(rough);
+      expect(merge(rough, fine).count).toBe(2 * count);
+      expect(subtract(merge(rough, fine), fine).count).toBe(count);
+    };
+    fc.assert(fc.property(times, fc.integer({ min: 0, max: 10 }), property));
   });
 
   it('has buckets without gaps', () => {

@@ -2,7 +2,7 @@
  * What must hold of a simulated swarm, whatever happens. Checked at each accepted write and each change of what crews hold; the first
  * thing that is wrong is kept until {@link Truth.check}, as code that runs in the world must not see it.
  */
-import type { Desired, Results, SwarmPlan } from '../../../src/cluster/documents.ts';
+import type { Desired, Head, SwarmPlan } from '../../../src/cluster/documents.ts';
 import { RESULTS } from '../../../src/cluster/documents.ts';
 import type { JoinedEnd } from '../../../src/cluster/joined.ts';
 import { DESIRED, PLAN } from '../../../src/cluster/view.ts';
@@ -155,7 +155,7 @@ export class Truth {
     if (write.text === null) return;
     if (write.key === PLAN) this.#on_plan(JSON.parse(write.text) as SwarmPlan, write);
     else if (write.key === DESIRED) this.#on_desired(JSON.parse(write.text) as Desired, write);
-    else if (write.key.startsWith(RESULTS)) this.#on_results(write.key.split('.')[2]!, JSON.parse(write.text) as Results); // prettier-ignore
+    else if (write.key.startsWith(RESULTS)) this.#on_results(write.key.split('.')[2]!, JSON.parse(write.text) as Head); // prettier-ignore
   }
 
   #on_plan(plan: SwarmPlan, { by, life, replaces, at }: Write): void {
@@ -282,7 +282,7 @@ export class Truth {
     }
   }
 
-  #on_results(incarnation: string, { seq, snapshot, dead }: Results): void {
+  #on_results(incarnation: string, { seq, snapshot, dead }: Head): void {
     const ok = snapshot.requests.ok + (dead?.snapshot.requests.ok ?? 0);
     const known = this.#results.get(incarnation);
     if (!known || known.seq < seq) this.#results.set(incarnation, { seq, ok });

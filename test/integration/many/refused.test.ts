@@ -46,10 +46,12 @@ it.skipIf(!HAS_NATS)('what an agent stores that is no document changes nothing, 
     await until('the author is refused', async () => /^agent-03 .* refused /m.test(await run.ask('agents')));
   }
   for (const text of BAD_RESULTS) await idle('results.agent-03.i1', text);
+  for (const text of BAD) await idle('latencies.agent-03.i1.0', text);
   // of an agent that plays: what it says next stands in its place
   for (const text of ['{"x":1}', 'null']) {
     await second('members.agent-02', text);
     await second(`results.agent-02.${incarnation}`, text);
+    await second(`latencies.agent-02.${incarnation}.0`, text);
     await until('agent-02 is well again', async () => /^agent-02 .* ok /m.test(await run.ask('agents')));
   }
   const both = /agent-03: presence: .*; results: /;

@@ -1,0 +1,192 @@
+/**
+ * Histograms as bytes, on their way from a worker or an agent: only those that changed travel, and all together are bounded. A report that would
+ * be too large is made coarser, never left out.
+ *
+ *     coarse   1 byte       see HistogramSnapshot
+ *     sum      8 bytes      a double, little-endian
+ *     min, max, low         `low` of the counts are in the bucket of `min`
+ *     step, count           for each bucket that counts something: so many buckets of 2^coarse behind the one before, the first behind −1
+ *
+ * Numbers are LEB128, as protocol buffers have them. An empty histogram has no bytes.
+ */
+import { fault, type Shape } from '../foundation/shape.ts';
+import { BUCKETS, coarse_bucket, EMPTY, HIGHEST, index_of, MAX_COARSE } from './histogram.ts';
+import type { HistogramSnapshot, Snapshot } from './snapshot.ts';
+
+/** A snapshot without its histograms. */
+export type Counters = Omit<Snapshot, 'connections' | 'actions'> & {
+  readonly connections: Omit<Snapshot['connections'], 'connect' | 'handshake'>;
+  readonly actions: readonly Omit<Snapshot['actions'][number], 'service' | 'response'>[];
+};
+
+export function counters_of({ connections, actions, ...rest }: Snapshot): Counters {
+  const { connect: _connect, handshake: _handshake, ...counts } = connections;
+  return {
+    ...rest,
+    connections: counts,
+    actions: actions.map(({ service: _service, response: _response, ...action }) => action),
+  };
+}
+
+/** In the order in which {@link with_histograms} takes them. */
+export function histograms_of({ connections, actions }: Snapshot): HistogramSnapshot[] {
+  const { connect, handshake } = connections;
+  return [connect, handshake, ...actions.flatMap(({ service, response }) => [service, response])];
+}
+
+/** Those that are missing are empty. */
+export function with_histograms(counters: Counters, list: readonly HistogramSnapshot[]): Snapshot {
+  const { connections, actions, ...rest } = counters;
+  return {
+    ...rest,
+    connections: { ...connections, connect: list[0] ?? EMPTY, handshake: list[1] ?? EMPTY },
+    actions: actions.map((action, i) => ({
+      ...action,
+      service: list[2 + 2 * i] ?? EMPTY,
+      response: list[3 + 2 * i] ?? EMPTY,
+    })),
+  };
+}
+
+/** of a script with as many actions as there can be */
+export const MAX_HISTOGRAMS = 2 + 2 * 1001;
+
+const FIXED = 9;
+const MAX_WORD = 8;
+const NOTHING = new Uint8Array();
+const scratch = Buffer.alloc(FIXED + 3 * MAX_WORD + BUCKETS * (3 + MAX_WORD));
+
+/** At least as coarse as it is. */
+export function pack(histogram: HistogramSnapshot, coarse = 0): Uint8Array {
+  const { indices, counts, count, sum, min, max } = histogram;
+  if (count === 0) return NOTHING;
+  const level = Math.max(coarse, histogram.coarse ?? 0);
+  scratch[0] = level;
+  scratch.writeDoubleLE(sum, 1);
+  let at = FIXED;
+  const write = (value: number): void => {
+    let left = value;
+    for (; left > 127; left = Math.floor(left / 128)) scratch[at++] = (left % 128) + 128;
+    scratch[at++] = left;
+  };
+  write(min);
+  write(max);
+  write(counts[0]!);
+  let before = -1;
+  for (let i = 0; i < indices.length;) {
+    const group = indices[i]! >> level;
+    let all = 0;
+    while (i < indices.length && indices[i]! >> level === group) all += counts[i++]!;
+    write(group - before);
+    write(all);
+    before = group;
+  }
+  return Uint8Array.from(scratch.subarray(0, at));
+}
+
+/** From bytes that may be anything: what it gives back is a histogram that can be added up. */
+export const HISTOGRAM: Shape<HistogramSnapshot> = (value) => {
+  const bytes = value instanceof Uint8Array ? value : fault('is not made of bytes');
+  if (bytes.length === 0) return EMPTY;
+  if (bytes.length < FIXED || bytes.length > scratch.length) fault('has not as many bytes as a histogram');
+  let at = FIXED;
+  const read = (): number => {
+    let word = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = bytes[at++] ?? fault('is cut off');
+      if (scale > 2 ** 49) fault('has a number that is too large');
+      word += (byte & 127) * scale;
+      if (byte < 128) return word <= Number.MAX_SAFE_INTEGER ? word : fault('has a number that is too large');
+    }
+  };
+  const coarse = bytes[0]!;
+  if (coarse > MAX_COARSE) fault('is coarser than can be');
+  const sum = new DataView(bytes.buffer, bytes.byteOffset).getFloat64(1, true);
+  if (!(sum >= 0 && sum <= MAX_SUM)) fault('has a sum that is none');
+  const [min, max, low] = [read(), read(), read()];
+  if (min > max) fault('has a least above its highest');
+  const [first, last] = [index_of(Math.min(min, HIGHEST)), index_of(Math.min(max, HIGHEST))];
+  const indices: number[] = [];
+  const counts: number[] = [];
+  const put = (index: number, count: number): void => {
+    if (indices.at(-1) === index) counts[counts.length - 1]! += count;
+    else {
+      indices.push(index);
+      counts.push(count);
+    }
+  };
+  let count = 0;
+  let group = -1;
+  while (at < bytes.length) {
+    const step = read();
+    const some = read();
+    if (step < 1 || step > BUCKETS || some < 1) fault('has buckets that are not in order, or that count nothing');
+    const is_first = group === -1;
+    group += step;
+    if (group > last >> coarse) fault('has a bucket above its highest');
+    if (is_first && (group !== first >> coarse || low < 1 || low > some)) fault('has its least in another bucket');
+    const rest = is_first ? some - low : some;
+    if (is_first) put(first, low);
+    if (rest > 0) put(Math.min(coarse_bucket(group << coarse, coarse), last), rest);
+    count += some;
+    if (count > MAX_COUNT) fault('counts more than can be');
+  }
+  if (group !== last >> coarse || indices.at(-1) !== last) fault('has its highest in another bucket');
+  const is_narrow = counts.every((one) => one < 2 ** 32);
+  return {
+    indices: Uint32Array.from(indices),
+    counts: is_narrow ? Uint32Array.from(counts) : Float64Array.from(counts),
+    ...{ count, sum, min, max },
+    ...(coarse > 0 && { coarse }),
+  };
+};
+
+/** a million events a second for a hundred days */
+const MAX_COUNT = 2 ** 43;
+/** µs of all rounds together */
+const MAX_SUM = 2 ** 63;
+
+interface Known {
+  readonly count: number;
+  readonly sum: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Packs the histograms of one author, each by its number, again and again: they only ever grow. */
+export class Packer {
+  readonly #most: number;
+  readonly #known = new Map<number, Known>();
+  #coarse = 0;
+
+  /** `most`: bytes of all together; {@link MAX_HISTOGRAMS} of the coarsest are 300 KB at most. */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** 0, or more since there was too much; never finer again. */
+  get coarse(): number {
+    return this.#coarse;
+  }
+
+  /** By number, without those that are empty; of one that did not change the very bytes of the last time. */
+  pack(histograms: Iterable<readonly [number, HistogramSnapshot]>): Map<number, Uint8Array> {
+    const list = [...histograms].filter(([, { count }]) => count > 0);
+    for (;;) {
+      const packed = new Map(list.map(([number, histogram]) => [number, this.#pack(number, histogram)]));
+      let all = 0;
+      for (const { length } of packed.values()) all += length;
+      if (all <= this.#most || this.#coarse === MAX_COARSE) return packed;
+      this.#coarse++;
+      this.#known.clear();
+    }
+  }
+
+  #pack(number: number, histogram: HistogramSnapshot): Uint8Array {
+    const { count, sum } = histogram;
+    const known = this.#known.get(number);
+    if (known?.count === count && known.sum === sum) return known.bytes;
+    const bytes = pack(histogram, this.#coarse);
+    this.#known.set(number, { count, sum, bytes });
+    return bytes;
+  }
+}
