@@ -523,7 +523,8 @@ export class Agent {
     } catch {
       return false;
     }
-    if (!entry) this.#presence.revision = 0;
+    // the engine lost its memory: whether it answers now matters at once, not at the next beat
+    if (!entry) [this.#presence.revision, this.#is_wanted] = [0, true];
     else if (entry.text === text) this.#presence.revision = entry.revision;
     else await this.#meet(read_presence(entry.text), entry.revision);
     return entry?.text === text;

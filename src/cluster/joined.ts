@@ -54,6 +54,8 @@ const ACK_WITHIN_MS = 2000;
 const WRITE_WITHIN_MS = 10_000;
 /** between two tries of a write that the engine did not take: one that is away says so at once */
 const WRITE_AGAIN_MS = 200;
+/** after the engine was found without its memory: not all agents are connected to it again at the same moment */
+const NUDGES_MS = [0, 250, 500, 750];
 const LEASE_TURNS = 20;
 /** runs whose final summary stays */
 const MAX_SUMMARIES = 50;
@@ -133,6 +135,7 @@ export class Joined implements Control {
   #is_leading_turn = false;
   #planned_at = -Infinity;
   #is_lease_turn = false;
+  #lease_turn_at = -Infinity;
   /** it means to begin a run */
   #is_candidate = false;
   #is_closed = false;
@@ -153,7 +156,8 @@ export class Joined implements Control {
       run_ms: this.#view.run_ms,
       plan: this.#view.plan && plan_name(this.#view.plan.doc),
     });
-    this.#lease = new LeaseKeeper({ store, timers, id, ttl_ms, margin_ms: ttl_ms / 10, about });
+    const knows_newest = (since: number): boolean | null => this.#knows_newest(since);
+    this.#lease = new LeaseKeeper({ store, timers, id, ttl_ms, margin_ms: ttl_ms / 10, about, knows_newest });
     const changed = (): void => {
       this.#waits.poke();
       this.#follow();
@@ -161,7 +165,7 @@ export class Joined implements Control {
     const refusals = new Refusals((author, text) => options.on_note(author === LEADERS ? 'coordinator' : author, { level: 'warn', text })); // prettier-ignore
     this.#view = new View(store, timers, this.#lease, changed, refusals);
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
-    this.#stops.push(timers.every(ttl_ms / LEASE_TURNS, () => void this.#lease_turn()));
+    this.#stops.push(timers.every(Math.min(TURN_MS, ttl_ms / LEASE_TURNS), () => void this.#lease_turn()));
     this.#stops.push(timers.every(TURN_MS, () => void this.#turn()));
     this.#stops.push(timers.every(WATCH_MS, () => this.#notify()));
   }
@@ -308,15 +312,35 @@ export class Joined implements Control {
   }
 
   async #lease_turn(): Promise<void> {
-    if (this.#is_lease_turn) return;
+    const now = this.#timers.now();
+    const is_due = now - this.#lease_turn_at >= this.#options.lease_ms / LEASE_TURNS;
+    if (this.#is_lease_turn || (this.#lease.is_there && !is_due)) return;
     this.#is_lease_turn = true;
+    this.#lease_turn_at = now;
     try {
       const is_playing = this.#run !== null && this.#final === null;
+      const { losses } = this.#lease;
       await this.#lease.turn(this.#is_candidate || (is_playing && !this.#options.only_looks));
+      if (this.#lease.losses > losses) this.#hear_of_loss();
     } finally {
       this.#is_lease_turn = false;
       this.#waits.poke();
     }
+  }
+
+  /** The engine lost its memory: agents shall say at once what they hold, and until when the engine answered them. */
+  #hear_of_loss(): void {
+    this.#view.hurry();
+    for (const wait_ms of NUDGES_MS) void this.#waits.until(() => this.#is_closed, wait_ms).then(() => this.#options.store.nudge(null)); // prettier-ignore
+  }
+
+  /** See {@link LeaseOptions.knows_newest}: agents of a later plan than this process knows were told it by another leader. */
+  #knows_newest(since: number): boolean | null {
+    const plan = this.#view.plan?.doc;
+    if (!plan) return null;
+    const heard = [...this.#view.members].filter(([, { heard_at }]) => heard_at >= since);
+    if (heard.some(([, { doc }]) => doc.ready === plan.run.id && doc.accepted > plan.revision)) return false;
+    return Object.keys(plan.members).every((id) => heard.some(([other]) => other === id)) ? true : null;
   }
 
   async #turn(): Promise<void> {

@@ -18,6 +18,11 @@ export interface LeaseOptions {
   readonly margin_ms: number;
   /** what people are told of the holder, and the run time of now */
   readonly about: () => Pick<Lease, 'console' | 'host' | 'run' | 'run_ms' | 'plan'>;
+  /**
+   * Asked while an engine that lost its memory has no lease: does this process know the newest plan, by what agents said since then? null: not all
+   * have spoken yet. Default: null.
+   */
+  readonly knows_newest?: (since: number) => boolean | null;
 }
 
 export const LEASE = 'lease';
@@ -25,12 +30,18 @@ export const LEASE = 'lease';
 const MISSED_TERMS = 1000;
 /** How much longer who has not looked for long waits before it writes anew what an engine lost, in times of a lease. */
 const MAX_LATE_TTLS = 5;
+/** So long agents are waited for that shall say which plan is the newest, when an engine lost its memory; and others wait for who led last. */
+const SPEAK_MS = 300;
+const BEHIND_LEADER_MS = 400;
 
 export class LeaseKeeper {
   readonly #options: LeaseOptions;
   /** the newest seen, and since when it is as it is; null: none was there */
   #seen: { readonly entry: Entry; readonly lease: Lease | Refused; readonly since: number } | null = null;
   #missing_since: number | null = null;
+  /** times that it was there and is not */
+  #losses = 0;
+  #is_there = true;
   /** when it was there last, and this process saw it */
   #looked_at = -Infinity;
   #nonces = 0;
@@ -39,6 +50,8 @@ export class LeaseKeeper {
   #revision = 0;
   #term = 0;
   #highest_term = 0;
+  /** the newest that this process held */
+  #last_term = -1;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -53,6 +66,16 @@ export class LeaseKeeper {
   get holds(): boolean {
     const { timers, ttl_ms, margin_ms } = this.#options;
     return this.#term > 0 && this.#term >= this.#highest_term && timers.now() < this.#sent + ttl_ms - margin_ms;
+  }
+
+  /** At the last look; if not, or nobody answered, a moment counts. */
+  get is_there(): boolean {
+    return this.#is_there;
+  }
+
+  /** So often the engine was found without it: it lost its memory. */
+  get losses(): number {
+    return this.#losses;
   }
 
   /** the newest known, whoever holds it */
@@ -93,11 +116,8 @@ export class LeaseKeeper {
     const entry = await this.#read();
     if (entry === undefined || !is_candidate) return;
     if (entry === null) {
-      // an engine that lost its memory: its leader goes first, then who looked last, as that one knows most of what was lost
-      this.#missing_since ??= timers.now();
-      const late_ms = Math.min(this.#missing_since - this.#looked_at, MAX_LATE_TTLS * ttl_ms);
       const was_there = this.#highest_term > 0;
-      if (was_there && timers.now() - this.#missing_since < ttl_ms + late_ms) return;
+      if (was_there && timers.now() - this.#missing_since! < this.#missing_ms()) return;
       await this.#write(this.#highest_term + (was_there ? MISSED_TERMS : 1), 0);
     } else if (timers.now() - this.#seen!.since >= (this.current?.ttl_ms ?? ttl_ms)) {
       await this.#write(this.#highest_term + 1, entry.revision);
@@ -135,7 +155,7 @@ export class LeaseKeeper {
   }
 
   #hold(term: number, sent: number, revision: number, text: string): void {
-    this.#term = term;
+    this.#term = this.#last_term = term;
     this.#highest_term = Math.max(this.#highest_term, term);
     this.#sent = this.#looked_at = sent;
     this.#revision = revision;
@@ -147,13 +167,34 @@ export class LeaseKeeper {
     this.#revision = 0;
   }
 
+  /**
+   * For so long an engine that lost its memory is left without a leader by this process. Who led last goes first. Who knows only older plans than
+   * agents do comes last, and of those who looked last, as that one knows most of what was lost.
+   */
+  #missing_ms(): number {
+    const { ttl_ms, knows_newest } = this.#options;
+    const since = this.#missing_since!;
+    const knows = knows_newest?.(since) ?? null;
+    if (knows === false) return ttl_ms + Math.min(since - this.#looked_at, MAX_LATE_TTLS * ttl_ms);
+    const speak_ms = knows ? 0 : SPEAK_MS;
+    if (this.#last_term === this.#highest_term) return speak_ms;
+    // another may hold it yet
+    const left_ms = (this.#seen?.since ?? since) + (this.current?.ttl_ms ?? ttl_ms) - since;
+    return Math.max(left_ms, speak_ms + BEHIND_LEADER_MS);
+  }
+
   /** undefined: nobody answers. */
   async #read(): Promise<Entry | null | undefined> {
     try {
+      this.#is_there = false;
       const entry = await this.#options.store.get(LEASE);
       if (entry) {
         this.saw(entry);
         this.#looked_at = this.#options.timers.now();
+        this.#is_there = true;
+      } else if (this.#missing_since === null) {
+        this.#missing_since = this.#options.timers.now();
+        if (this.#highest_term > 0) this.#losses++;
       }
       return entry;
     } catch {

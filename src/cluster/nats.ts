@@ -35,7 +35,7 @@ export interface NatsOptions {
   readonly name: string;
   /** null: the engine asks for none */
   readonly credentials: Credentials | null;
-  /** Makes the bucket, now and whenever a write finds it missing. Leaders do. */
+  /** Makes the bucket, now and whenever it is found missing. Leaders do. */
   readonly creates?: boolean;
   /** Called at once and then at each change: since when it is so, in ms since the epoch. */
   readonly on_state?: (state: EngineState, since_ms: number) => void;
@@ -182,8 +182,8 @@ function checks(engine: string): Pick<ConnectionOptions, 'checkServerIdentity'> 
 }
 
 /**
- * Where the bucket is missing: `get` says null (after a timeout, if it went while the engine was connected), `list` nothing, and `put` makes it if
- * this store `creates`; otherwise the outcome is unknown, since an engine of several servers says the same while they have no quorum.
+ * Where the bucket is missing: `get` says null (after a timeout, if it went while the engine was connected), `list` nothing, and `get` and `put` make it
+ * if this store `creates`; otherwise the outcome is unknown, since an engine of several servers says the same while they have no quorum.
  * In such an engine any server answers `get`, and may be behind for a moment: a compare-and-set upon what it said is refused.
  */
 class NatsStore implements Store {
@@ -397,7 +397,10 @@ class NatsStore implements Store {
     if (!this.#is_doubtful) return false;
     const info = await this.#api(`${this.#info}.${this.#stream}`, {}, left() / 2).catch(() => null);
     this.#is_doubtful = info === null || info.error !== undefined;
-    return info?.error?.err_code === NO_STREAM;
+    const is_missing = info?.error?.err_code === NO_STREAM;
+    // until it is there nobody's writes are answered: agents would soon be silent for too long
+    if (is_missing && this.#creates) await this.create_bucket(Math.min(CREATE, left())).catch(() => undefined);
+    return is_missing;
   }
 
   async #api(subject: string, request: object, ms: number): Promise<ApiAnswer> {

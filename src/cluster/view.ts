@@ -26,7 +26,7 @@ export const PLAN = 'plan';
 export const DESIRED = 'desired';
 
 const LOOK_MS = 1000;
-/** the same for members that are silent, so many of them at most */
+/** the same for members that are silent, so many of them at most, and while the store does not answer or lost its memory */
 const ASK_MS = 200;
 const MAX_ASKED = 16;
 const LIST_MS = 5000;
@@ -170,7 +170,8 @@ export class View {
   /** Looks once a second at what a watch may have missed. Never rejects; false: the store did not answer the last time. */
   async look(): Promise<boolean> {
     const now = this.#timers.now();
-    if (now - this.#looked_at < LOOK_MS) {
+    const is_well = this.#answers && !this.is_wiped;
+    if (now - this.#looked_at < (is_well ? LOOK_MS : ASK_MS)) {
       if (this.#answers && now - this.#asked_at >= ASK_MS) this.#answers = await this.#ask(now);
       return this.#answers;
     }
@@ -197,7 +198,6 @@ export class View {
       const plan = await this.read(PLAN);
       const is_wiped = plan === null && this.#plan !== null;
       if (is_wiped && !this.is_wiped) this.#forgive();
-
       this.is_wiped = is_wiped;
       await this.read(DESIRED);
       const planned = this.#plan?.doc.members ?? {};
@@ -229,6 +229,11 @@ export class View {
     for (const entry of await this.#store.list(MEMBER)) this.#take(entry, sent);
     if (is_first) await this.read_results();
     this.#listed_at = now;
+  }
+
+  /** Something is amiss: the next look is not as late as others. */
+  hurry(): void {
+    this.#looked_at = -Infinity;
   }
 
   close(): void {

@@ -14,10 +14,17 @@ class Clock {
   every = (): (() => void) => () => {};
 }
 
-function keeper(engine: MemoryEngine, clock: Clock, id: string, change: Partial<Store> = {}): LeaseKeeper {
+function keeper(
+  engine: MemoryEngine,
+  clock: Clock,
+  id: string,
+  change: Partial<Store> = {},
+  knows_newest?: () => boolean | null,
+): LeaseKeeper {
   const store = Object.assign(engine.store(id), change);
   const about = () => ({ console: id, host: id, run: null, run_ms: null, plan: null });
-  return new LeaseKeeper({ store, timers: clock, id, ttl_ms: TTL_MS, margin_ms: 500, about });
+  const knows = knows_newest && { knows_newest };
+  return new LeaseKeeper({ store, timers: clock, id, ttl_ms: TTL_MS, margin_ms: 500, about, ...knows });
 }
 
 const stored = (engine: MemoryEngine): Lease => JSON.parse(engine.get(LEASE)!.text) as Lease;
@@ -74,6 +81,34 @@ describe('a lease', () => {
       await leader.turn(true);
     }
     expect([leader.holds, stale.holds]).toEqual([true, false]);
+  });
+
+  test.each([true, null])(
+    'that an engine lost is not left to who led last, if agents know a later plan than it does (the other one: %s)',
+    async (other_knows) => {
+      const [engine, clock] = [new MemoryEngine(), new Clock()];
+      const led = keeper(engine, clock, 'led', {}, () => false);
+      const other = keeper(engine, clock, 'other', {}, () => other_knows);
+      await led.turn(true);
+      await other.turn(true);
+      clock.ms += 2 * TTL_MS;
+      engine.wipe();
+      for (const end = clock.ms + 1000; clock.ms < end; clock.ms += 100)
+        for (const one of [led, other]) await one.turn(true);
+      expect([led.holds, other.holds]).toEqual([false, true]);
+    },
+  );
+
+  test('that an engine lost is had by who knows only an older plan too, if there is nobody else', async () => {
+    const [engine, clock] = [new MemoryEngine(), new Clock()];
+    const led = keeper(engine, clock, 'led', {}, () => false);
+    await led.turn(true);
+    clock.ms += 2 * TTL_MS;
+    engine.wipe();
+    const start = clock.ms;
+    for (; clock.ms < start + 10 * TTL_MS && !led.holds; clock.ms += 100) await led.turn(true);
+    expect(clock.ms - start).toBeGreaterThan(TTL_MS);
+    expect(led.holds).toBe(true);
   });
 
   test('is let go of', async () => {

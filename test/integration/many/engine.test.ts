@@ -54,13 +54,16 @@ describe.skipIf(!HAS_NATS)('an engine', () => {
     const since = performance.now();
     await world.engine.kill();
     world.engine.wipe();
+    // over each length: test/cluster/sim/outages.test.ts
+    const outage_ms = Math.round(200 + 8000 * Math.random());
+    await sleep(outage_ms);
     await world.engine.start();
     const back = performance.now();
     await until('a plan of another epoch', async () => {
       const plan = await world.plan_if_any();
       return plan !== null && plan.epoch !== before.epoch;
     });
-    measured('a wiped store noticed and written anew', performance.now() - back, 6000);
+    measured(`a store wiped for ${outage_ms} ms noticed and written anew`, performance.now() - back, 1500);
     expect(lead.swarm.err).toMatch(/the engine lost what it had stored/);
     expect(await lead.ask('incr 5')).toMatch(/^OK target 105/);
     await world.until_open(TARGET + 5);
