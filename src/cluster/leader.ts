@@ -4,8 +4,9 @@ import type { MemberId } from '../swarm/plan.ts';
 import { HOOK_WITHIN_MS } from '../swarm/squad.ts';
 import { is_ending, traces_at } from './desired.ts';
 import { reassign_ms_of } from './documents.ts';
-import type { Bundle, Desired, Presence, Results, RunHeader, Stage, SwarmPlan } from './documents.ts';
+import type { Bundle, Desired, Results, RunHeader, Stage, SwarmPlan } from './documents.ts';
 import { next_shares, type Known } from './shares.ts';
+import type { Heard } from './view.ts';
 
 const MAX_NAMED = 20;
 /**
@@ -143,7 +144,9 @@ export class Leader {
     const busy = Object.entries(old.members).filter(([id, { incarnation, may }]) => {
       const presence = agents.find((agent) => agent.id === id)?.presence;
       if (presence?.incarnation !== incarnation) return may > 0;
-      const is_done = presence.applied >= old.revision && presence.live === 0 && presence.open === 0;
+      // its workers are not up yet: its share waits for it, and it never held anything
+      const holds_nothing = may === 0 && presence.ready !== old.run.id;
+      const is_done = (holds_nothing || presence.applied >= old.revision) && presence.live === 0 && presence.open === 0;
       return !is_done || (results(id, incarnation)?.seq ?? 0) < presence.results;
     });
     if (busy.length > 0 && phase === 'drain') {
@@ -197,6 +200,9 @@ const same_orders = (a: SwarmPlan, b: SwarmPlan): boolean =>
 
 /** Who is there, for {@link Leader} and for people. */
 export const known_of = (
-  members: ReadonlyMap<MemberId, { readonly doc: Presence; readonly heard_at: number }>,
+  members: ReadonlyMap<MemberId, Pick<Heard, 'doc' | 'heard_at' | 'first_at'>>,
   now: number,
-): Known[] => [...members].map(([id, { doc, heard_at }]) => ({ id, presence: doc, silent_ms: now - heard_at }));
+): Known[] =>
+  [...members].map(([id, { doc, heard_at, first_at }]) => ({
+    ...{ id, presence: doc, silent_ms: now - heard_at, known_ms: now - first_at },
+  }));

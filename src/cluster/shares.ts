@@ -8,6 +8,8 @@ import { full_name } from './documents.ts';
 import type { Departed, Desired, MemberShare, Presence, SwarmPlan } from './documents.ts';
 
 const MAX_DEPARTED = 200;
+/** For so long the share of an agent that died and was started anew waits until its workers are up. */
+export const RETURN_MS = 15_000;
 
 /** An agent as the leader knows it. */
 export interface Known {
@@ -15,6 +17,8 @@ export interface Known {
   readonly presence: Presence;
   /** since its presence changed last, by the leader's own clock */
   readonly silent_ms: number;
+  /** since its incarnation was heard first */
+  readonly known_ms: number;
 }
 
 export interface Now {
@@ -38,9 +42,14 @@ export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares 
   const ids = Ids.from({
     next: old.next_id,
     free: old.free_ids,
-    owned: Object.fromEntries(Object.entries(old.members).map(([id, entry]) => [id, entry.ids])),
+    owned: Object.fromEntries(
+      Object.entries(old.members)
+        .filter(([id]) => !gone.some(({ agent, attested }) => agent === id && !attested))
+        .map(([id, entry]) => [id, entry.ids]),
+    ),
   });
-  for (const { agent } of gone) ids.release(agent);
+  // of one that was only silent, connections may be open yet: nobody else may log in with their ids
+  for (const { agent, attested } of gone) if (attested) ids.release(agent);
   const departed = [...old.departed, ...gone].slice(-MAX_DEPARTED);
   const seats = seats_of(old, gone, departed, now);
   const is_sure = old.seeded === 0 || is_known(old, gone, now);
@@ -183,10 +192,20 @@ interface Seat {
 
 function seats_of(old: SwarmPlan, gone: readonly Departed[], departed: readonly Departed[], now: Now): Seat[] {
   const known = new Map(now.agents.map((agent) => [agent.id, agent]));
-  const kept = Object.entries(old.members).filter(([id]) => !gone.some(({ agent }) => agent === id));
+  const is_gone = (id: MemberId): boolean => gone.some(({ agent }) => agent === id);
+  const kept = Object.entries(old.members).flatMap(([id, entry]): [MemberId, MemberShare][] => {
+    if (!is_gone(id)) return [[id, entry]];
+    const agent = known.get(id);
+    const is_attested = gone.some((one) => one.agent === id && one.attested);
+    // its next incarnation has its share, if it plays or is coming
+    return is_attested && agent && (is_coming(agent, old, now) || capacity_of(agent, old, now) > 0)
+      ? [[id, heir_of(entry, agent)]]
+      : [];
+  });
   const seats = kept.map(([id, entry]): Seat => {
     const agent = known.get(id);
-    const live = agent?.presence.incarnation === entry.incarnation && agent.silent_ms < now.reassign_ms / 2;
+    const is_heard = agent?.presence.incarnation === entry.incarnation && agent.silent_ms < now.reassign_ms / 2;
+    const live = is_heard && !is_coming(agent, old, now);
     const capacity = live ? capacity_of(agent, old, now) : entry.share;
     const { weight = 1, ids_wanted = 0, labels = [] } = agent?.presence ?? {};
     return { id, incarnation: entry.incarnation, live, entry, ids_wanted: live ? ids_wanted : 0, labels, allotment: { id, may: may_of(entry, agent), held: entry.share, capacity, weight } }; // prettier-ignore
@@ -213,6 +232,22 @@ function seats_of(old: SwarmPlan, gone: readonly Departed[], departed: readonly 
     });
   return [...seats, ...newcomers];
 }
+
+/** It is there and will play, but its workers are not up yet. */
+function is_coming(
+  { id, presence, known_ms, silent_ms }: Known,
+  { run }: SwarmPlan,
+  { desired, reassign_ms }: Now,
+): boolean {
+  const is_able = presence.refuses === null && !presence.leaving && !desired.drained.includes(id);
+  return is_able && presence.ready !== run.id && known_ms < RETURN_MS && silent_ms < reassign_ms / 2;
+}
+
+/** What is left to the next incarnation: the share, of which nothing is ordered yet. */
+const heir_of = ({ share, labelled }: MemberShare, { presence }: Known): MemberShare => ({
+  ...{ incarnation: presence.incarnation, share, labelled, ramp: { from: 0, to: 0, start_ms: 0, end_ms: 0 } },
+  ...{ may: 0, since: 0, ids: [], connect_per_s: 0 },
+});
 
 function capacity_of({ id, presence }: Known, { run }: SwarmPlan, { desired }: Now): number {
   const holds_nothing = presence.leaving || desired.drained.includes(id) || presence.ready !== run.id;

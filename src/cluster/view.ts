@@ -30,6 +30,8 @@ const LOOK_MS = 1000;
 const ASK_MS = 200;
 const MAX_ASKED = 16;
 const LIST_MS = 5000;
+/** after the store was away: agents that it did not answer come back, and nobody is written off before they had time to */
+const RETURN_MS = 5000;
 /** an agent not heard for so long is asked for */
 const SUSPECT_MS = 2000;
 const OFFSETS = 10;
@@ -48,6 +50,8 @@ export interface Kept<T> {
 }
 
 export interface Heard extends Kept<Presence> {
+  /** local time when its incarnation was heard first */
+  readonly first_at: number;
   /** its wall clock less ours when it was heard, the newest ten: the highest travelled shortest */
   readonly offsets: readonly number[];
 }
@@ -75,6 +79,8 @@ export class View {
   #listed_at = -Infinity;
   /** at the last look */
   #answers = true;
+  /** when the store answered again that had not at the look before */
+  #back_at = -Infinity;
   /** when the store answered last; null before */
   answered_at: number | null = null;
   /** counts what came in that a plan may depend on */
@@ -124,11 +130,13 @@ export class View {
 
   /**
    * So long an incarnation was not heard, as far as is known: until the agent was asked for last. That nothing came proves nothing, it may be
-   * this process that was cut off. Of one never heard: since this process looks.
+   * this process that was cut off. Of one never heard: since this process looks. When the store comes back it counts anew for a while.
    */
   silent_ms(agent: MemberId, incarnation: string): number {
     const heard_at = this.#heard.get(agent)?.get(incarnation) ?? this.#since;
-    return Math.max(0, (this.#asked.get(agent) ?? -Infinity) - heard_at);
+    const asked_at = this.#asked.get(agent) ?? -Infinity;
+    const is_returning = asked_at < this.#back_at + RETURN_MS;
+    return Math.max(0, asked_at - (is_returning ? Math.max(heard_at, this.#back_at) : heard_at));
   }
 
   results_of(agent: MemberId, incarnation: string): Results | null {
@@ -176,7 +184,9 @@ export class View {
       return this.#answers;
     }
     this.#looked_at = this.#asked_at = now;
+    const answered = this.#answers;
     this.#answers = await this.#look(now);
+    if (this.#answers && !answered) this.#back_at = now;
     return this.#answers;
   }
 
@@ -374,7 +384,8 @@ export class View {
     const { heard_at } = kept;
     const { incarnation, wall_ms, run_ms, ready } = kept.doc;
     const offsets = [...(known?.offsets ?? []), wall_ms - this.#timers.wall()].slice(-OFFSETS);
-    this.members.set(agent, { ...kept, offsets });
+    const first_at = known?.doc.incarnation === incarnation ? known.first_at : heard_at;
+    this.members.set(agent, { ...kept, first_at, offsets });
     if (!known || is_other(kept.doc, known.doc)) this.news++;
     this.#hear(agent, incarnation, heard_at);
     if (ready !== null && ready === this.#plan?.doc.run.id) this.#hear_agents_run_ms(ready, run_ms);

@@ -19,6 +19,7 @@ const asking: Asking = { session: 's', seq: 1, run_ms: 0, wall_ms: 0 };
 const agent = (id: string, labels: string[], more: Partial<Presence> = {}): Known => ({
   id,
   silent_ms: 0,
+  known_ms: 0,
   presence: {
     ...{ incarnation: `${id}1`, replaces: [], seq: 1, host: id, machine: id, pid: 1, swarm: '0', node: '', labels },
     ...{ weight: 1, capacity: 100, capacity_why: '', ready: 'r', refuses: null, accepted: 1000, applied: 1000, may: 0 },

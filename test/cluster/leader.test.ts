@@ -69,6 +69,7 @@ class Play {
       id,
       presence: this.#presence(id, told),
       silent_ms: this.silent_ms[id] ?? 0,
+      known_ms: 0,
     }));
     const silent_ms = (id: string): number => this.silent_ms[id] ?? 0;
     return { desired, agents, results: () => results, silent_ms, now, run_ms: now, wall_ms: now };
@@ -124,6 +125,18 @@ describe('the stages of a run', () => {
     play.turn();
     play.turn(60_000);
     expect(play.plan.failed).toBe('1 of 4 agents are ready (b: not ready; 2 not seen; here: a)');
+  });
+
+  test('end without one that was started anew and held nothing yet', () => {
+    const play = opened();
+    play.want({ target: 10 });
+    play.turn();
+    play.agent('b', { incarnation: 'b-2', replaces: ['b-1'], ready: null, capacity: 0, accepted: 0, applied: 0, results: 0, may: 0 }); // prettier-ignore
+    play.turn();
+    expect(play.plan.members['b']).toMatchObject({ incarnation: 'b-2', share: 5, may: 0 });
+    play.want({ phase: 'drain' });
+    play.turn();
+    expect(play.plan).toMatchObject({ stage: 'ended', unconfirmed: [] });
   });
 
   test('have one agent run what the module sets up, and know its result', () => {

@@ -107,8 +107,8 @@ describe('what agents say', () => {
       const presence = read_presence(mutated(GOOD.presence, seed));
       if (presence instanceof Refused) return;
       const agents = [
-        { id: 'agent-01', presence, silent_ms: 0 },
-        { id: 'agent-03', presence: { ...PRESENCE, incarnation: 'i3' }, silent_ms: 0 },
+        { id: 'agent-01', presence, silent_ms: 0, known_ms: 0 },
+        { id: 'agent-03', presence: { ...PRESENCE, incarnation: 'i3' }, silent_ms: 0, known_ms: 0 },
       ];
       const now = { desired: DESIRED, agents, run_ms: 15, reassign_ms: 4000, silent_ms: () => 0, at: HEADER.started };
       const next = { ...PLAN, revision: 10, ...next_shares(PLAN, 10, now) };

@@ -1,8 +1,10 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { first_desired } from '../../src/cluster/desired.ts';
 import type { Desired, Presence, RunHeader, SwarmPlan } from '../../src/cluster/documents.ts';
 import { first_plan } from '../../src/cluster/leader.ts';
-import { may_of, next_shares, type Known, type Now, unsure_of } from '../../src/cluster/shares.ts';
+import { may_of, next_shares, RETURN_MS, type Known, type Now, unsure_of } from '../../src/cluster/shares.ts';
+import type { IdRange } from '../../src/swarm/plan.ts';
 
 const RUN: RunHeader = {
   ...{ id: 'r', swarm: 's', bundle_sha256: '', isolation_ms: 10_000, agents: 1, signature: '' },
@@ -11,16 +13,16 @@ const RUN: RunHeader = {
 const DESIRED = first_desired('r', 100, false);
 const FIRST = first_plan(RUN, DESIRED, 1, 'e', null);
 
-type Told = Partial<Presence> & { readonly silent_ms?: number };
+type Told = Partial<Presence> & { readonly silent_ms?: number; readonly known_ms?: number };
 
 /** An agent that does as it is told: it says that it took over everything, and holds what it may. */
-function agent(id: string, { silent_ms = 0, ...told }: Told = {}): Known {
+function agent(id: string, { silent_ms = 0, known_ms = 0, ...told }: Told = {}): Known {
   const presence = {
     ...{ incarnation: `${id}-1`, replaces: [], ready: 'r', weight: 1, capacity: 100, leaving: false },
-    ...{ accepted: Infinity, may: 0, open: 0, ids_wanted: 0 },
+    ...{ accepted: Infinity, may: 0, open: 0, ids_wanted: 0, refuses: null },
     ...told,
   } as unknown as Presence;
-  return { id, presence, silent_ms };
+  return { id, presence, silent_ms, known_ms };
 }
 
 function next(old: SwarmPlan, agents: readonly Known[], desired: Partial<Desired> = {}, run_ms = 0): SwarmPlan {
@@ -34,6 +36,10 @@ function next(old: SwarmPlan, agents: readonly Known[], desired: Partial<Desired
 }
 
 const shares = ({ members }: SwarmPlan) => Object.fromEntries(Object.entries(members).map(([id, { share, ramp, may }]) => [id, [share, ramp.to, may]])); // prettier-ignore
+const all_ids = (ranges: readonly IdRange[]): number[] =>
+  ranges.flatMap(([first, last, step]) =>
+    Array.from({ length: (last - first) / step + 1 }, (_, i) => first + i * step),
+  );
 const holding = (may: Record<string, number>, told: Record<string, Told> = {}): Known[] =>
   Object.entries(may).map(([id, held]) => agent(id, { may: held, open: held, ...told[id] }));
 
@@ -73,8 +79,45 @@ describe('the shares of the next plan', () => {
     expect(off.departed).toMatchObject([{ agent: 'a', incarnation: 'a-1', attested: false, open: 5 }]);
     expect(unsure_of(off, new Map(), [])).toEqual([{ agent: 'a', open: 5 }]);
     expect(unsure_of(off, new Map([['a', agent('a', { replaces: ['a-1'] }).presence]]), [])).toEqual([]);
-    // what it owned is dealt again
-    expect(off.members['b']!.ids).toEqual([[2, 10, 2], [1, 9, 2]]); // prettier-ignore
+    // it may live, and be logged in at the server with what it owned
+    expect(off.members['b']!.ids).toEqual([[2, 10, 2], [11, 15, 1]]); // prettier-ignore
+    expect(off.free_ids).toEqual([]);
+  });
+
+  test('are opened elsewhere with the ids of an agent only if its death is attested', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 90 }), fc.constantFrom('silent', 'evicted', 'dead'), (target, how) => {
+        const before = next(FIRST, holding({ a: 0, b: 0 }), { target });
+        const may = { a: before.members['a']!.may, b: before.members['b']!.may };
+        const told: Record<typeof how, Told> = {
+          silent: { silent_ms: 11_000 },
+          evicted: {},
+          dead: { incarnation: 'a-2', replaces: ['a-1'], capacity: 0, may: 0 },
+        };
+        const evicted = how === 'evicted' ? ['a.a-1'] : [];
+        const after = next(before, holding(may, { a: told[how] }), { target, evicted });
+        expect(shares(after)['b']).toEqual([target, target, target]);
+        const owned = new Set(all_ids(before.members['a']!.ids));
+        const again = all_ids(after.members['b']!.ids).filter((id) => owned.has(id));
+        expect(again.length).toBe(how === 'dead' ? owned.size : 0);
+      }),
+    );
+  });
+
+  test('wait for an agent that was started anew until its workers are up, but not for ever', () => {
+    const loading: Told = { incarnation: 'a-2', replaces: ['a-1'], ready: null, capacity: 0 };
+    const agents = (told: Told): Known[] => holding({ a: 0, b: 5 }, { a: { ...loading, ...told } });
+    const waits = next(two, agents({}), { target: 10 });
+    expect(shares(waits)).toEqual({ a: [5, 0, 0], b: [5, 5, 5] });
+    expect(waits.members['a']!.incarnation).toBe('a-2');
+    const up = next(waits, agents({ ready: 'r', capacity: 100, known_ms: 9000 }), { target: 10 });
+    expect(shares(up)).toEqual({ a: [5, 5, 5], b: [5, 5, 5] });
+    // as when it died, no other id
+    expect(up.members['a']!.ids).toEqual(two.members['a']!.ids);
+    const over: Told[] = [{ known_ms: RETURN_MS }, { refuses: 'no module' }, { leaving: true }, { silent_ms: 6000 }];
+    for (const told of over.slice(0, 3)) expect(shares(next(waits, agents(told), { target: 10 }))['b']).toEqual([10, 10, 10]); // prettier-ignore
+    for (const told of over.slice(1))
+      expect(shares(next(two, agents(told), { target: 10 }))).toEqual({ b: [10, 10, 10] });
   });
 
   test('count what one may hold that did not confirm the end, too', () => {

@@ -48,3 +48,31 @@ test('that it comes back from without its memory: all is written anew soon, howe
   const some = fc.integer({ min: 1, max: 3 });
   await fc.assert(fc.asyncProperty(outages, seeds, some, some, play), { numRuns: 60 });
 }, 120_000);
+
+test('longer than agents hold on without it: they share as before, whoever is back first', async () => {
+  const play = async (
+    isolation_ms: number,
+    more_ms: number,
+    seed: number,
+    agents: number,
+    wiped: boolean,
+  ): Promise<void> => {
+    const swarm = await started(seed, { isolation_ms, agents });
+    const { world, truth } = swarm;
+    const target = await grow(swarm);
+    const shares = () => Object.fromEntries(Object.entries(truth.plan!.members).map(([id, { share }]) => [id, share]));
+    const before = shares();
+    world.stop_engine(isolation_ms + more_ms);
+    await swarm.until(world.now + isolation_ms + more_ms);
+    if (wiped) world.wipe_engine();
+    expect(truth.held).toBe(0);
+    expect(await swarm.wait(() => truth.held === target, 20_000), world.notes.slice(-40).join('\n')).toBe(true);
+    await swarm.until(world.now + 3000);
+    expect(truth.held).toBe(target);
+    expect(shares(), world.notes.slice(-40).join('\n')).toEqual(before);
+  };
+  const isolations = fc.integer({ min: 3000, max: 55_000 });
+  const more = fc.integer({ min: 1500, max: 30_000 });
+  const [seeds, agents] = [fc.integer({ min: 1, max: 1e6 }), fc.integer({ min: 2, max: 5 })];
+  await fc.assert(fc.asyncProperty(isolations, more, seeds, agents, fc.boolean(), play), { numRuns: 40 });
+}, 120_000);

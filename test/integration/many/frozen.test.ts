@@ -71,7 +71,7 @@ describe.skipIf(!HAS_NATS)('an agent that is frozen', () => {
     expect(world.open_since(start_at).most).toBeLessThanOrEqual(160);
     expect((await world.presence(victim)).fenced).toBe(1);
     const after = world.register.of(pids);
-    const summary = await world.finish(lead, true);
+    const summary = await world.finish(lead);
     const missing = world.missing_in(summary);
     console.log(`measured: requests of a woken agent: ${after - before}; missing: ${JSON.stringify(missing)}`);
     expect(after - before).toBe(0);

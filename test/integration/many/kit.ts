@@ -85,7 +85,7 @@ export class Register {
   readonly requests = new Map<number, number>();
   /** requests that came a second time; must stay empty */
   readonly twice: string[] = [];
-  /** clients that two processes held at once: an agent that is silent but alive may hold what others were given */
+  /** ids that two processes held at once; must stay empty: an agent that is silent may hold its own yet */
   readonly clashes: string[] = [];
   readonly #seen = new Set<string>();
   readonly #holders = new Map<number, { readonly pid: number; readonly connection: LedgerConnection }>();
@@ -323,7 +323,7 @@ export class World {
   }
 
   /** Stops the run by this coordinator; its final summary, after a look at what must hold in every run. */
-  async finish({ ask, status, swarm, file }: Coordinator, may_clash = false): Promise<Summary> {
+  async finish({ ask, status, swarm, file }: Coordinator): Promise<Summary> {
     // a connection that the ledger has may not be known yet to who made it: the stop would cancel it
     await until('what is open is known', async () => (await status()).connections.open === this.open);
     expect(await ask('stop')).toMatch(/^OK stopping/);
@@ -333,7 +333,7 @@ export class World {
     // an end of which something may be left is no good one
     expect(exit, swarm.err).toBe(summary.possibly_open! > 0 ? 1 : 0);
     expect(this.register.twice).toEqual([]);
-    if (!may_clash) expect(this.register.clashes).toEqual([]);
+    expect(this.register.clashes).toEqual([]);
     expect(check_books(summary, true)).toEqual([]);
     return summary;
   }
