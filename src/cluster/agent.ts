@@ -12,7 +12,7 @@ import { planned_at } from '../swarm/pacer.ts';
 import type { MemberId, Note, RunSpec } from '../swarm/plan.ts';
 import type { SquadOrder, SquadReport } from '../swarm/ordered-squad.ts';
 import { MEMBER, plan_name } from './documents.ts';
-import type { Lease, MemberShare, Presence, RunHeader, SwarmPlan } from './documents.ts';
+import type { Lease, MemberShare, Place, Presence, RunHeader, SwarmPlan } from './documents.ts';
 import { LEASE } from './lease.ts';
 import { read_lease, read_plan, read_presence } from './readers.ts';
 import { LEADERS, Refusals } from './refusals.ts';
@@ -69,7 +69,7 @@ export interface AgentOptions {
   readonly make: (run: RunHeader, on_note: (worker: MemberId, note: Note) => void) => Promise<Made>;
   readonly log: (level: Note['level'], text: string) => void;
   /** the process `pid` of this very host is dead */
-  readonly is_dead: (presence: Presence) => boolean;
+  readonly is_dead: (place: Place) => boolean;
   readonly new_incarnation?: () => string;
 }
 
@@ -361,11 +361,19 @@ export class Agent {
     if (lease?.run === plan.run.id) this.#hear_run_ms(lease.run_ms);
     if (plan.departed.some((gone) => gone.agent === id && gone.incarnation === this.#incarnation))
       return void this.#fence('it was written off');
+    this.#attest(plan.members[id]);
     if (this.#playing && (this.#playing.run.id !== plan.run.id || plan.stage === 'ended')) return void this.#let_go();
     if (this.#orders > 0 && !is_more(this.#ids, this.#entry?.ids ?? [])) return void this.#fence('the plan was written from an older memory'); // prettier-ignore
     if (!this.#playing && plan.stage !== 'ended' && !this.#is_making && !this.#is_leaving) void this.#make(plan.run);
     this.#accepted = plan.revision;
     this.#order();
+  }
+
+  /** The engine lost what the one before this said of itself; the plan, written from memory, says where it was. */
+  #attest(entry: MemberShare | undefined): void {
+    if (!entry?.place || entry.incarnation === this.#incarnation || this.#replaces.includes(entry.incarnation)) return;
+    if (this.#options.is_dead(entry.place))
+      this.#replaces = [...this.#replaces, entry.incarnation].slice(-MAX_REPLACED);
   }
 
   /** Loads the run: a while later it is ready, or says why not. Never rejects. */

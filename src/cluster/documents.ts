@@ -126,6 +126,14 @@ export interface MemberShare {
   /** all ids it owns; grows only */
   readonly ids: readonly IdRange[];
   readonly connect_per_s: number;
+  /** in a plan that was written from memory: what its next incarnation must know to say that this one is dead */
+  readonly place?: Place;
+}
+
+/** See `pid_place`: within `machine`, `pid` names one process at a time. */
+export interface Place {
+  readonly machine: string;
+  readonly pid: number;
 }
 
 /** An incarnation that was written off. */
@@ -185,16 +193,13 @@ export interface SwarmPlan {
 export const plan_name = ({ epoch, term, revision }: SwarmPlan): string => `${epoch} ${term} ${revision}`;
 
 /** An agent, each second. */
-export interface Presence {
+export interface Presence extends Place {
   /** fresh for each start of the process, and after each time it cut itself off */
   readonly incarnation: string;
   /** earlier incarnations of this agent of which it knows that nothing of them lives; the newest 20 */
   readonly replaces: readonly string[];
   readonly seq: number;
   readonly host: string;
-  /** see `pid_place`: within it `pid` names one process at a time */
-  readonly machine: string;
-  readonly pid: number;
   readonly swarm: string;
   readonly node: string;
   readonly labels: readonly string[];

@@ -453,7 +453,13 @@ export class Joined implements Control {
     // agents may know later plans than this process: none may take this one for an old one, and all must say what they hold
     const accepted = [...this.#view.members.values()].map(({ doc }) => doc.accepted);
     const revision = Math.max(plan.revision, ...accepted) + MISSED_PLANS;
-    const members = Object.fromEntries(Object.entries(plan.members).map(([id, entry]) => [id, { ...entry, since: revision }])); // prettier-ignore
+    const members = Object.fromEntries(
+      Object.entries(plan.members).map(([id, entry]) => {
+        // what one that is dead said of itself is lost: its next incarnation must find it here
+        const place = this.#view.place_of(id, entry.incarnation);
+        return [id, { ...entry, since: revision, ...(place && { place }) }];
+      }),
+    );
     const run_ms = this.#view.run_ms ?? plan.run_ms;
     const anew: SwarmPlan = { ...plan, epoch, term, revision, seeded: revision, run_ms, members };
     const { store } = this.#options;
@@ -603,7 +609,8 @@ export class Joined implements Control {
     return {
       capacity: here.reduce((all, [, { doc }]) => all + doc.capacity, 0),
       agents: here.map(([id]) => id),
-      incarnation: (agent) => members.get(agent)?.doc.incarnation ?? null,
+      // the one that holds the share, if another one has come that cannot say whether that is dead
+      incarnation: (agent) => this.#view.plan?.doc.members[agent]?.incarnation ?? members.get(agent)?.doc.incarnation ?? null, // prettier-ignore
       has_label: (label) => here.some(([, { doc }]) => doc.labels.includes(label)),
       fatal,
       stop_ms: this.#bundle!.run.drain_timeout_ms + STOP_WITHIN_MS,

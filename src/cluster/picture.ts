@@ -8,7 +8,7 @@ import { STALLED_AFTER_MS } from '../swarm/members.ts';
 import type { MemberId } from '../swarm/plan.ts';
 import { planned_of } from './desired.ts';
 import { reassign_ms_of, type Bundle, type SwarmPlan } from './documents.ts';
-import { unsure_of, type Unsure } from './shares.ts';
+import { RETURN_MS, unsure_of, type Unsure } from './shares.ts';
 import type { Heard, View } from './view.ts';
 
 type Shown = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
@@ -127,9 +127,29 @@ export class Picture {
     if (is_refused) return 'refused';
     if (silent_ms >= STALLED_AFTER_MS) return 'suspect';
     if (doc.refuses !== null) return 'refused';
-    if (plan.members[id]?.incarnation !== doc.incarnation && doc.fenced > 0) return 'fenced';
+    const has_seat = plan.members[id]?.incarnation === doc.incarnation && doc.ready === plan.run.id;
+    if (!has_seat && doc.fenced > 0) return 'fenced';
     if (doc.ready !== plan.run.id) return 'loading';
     return doc.leaving || this.#view.desired?.doc.drained.includes(id) ? 'draining' : 'ok';
+  }
+
+  /** Whose clients an agent's share waits for, and until when; '': for nobody's. */
+  #withheld(id: MemberId): string {
+    const heard = this.#view.members.get(id)!;
+    const plan = this.#view.plan?.doc;
+    const entry = plan?.members[id];
+    if (!plan || !entry || entry.share === 0) return '';
+    const { doc, heard_at, first_at } = heard;
+    const now = this.#timers.now();
+    const is_other = entry.incarnation !== doc.incarnation;
+    const silent_ms = is_other ? this.#view.silent_ms(id, entry.incarnation) : now - heard_at;
+    const off_ms = reassign_ms_of(plan.run) - silent_ms;
+    const off = off_ms === Infinity ? `until \`evict ${id}\`` : `${in_s(off_ms)} more, or until \`evict ${id}\``;
+    if (is_other) return `nobody knows that the one before it is dead, and ${entry.share} clients may be there yet: they wait ${off}`; // prettier-ignore
+    if (silent_ms >= STALLED_AFTER_MS) return `it may hold its ${entry.share} clients yet: they wait for it ${off}`;
+    if (doc.ready !== plan.run.id && entry.may === 0) return `its ${entry.share} clients wait for its workers, ${in_s(RETURN_MS - (now - first_at))} at most`; // prettier-ignore
+    const is_behind = plan.seeded > 0 && doc.live < entry.share && doc.accepted >= plan.seeded;
+    return is_behind ? 'the engine lost its memory: nothing grows until all agents have said what they hold' : '';
   }
 
   agents(): AgentSummary[] {
@@ -157,7 +177,7 @@ export class Picture {
     const { host, swarm, labels, capacity, live, open, states, cpu, lag_p99_ms } = doc;
     const offset_ms = Math.round(Math.max(...offsets));
     const workers = results?.workers.length ?? 0;
-    const why = this.#view.refusals.of(id) ?? doc.refuses ?? '';
+    const why = this.#view.refusals.of(id) ?? doc.refuses ?? this.#withheld(id);
     return { id, host, swarm, labels: [...labels], workers, capacity, share: 0, live, open, states, cpu, lag_p99_ms, offset_ms, silent_ms, health: this.health(id), why }; // prettier-ignore
   }
 
@@ -198,6 +218,8 @@ export class Picture {
     });
   }
 }
+
+const in_s = (ms: number): string => `${Math.max(1, Math.ceil(ms / 1000))} s`;
 
 const NO_STATES: AgentSummary['states'] = { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 };
 

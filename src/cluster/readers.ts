@@ -12,7 +12,7 @@ import { MAX_TARGET } from '../swarm/answers.ts';
 import type { TraceLines } from '../swarm/ordered-squad.ts';
 import type { Ramp } from '../swarm/pacer.ts';
 import type { ConnectionLimits, IdRange, Plan, RunSpec, Sources, TlsSpec } from '../swarm/plan.ts';
-import type { Bundle, Departed, Desired, Lease, MemberShare, Head, Part, Presence, RunHeader, Stage, SwarmPlan, TraceOrder } from './documents.ts'; // prettier-ignore
+import type { Bundle, Departed, Desired, Lease, MemberShare, Head, Part, Place, Presence, RunHeader, Stage, SwarmPlan, TraceOrder } from './documents.ts'; // prettier-ignore
 import { MAX_PARTS } from './documents.ts';
 
 /** characters of a value: the engine refuses more bytes */
@@ -73,9 +73,10 @@ const HEADER = object<RunHeader>({
 
 const STAGE: Shape<Stage> = one_of('gather', 'setup', 'open', 'ending', 'teardown', 'ended');
 
+const PLACE = { machine: exact(300), pid: integer(0, 2 ** 32) };
 const SHARE = object<MemberShare>({
   ...{ incarnation: token, share: CLIENTS, labelled: record(CLIENTS, 64), ramp: RAMP, may: CLIENTS, since: NUMBER },
-  ...{ ids: ID_RANGES, connect_per_s: PER_S },
+  ...{ ids: ID_RANGES, connect_per_s: PER_S, place: optional(object<Place>(PLACE)) },
 });
 
 const DEPARTED = object<Departed>({
@@ -105,8 +106,8 @@ export const read_plan = reader(
 
 export const read_presence = reader(
   object<Presence>({
-    ...{ incarnation: token, replaces: list(token, 100), seq: NUMBER, host: text(300), machine: exact(300) },
-    ...{ pid: integer(0, 2 ** 32), swarm: text(64), node: text(64), labels: list(text(64), 1000) },
+    ...{ incarnation: token, replaces: list(token, 100), seq: NUMBER, host: text(300) },
+    ...{ ...PLACE, swarm: text(64), node: text(64), labels: list(text(64), 1000) },
     ...{ weight: number(1e-6, 1e6), capacity: CLIENTS, capacity_why: text(MAX_TEXT), ready: nullable(token) },
     ...{ refuses: nullable(text(MAX_TEXT)), accepted: NUMBER, applied: NUMBER, may: CLIENTS, ids_wanted: CLIENTS },
     ...{ results: NUMBER, live: CLIENTS, open: CLIENTS, states: STATE_COUNTS, cpu: CORES, rss_bytes: COUNT },

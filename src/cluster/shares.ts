@@ -70,6 +70,7 @@ export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares 
     // growth comes out of what is free; an order to shrink leaves what may run as it is, until the agent says otherwise
     const may = Math.max(allotment.may, ramp.to);
     const since = is_new ? revision : entry.since;
+    const place = is_sure ? undefined : entry?.place;
     members[id] = {
       incarnation,
       share: shares[i]!,
@@ -79,6 +80,7 @@ export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares 
       since,
       ids: ids.of(id),
       connect_per_s,
+      ...(place && { place }),
     };
   }
   const { next, free } = ids.state;

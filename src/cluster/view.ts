@@ -12,6 +12,7 @@ import {
   results_key,
   type Desired,
   type Head,
+  type Place,
   type Presence,
   type Results,
   type SwarmPlan,
@@ -60,8 +61,8 @@ export class View {
   readonly members = new Map<MemberId, Heard>();
   /** documents that were not taken, of whom they are */
   readonly refusals: Refusals;
-  /** when each incarnation of each agent was heard last, and when each agent was asked for last that was answered */
-  readonly #heard = new Map<MemberId, Map<string, number>>();
+  /** when each incarnation of each agent was heard last, and where it is; when each agent was asked for last that was answered */
+  readonly #heard = new Map<MemberId, Map<string, { at: number; readonly place: Place }>>();
   readonly #asked = new Map<MemberId, number>();
   readonly #results = new Map<string, Collected>();
   readonly #store: Store;
@@ -133,10 +134,15 @@ export class View {
    * this process that was cut off. Of one never heard: since this process looks. When the store comes back it counts anew for a while.
    */
   silent_ms(agent: MemberId, incarnation: string): number {
-    const heard_at = this.#heard.get(agent)?.get(incarnation) ?? this.#since;
+    const heard_at = this.#heard.get(agent)?.get(incarnation)?.at ?? this.#since;
     const asked_at = this.#asked.get(agent) ?? -Infinity;
     const is_returning = asked_at < this.#back_at + RETURN_MS;
     return Math.max(0, asked_at - (is_returning ? Math.max(heard_at, this.#back_at) : heard_at));
+  }
+
+  /** Where an incarnation is, or was; null: it was not heard, or is long forgotten. */
+  place_of(agent: MemberId, incarnation: string): Place | null {
+    return this.#heard.get(agent)?.get(incarnation)?.place ?? null;
   }
 
   results_of(agent: MemberId, incarnation: string): Results | null {
@@ -387,7 +393,7 @@ export class View {
     const first_at = known?.doc.incarnation === incarnation ? known.first_at : heard_at;
     this.members.set(agent, { ...kept, first_at, offsets });
     if (!known || is_other(kept.doc, known.doc)) this.news++;
-    this.#hear(agent, incarnation, heard_at);
+    this.#hear(agent, kept.doc, heard_at);
     if (ready !== null && ready === this.#plan?.doc.run.id) this.#hear_agents_run_ms(ready, run_ms);
     return true;
   }
@@ -395,15 +401,15 @@ export class View {
   /** The store lost its memory, and with it what agents had told last: each may have been answered up to now, and counts on that. */
   #forgive(): void {
     for (const incarnations of this.#heard.values())
-      for (const incarnation of incarnations.keys()) incarnations.set(incarnation, this.#timers.now());
+      for (const heard of incarnations.values()) heard.at = this.#timers.now();
   }
 
-  #hear(agent: MemberId, incarnation: string, at: number): void {
-    const known = this.#heard.get(agent) ?? new Map<string, number>();
+  #hear(agent: MemberId, { incarnation, machine, pid }: Presence, at: number): void {
+    const known = this.#heard.get(agent) ?? new Map<string, { at: number; readonly place: Place }>();
     this.#heard.set(agent, known);
     // the newest stand last
     known.delete(incarnation);
-    known.set(incarnation, at);
+    known.set(incarnation, { at, place: { machine, pid } });
     for (const oldest of known.keys()) {
       if (known.size <= MAX_HEARD) break;
       known.delete(oldest);

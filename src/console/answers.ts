@@ -3,6 +3,8 @@ import { escape_json, escape_text } from '../foundation/escape.ts';
 import type { ActionSummary, AgentSummary, Latency, Summary } from '../metrics/summary.ts';
 
 const MAX_TEXT = 200;
+/** agents of which `status` says what is amiss */
+const MAX_WHY = 5;
 export const text_of = (text: string): string => escape_text(text, MAX_TEXT);
 
 const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
@@ -60,8 +62,14 @@ export function status_lines(s: Summary): string[] {
     `requests: sent ${r.sent}, ok ${r.ok}, wrong ${r.wrong}, timeout ${r.timeout}, aborted ${r.aborted}, noreply ${r.noreply}`,
     `bytes: sent ${s.bytes.sent}, received ${s.bytes.received}`,
     `generator: cpu ${s.generator.cpu.toFixed(2)} cores, memory ${mebibytes(s.generator.rss_bytes)}, lag p99 ${ms(s.generator.lag_p99_ms)} ms`,
-    ...(s.agents === undefined ? [] : [agents_line(s.agents, s.possibly_open ?? 0)]),
+    ...(s.agents === undefined ? [] : [agents_line(s.agents, s.possibly_open ?? 0), ...why_lines(s.agents)]),
   ];
+}
+
+/** What keeps them from holding their part, of the first few. */
+function why_lines(agents: readonly AgentSummary[], most = MAX_WHY): string[] {
+  const lines = agents.filter((a) => a.why !== '').map((a) => `${text_of(a.id)}: ${text_of(a.why)}`);
+  return lines.length <= most ? lines : [...lines.slice(0, most), `and ${lines.length - most} more, see \`agents\``];
 }
 
 /** `agents: 3 (2 ok, 1 suspect)` */
@@ -177,7 +185,7 @@ export function agent_lines(s: Summary): string[] {
     ...[text_of(a.swarm), text_of(a.labels.join(','))],
   ]);
   if (s.agents === undefined) return ['this swarm has one machine: `swarm run --join` makes one of many'];
-  const why = agents.filter((a) => a.why !== '').map((a) => `${a.id}: ${text_of(a.why)}`);
+  const why = why_lines(agents, Infinity);
   const unsure = s.possibly_open ? [`possibly open: ${s.possibly_open} connections of agents that were silent for too long`] : []; // prettier-ignore
   return [...aligned([AGENT_HEAD, ...rows], [0, 1, 2, 16, 17]), ...why, ...unsure];
 }

@@ -74,7 +74,7 @@ export interface AgentSummary {
   silent_ms: number;
   /** fenced: it cut itself off, and comes back; lost: it was silent for so long that its clients went to others */
   health: 'ok' | 'loading' | 'suspect' | 'fenced' | 'lost' | 'draining' | 'refused';
-  /** why it plays no part, if it does not */
+  /** why it plays no part, or what clients of its share wait for and until when; '' if neither */
   why: string;
 }
 

@@ -76,3 +76,36 @@ test('longer than agents hold on without it: they share as before, whoever is ba
   const [seeds, agents] = [fc.integer({ min: 1, max: 1e6 }), fc.integer({ min: 2, max: 5 })];
   await fc.assert(fc.asyncProperty(isolations, more, seeds, agents, fc.boolean(), play), { numRuns: 40 });
 }, 120_000);
+
+test('in which an agent dies, and the memory of the engine: started anew it holds its share again, or says until when not', async () => {
+  const play = async (outage_ms: number, dies_ms: number, seed: number): Promise<void> => {
+    const swarm = await started(seed, { agents: 3 });
+    const { world, truth, machines } = swarm;
+    const target = await grow(swarm);
+    const victim = machines[seed % 3]!;
+    const holds = () => truth.plan!.members[victim.name]!.share;
+    const share = holds();
+    truth.troubled(null, outage_ms + ANSWER_MS + CONTROL_MS);
+    world.at(world.now + dies_ms, () => swarm.crash_machine(victim));
+    world.stop_engine(outage_ms);
+    await swarm.until(world.now + outage_ms);
+    world.wipe_engine();
+    await swarm.until(Math.max(world.now, world.now - outage_ms + dies_ms) + 500);
+    swarm.restart_machine(victim);
+    const is_back = await swarm.wait(() => truth.held === target, 20_000);
+    const agent = swarm.desks[0]!.joined.summary().agents!.find(({ id }) => id === victim.name)!;
+    expect(is_back, `${agent.why} ${world.notes.slice(-40).join('\n')}`).toBe(victim.can_tell || share === 0);
+    expect(agent.why).toMatch(
+      is_back ? /^$/ : new RegExp(`^nobody knows that the one before it is dead, and ${share} clients .* \\d+ s more`),
+    );
+    if (!is_back) swarm.command({ op: 'evict', agent: victim.name });
+    expect(await swarm.wait(() => truth.held === target, 20_000), world.notes.slice(-40).join('\n')).toBe(true);
+  };
+  const outages = fc.integer({ min: 500, max: 30_000 });
+  await fc.assert(
+    fc.asyncProperty(outages, fc.integer({ min: 0, max: 35_000 }), fc.integer({ min: 1, max: 1e6 }), play),
+    {
+      numRuns: 40,
+    },
+  );
+}, 120_000);

@@ -36,6 +36,8 @@ interface Machine {
   readonly name: string;
   readonly capacity: number;
   readonly weight: number;
+  /** it comes back on the same host, where it is known that the one before it is dead */
+  can_tell: boolean;
   process: Process;
   agent: Agent;
   incarnation: string;
@@ -264,9 +266,8 @@ export class SimSwarm {
   #boot(name: string, capacity: number, weight: number): Machine {
     const process = this.#process(name);
     const { clock, random } = process;
-    const machine: Machine = { name, capacity, weight, process, agent: null!, incarnation: '' };
-    // sometimes it comes back on another host, which cannot know
     const can_tell = random.chance(0.8);
+    const machine: Machine = { name, capacity, weight, can_tell, process, agent: null!, incarnation: '' };
     const is_alive = (pid: number): boolean => this.world.processes[pid]?.alive === true;
     machine.agent = new Agent({
       store: process.store,
