@@ -1,32 +1,34 @@
 #!/usr/bin/env node
-/**
- * durian: a small chat server to try swarm against. Plain Node, no dependencies, no build:
- *
- *   node examples/targets/durian.mjs --listen 127.0.0.1:8412
- *
- * Its first line on stdout is `listening <host>:<port>`. Requests and replies are lines that end with CRLF (a bare LF is taken too, for
- * people with `nc`), bytes pass through as they are:
- *
- *   heartbeat <uid>          OK heartbeat
- *   create <uid> <rid>       OK create <rid>
- *   enter <uid> <rid>        OK enter <rid>       (makes the room when there is none)
- *   leave <uid> <rid>        OK leave <rid>
- *   closeroom <uid> <rid>    OK closeroom <rid>   (its members are put out)
- *   say <rid> <text…>        OK say, and `MSG <rid> <uid> <text>` to every connection that entered the room, the sender too;
- *                            uid is the one the sender entered with. Not entered: ERR not in room <rid>
- *   hello …                  no reply
- *   anything else            ERR unknown <verb>
- *
- * --listen <host:port>   default 127.0.0.1:0, a free port
- * --slow <ms>            carry every request out that much later (default 0)
- * --faulty <share>       0…1 of the requests that have a reply get, at random, a wrong reply, none, a close or a reset instead (default 0)
- * --seed <text>          of the faults (default durian)
- * --end-with-stdin       end when stdin closes, so that it never outlives the process that started it
- *
- * SIGTERM ends it. A line over 4 KiB is answered `ERR line too long` and the connection closed; a receiver that lets 1 MiB pile up is dropped.
- */
+/** A small chat server to try swarm against; {@link HELP} says how. */
 import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
+
+const HELP = `durian: a small chat server to try swarm against. Plain Node, no dependencies, no build:
+
+  node examples/targets/durian.mjs --listen 127.0.0.1:8412
+
+Its first line on stdout is \`listening <host>:<port>\`. Requests and replies are lines that end with CRLF (a bare LF is taken too, for
+people with \`nc\`), bytes pass through as they are:
+
+  heartbeat <uid>          OK heartbeat
+  create <uid> <rid>       OK create <rid>
+  enter <uid> <rid>        OK enter <rid>       (makes the room when there is none)
+  leave <uid> <rid>        OK leave <rid>
+  closeroom <uid> <rid>    OK closeroom <rid>   (its members are put out)
+  say <rid> <text…>        OK say, and \`MSG <rid> <uid> <text>\` to every connection that entered the room, the sender too;
+                           uid is the one the sender entered with. Not entered: ERR not in room <rid>
+  hello …                  no reply
+  anything else            ERR unknown <verb>
+
+--listen <host:port>   default 127.0.0.1:0, a free port
+--slow <ms>            carry every request out that much later (default 0)
+--faulty <share>       0…1 of the requests that have a reply get, at random, a wrong reply, none, a close or a reset instead (default 0)
+--seed <text>          of the faults (default durian)
+--end-with-stdin       end when stdin closes, so that it never outlives the process that started it
+--help                 this text
+
+SIGTERM ends it. A line over 4 KiB is answered \`ERR line too long\` and the connection closed; a receiver that lets 1 MiB pile up is dropped.
+`;
 
 const MAX_LINE_BYTES = 4096;
 const MAX_BACKLOG_BYTES = 1024 * 1024;
@@ -63,8 +65,13 @@ function read_options() {
         faulty: { type: 'string', default: '0' },
         seed: { type: 'string', default: 'durian' },
         'end-with-stdin': { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
       },
     });
+    if (values.help) {
+      process.stdout.write(HELP);
+      process.exit(0);
+    }
     const address = /^(?:\[(.+)\]|([^:]+)):(\d{1,5})$/.exec(values.listen);
     if (!address) throw new Error(`--listen ${values.listen}: give host:port, like 127.0.0.1:8412 or [::1]:0`);
     return {

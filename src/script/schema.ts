@@ -20,7 +20,7 @@ export const RANGES = {
   rounds: {
     title: 'Rounds',
     description:
-      'How often to call the command before the next action: a whole number, or a range [from, to] from which each iteration draws anew, both ends included. 0 skips the action.',
+      'How often to call the command before the next action: a whole number, or a range [from, to] from which each iteration draws anew, both ends included. 0 skips its rounds, not its sleep_after_action.',
     default: 1,
     max: 1_000_000_000,
     integer: true,

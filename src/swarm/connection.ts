@@ -274,10 +274,13 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     return Promise.resolve();
   }
 
-  /** The operator takes the client away; an attempt that is not established is cancelled. `now`: do not wait for queued bytes. */
-  take_away(cause: 'decr' | 'stop', at_once: boolean): void {
+  /**
+   * The operator takes the client away; an attempt that is not established is cancelled. `at_once`: do not wait for queued bytes. `told`: what a
+   * trace calls it, when it is nothing of the operator's.
+   */
+  take_away(cause: 'decr' | 'stop', at_once: boolean, told?: string): void {
     if (!this.alive) return;
-    this.#end(cause, 'killed', undefined, at_once);
+    this.#end(cause, 'killed', undefined, at_once, told);
   }
 
   /** Ends the connection for a failure of the server's or a bug of the module's. */
@@ -581,7 +584,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     return waiter.promise;
   }
 
-  #end(cause: CloseCause, code: string, error: unknown, at_once: boolean): void {
+  #end(cause: CloseCause, code: string, error: unknown, at_once: boolean, ending?: string): void {
     this.alive = false;
     const { recorder, wheel } = this.#rules;
     const { counts } = this.#endpoint;
@@ -602,8 +605,10 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
       }
     }
     const told = error ?? CallError.make(code, ENDED[cause] ?? cause);
-    if (this.trace !== null)
-      this.trace('end', null, this.#established ? `${cause}: ${reason_of(told)}` : reason_of(told));
+    if (this.trace !== null) {
+      const reason = this.#established ? `${cause}: ${reason_of(told)}` : reason_of(told);
+      this.trace('end', null, ending ?? reason);
+    }
     const is_quiet = this.#is_quiet;
     this.client.ended(this.#established ? cause : null, code, error);
     this.#inbound.abort(told);

@@ -6,8 +6,8 @@
  *                                └► messages framer ──► matchers, oldest first ──► on_message
  */
 import { escape_bytes } from '../foundation/escape.ts';
-import { reason_of } from '../foundation/errors.ts';
 import { is_wrong_reply } from '../protocols/parser.ts';
+import { bad_need, kind_of } from './call-check.ts';
 import { CallError } from './call-error.ts';
 import type { CloseCause } from '../metrics/snapshot.ts';
 import type { Recorder } from '../metrics/recorder.ts';
@@ -148,7 +148,7 @@ export class Inbound {
       start = Math.min(this.#skip, size);
       this.#skip -= start;
       if (this.#skip > 0) return;
-      this.#deliver(undefined);
+      this.#deliver(undefined, null);
       if (start === size || !this.#owner.alive) return;
     }
     if (this.#held !== null) {
@@ -268,7 +268,7 @@ export class Inbound {
         this.#fail_first(
           'fatal',
           'bad_parser',
-          new TypeError(`frame() returned ${reason_of(length)}: not a length in bytes`),
+          new TypeError(`frame() returned ${kind_of(length)}: not a length in bytes`),
         );
         return -1;
       }
@@ -293,16 +293,19 @@ export class Inbound {
     }
     this.#length = 0;
     const stop = start + length;
-    if (this.#owner.trace !== null) this.#trace_frame(buffer, start, stop);
+    const traced = this.#owner.trace === null ? null : buffer.subarray(start, stop);
+    // a message is a reply when a call takes it: told before the module hears of it
+    if (this.#rules.messages === null) this.#trace('reply', traced);
     let value: unknown;
     try {
       if (framer.decode === undefined) value = Buffer.from(buffer.subarray(start, stop));
       else if (framer.decode !== null) value = framer.decode(buffer, start, stop);
     } catch (error) {
+      if (this.#rules.messages !== null) this.#trace('push', traced);
       this.#threw(error, buffer, start, stop);
       return -1;
     }
-    if (this.#owner.alive) this.#deliver(value);
+    if (this.#owner.alive) this.#deliver(value, traced);
     return stop;
   }
 
@@ -333,7 +336,7 @@ export class Inbound {
       if (waiter.taken === null) append(waiter, own, used);
       return end;
     }
-    if (this.#owner.trace !== null) this.#trace_frame(taken, 0, taken.length);
+    this.#trace('reply', taken);
     this.#settle(waiter, taken);
     return start + used;
   }
@@ -349,15 +352,12 @@ export class Inbound {
     }
     if (!this.#owner.alive) return 0;
     if (Number.isSafeInteger(need) && (need as number) >= 0) return need as number;
-    this.#fail_first(
-      'fatal',
-      'bad_parser',
-      new TypeError(`the parser returned ${reason_of(need)}: not a number of bytes`),
-    );
+    this.#fail_first('fatal', 'bad_parser', new TypeError(bad_need(parser, need)));
     return 0;
   }
 
-  #deliver(value: unknown): void {
+  /** `traced`: the message's bytes where somebody watches */
+  #deliver(value: unknown, traced: Uint8Array | null): void {
     if (this.#rules.messages === null) {
       if (this.#first !== null) this.#settle(this.#first, value);
       return;
@@ -369,16 +369,19 @@ export class Inbound {
         try {
           matched = (waiter.parser as Matcher).match(value);
         } catch (error) {
+          this.#trace('push', traced);
           this.#unlink(waiter, previous);
           return this.#fail_waiter(waiter, error, undefined, undefined, sample_of(value));
         }
         if (!this.#owner.alive) return;
       }
       if (matched) {
+        this.#trace('reply', traced);
         this.#unlink(waiter, previous);
         return this.#resolve(waiter, value);
       }
     }
+    this.#trace('push', traced);
     if (this.#rules.on_message === null) return;
     try {
       const result = this.#rules.on_message(this.#owner.handle, value);
@@ -444,9 +447,8 @@ export class Inbound {
     reject_quietly(waiter, error);
   }
 
-  #trace_frame(buffer: Buffer, start: number, end: number): void {
-    const push = this.#rules.messages !== null && this.#first === null;
-    this.#owner.trace?.(push ? 'push' : 'reply', buffer.subarray(start, end), '');
+  #trace(event: 'reply' | 'push', bytes: Uint8Array | null): void {
+    if (bytes !== null) this.#owner.trace?.(event, bytes, '');
   }
 
   #trace_unread(): void {

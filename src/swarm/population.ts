@@ -263,7 +263,7 @@ export class Population {
   }
 
   #done(client: Client): void {
-    client.connection?.take_away('decr', false);
+    client.connection?.take_away('decr', false, this.#rules.once ? 'done: the iteration is over' : undefined);
     this.#recorder.clients.done++;
     this.#remove(client, DONE);
   }

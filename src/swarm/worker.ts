@@ -277,6 +277,8 @@ class Worker {
       this.#report();
     }
     this.#notes.push({ level: note.level, text: escape_lines(cut(note.text, MAX_NOTE)) });
+    // `swarm try` shows what the module prints where and when it does
+    if (this.#plan?.run.once === true) this.#report();
   }
 
   #set_traces(wanted: MemberPlan['traces']): void {

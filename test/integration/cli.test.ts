@@ -224,6 +224,32 @@ describe('swarm try', () => {
     expect(swarm.err.split(hint)).toHaveLength(2);
   });
 
+  it('calls a push a push, and prints what the module prints in its place', async () => {
+    ledger = await start_ledger({ reply: (text) => ({ text: `MSG before\r\nOK ${text}\r\nMSG behind` }) });
+    place.write(
+      'protocols/lines.ts',
+      `import { line, match, type FakeClient } from 'swarm';
+export const messages = line();
+export const on_message = (client: FakeClient, text: string) => console.log('heard ' + text);
+export async function ping(client: FakeClient) {
+  await client.send_for_reply('one\\r\\n', match<string>((text) => text.startsWith('OK')));
+  console.log('between');
+  await client.send_for_reply('two\\r\\n', match<string>((text) => text.startsWith('OK')));
+  await new Promise((done) => setTimeout(done, 1));
+}`,
+    );
+    // one file for both, as a terminal shows them
+    const both = join(place.folder, 'both');
+    const to_file = ['sh', '-c', `exec "$0" "$@" > ${both} 2>&1`];
+    const swarm = place.swarm_through(to_file, 'try', '-r', `${ledger.host}:${ledger.port}`, '-s', script);
+    expect(await swarm.exited).toBe(0);
+    const said = readFileSync(both, 'utf8').split('\n');
+    const told = said.flatMap((text) => /^\d+\.\d+ (\w+)|"msg":"(\w+)|(^OK)$/.exec(text)?.slice(1).find(Boolean) ?? []);
+    const turn = ['send', 'push', 'heard', 'reply', 'push', 'heard'];
+    expect(told).toEqual(['connect', ...turn, 'between', ...turn, 'end', 'OK']);
+    expect(said.find((text) => text.includes(' end '))).toMatch(/^\d+\.\d+ end done: the iteration is over$/);
+  });
+
   it('prints nothing that a terminal would act on', async () => {
     place.write('protocols/lines.ts', `export function ping() { throw new Error('\\x1b[2Jgone' + 'x'.repeat(1000)); }`);
     const swarm = place.swarm('try', ...(await listen()));

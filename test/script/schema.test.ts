@@ -38,6 +38,10 @@ describe('SCRIPT_SCHEMA', () => {
     },
   );
 
+  it('says of no rounds what the docs say', () => {
+    expect((action.rounds as Described).description).toContain('0 skips its rounds, not its sleep_after_action.');
+  });
+
   it('has the defaults of the original', () => {
     expect(Object.fromEntries(Object.entries(RANGES).map(([key, rule]) => [key, rule.default]))).toEqual({
       rounds: 1,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { length_prefixed, line, match } from '../../src/index.ts';
+import { length_prefixed, line, match, reply_parser_crlf } from '../../src/index.ts';
 import { Recorder } from '../../src/metrics/recorder.ts';
 import { Inbound, MAX_UNASKED, Waiter } from '../../src/swarm/inbound.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
@@ -36,6 +36,14 @@ function world(messages: Framer<unknown> | null = null, max_reply = 1 << 20) {
       shared.set(bytes);
       inbound.feed(shared, bytes.length);
       shared.fill(0x2a, 0, bytes.length);
+    },
+    /** what a trace shows from now on */
+    watch(): string[] {
+      const seen: string[] = [];
+      Object.assign(owner, {
+        trace: (event: string, bytes: Uint8Array) => seen.push(`${event} ${Buffer.from(bytes).toString()}`),
+      });
+      return seen;
     },
     ask(parser: Parser | null): Promise<unknown> {
       recorder.requests.in_flight++;
@@ -211,5 +219,76 @@ describe('messages', () => {
     w.inbound.abort(new Error('ended'));
     expect((await Promise.allSettled([a, b])).map((s) => s.status)).toEqual(['rejected', 'rejected']);
     expect(w.recorder.requests).toMatchObject({ aborted: 2, in_flight: 0 });
+  });
+});
+
+describe('what a trace calls a message', () => {
+  it('property: a reply exactly when a call took it, told in the order of the stream', () => {
+    const kinds = fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(kinds, kinds, cuts, (asked, sent, where) => {
+        const w = world(line());
+        const seen = w.watch();
+        for (const kind of asked) void w.ask(match<string>((message) => message === kind));
+        for (const piece of pieces(Buffer.from(sent.map((kind) => `${kind}\r\n`).join('')), where)) w.feed(piece);
+        const left = [...asked];
+        const wanted = sent.map((kind) => {
+          const at = left.indexOf(kind);
+          if (at >= 0) left.splice(at, 1);
+          return `${at >= 0 ? 'reply' : 'push'} ${kind}\r\n`;
+        });
+        expect(seen).toEqual(wanted);
+      }),
+    );
+  });
+
+  it('tells of a push before on_message hears of it, so that what that sends stands behind', () => {
+    const w = world(line());
+    const seen = w.watch();
+    Object.defineProperty(w.pushed, 'push', { value: (text: string) => seen.push(`heard ${text}`) });
+    w.feed(Buffer.from('x\r\n'));
+    expect(seen.map((text) => text.split(' ')[0])).toEqual(['push', 'heard']);
+  });
+});
+
+describe('a parser that was not called', () => {
+  const own = () => by_byte();
+  it.each([
+    ['reply_parser_crlf', reply_parser_crlf, 'a framer', 'reply_parser_crlf()'],
+    ['own', own, 'a function', 'own()'],
+    [
+      'one without a name',
+      (
+        () => () =>
+          line()
+      )(),
+      'a framer',
+      'parser()',
+    ],
+  ])('%s: the call is suggested', async (_, parser, what, call) => {
+    const w = world();
+    const reply = w.ask(parser as unknown as Parser);
+    await expect(reply).rejects.toThrow(
+      `the parser returned ${what}: not a number of bytes; it makes parsers, so call it: ${call}`,
+    );
+    expect(w.failures).toEqual([['fatal', 'bad_parser']]);
+  });
+
+  it.each([
+    [{}, 'an object'],
+    [Promise.resolve(1), 'a promise'],
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [-1, '-1'],
+    [new Proxy({}, { get: () => { throw new Error('no'); } }), 'an object'], // prettier-ignore
+  ])('anything else that is no number says what it is: %#', async (returned, what) => {
+    const w = world();
+    await expect(w.ask((() => returned) as unknown as Parser)).rejects.toThrow(
+      `returned ${what}: not a number of bytes`,
+    );
+    const framed = world();
+    const reply = framed.ask({ frame: () => returned as number });
+    framed.feed(Buffer.from('x'));
+    await expect(reply).rejects.toThrow(`frame() returned ${what}: not a length in bytes`);
   });
 });

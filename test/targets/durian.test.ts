@@ -51,6 +51,15 @@ class Caller {
 }
 
 describe('durian', () => {
+  it('tells its options with --help', async () => {
+    const child = spawn(process.execPath, [DURIAN, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let out = '';
+    child.stdout.on('data', (data) => (out += String(data)));
+    expect(await once(child, 'close')).toEqual([0, null]);
+    for (const option of ['listen', 'slow', 'faulty', 'seed', 'end-with-stdin', 'help'])
+      expect(out).toContain(`\n--${option} `);
+  });
+
   it('answers each verb, lines cut and joined as they come', async () => {
     const { port } = await durian();
     const caller = new Caller(port);
