@@ -3,14 +3,19 @@ import { wrong_reply, type Framer } from './parser.ts';
 
 /** What {@link length_prefixed} takes. */
 export interface LengthPrefix {
-  /** size of the length field in bytes */
-  bytes: 1 | 2 | 4 | 8;
-  /** byte order of the length field, default `'big'` */
+  /**
+   * size of the length field in bytes; `'varint'`: seven bits a byte, least significant first, the eighth says that another one follows (MQTT,
+   * protobuf), ten bytes at most
+   */
+  bytes: 1 | 2 | 3 | 4 | 8 | 'varint';
+  /** byte order of the length field, default `'big'`; a varint has none */
   endian?: 'big' | 'little';
   /** bytes before the length field (a type, a magic number), default 0; they are part of the frame but not of the payload */
   offset?: number;
   /** whether the length counts the header too (the bytes before the length field and the field itself), default false */
   includes_header?: boolean;
+  /** added to the length, default 0: negative for what it counts too, positive for what it leaves out */
+  adjust?: number;
 }
 
 /**
@@ -47,33 +52,65 @@ export function line(delimiter: string | Uint8Array = '\r\n'): Framer<string> {
  * Replies that say their length up front. Resolves with the payload: a copy of the bytes after the length field. To keep the bytes before it
  * too, give a `decode` of your own: `{ ...length_prefixed({ bytes: 4, offset: 1 }), decode: (buffer, start, end) => … }`.
  *
- * A length with `includes_header` smaller than the header is a wrong reply.
+ * `offset + bytes + length + adjust` bytes are a frame, with `includes_header` `length + adjust` are. Fewer than the header has are a wrong reply.
  *
  * @throws TypeError when an option is unknown or out of range
  */
 export function length_prefixed(options: LengthPrefix): Framer {
-  const { bytes, endian = 'big', offset = 0, includes_header = false, ...rest } = options ?? {};
+  const { bytes, endian = 'big', offset = 0, includes_header = false, adjust = 0, ...rest } = options ?? {};
   const bad = (wanted: string): never => {
-    throw new TypeError(`length_prefixed({ bytes, endian, offset, includes_header }): ${wanted}`);
+    throw new TypeError(`length_prefixed({ bytes, endian, offset, includes_header, adjust }): ${wanted}`);
   };
-  if (![1, 2, 4, 8].includes(bytes)) bad(`bytes is 1, 2, 4 or 8, not ${shown(bytes)}`);
+  if (![1, 2, 3, 4, 8, 'varint'].includes(bytes)) bad(`bytes is 1, 2, 3, 4, 8 or 'varint', not ${shown(bytes)}`);
   if (!['big', 'little'].includes(endian)) bad(`endian is 'big' or 'little', not ${shown(endian)}`);
   if (!is_length(offset, 0)) bad(`offset is a number of bytes from 0, not ${shown(offset)}`);
   if (typeof includes_header !== 'boolean') bad(`includes_header is true or false, not ${shown(includes_header)}`);
+  if (!is_length(adjust, -Number.MAX_SAFE_INTEGER)) bad(`adjust is a whole number of bytes, not ${shown(adjust)}`);
   if (Object.keys(rest).length > 0) bad(`no option is called ${shown(Object.keys(rest)[0])}`);
 
+  const whole = (header: number, length: number): number => {
+    const size = (includes_header ? 0 : header) + length + adjust;
+    if (size < header)
+      throw wrong_reply(`a length of ${length}: a frame shorter than the ${header} bytes of its header`);
+    return Math.min(size, Number.MAX_SAFE_INTEGER);
+  };
+  if (bytes === 'varint') {
+    return {
+      frame(buffer, start, end) {
+        const size = varint_size(buffer, start + offset, end);
+        return size === 0 ? 0 : whole(offset + size, read_varint(buffer, start + offset, size));
+      },
+      decode: (buffer, start, end) => {
+        const at = start + offset;
+        return Buffer.from(buffer.subarray(at + varint_size(buffer, at, end), end));
+      },
+    };
+  }
   const header = offset + bytes;
   const read = READERS[endian][bytes];
   return {
-    frame(buffer, start, end) {
-      if (end - start < header) return 0;
-      const length = read(buffer, start + offset);
-      if (!includes_header) return Math.min(header + length, Number.MAX_SAFE_INTEGER);
-      if (length < header) throw wrong_reply(`a length of ${length}, less than the ${header} bytes of its own header`);
-      return length;
-    },
+    frame: (buffer, start, end) => (end - start < header ? 0 : whole(header, read(buffer, start + offset))),
     decode: (buffer, start, end) => Buffer.from(buffer.subarray(start + header, end)),
   };
+}
+
+/** 64 bits are ten times seven and some. */
+const MAX_VARINT = 10;
+
+/** Bytes of the varint at `at`, 0 when its last one is not here yet. */
+function varint_size(buffer: Buffer, at: number, end: number): number {
+  for (let size = 1; size <= MAX_VARINT; size++) {
+    if (at + size > end) return 0;
+    if (buffer[at + size - 1]! < 0x80) return size;
+  }
+  throw wrong_reply(`a length whose varint has more than ${MAX_VARINT} bytes`);
+}
+
+/** As {@link joined}: beyond what a number holds exactly it says just that. */
+function read_varint(buffer: Buffer, at: number, size: number): number {
+  let value = 0;
+  for (let i = size - 1; i >= 0; i--) value = value * 128 + (buffer[at + i]! & 0x7f);
+  return Math.min(value, Number.MAX_SAFE_INTEGER);
 }
 
 /**
@@ -90,16 +127,18 @@ export function fixed(length: number): Framer {
 
 type Read = (buffer: Buffer, at: number) => number;
 
-const READERS: Record<'big' | 'little', Record<LengthPrefix['bytes'], Read>> = {
+const READERS: Record<'big' | 'little', Record<Exclude<LengthPrefix['bytes'], 'varint'>, Read>> = {
   big: {
     1: (buffer, at) => buffer.readUInt8(at),
     2: (buffer, at) => buffer.readUInt16BE(at),
+    3: (buffer, at) => buffer.readUIntBE(at, 3),
     4: (buffer, at) => buffer.readUInt32BE(at),
     8: (buffer, at) => joined(buffer.readUInt32BE(at), buffer.readUInt32BE(at + 4)),
   },
   little: {
     1: (buffer, at) => buffer.readUInt8(at),
     2: (buffer, at) => buffer.readUInt16LE(at),
+    3: (buffer, at) => buffer.readUIntLE(at, 3),
     4: (buffer, at) => buffer.readUInt32LE(at),
     8: (buffer, at) => joined(buffer.readUInt32LE(at + 4), buffer.readUInt32LE(at)),
   },

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fixed, length_prefixed, line, type LengthPrefix } from '../../src/protocols/framers.ts';
@@ -5,6 +6,7 @@ import { reply_parser_crlf } from '../../src/protocols/crlf.ts';
 import { WrongReply, type Framer } from '../../src/protocols/parser.ts';
 import { all_cuts, cut_at, feed, watched } from './harness.ts';
 
+const DOCS = readFileSync(new URL('../../docs/protocols.md', import.meta.url), 'utf8');
 const places = fc.array(fc.nat(), { maxLength: 12 });
 
 describe('line', () => {
@@ -91,9 +93,17 @@ describe('line', () => {
 });
 
 /** The frame of a payload, written without looking at the framer. */
-function framed(payload: Buffer, { bytes, endian = 'big', offset = 0, includes_header = false }: LengthPrefix): Buffer {
+function framed(payload: Buffer, prefix: LengthPrefix): Buffer {
+  const { bytes, endian = 'big', offset = 0, includes_header = false, adjust = 0 } = prefix;
+  if (bytes === 'varint') {
+    // with the header in it the field's own size counts: the first that fits
+    for (let size = 1; ; size++) {
+      const field = varint(BigInt(payload.length - adjust + (includes_header ? offset + size : 0)));
+      if (field.length === size) return Buffer.concat([Buffer.alloc(offset, 0xee), field, payload]);
+    }
+  }
   const field = Buffer.alloc(8);
-  const length = BigInt(payload.length + (includes_header ? offset + bytes : 0));
+  const length = BigInt(payload.length - adjust + (includes_header ? offset + bytes : 0));
   if (endian === 'big') field.writeBigUInt64BE(length);
   else field.writeBigUInt64LE(length);
   return Buffer.concat([
@@ -103,15 +113,30 @@ function framed(payload: Buffer, { bytes, endian = 'big', offset = 0, includes_h
   ]);
 }
 
-const sizes = fc.constantFrom(1 as const, 2 as const, 4 as const, 8 as const);
+/** https://protobuf.dev/programming-guides/encoding/#varints, as text of bits. */
+function varint(value: bigint): Buffer {
+  const bits = value.toString(2);
+  const groups = bits
+    .padStart(Math.ceil(bits.length / 7) * 7, '0')
+    .match(/.{7}/g)!
+    .reverse();
+  return Buffer.from(groups.map((group, i) => parseInt(`${i < groups.length - 1 ? 1 : 0}${group}`, 2)));
+}
+
+const sizes = fc.constantFrom<LengthPrefix['bytes'][]>(1, 2, 3, 4, 8, 'varint');
 const orders = fc.constantFrom('big' as const, 'little' as const);
 
 describe('length_prefixed', () => {
   it('gives back any payloads, cut anywhere', () => {
-    const options = fc.record({ bytes: sizes, endian: orders, offset: fc.nat(5), includes_header: fc.boolean() });
+    const options = fc.record({
+      ...{ bytes: sizes, endian: orders, offset: fc.nat(5), includes_header: fc.boolean() },
+      adjust: fc.integer({ min: -9, max: 9 }),
+    });
     const payloads = fc.array(fc.uint8Array({ maxLength: 200 }), { minLength: 1, maxLength: 5 });
     fc.assert(
       fc.property(options, payloads, places, (prefix, contents, cuts) => {
+        fc.pre(contents.every(({ length }) => length >= prefix.adjust)); // no length is negative
+        fc.pre(prefix.bytes !== 1 || contents.every(({ length }) => length < 200)); // and fits its field
         const wanted = contents.map((content) => Buffer.from(content));
         const bytes = Buffer.concat(wanted.map((payload) => framed(payload, prefix)));
         expect(feed(length_prefixed(prefix), cut_at(bytes, cuts), '\xff')).toEqual(wanted);
@@ -119,7 +144,7 @@ describe('length_prefixed', () => {
     );
   });
 
-  it.each([1, 2, 4, 8] as const)('%i bytes, cut at every offset', (bytes) => {
+  it.each([1, 2, 3, 4, 8, 'varint'] as const)('%s bytes, cut at every offset', (bytes) => {
     const wanted = ['', 'x', 'hello'].map((text) => Buffer.from(text));
     const stream = Buffer.concat(wanted.map((payload) => framed(payload, { bytes })));
     for (const chunks of all_cuts(stream)) expect(feed(length_prefixed({ bytes }), chunks, '\0')).toEqual(wanted);
@@ -152,6 +177,55 @@ describe('length_prefixed', () => {
     expect(feed(framer, [Buffer.from([9, 0, 3])])).toEqual([Buffer.alloc(0)]);
   });
 
+  it.each([
+    ['a field', { bytes: 3, adjust: -4 }, [0, 0, 3], [0, 0, 4]],
+    ['a varint', { bytes: 'varint', adjust: -4 }, [3], [4]],
+    ['PostgreSQL', { bytes: 4, offset: 1, adjust: -4 }, [90, 0, 0, 0, 3], [90, 0, 0, 0, 4]],
+  ] as [string, LengthPrefix, number[], number[]][])('with adjust too: %s', (_, options, short, least) => {
+    const framer = length_prefixed(options);
+    expect(() => framer.frame(Buffer.from(short), 0, short.length, 0)).toThrow(WrongReply);
+    expect(feed(framer, [Buffer.from(least)])).toEqual([Buffer.alloc(0)]);
+  });
+
+  it('any varint of up to 64 bits is read as it was written, what no number holds as too long', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.nat(3), (value, offset) => {
+        const bytes = Buffer.concat([Buffer.alloc(offset, 0xff), varint(value)]);
+        const framer = length_prefixed({ bytes: 'varint', offset });
+        for (let end = 0; end < bytes.length; end++) expect(framer.frame(bytes, 0, end, 0)).toBe(0);
+        const limit = BigInt(Number.MAX_SAFE_INTEGER);
+        const whole = value + BigInt(bytes.length);
+        expect(framer.frame(bytes, 0, bytes.length, 0)).toBe(Number(whole < limit ? whole : limit));
+      }),
+    );
+  });
+
+  it('a varint without an end is a wrong reply, not waited for', () => {
+    const framer = length_prefixed({ bytes: 'varint' });
+    expect(framer.frame(Buffer.alloc(9, 0x80), 0, 9, 0)).toBe(0);
+    expect(() => framer.frame(Buffer.alloc(10, 0x80), 0, 10, 0)).toThrow(WrongReply);
+    expect(framer.frame(Buffer.from([...Buffer.alloc(9, 0x80), 0]), 0, 10, 0)).toBe(10);
+  });
+
+  // captured bytes, and what of them each call resolves with by the table of docs/protocols.md
+  it.each([
+    ['PostgreSQL', '5a0000000549' + '430000000d53454c454354203100', ['49', '53454c454354203100']],
+    ['MySQL', '0700000200000002000000' + '01000003fe', ['0200000002000000', '03fe']],
+    ['HTTP/2', '000000040100000000' + '000004080000000000000f0001', ['040100000000', '080000000000000f0001']],
+    ['AMQP', '08000000000000ce' + '01000100000002cafece', ['ce', 'cafece']],
+    ['gRPC', '0000000002' + '0801', ['0801']],
+    ['MQTT', '20020000' + '300700016162686579', ['0000', '00016162686579']],
+    ['protobuf', '0208' + '96' + '00', ['0896', '']],
+    ['BSON', '0500000000', ['00']],
+    ['Kafka', '00000002' + 'cafe', ['cafe']],
+    ['DNS', '0002' + 'beef', ['beef']],
+  ])('the row of the docs for %s is right, cut at every offset', (name, hex, wanted) => {
+    const row = new RegExp(`^\\| [^|]*${name}[^|]*\\| \`(\\{[^\`]*\\})\``, 'm').exec(DOCS)!;
+    const options = JSON.parse(row[1]!.replace(/(\w+):/g, '"$1":').replaceAll("'", '"')) as LengthPrefix;
+    for (const chunks of all_cuts(Buffer.from(hex, 'hex')))
+      expect(feed(length_prefixed(options), chunks).map((payload) => payload.toString('hex'))).toEqual(wanted);
+  });
+
   it('lets a module decode the header too', () => {
     const framer: Framer<string> = {
       ...length_prefixed({ bytes: 1, offset: 1 }),
@@ -161,9 +235,10 @@ describe('length_prefixed', () => {
   });
 
   it.each([
-    [{ bytes: 3 }, /bytes is 1, 2, 4 or 8, not 3/],
-    [{}, /bytes is 1, 2, 4 or 8, not undefined/],
-    [undefined, /bytes is 1, 2, 4 or 8, not undefined/],
+    [{ bytes: 5 }, /bytes is 1, 2, 3, 4, 8 or 'varint', not 5/],
+    [{}, /bytes is 1, 2, 3, 4, 8 or 'varint', not undefined/],
+    [undefined, /bytes is 1, 2, 3, 4, 8 or 'varint', not undefined/],
+    [{ bytes: 4, adjust: 0.5 }, /adjust is a whole number of bytes, not 0\.5/],
     [{ bytes: 2, endian: 'middle' }, /endian is 'big' or 'little', not 'middle'/],
     [{ bytes: 2, offset: -1 }, /offset is a number of bytes from 0, not -1/],
     [{ bytes: 2, offset: 0.5 }, /offset is a number of bytes from 0, not 0\.5/],
