@@ -132,7 +132,7 @@ class Daemon {
         versions: { swarm: VERSION, node: process.versions.node },
       },
       limits: { open_files_per_process: open_files().soft, reserved_files: RESERVED_FILES },
-      bounds: watch_bounds(demand_of(this.#options, script, ends)),
+      bounds: watch_bounds(demand_of(this.#options, loaded, ends)),
       clock: CLOCK,
       has_teardown: module.teardown !== undefined,
       on_note,

@@ -7,7 +7,7 @@ import { read_machine } from './foundation/machine.ts';
 import type { Options } from './options.ts';
 import { check_name } from './preflight.ts';
 import type { Io } from './program.ts';
-import type { Script } from './script/types.ts';
+import type { Loaded } from './load.ts';
 import { find_endpoints, find_sources } from './sources.ts';
 import { bounds_of, messages_per_s, NOTHING_YET, type Bound, type Demand, type Measured } from './swarm/bounds.ts';
 
@@ -23,16 +23,17 @@ export function processes_of({ workers, max_workers }: Pick<Options, 'workers' |
   return { first: Math.min(availableParallelism(), max_workers), most: max_workers, forked: true };
 }
 
-/** `script`: null when it is not known. */
+/** `loaded`: null when the script is not known. */
 export function demand_of(
   options: Options,
-  script: Script | null,
+  loaded: Pick<Loaded, 'script' | 'module'> | null,
   ends: Pick<Demand, 'sources' | 'endpoints'>,
 ): Demand {
   return {
     ...ends,
     processes: processes_of(options),
-    messages_per_s: script && messages_per_s(script),
+    messages_per_s: loaded && messages_per_s(loaded.script),
+    max_reply_bytes: loaded?.module.max_reply ?? options.max_reply,
     max_connections: options.max_connections,
   };
 }
@@ -55,14 +56,14 @@ export function watch_bounds(
 
 /** Without --server: one server with one address. Without --script: nothing about CPU. */
 export async function run_limits(options: Options, io: Io): Promise<number> {
-  const script = options.script === null ? null : (await load_once({ ...options, script: options.script }, io)).script;
+  const loaded = options.script === null ? null : await load_once({ ...options, script: options.script }, io);
   const server = options.server ?? [];
   for (const { host } of server) if (host !== '') await check_name(host);
   const sources = await find_sources({ ...options, server });
   const family: 4 | 6 = sources.addresses[0]?.includes(':') ? 6 : 4;
   const endpoints = server.length > 0 ? await find_endpoints(server, sources.addresses) : [[family]];
-  const bounds = bounds_of(read_machine(), demand_of(options, script, { sources, endpoints }), NOTHING_YET);
+  const bounds = bounds_of(read_machine(), demand_of(options, loaded, { sources, endpoints }), NOTHING_YET);
   for (const line of bound_lines(bounds)) io.out.line(line);
-  io.out.line(`~ is an estimate, beyond the others the system refuses${script ? '' : '; --script adds the CPU'}`);
+  io.out.line(`~ is an estimate, beyond the others the system refuses${loaded ? '' : '; --script adds the CPU'}`);
   return 0;
 }

@@ -31,7 +31,7 @@ describe('swarm limits', () => {
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const script = join(folder, 'script.yml');
     writeFileSync(script, 'protocol: p\nactions:\n  - command: go\n');
-    writeFileSync(join(folder, 'p.mjs'), 'export const go = () => undefined;\n');
+    writeFileSync(join(folder, 'p.mjs'), 'export const go = () => undefined;\nexport const max_reply = 2e6;\n');
     const lines = await limits({
       server: ['127.0.0.1:7000', '127.0.0.1:7001'],
       bind: ['127.0.0.1-127.0.0.3'],
@@ -42,6 +42,7 @@ describe('swarm limits', () => {
     expect(lines[1]).toMatch(/^--max-connections +10 /);
     expect(lines.find((line) => line.startsWith('local ports'))).toContain('3 source addresses x 2 server addresses');
     expect(lines.join('\n')).toMatch(/^CPU +~\d+ /m);
+    expect(lines.join('\n')).toContain('with a reply of 2.0 MB to come in each');
     expect(lines.join('\n')).not.toContain('--script adds');
   });
 
@@ -68,6 +69,7 @@ describe('watch_bounds', () => {
       endpoints: [[null]],
       processes: { first: 1, most: 1, forked: false },
       messages_per_s: null,
+      max_reply_bytes: 1024,
       max_connections: 5,
     };
     const bounds = watch_bounds(demand, () => ({ cores: ++reads }), () => now); // prettier-ignore

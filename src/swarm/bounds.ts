@@ -27,6 +27,8 @@ export interface Demand {
   readonly processes: { readonly first: number; readonly most: number; readonly forked: boolean };
   /** of one client by the script; null: as fast as the server answers, or unknown */
   readonly messages_per_s: number | null;
+  /** the longest reply: what a client holds of one that is not whole yet comes on top */
+  readonly max_reply_bytes: number;
   /** --max-connections */
   readonly max_connections: number | null;
 }
@@ -151,7 +153,7 @@ function memory(
   what: string,
   usage: Usage | undefined,
   lift: string,
-  { processes }: Demand,
+  { processes, max_reply_bytes }: Demand,
   { open, rss_bytes, workers }: Measured,
   per_process: number,
 ): Bound | null {
@@ -163,11 +165,14 @@ function memory(
   const to_come = Math.max(0, first - workers) * idle;
   // workers that start when they are needed come with their connections
   const with_worker = most > Math.max(first, workers) ? idle / Math.max(1, per_process) : 0;
-  const kb = (bytes: number): string => `${(bytes / 1e3).toFixed(1)} KB`;
+  const fitting = (each: number): number => open + (free(usage) - to_come) / (each + KERNEL_BYTES + with_worker);
+  const with_replies = Math.max(0, Math.floor(fitting(client + max_reply_bytes)));
+  const kb = (bytes: number): string =>
+    bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
   return {
     ...{ code: 'limit_memory', what, hard: false, lift },
-    connections: open + (free(usage) - to_come) / (client + KERNEL_BYTES + with_worker),
-    why: `${(free(usage) / 1e9).toFixed(1)} GB free, ${kb(client)} per connection${is_telling ? ' (measured)' : ''} and ${kb(KERNEL_BYTES)} of the kernel's, ${idle / 1e6} MB per process`,
+    connections: fitting(client),
+    why: `${(free(usage) / 1e9).toFixed(1)} GB free, ${kb(client)} per connection${is_telling ? ' (measured)' : ''} and ${kb(KERNEL_BYTES)} of the kernel's, ${idle / 1e6} MB per process; ${with_replies} with a reply of ${kb(max_reply_bytes)} to come in each`,
   };
 }
 

@@ -203,7 +203,10 @@ export class Inbound {
     else this.#drop_unasked();
   }
 
-  /** Appends to what is held; grows by doubling, so that a dripped reply is copied a constant number of times. */
+  /**
+   * Appends to what is held. Room is made for what has come, never for what a server announces; it grows by doubling, so that a dripped reply is
+   * copied a constant number of times, up to the length of its frame once that is known.
+   */
   #hold(chunk: Buffer, from: number, to: number): void {
     const size = to - from;
     if (this.#held === null) {
@@ -211,7 +214,9 @@ export class Inbound {
       this.#start = this.#end = this.#seen = 0;
     } else if (this.#end + size > this.#held.length) {
       const kept = this.#end - this.#start;
-      const target = kept + size > this.#held.length / 2 ? Buffer.allocUnsafeSlow(2 * (kept + size)) : this.#held;
+      const needed = kept + size;
+      const room = this.#length > needed ? Math.min(2 * needed, this.#length) : 2 * needed;
+      const target = needed > this.#held.length / 2 ? Buffer.allocUnsafeSlow(room) : this.#held;
       this.#held.copy(target, 0, this.#start, this.#end);
       this.#held = target;
       this.#seen -= this.#start;

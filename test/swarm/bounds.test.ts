@@ -9,6 +9,7 @@ const DEMAND: Demand = {
   endpoints: [[4]],
   processes: { first: 1, most: 1, forked: false },
   messages_per_s: null,
+  max_reply_bytes: 1024 * 1024,
   max_connections: null,
 };
 const FILES = { soft: 20_000, hard: 20_000 };
@@ -91,6 +92,14 @@ describe('bounds_of', () => {
     expect(open(100, 70e6)).toMatchObject({ connections: 952_480, hard: false });
     expect(open(10_000, 165e6).connections).toBe(10_000 + Math.floor(10e9 / 15_000));
     expect(open(10_000, 165e6).why).toContain('10.0 KB per connection (measured)');
+  });
+
+  it('says how many fit when each holds all but the last byte of a reply', () => {
+    const memory = { max: 10e9, used: 0 };
+    const why = (max_reply_bytes: number): string => find('memory', { memory }, { max_reply_bytes })!.why;
+    expect(why(2 ** 20)).toMatch(/; 9380 with a reply of 1\.0 MB to come in each$/);
+    expect(why(2 ** 30)).toMatch(/; 9 with a reply of 1073\.7 MB to come in each$/);
+    expect(find('memory', { memory }, { max_reply_bytes: 2 ** 30 })!.connections).toBe(946_190);
   });
 
   it('counts the memory of workers: those to be started, and those that come when they are needed', () => {

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { length_prefixed, line, match, reply_parser_crlf } from '../../src/index.ts';
 import { Recorder } from '../../src/metrics/recorder.ts';
 import { Inbound, MAX_UNASKED, Waiter } from '../../src/swarm/inbound.ts';
@@ -290,5 +290,41 @@ describe('a parser that was not called', () => {
     const reply = framed.ask({ frame: () => returned as number });
     framed.feed(Buffer.from('x'));
     await expect(reply).rejects.toThrow(`frame() returned ${what}: not a length in bytes`);
+  });
+});
+
+describe('room for a reply', () => {
+  /** bytes of every buffer that was made to hold what came */
+  function made(play: () => void): number[] {
+    const sizes: number[] = [];
+    const make = Buffer.allocUnsafeSlow.bind(Buffer);
+    const spy = vi.spyOn(Buffer, 'allocUnsafeSlow').mockImplementation((size) => (sizes.push(size), make(size)));
+    play();
+    spy.mockRestore();
+    return sizes;
+  }
+
+  it('property: made for what came, not for what was announced; all copies together stay linear', () => {
+    const length = fc.integer({ min: 1, max: 1 << 20 });
+    fc.assert(
+      fc.property(
+        length,
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.integer({ min: 1, max: 65_536 }),
+        (announced, share, read) => {
+          const frame = Buffer.alloc(4 + announced);
+          frame.writeUInt32BE(announced);
+          const came = Math.floor(share * frame.length);
+          const w = world(null, 2 << 20);
+          void w.ask(length_prefixed({ bytes: 4 }));
+          const sizes = made(() => {
+            for (let at = 0; at < came; at += read) w.feed(frame.subarray(at, Math.min(at + read, came)));
+          });
+          for (const size of sizes) expect(size).toBeLessThanOrEqual(Math.max(64, Math.min(2 * came, frame.length)));
+          expect(sizes.reduce((all, size) => all + size, 0)).toBeLessThanOrEqual(64 + 4 * came);
+        },
+      ),
+      { numRuns: 200, examples: [[1_048_570, 0, 1448], [1_048_570, 4 / 1_048_574, 1448], [1_048_570, 1, 1448]] }, // prettier-ignore
+    );
   });
 });
