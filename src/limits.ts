@@ -14,6 +14,9 @@ import { bounds_of, messages_per_s, NOTHING_YET, type Bound, type Demand, type M
 /** The facts are read again after so long. */
 const FRESH_MS = 1000;
 
+const ONE_PROCESS =
+  'the console shares one process with all clients: a server that sends without end holds it up; --workers 1 against servers you do not trust';
+
 type Processes = Demand['processes'];
 
 /** The processes that hold clients, by --workers and --max-workers. */
@@ -54,7 +57,7 @@ export function watch_bounds(
   };
 }
 
-/** Without --server: one server with one address. Without --script: nothing about CPU. */
+/** Says what bounds do not show, too. Without --server: one server with one address. Without --script: nothing about CPU. */
 export async function run_limits(options: Options, io: Io): Promise<number> {
   const loaded = options.script === null ? null : await load_once({ ...options, script: options.script }, io);
   const server = options.server ?? [];
@@ -65,5 +68,6 @@ export async function run_limits(options: Options, io: Io): Promise<number> {
   const bounds = bounds_of(read_machine(), demand_of(options, loaded, { sources, endpoints }), NOTHING_YET);
   for (const line of bound_lines(bounds)) io.out.line(line);
   io.out.line(`~ is an estimate, beyond the others the system refuses${loaded ? '' : '; --script adds the CPU'}`);
+  if (options.workers === 0) io.out.line(ONE_PROCESS);
   return 0;
 }

@@ -23,7 +23,8 @@ describe('swarm limits', () => {
     const lines = await limits({});
     expect(lines[0]).toMatch(/^what +connections +why +to lift it$/);
     expect(lines.find((line) => line.startsWith('local ports'))).toContain('1 source address x 1 server address');
-    expect(lines.at(-1)).toBe('~ is an estimate, beyond the others the system refuses; --script adds the CPU');
+    expect(lines.at(-2)).toBe('~ is an estimate, beyond the others the system refuses; --script adds the CPU');
+    expect(lines.at(-1)).toMatch(/a server that sends without end holds it up; --workers 1 against servers/);
   });
 
   it('counts what the options say', async () => {
@@ -44,6 +45,7 @@ describe('swarm limits', () => {
     expect(lines.join('\n')).toMatch(/^CPU +~\d+ /m);
     expect(lines.join('\n')).toContain('with a reply of 2.0 MB to come in each');
     expect(lines.join('\n')).not.toContain('--script adds');
+    expect(lines.join('\n')).not.toContain('--workers 1');
   });
 
   it('has the faults of a run', async () => {
