@@ -25,6 +25,38 @@ export interface SocketOwner {
 type Owned = Socket & { swarm_connection: SocketOwner };
 
 const READ_SIZE = 64 * 1024;
+/** Reading behind a write that failed ends after so long, however much still comes. */
+const READ_OUT_MS = 1000;
+
+/**
+ * The method `destroy` of our sockets. A write that failed says that the server takes no more, not that it said nothing: `ERR quota` and a reset in the
+ * middle of an upload. Node destroys such a socket at once, with what has arrived unread; here that is read first.
+ */
+function destroy<S extends Socket>(this: S & WriteFailed, error?: Error): S {
+  if (error === undefined || (error as NodeJS.ErrnoException).syscall !== 'write')
+    return Socket.prototype.destroy.call(this, error) as S;
+  if (this.failed_write === undefined) {
+    this.failed_write = error;
+    setImmediate(read_out, this, error, -1, performance.now() + READ_OUT_MS);
+  }
+  return this;
+}
+
+/** Ends it once a turn of the event loop brought nothing more: the system shows what has arrived before it shows the end. */
+function read_out(socket: Socket, error: Error, before: number, until: number): void {
+  if (socket.destroyed) return;
+  const { bytesRead } = socket;
+  if (bytesRead > before && performance.now() < until) setImmediate(read_out, socket, error, bytesRead, until);
+  else Socket.prototype.destroy.call(socket, error);
+}
+
+interface WriteFailed {
+  /** there from then on alone: each field costs every connection */
+  failed_write?: Error;
+}
+
+class PlainSocket extends Socket {}
+PlainSocket.prototype.destroy = destroy;
 
 /** Options of `new Socket`, some of which its types do not know. */
 export interface Reads extends SocketConstructorOpts {
@@ -58,7 +90,7 @@ export function open_socket(
   reads: Reads,
   secure: ConnectionOptions | null,
 ): Socket {
-  if (secure === null) return own(new Socket(reads), owner).on('connect', on_connect).connect(where);
+  if (secure === null) return own(new PlainSocket(reads), owner).on('connect', on_connect).connect(where);
   const socket = own(connect_tls({ ...where, ...reads, ...secure }), owner).on('connect', on_connect);
   listen_secure(socket);
   return socket.setNoDelay(true);
@@ -86,7 +118,10 @@ function own<S extends Socket>(socket: S, owner: SocketOwner): S {
   return socket.on('error', on_error).on('end', on_end).on('close', on_close);
 }
 
-const listen_secure = (socket: TLSSocket): TLSSocket => socket.on('secureConnect', on_secure).on('session', on_session);
+function listen_secure(socket: TLSSocket): TLSSocket {
+  socket.destroy = destroy;
+  return socket.on('secureConnect', on_secure).on('session', on_session);
+}
 
 function on_connect(this: Socket): void {
   (this as Owned).swarm_connection.on_connect();
@@ -104,7 +139,10 @@ function on_error(this: Socket, error: NodeJS.ErrnoException): void {
   (this as Owned).swarm_connection.on_error(this, error);
 }
 function on_end(this: Socket): void {
-  (this as Owned).swarm_connection.on_end();
+  const { failed_write } = this as WriteFailed;
+  // the server is gone: that this shows as an end, too, makes it no orderly one
+  if (failed_write !== undefined) Socket.prototype.destroy.call(this, failed_write);
+  else (this as Owned).swarm_connection.on_end();
 }
 function on_close(this: Socket): void {
   (this as Owned).swarm_connection.on_close(this);

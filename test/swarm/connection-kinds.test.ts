@@ -358,6 +358,34 @@ describe.each(KINDS)('what is sent over %s', (kind) => {
   });
 });
 
+// Node reads a socket after STARTTLS in a way of its own, and not behind a write that failed
+describe.each(['tcp', 'unix', 'tls'] as const)(
+  'a server that answers and resets while more is sent, over %s',
+  (kind) => {
+    it('is heard before the write that fails ends the connection', async () => {
+      let send_more = (): void => {};
+      const at = await listen(kind, (socket) =>
+        socket.once('data', () =>
+          socket.write('ERR quota\n', () => {
+            for (const one of sockets) void (kind === 'unix' ? one.destroy() : one.resetAndDestroy());
+            send_more(); // before anything of it was read here
+          }),
+        ),
+      );
+      const told: unknown[] = [];
+      const e = await start(kind, at, async (client) => {
+        send_more = () => void client.send_noreply('and more\n');
+        told.push(await client.send_for_reply('upload\n'));
+      });
+      e.apply(1);
+      const books = await e.until((b) => b.connections.closed.reset >= 20);
+      expect(told.length).toBeGreaterThanOrEqual(20);
+      expect(new Set(told)).toEqual(new Set(['ERR quota']));
+      expect(books.requests.aborted).toBe(0);
+    });
+  },
+);
+
 describe('start_tls behind bytes that the kernel has not taken', () => {
   const TEXT = `${'x'.repeat(199)}\n`;
   let count = 0;
