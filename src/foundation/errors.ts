@@ -221,6 +221,8 @@ export const FAILURES = {
   max_lifetime: 'the connection reached its --max-lifetime while a call outside any round was open',
   wrong_reply: 'the module said the server answered wrongly: wrong_reply(…)',
   reply_too_large: 'a reply longer than --max-reply',
+  unread_bytes:
+    'a request went out while bytes of the server waited that nobody had read: counted, and nothing fails; replies may be taken for the wrong requests',
   closed: 'the module closed the connection itself while another call was open',
   killed: 'the client was taken away (decr, stop) while it was connecting or in a round',
   fatal: 'code of the module threw: a bug in the module, see its stack in the log',

@@ -42,6 +42,9 @@ const INSTANT_CALLS = 64;
 /** Local ports tried for one connect. Who holds them is another process; so many in a row are no accident. */
 const MAX_SKIPS = 64;
 const NO_PORT = 'no local port is free: all that --bind gives are in use';
+const SHIFTED =
+  "a request went out while bytes of the server's waited that nobody had read: they are taken for its reply, and each reply for the next one's. " +
+  "Read a greeting with send_for_reply('', …) in connected; a server that pushes needs `messages` (unread_bytes)";
 /** A closed connection's queued bytes have this long to go. */
 const LINGER_MS = 1000;
 
@@ -194,6 +197,8 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     if (!messages && this.#inbound.waiting)
       return this.#bad_call('send_for_reply: another call waits for its reply; without `messages` only one may');
     const { requests } = this.#rules.recorder;
+    // '' reads what is there, a greeting
+    if (!messages && data.length > 0 && this.#inbound.unread > 0) this.#tell_unread();
     const at = this.at || now();
     if (at > this.#rules.permit.until) return this.#refused();
     const deadline = at + this.#rules.reply_timeout_ms;
@@ -209,6 +214,13 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     if (this.alive && this.open_calls === open_before && ++this.#instant % INSTANT_CALLS === 0)
       return waiter.promise.then((reply) => new Promise((done) => setImmediate(done, reply)));
     return waiter.promise;
+  }
+
+  /** What waits will be taken for the reply to what is asked now, and each reply for the next one's: all would look well. */
+  #tell_unread(): void {
+    const { unread, unread_sample } = this.#inbound;
+    this.#rules.recorder.error('unread_bytes', `a request went out before ${unread} bytes were read`, unread_sample);
+    this.#rules.unasked(SHIFTED);
   }
 
   /** Sends, no reply expected; see FakeClient.send_noreply. */

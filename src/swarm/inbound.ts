@@ -17,6 +17,8 @@ import type { Framer, FunctionParser, Matcher, Parser } from '../protocols/parse
 /** Bytes nobody asked for that are kept for the next reply; older ones are dropped and counted. */
 export const MAX_UNASKED = 64 * 1024;
 
+const DROPPED = 'the server sends bytes nobody asked for: the oldest are dropped and counted (unasked_bytes)';
+
 /** An event for `trace` and `swarm try`. `bytes` may be a view of a buffer that is overwritten after the call. */
 export type Trace = (
   event: 'connect' | 'secure' | 'send' | 'reply' | 'push' | 'unread' | 'end',
@@ -42,8 +44,8 @@ export interface InboundRules {
   readonly max_reply: number;
   readonly messages: Framer<unknown> | null;
   readonly on_message: ((client: FakeClient, message: unknown) => unknown) | null;
-  /** bytes were dropped: warn once */
-  unasked(): void;
+  /** the server sends what nobody asked for: warn of each text once */
+  unasked(text: string): void;
 }
 
 type Settle = (value?: unknown) => void;
@@ -117,6 +119,11 @@ export class Inbound {
   /** Bytes that were read and belong to no call and no whole message. */
   get unread(): number {
     return this.#end - this.#start + this.#skip;
+  }
+
+  /** The beginning of {@link unread}, escaped. */
+  get unread_sample(): string | undefined {
+    return this.#held === null ? undefined : sample_of(this.#held.subarray(this.#start, this.#end));
   }
 
   /** User code is being called with what was read. */
@@ -234,7 +241,7 @@ export class Inbound {
     this.#start += over;
     this.#seen = this.#start;
     this.#rules.recorder.requests.unasked_bytes += over;
-    this.#rules.unasked();
+    this.#rules.unasked(DROPPED);
   }
 
   /** Cuts and delivers; returns where the bytes that are left begin. */

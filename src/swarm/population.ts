@@ -66,7 +66,7 @@ export interface PopulationOptions {
   /** sockets this process can hold */
   capacity(): number;
   bug(error: unknown, client: number): void;
-  unasked(): void;
+  unasked(text: string): void;
   /** a client was made, and does not connect yet */
   created(client: Client): void;
   /** the last client is gone */
@@ -133,7 +133,7 @@ export class Population {
       phase: 'run',
       unit: () => this.#random.real(0, 1),
       socket_freed: () => this.#keep_pumping(),
-      unasked: () => options.unasked(),
+      unasked: (text) => options.unasked(text),
       bug: (error, client) => options.bug(error, client),
       yield_turn: (client) => this.#next_turn(client),
       disconnected: (client) => this.#disconnected(client),

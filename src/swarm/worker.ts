@@ -81,7 +81,7 @@ class Worker {
   #traces_ended: { token: string; lines: string[] }[] = [];
   #setup: HookResult | 'running' | null = null;
   #teardown: HookResult | 'running' | null = null;
-  #warned_unasked = false;
+  readonly #warned = new Set<string>();
   #had_clients = false;
   /** without an agent above it nobody says until when */
   #permit_until = Infinity;
@@ -214,13 +214,10 @@ class Worker {
           this.#options.expired?.();
         });
       },
-      unasked: () => {
-        if (this.#warned_unasked) return;
-        this.#warned_unasked = true;
-        this.#note({
-          level: 'warn',
-          text: 'the server sends bytes nobody asked for: the oldest are dropped and counted (unasked_bytes)',
-        });
+      unasked: (text) => {
+        if (this.#warned.has(text)) return;
+        this.#warned.add(text);
+        this.#note({ level: 'warn', text });
       },
     });
     population.permit.renew(this.#permit_until);

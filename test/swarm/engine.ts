@@ -27,6 +27,8 @@ export interface Engine {
   readonly population: Population;
   readonly recorder: Recorder;
   readonly bugs: unknown[];
+  /** what a worker would warn of, each time */
+  readonly warned: string[];
   books(): Snapshot;
   /** sets the share and the phase; ids are 1, 2, 3 … */
   apply(clients: number, phase?: Plan['phase'], share?: Partial<GroupShare>): void;
@@ -81,6 +83,7 @@ export async function start_engine(options: EngineOptions): Promise<Engine> {
   });
   const wheel = new Wheel();
   const bugs: unknown[] = [];
+  const warned: string[] = [];
   const population = new Population({
     run,
     member: 'm1',
@@ -90,7 +93,7 @@ export async function start_engine(options: EngineOptions): Promise<Engine> {
     endpoints,
     capacity: () => options.capacity ?? 10_000,
     bug: (error) => bugs.push(error),
-    unasked: () => {},
+    unasked: (text) => void warned.push(text),
     created: () => {},
     emptied: () => {},
     expired: () => {},
@@ -121,6 +124,7 @@ export async function start_engine(options: EngineOptions): Promise<Engine> {
     population,
     recorder,
     bugs,
+    warned,
     books,
     apply,
     until,

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { wrong_reply } from '../../src/protocols/parser.ts';
 import { line, match, reply_parser_crlf } from '../../src/index.ts';
 import { start_ledger } from '../ledger.ts';
+import { until } from '../patience.ts';
 import { imbalances, start_engine } from './engine.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
 import type { Ledger, LedgerOptions } from '../ledger.ts';
@@ -680,6 +681,50 @@ describe('bytes nobody asked for', () => {
     const books = await e.until((b) => b.requests.unasked_bytes > 0 && b.bytes.received >= 100_005);
     expect(books.requests.unasked_bytes).toBe(100_005 + 6 - 6 - 64 * 1024);
     expect(books.connections.open).toBe(1);
+  });
+
+  it('are counted when a request goes out before they were read: replies would be taken for others', async () => {
+    const got: string[] = [];
+    const e = await play((text) => ({ text: `re ${text}` }), {
+      module: { connected: () => ledger!.connections()[0]!.push('hello\r\n') },
+      commands: {
+        async go(client) {
+          // the greeting must be there before the first request
+          await until('the greeting', () => e.books().bytes.received > 0);
+          for (const text of ['a', 'b', 'c']) got.push(await client.send_for_reply(`${text}\r\n`, line()));
+          return forever();
+        },
+      },
+    });
+    const books = await e.until((b) => b.requests.ok === 3);
+    expect(got).toEqual(['hello', 're a', 're b']);
+    // how many replies came in time for the next request is the machine's business
+    expect(books.errors['unread_bytes']).toMatchObject({ last: expect.stringMatching(/^a request went out before \d+ bytes/) as string }); // prettier-ignore
+    expect(e.warned[0]).toMatch(/each reply for the next one's.*unread_bytes/);
+  });
+
+  it('are read as a greeting by a request that sends nothing, without a word', async () => {
+    const got: string[] = [];
+    const e = await play((text) => ({ text: `re ${text}` }), {
+      module: {
+        async connected(client) {
+          ledger!.connections()[0]!.push('220 hello\r\n');
+          await until('the greeting', () => e.books().bytes.received > 0);
+          got.push(await client.send_for_reply('', line()));
+        },
+      },
+      commands: {
+        async go(client) {
+          for (const text of ['a', 'b']) got.push(await client.send_for_reply(`${text}\r\n`, line()));
+          return forever();
+        },
+      },
+    });
+    const books = await e.until((b) => b.requests.ok === 3);
+    expect(got).toEqual(['220 hello', 're a', 're b']);
+    expect(books.requests.sent).toBe(3);
+    expect(books.errors).toEqual({});
+    expect(e.warned).toEqual([]);
   });
 
   it('a FIN is seen while unasked bytes wait', async () => {
