@@ -39,7 +39,7 @@ const SHAPES: Record<(typeof RESERVED_EXPORTS)[number], Shape> = {
   messages: {
     wanted:
       'a framer, an object with frame(buffer, start, end, seen) and maybe decode(buffer, start, end), e.g. line()',
-    is: is_framer,
+    is: (value) => is_framer(value) && (value as { until_close?: unknown }).until_close === undefined,
   },
   args: {
     wanted: 'an object with a JSON Schema (an object) per command',

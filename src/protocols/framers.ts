@@ -125,6 +125,16 @@ export function fixed(length: number): Framer {
   return { frame: () => length };
 }
 
+/**
+ * Replies that end with the connection (HTTP/1.0, finger, whois): everything up to the server's FIN, as a Buffer. The connection ends then (cause
+ * `server`), and with it the round, well if the function returns without waiting for anything else. A reset is no end: the call fails.
+ */
+export function until_close(): Framer {
+  return UNTIL_CLOSE;
+}
+
+const UNTIL_CLOSE: Framer = { frame: () => 0, until_close: true };
+
 type Read = (buffer: Buffer, at: number) => number;
 
 const READERS: Record<'big' | 'little', Record<Exclude<LengthPrefix['bytes'], 'varint'>, Read>> = {

@@ -17,10 +17,13 @@ export type FunctionParser = (data: Buffer | null) => number;
  *
  * `decode(buffer, start, end)` gets one whole frame inside a buffer that is overwritten when it returns: copy what you keep.
  * Left out: the value is a copy of the frame. `null`: the frame is counted and discarded, the value is undefined.
+ *
+ * `until_close`: the frame is all that comes until the server closes the connection (FIN), `frame` is not asked; see `until_close()`.
  */
 export interface Framer<T = Buffer> {
   frame(buffer: Buffer, start: number, end: number, seen: number): number;
   decode?: ((buffer: Buffer, start: number, end: number) => T) | null;
+  until_close?: true;
 }
 
 /** Picks the message a call waits for, for protocols that push. Made by {@link match}; needs the module's `messages`. */

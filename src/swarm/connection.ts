@@ -120,8 +120,8 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   last_reply: unknown = undefined;
   /** it has something to send at the end of the turn */
   gathers = false;
-  /** its lifetime is over: the end of the round that runs is its end */
-  worn_out = false;
+  /** its lifetime is over, or the server closed it behind a reply that ends so: the end of the round that runs is its end */
+  worn_out: 'limit' | 'server' | null = null;
   readonly handle: FakeClient = new FakeClientHandle(this);
   readonly client: ConnectionClient;
   readonly #rules: ConnectionRules;
@@ -324,7 +324,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     const at = now();
     recorder.connect.record((at - this.#started) * 1000);
     if (keep_alive_ms !== null) this.#socket.setKeepAlive(true, keep_alive_ms);
-    if (this.trace !== null) this.trace('connect', null, endpoint.path ?? ends_of(this.#socket));
+    if (this.trace !== null) this.trace('connect', null, endpoint.path ?? ends_of(this.#socket, endpoint));
     if (endpoint.tls) this.#handshake_at = at;
     else this.#open();
   }
@@ -369,14 +369,33 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     // during a handshake an error follows
     if (!this.alive || this.#handshake_at > 0) return;
     this.#limits?.stop(); // Node sends nothing behind the server's FIN
+    if (this.#was_reset) {
+      this.#rules.recorder.error('ECONNRESET', 'read ECONNRESET');
+      return this.#end('reset', 'ECONNRESET', CallError.make('ECONNRESET', 'read ECONNRESET'), true);
+    }
+    if (this.#inbound.end()) {
+      // what the module does with the reply is still to come, and ends with its round
+      this.worn_out = 'server';
+      if (!this.client.in_round) this.retire();
+      return;
+    }
     // Between rounds a FIN is the server's right, and counted by its cause alone.
     if (this.open_calls > 0)
       this.#rules.recorder.error('server_closed', 'the server closed the connection during a call');
     this.#end('server', 'server_closed', CallError.make('server_closed', 'the server closed the connection'), false);
   }
 
+  /**
+   * Behind bytes that were read libuv shows a reset as an orderly end. The kernel knows no peer any more then: who asks before has the answer of that
+   * time. Node hides what is below TLS, and a unix socket has no address.
+   */
+  get #was_reset(): boolean {
+    return this.#plain && this.#endpoint.path === undefined && this.#socket.remoteAddress === undefined;
+  }
+
   on_close(socket: Socket): void {
     if (socket !== this.#socket) return; // its port was taken
+    if (this.worn_out === 'server') this.retire();
     this.#rules.wheel.disarm(this.#timer);
     this.#limits?.stop();
     if (this.#port > 0) this.#rules.ports.give_back(this.#endpoint.pool, this.#port);
@@ -443,13 +462,15 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   }
 
   wore_out(): void {
-    this.worn_out = true;
+    this.worn_out ??= 'limit';
     if (!this.client.in_round) this.retire();
   }
 
-  /** No round runs any more, and its lifetime is over. */
+  /** No round runs any more, and it is worn out. */
   retire(): void {
-    if (this.alive) this.#end('limit', 'max_lifetime', undefined, false);
+    if (!this.alive) return;
+    if (this.worn_out === 'limit') return this.#end('limit', 'max_lifetime', undefined, false);
+    this.#end('server', 'server_closed', CallError.make('server_closed', 'the server closed the connection'), false);
   }
 
   /** From a port of swarm's own where the plan grants them, else from the kernel's choice. */
@@ -653,8 +674,9 @@ const ENDED: Partial<Record<CloseCause, string>> = {
   limit: 'the connection reached the end of its lifetime',
 };
 
-const ends_of = ({ localAddress, localPort, remoteAddress, remotePort }: Socket): string =>
-  `${localAddress}:${localPort} -> ${remoteAddress}:${remotePort}`;
+/** Not by the socket's `remoteAddress`: once it was asked it stays, see `was_reset`. */
+const ends_of = ({ localAddress, localPort }: Socket, { host, port }: Endpoint): string =>
+  `${localAddress}:${localPort} -> ${host}:${port}`;
 
 /** Short, and each character is one byte in UTF-8 and in Latin-1. */
 function is_ascii(text: string): boolean {

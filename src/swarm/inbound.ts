@@ -136,6 +136,30 @@ export class Inbound {
     return this.#first === null ? Infinity : this.#first.deadline;
   }
 
+  /** Everything up to the server's FIN is what the waiting call asked for: settles it. Returns whether one did. */
+  end(): boolean {
+    const waiter = this.#first;
+    const parser = waiter?.parser;
+    if (!waiter || this.#rules.messages !== null || typeof parser !== 'object' || parser === null) return false;
+    const { until_close, decode } = parser as Framer<unknown>;
+    if (until_close !== true) return false;
+    const whole = this.#held?.subarray(this.#start, this.#end) ?? Buffer.alloc(0);
+    this.#held = null;
+    this.#start = this.#end = 0;
+    this.#trace('reply', whole);
+    let value: unknown;
+    try {
+      // its own: nothing is read into what was held any more
+      if (decode === undefined) value = whole;
+      else if (decode !== null) value = decode(whole, 0, whole.length);
+    } catch (error) {
+      this.#threw(error, whole, 0, whole.length);
+      return true;
+    }
+    if (this.#owner.alive) this.#settle(waiter, value);
+    return true;
+  }
+
   /** Adds a call that was just sent. Bytes that were left over may settle it at once. */
   add(waiter: Waiter): void {
     if (this.#first === null) this.#first = waiter;

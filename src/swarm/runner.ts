@@ -319,7 +319,7 @@ export class Client implements ConnectionClient {
     const { connection } = this;
     if (connection !== null) connection.last_reply = undefined;
     if (phase === 'drain' || phase === 'stop') return this.#rules.leaves(this);
-    if (connection !== null && connection.worn_out) return connection.retire();
+    if (connection !== null && connection.worn_out !== null) return connection.retire();
     const action = script.actions[index];
     if (action === undefined) return this.#begin_script(ended);
     let sleep = once ? 0 : this.#draw(action.sleep_between_rounds);

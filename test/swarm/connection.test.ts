@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
-import { line } from '../../src/index.ts';
+import { line, until_close, wrong_reply } from '../../src/index.ts';
 import { start_ledger } from '../ledger.ts';
 import { imbalances, start_engine, starting_at } from './engine.ts';
 import type { Engine, EngineOptions } from './engine.ts';
@@ -355,5 +355,107 @@ describe('a deadline that passes while the process is busy', () => {
     busy(500);
     const books = await e.until((b) => b.clients.states.standby === 20);
     expect(books.connections).toMatchObject({ attempted: 20, established: 20, failed: {} });
+  });
+});
+
+/** What each connection gets for its first bytes. */
+async function answering(answer: (socket: Socket) => void): Promise<number> {
+  const server = createServer((socket) => {
+    socket.on('error', () => {}).once('data', () => answer(socket));
+  });
+  servers.push(server.listen(0, '127.0.0.1'));
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+describe('replies that end with the connection', () => {
+  const ask = (replies: Buffer[]): EngineOptions['commands'] => ({
+    async go(client) {
+      replies.push(await client.send_for_reply('hi\r\n', until_close()));
+    },
+  });
+
+  it.each([0, 1, 60_000, 1_000_000])('are whole at the FIN, %i bytes in parts, and the round is well', async (size) => {
+    const body = Buffer.alloc(size, 'abc');
+    const port = await answering((socket) => {
+      socket.write(body.subarray(0, size / 3));
+      setTimeout(() => socket.end(body.subarray(size / 3)), 2);
+    });
+    const replies: Buffer[] = [];
+    engine = await start_engine({ port, commands: ask(replies) });
+    engine.apply(3);
+    const books = await engine.until((b) => b.connections.closed.server >= 9);
+    for (const reply of replies) expect(reply.equals(body)).toBe(true);
+    expect(books.requests).toMatchObject({ wrong: 0, aborted: 0, timeout: 0 });
+    expect(books.actions[0]).toMatchObject({ ok: replies.length, failed: {} });
+    expect(books.errors).toEqual({});
+  });
+
+  it('may be decoded, wrong ones too, and longer ones than --max-reply are refused', async () => {
+    const port = await answering((socket) => socket.end('x'.repeat(5000)));
+    const decode = (buffer: Buffer, start: number, end: number): string => {
+      if (end - start === 5000) throw wrong_reply('five thousand');
+      return buffer.toString('utf8', start, end);
+    };
+    const commands: EngineOptions['commands'] = { go: (c) => c.send_for_reply('hi', { ...until_close(), decode }) };
+    engine = await start_engine({ port, commands });
+    engine.apply(1);
+    const books = await engine.until((b) => b.connections.closed.wrong_reply >= 2);
+    expect(books.requests.wrong).toBeGreaterThanOrEqual(2);
+    expect(Object.keys(books.errors)).toEqual(['wrong_reply']);
+    await engine.close();
+    engine = await start_engine({ port, commands, run: { max_reply_bytes: 4999 } });
+    engine.apply(1);
+    expect(Object.keys((await engine.until((b) => b.connections.closed.wrong_reply >= 2)).errors)).toEqual(['reply_too_large']); // prettier-ignore
+  });
+
+  it('fail when a reset ends them', async () => {
+    const port = await answering((socket) => void (socket.write('half'), socket.resetAndDestroy()));
+    const replies: Buffer[] = [];
+    engine = await start_engine({ port, commands: ask(replies) });
+    engine.apply(1);
+    const books = await engine.until((b) => b.connections.closed.reset >= 5);
+    expect(replies).toEqual([]);
+    expect(books.actions[0]).toMatchObject({ ok: 0, failed: { ECONNRESET: 5 } });
+  });
+
+  it('a round that goes on behind them fails with its connection', async () => {
+    const port = await answering((socket) => socket.end('bye'));
+    engine = await start_engine({
+      port,
+      commands: {
+        async go(client) {
+          await client.send_for_reply('hi', until_close());
+          await new Promise(() => {});
+        },
+      },
+    });
+    engine.apply(1);
+    const books = await engine.until((b) => b.connections.closed.server >= 3);
+    expect(books.actions[0]!.failed).toEqual({ server_closed: books.connections.closed.server });
+    expect(books.requests.ok).toBe(books.requests.sent - books.requests.in_flight);
+  });
+});
+
+describe('a reset right behind data', () => {
+  it.each([false, true])('is a reset, and the data counts; traced: %s', async (traced) => {
+    const port = await answering((socket) => void (socket.write('OK\r\n'), socket.resetAndDestroy()));
+    const lines: string[] = [];
+    engine = await start_engine({ port, commands: talk, actions: sleepy });
+    engine.apply(1);
+    if (traced) engine.population.client(1)!.trace = (event, _, text) => void lines.push(`${event} ${text}`);
+    const books = await engine.until((b) => b.connections.closed.reset + b.connections.closed.server >= 5);
+    expect(books.connections.closed).toMatchObject({ reset: 5, server: 0 });
+    expect(books.requests.ok).toBe(5);
+    if (traced) expect(lines.slice(0, 3).map((text) => text.split(' ')[0])).toEqual(['connect', 'send', 'reply']);
+    if (traced) expect(lines[0]).toMatch(new RegExp(`^connect 127.0.0.1:\\d+ -> 127.0.0.1:${port}$`));
+  });
+
+  it('an orderly end stays one', async () => {
+    const port = await answering((socket) => socket.end('OK\r\n'));
+    engine = await start_engine({ port, commands: talk, actions: sleepy });
+    engine.apply(1);
+    const books = await engine.until((b) => b.connections.closed.reset + b.connections.closed.server >= 5);
+    expect(books.connections.closed).toMatchObject({ reset: 0, server: 5 });
   });
 });
