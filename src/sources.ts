@@ -60,8 +60,8 @@ export async function find_endpoints(
 
 async function families_of(server: Server, bound: readonly (4 | 6)[]): Promise<(4 | 6 | null)[]> {
   try {
-    const all = await addresses_of(server, bound);
-    return all.map(({ family }) => (server.path === undefined ? family : null));
+    const { main } = await addresses_of(server, bound);
+    return main.map(({ family }) => (server.path === undefined ? family : null));
   } catch (error) {
     const is_unknown = (error as NodeJS.ErrnoException).syscall === 'getaddrinfo';
     if (is_unknown) throw new SwarmError('name_unknown', { host: server.host, reason: reason_of(error) }, error);

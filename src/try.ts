@@ -106,15 +106,7 @@ class Trial {
   /** Whether it came to its end: a module may also close the connection itself, which ends the trial here. */
   async #iteration(): Promise<boolean> {
     this.#publish('run', 1);
-    // a client that lost its connection would come back and start from the top
-    const stuck = (report: Report): boolean => {
-      const { backoff, fatal } = report.snapshot.clients.states;
-      return backoff + fatal > 0;
-    };
-    await this.#waits.until(
-      () => this.#interrupted || (this.#report !== null && (this.#report.finished || stuck(this.#report))),
-      Infinity,
-    );
+    await this.#waits.until(() => this.#interrupted || this.#report?.finished === true, Infinity);
     if (this.#report?.finished) return true;
     this.#publish('stop', 0);
     await this.#waits.until(() => this.#report?.finished === true, STOP_WITHIN_MS);

@@ -76,6 +76,8 @@ export interface ConnectionClient extends Identity {
   readonly in_round: boolean;
   /** of its last connection that was secured, for the next one */
   tls_session: TlsSession | null;
+  /** attempts that failed, since it was last sent to its first address */
+  misses: number;
   established(): void;
   /**
    * The connection's life is over. `cause` null: it never was established. `error` undefined: nothing failed (script, decr, stop).
@@ -166,7 +168,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     this.client = client;
     this.#rules = rules;
     this.#inbound = new Inbound(this, rules);
-    const endpoint = rules.endpoints.of(client.id);
+    const endpoint = rules.endpoints.of(client.id, client.misses);
     this.#endpoint = endpoint;
     this.#plain = !endpoint.tls;
     const { connections } = rules.recorder;
@@ -626,6 +628,8 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
       recorder.closed[cause]++;
       counts.open--;
       counts.closed++;
+      // home again once others are there: a client that stayed away would leave it empty
+      if (this.client.misses > 0 && this.#rules.endpoints.of(this.client.id).counts.open > 0) this.client.misses = 0;
     } else {
       recorder.connections.connecting--;
       counts.connecting--;
@@ -635,6 +639,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
       } else {
         recorder.connect_failed.add(code);
         counts.failed++;
+        this.client.misses++;
       }
     }
     const told = error ?? CallError.make(code, ENDED[cause] ?? cause);

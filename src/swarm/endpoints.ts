@@ -37,10 +37,20 @@ export interface EndpointsOptions {
   readonly counts: (label: string) => EndpointRecorder;
 }
 
+/** The addresses of one server. */
+interface Place {
+  /** what its clients take in turn */
+  readonly main: readonly Endpoint[];
+  /** of the other family: for those that found nobody at any of the main ones */
+  readonly spare: readonly Address[];
+  /** made when the first client came to it, by host */
+  readonly made: Map<string, Endpoint>;
+}
+
 export class Endpoints {
   readonly #options: EndpointsOptions;
   /** by server */
-  #all: readonly (readonly Endpoint[])[] = [];
+  #all: readonly Place[] = [];
   #timer: NodeJS.Timeout | null = null;
 
   private constructor(options: EndpointsOptions) {
@@ -62,14 +72,27 @@ export class Endpoints {
   }
 
   get all(): readonly Endpoint[] {
-    return this.#all.flat();
+    return this.#all.flatMap(({ main }) => main);
   }
 
-  /** Round robin: with n servers each n-th client, and these in turn to its addresses. */
-  of(client: number): Endpoint {
+  /**
+   * Round robin: with n servers each n-th client, and these in turn to its addresses.
+   * @param misses how often the client could not connect: each time the next address of its server has its turn, those of the other family last
+   */
+  of(client: number, misses = 0): Endpoint {
     const servers = this.#all.length;
-    const endpoints = this.#all[(client - 1) % servers]!;
-    return endpoints[Math.floor((client - 1) / servers) % endpoints.length]!;
+    const server = (client - 1) % servers;
+    const { main, spare } = this.#all[server]!;
+    const first = Math.floor((client - 1) / servers);
+    const turn = misses % (main.length + spare.length);
+    if (turn < main.length) return main[(first + turn) % main.length]!;
+    return this.#spare(server, spare[(first + turn) % spare.length]!);
+  }
+
+  /** Has the client not missed at each address of its server yet, since it last began with the first? */
+  has_more(client: number, misses: number): boolean {
+    const { main, spare } = this.#all[(client - 1) % this.#all.length]!;
+    return misses % (main.length + spare.length) !== 0;
   }
 
   close(): void {
@@ -81,14 +104,31 @@ export class Endpoints {
     const families = ([4, 6] as const).filter((family) => sources.some((address) => isIP(address) === family));
     const found = await Promise.all(servers.map((server) => addresses_of(server, families)));
     const known = this.#all;
-    this.#all = servers.map((server, i) =>
-      found[i]!.map(
-        ({ host, family }) => known[i]?.find((one) => one.host === host) ?? this.#make(i, server, host, family),
-      ),
-    );
+    this.#all = servers.map((server, i) => {
+      const { main, spare } = found[i]!;
+      const before = known[i];
+      const same = (host: string): Endpoint | undefined =>
+        before?.main.find((one) => one.host === host) ?? before?.made.get(host);
+      const made = spare.flatMap(({ host }) => same(host) ?? []);
+      return {
+        main: main.map((address) => same(address.host) ?? this.#make(i, server, address)),
+        spare,
+        made: new Map(made.map((one) => [one.host, one])),
+      };
+    });
   }
 
-  #make(place: number, server: Server, host: string, family: 4 | 6): Endpoint {
+  #spare(place: number, address: Address): Endpoint {
+    const { made } = this.#all[place]!;
+    let endpoint = made.get(address.host);
+    if (endpoint === undefined) {
+      endpoint = this.#make(place, this.#options.servers[place]!, address);
+      made.set(address.host, endpoint);
+    }
+    return endpoint;
+  }
+
+  #make(place: number, server: Server, { host, family }: Address): Endpoint {
     const { port, path, tls = false } = server;
     const label = endpoint_text(path === undefined ? { ...server, host } : server);
     const counts = this.#options.counts(label);
@@ -101,12 +141,20 @@ export class Endpoints {
 
 const is_name = ({ host, path }: Server): boolean => path === undefined && isIP(host) === 0;
 
-/** In order, so that a name service that rotates its answers moves no client. */
+interface Address {
+  readonly host: string;
+  readonly family: 4 | 6;
+}
+
+/**
+ * In order, so that a name service that rotates its answers moves no client. `main` are of the family that the system prefers (RFC 6724), `spare` of
+ * the other one: `localhost` is two addresses, and most servers listen on one.
+ */
 export async function addresses_of(
   { host, path }: Server,
   families: readonly (4 | 6)[],
-): Promise<{ host: string; family: 4 | 6 }[]> {
-  if (path !== undefined) return [{ host: '', family: 4 }];
+): Promise<{ main: Address[]; spare: Address[] }> {
+  if (path !== undefined) return { main: [{ host: '', family: 4 }], spare: [] };
   const literal = isIP(host) as 0 | 4 | 6;
   const all =
     literal !== 0
@@ -114,10 +162,11 @@ export async function addresses_of(
       : ((await lookup(host, { all: true })) as { address: string; family: 4 | 6 }[]);
   const fitting = all.filter(({ family }) => families.length === 0 || families.includes(family));
   if (fitting.length === 0) throw new Error(`no address of --bind is IPv${all[0]!.family}, as ${host} is`);
-  // one family, the one the system prefers (RFC 6724): `localhost` is two addresses, and most servers listen on one
-  return fitting
-    .filter(({ family }) => family === fitting[0]!.family)
-    .map(({ address, family }) => ({ host: address, family }))
-    .sort((a, b) => (a.host < b.host ? -1 : 1))
-    .slice(0, MAX_ADDRESSES);
+  const of = (preferred: boolean): Address[] =>
+    fitting
+      .filter(({ family }) => (family === fitting[0]!.family) === preferred)
+      .map(({ address, family }) => ({ host: address, family }))
+      .sort((a, b) => (a.host < b.host ? -1 : 1))
+      .slice(0, MAX_ADDRESSES);
+  return { main: of(true), spare: of(false) };
 }

@@ -136,7 +136,7 @@ export class Population {
       unasked: (text) => options.unasked(text),
       bug: (error, client) => options.bug(error, client),
       yield_turn: (client) => this.#next_turn(client),
-      disconnected: (client) => this.#disconnected(client),
+      disconnected: (client, missed) => this.#disconnected(client, missed),
       wants_turn: (client) => this.#enqueue(client),
       moved: (client) => this.#place(client),
       leaves: (client) => this.#leaves(client),
@@ -288,9 +288,12 @@ export class Population {
     else this.#done(client);
   }
 
-  #disconnected(client: Client): void {
-    const { phase, once } = this.#rules;
-    if (phase === 'drain' || phase === 'stop' || client.draining || once) return this.#leaves(client);
+  #disconnected(client: Client, missed: boolean): void {
+    const { phase, once, endpoints } = this.#rules;
+    if (phase === 'drain' || phase === 'stop' || client.draining) return this.#leaves(client);
+    // it found nobody at one address, and its server has others
+    if (missed && endpoints.has_more(client.id, client.misses)) return this.#enqueue(client);
+    if (once) return this.#leaves(client);
     if (client.state !== BACKOFF) return;
     const delay = draw_real(this.#options.run.reconnect_delay_ms, this.#random.real(0, 1));
     this.#options.wheel.arm(client.timer, now() + delay);

@@ -52,8 +52,8 @@ export interface RunnerRules extends ConnectionRules {
   phase: 'run' | 'pause' | 'drain' | 'stop';
   /** calls `client.go_on()` soon, from the event loop */
   yield_turn(client: Client): void;
-  /** the client lost, closed or never got its connection: state is `backoff` or `fatal` now */
-  disconnected(client: Client): void;
+  /** the client lost, closed or never got its connection (`missed`): state is `backoff` or `fatal` now */
+  disconnected(client: Client, missed: boolean): void;
   /** its reconnect delay is over */
   wants_turn(client: Client): void;
   /** the state changed between classes that `decr` tells apart */
@@ -70,6 +70,7 @@ export class Client implements ConnectionClient {
   connection: Connection | null = null;
   trace: Trace | null = null;
   tls_session: TlsSession | null = null;
+  misses = 0;
   draining = false;
   /** its next round is due when the pause is over */
   parked = false;
@@ -184,7 +185,7 @@ export class Client implements ConnectionClient {
       this.#rules.bug(error, this.id);
     } else if (cause === null && error === undefined) return;
     else this.move(BACKOFF);
-    this.#rules.disconnected(this);
+    this.#rules.disconnected(this, cause === null);
   }
 
   get #recorder(): ActionRecorder {

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 const lookup = vi.hoisted(() => vi.fn());
@@ -63,6 +64,44 @@ describe('Endpoints', () => {
     expect(hosts(await start(name))).toEqual(['::1']);
     expect(hosts(await start(name, ['127.0.0.2']))).toEqual(['127.0.0.1']);
     await expect(start([{ host: '::1', port: 5 }], ['127.0.0.2'])).rejects.toThrow('no address of --bind is IPv6');
+  });
+
+  it('property: a client that misses comes to every address, the preferred family first, then begins anew', async () => {
+    const some = fc.uniqueArray(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(
+        some,
+        fc.array(fc.integer({ min: 1, max: 200 })),
+        fc.integer({ min: 1, max: 50 }),
+        async (four, six, id) => {
+          const v4 = four.map((n) => `10.0.0.${n}`);
+          const v6 = [...new Set(six)].map((n) => `fd00::${n.toString(16)}`);
+          lookup.mockResolvedValueOnce(answers(...v4, ...v6));
+          const endpoints = await start([{ host: 'chat.example', port: 5 }]);
+          const all = v4.length + v6.length;
+          const came = Array.from({ length: 2 * all }, (_, misses) => endpoints.of(id, misses).host);
+          expect([...came.slice(0, v4.length)].sort()).toEqual([...v4].sort());
+          expect([...came.slice(v4.length, all)].sort()).toEqual([...v6].sort());
+          expect(came.slice(all)).toEqual(came.slice(0, all));
+          expect(came.map((_, misses) => endpoints.has_more(id, misses + 1))).toEqual(
+            came.map((_, i) => (i + 1) % all !== 0),
+          );
+          endpoints.close();
+        },
+      ),
+    );
+  });
+
+  it('makes an address of the other family when somebody comes to it, once', async () => {
+    lookup.mockResolvedValue(answers('::1', '127.0.0.1'));
+    const endpoints = await start([{ host: 'localhost', port: 5 }]);
+    expect(labels.at(-1)).toBe('[::1]:5');
+    const spare = endpoints.of(1, 1);
+    expect([spare.host, labels.at(-1)]).toEqual(['127.0.0.1', '127.0.0.1:5']);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(endpoints.of(7, 1)).toBe(spare);
+    expect(hosts(endpoints)).toEqual(['::1']);
+    endpoints.close();
   });
 
   it('asks again each minute in the background; what stays keeps its counts, a failed refresh keeps everything', async () => {
