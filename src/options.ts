@@ -84,6 +84,11 @@ function delays(text: string): readonly [number, number] | undefined {
   return span !== undefined && span[1] <= MAX_DURATION ? span : undefined;
 }
 
+function alpn(text: string): readonly string[] | undefined {
+  const names = text.split(',');
+  return names.length <= 16 && names.every((name) => /^[!-~]{1,255}$/.test(name)) ? names : undefined;
+}
+
 const text_of = (text: string): string | undefined => (text.length >= 1 && text.length <= 4096 ? text : undefined);
 const option = <T, R extends Option<T>>(row: R & Option<T>): R => row;
 
@@ -162,6 +167,13 @@ export const OPTIONS = {
     shape: 'true or false',
     parse: (text) => (text === 'true' || text === 'false' ? text === 'true' : undefined),
     is_switch: true,
+  }),
+  alpn: option({
+    flags: '--alpn <names>',
+    help: 'protocols to offer in TLS handshakes (ALPN), the first the best (default: none)',
+    fallback: null,
+    shape: 'one to 16 names of 1 to 255 characters of ASCII with commas between, such as h2,http/1.1',
+    parse: alpn,
   }),
   tls_min: option({
     flags: '--tls-min <1.2|1.3>',

@@ -14,8 +14,8 @@ const MAX_PEM = 1024 * 1024;
  * @throws SwarmError `bad_certificate`, `bad_option`
  */
 export function read_tls(options: Options): TlsSpec | null {
-  const { ca, cert, key, servername, insecure, tls_min: min_version } = options;
-  if ([ca, cert, key, servername, min_version].every((value) => value === null) && !insecure) return null;
+  const { ca, cert, key, servername, insecure, tls_min: min_version, alpn } = options;
+  if ([ca, cert, key, servername, min_version, alpn].every((value) => value === null) && !insecure) return null;
   if (key === null && cert !== null) throw missing('--cert', '--key');
   if (cert === null && key !== null) throw missing('--key', '--cert');
   return {
@@ -32,6 +32,7 @@ export function read_tls(options: Options): TlsSpec | null {
     servername,
     insecure,
     min_version,
+    alpn,
   };
 }
 

@@ -174,6 +174,7 @@ function record_of_args(value: unknown): Action['args'] {
 const TLS = object<TlsSpec>({
   ...{ ca: nullable(exact(1024 * FILE)), cert: nullable(exact(FILE * 16)), key: nullable(exact(FILE * 16)) },
   ...{ servername: nullable(exact(300)), insecure: flag, min_version: nullable(one_of('TLSv1.2', 'TLSv1.3')) },
+  alpn: nullable(list(exact(255), 16)),
 });
 
 const LIMITS = object<ConnectionLimits>({

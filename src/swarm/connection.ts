@@ -12,7 +12,7 @@ import { Inbound, reject_quietly, Waiter } from './inbound.ts';
 import { FakeClientHandle } from './fake-client.ts';
 import { Limits } from './limits.ts';
 import { tls_error_text } from './secure.ts';
-import { await_drain, forget_drain, failing_socket, open_socket, secure_socket } from './socket.ts';
+import { await_drain, forget_drain, failing_socket, open_socket, secure_socket, unopened_socket } from './socket.ts';
 import type { Wheel } from '../foundation/clock.ts';
 import type { CloseCause } from '../metrics/snapshot.ts';
 import type { FakeClient } from '../protocols/client.ts';
@@ -45,6 +45,8 @@ const NO_PORT = 'no local port is free: all that --bind gives are in use';
 const SHIFTED =
   "a request went out while bytes of the server's waited that nobody had read: they are taken for its reply, and each reply for the next one's. " +
   "Read a greeting with send_for_reply('', …) in connected; a server that pushes needs `messages` (unread_bytes)";
+/** After so long a unix socket whose backlog was full is tried again. */
+const BACKLOG_MS = 20;
 /** A closed connection's queued bytes have this long to go. */
 const LINGER_MS = 1000;
 
@@ -337,7 +339,8 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     this.#handshake_at = 0;
     if (this.trace !== null) {
       const resumed = socket.isSessionReused() ? ', session resumed' : '';
-      this.trace('secure', null, `${socket.getProtocol()} ${socket.getCipher().name}${resumed}`);
+      const alpn = typeof socket.alpnProtocol === 'string' ? `, ${socket.alpnProtocol}` : '';
+      this.trace('secure', null, `${socket.getProtocol()} ${socket.getCipher().name}${alpn}${resumed}`);
     }
     const waiter = this.#securing;
     if (waiter === null) return this.#open();
@@ -363,8 +366,18 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
       }
       text = `${text}: others hold the ${MAX_SKIPS} local ports that were tried`;
     }
+    if (code === 'EAGAIN' && !this.#established && this.#endpoint.path !== undefined) return this.#dial_again();
     this.#rules.recorder.error(code, text);
     this.#end('reset', code, CallError.make(code, text), true);
+  }
+
+  /** The backlog of a unix socket is full: the kernel does not wait there, as it does for TCP. */
+  #dial_again(): void {
+    const waiting = (this.#socket = unopened_socket(this));
+    setTimeout(() => {
+      if (this.#socket !== waiting || !this.alive) return;
+      this.#socket = this.#dial();
+    }, BACKLOG_MS);
   }
 
   on_end(): void {

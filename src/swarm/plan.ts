@@ -57,6 +57,8 @@ export interface TlsSpec {
   readonly insecure: boolean;
   /** null: Node's default */
   readonly min_version: 'TLSv1.2' | 'TLSv1.3' | null;
+  /** protocols to offer, the first the best; null: none */
+  readonly alpn: readonly string[] | null;
 }
 
 /** What holds for each connection by itself, counted from when it is established; null: no such limit. */

@@ -27,6 +27,7 @@ export const NO_TLS_OPTIONS: TlsSpec = {
   servername: null,
   insecure: false,
   min_version: null,
+  alpn: null,
 };
 
 export class Secure {
@@ -51,6 +52,7 @@ export class Secure {
       host: peer.host,
       rejectUnauthorized: !this.#spec.insecure,
     };
+    if (this.#spec.alpn !== null) options.ALPNProtocols = [...this.#spec.alpn];
     if (servername !== undefined) options.servername = servername;
     if (session !== null && session.of === peer && session.servername === servername) options.session = session.bytes;
     return options;

@@ -101,6 +101,9 @@ export function failing_socket(owner: SocketOwner, error: Error): Socket {
   return own(new Socket(), owner).destroy(error);
 }
 
+/** One that is only there to be closed. */
+export const unopened_socket = (owner: SocketOwner): Socket => own(new Socket(), owner);
+
 /** STARTTLS: TLS over an open socket, which is the new one's from now on. */
 export function secure_socket(owner: SocketOwner, plain: Socket, secure: ConnectionOptions): TLSSocket {
   plain.off('end', on_end).off('close', on_close);

@@ -88,7 +88,15 @@ export const BUNDLE: Bundle = {
   run: {
     ...RUN,
     servers: [{ host: 'chat.example', port: 7000, tls: true }, { host: '', port: 0, path: '/tmp/s' }], // prettier-ignore
-    tls: { ca: 'PEM', cert: null, key: null, servername: 'chat', insecure: false, min_version: 'TLSv1.3' },
+    tls: {
+      ca: 'PEM',
+      cert: null,
+      key: null,
+      servername: 'chat',
+      insecure: false,
+      min_version: 'TLSv1.3',
+      alpn: ['h2'],
+    },
     limits: { up_bytes_per_s: 1000, down_bytes_per_s: null, lifetime_ms: [1, 2], idle_ms: 500 },
     script: {
       protocol: 'p',

@@ -1,9 +1,10 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { fixed, line } from '../../src/index.ts';
 import { burst_of } from '../../src/swarm/throttle.ts';
 import { start_ledger, type Ledger, type LedgerOptions } from '../ledger.ts';
@@ -322,6 +323,29 @@ describe('a unix socket', () => {
     const books = await engine.until((b) => b.actions[0]!.ok === 1);
     expect(Object.keys(books.endpoints)).toEqual([`unix:${path}`]);
     expect(traced[0]).toBe(`connect ${path}`);
+  });
+
+  it('whose backlog is full is tried again until it takes the connection, or --connect-timeout is over', async () => {
+    const code = `const s = require('node:net').createServer((c) => c.on('error', () => {}));
+      s.listen({ path: process.argv[1], backlog: 1 }, () => console.log('up'));`;
+    const child = spawn(process.execPath, ['-e', code, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    await once(child.stdout, 'data');
+    child.kill('SIGSTOP');
+    const play = async (connect_timeout_ms: number): Promise<Engine> => {
+      const servers = [{ host: '', port: 0, path }];
+      const e = await start_engine({ port: 0, commands: { go: () => new Promise(() => {}) }, run: { ...later, servers, connect_timeout_ms } }); // prettier-ignore
+      e.apply(20);
+      return e;
+    };
+    const short = await play(100);
+    const books = await short.until((b) => b.connections.connecting === 0 && b.connections.attempted === 20);
+    expect(Object.keys(books.connections.failed)).toEqual(['connect_timeout']);
+    await short.close();
+    engine = await play(120_000);
+    await engine.until((b) => b.connections.attempted === 20);
+    child.kill('SIGCONT');
+    expect((await engine.until((b) => b.connections.open === 20)).connections.failed).toEqual({});
   });
 
   it('that is missing fails by its name', async () => {

@@ -201,6 +201,18 @@ describe('a tls:// server', () => {
     expect(code).toBe('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION');
   });
 
+  it('is offered the protocols of --alpn, and a trace tells which it took', async () => {
+    const port = await tls_server({ ALPNProtocols: ['mqtt', 'h2'] });
+    const traced: string[] = [];
+    const e = await play(port, { run: { tls: tls({ alpn: ['x', 'h2'] }) } });
+    e.population.client(1)!.trace = (event, _, text) => void (event === 'secure' && traced.push(text));
+    await e.until((b) => b.actions[0]!.ok === 1);
+    expect(traced).toEqual([expect.stringMatching(/^TLSv1\.3 \S+, h2$/)]);
+    await e.close();
+    const [code] = await refusal(port, { run: { tls: tls({ alpn: ['x'] }) } });
+    expect(code).toBe('ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL');
+  });
+
   it('that wants a certificate gets the one of --cert', async () => {
     const seen: unknown[] = [];
     const port = await tls_server({ requestCert: true, ca: own.cert }, (socket) =>
