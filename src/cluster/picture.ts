@@ -7,7 +7,7 @@ import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from
 import { STALLED_AFTER_MS } from '../swarm/members.ts';
 import type { MemberId } from '../swarm/plan.ts';
 import { planned_of } from './desired.ts';
-import { reassign_ms_of, type Bundle, type SwarmPlan } from './documents.ts';
+import { reassign_ms_of, type Bundle, type Presence, type Results, type SwarmPlan } from './documents.ts';
 import { RETURN_MS, unsure_of, type Unsure } from './shares.ts';
 import type { Heard, View } from './view.ts';
 
@@ -67,7 +67,8 @@ export class Picture {
     const workers: WorkerSummary[] = [];
     const dead: Dead[] = [];
     let departed = NO_DEAD;
-    for (const { agent, incarnation, results } of this.#view.results(this.#run)) {
+    for (const { agent, incarnation, results: told } of this.#view.results(this.#run)) {
+      const results = this.#by_our_clock(agent, told);
       const gone = plan?.departed.find((one) => one.agent === agent && one.incarnation === incarnation);
       const is_over = gone !== undefined || this.#view.members.get(agent)?.doc.incarnation !== incarnation;
       const is_lost = is_over || plan?.unconfirmed.includes(agent) === true;
@@ -85,6 +86,29 @@ export class Picture {
     }
     const all = merge_dead([...dead, departed]);
     return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
+  }
+
+  /** With instants of this process' clock instead of the agent's, if it was heard often enough to know the difference. */
+  #by_our_clock(agent: MemberId, { snapshot, dead, ...results }: Results): Results {
+    const { offsets = [] } = this.#view.members.get(agent) ?? {};
+    const ahead_ms = offsets.length < 2 ? 0 : Math.max(...offsets);
+    return {
+      ...results,
+      snapshot: shifted(snapshot, ahead_ms),
+      dead: dead && { ...dead, snapshot: shifted(dead.snapshot, ahead_ms) },
+    };
+  }
+
+  /** Of each agent in this run, by code. */
+  #errors(): Map<MemberId, Record<string, number>> {
+    const errors = new Map<MemberId, Record<string, number>>();
+    for (const { agent, results } of this.#view.results(this.#run)) {
+      const of = errors.get(agent) ?? {};
+      for (const kinds of [results.snapshot.errors, results.dead?.snapshot.errors ?? {}])
+        for (const [code, { count }] of Object.entries(kinds)) of[code] = (of[code] ?? 0) + count;
+      errors.set(agent, of);
+    }
+    return errors;
   }
 
   /** That incarnation is over: the one that came after it says so. */
@@ -154,10 +178,11 @@ export class Picture {
 
   agents(): AgentSummary[] {
     const plan = this.#view.plan?.doc;
+    const errors = this.#errors();
     // one that has left said so with its last word
     return [...this.#view.members]
       .filter(([id, { doc }]) => !doc.leaving || doc.ready !== null || plan?.members[id] !== undefined)
-      .map(([id, heard]) => ({ ...this.#agent(id, heard), share: plan?.members[id]?.share ?? 0 }))
+      .map(([id, heard]) => this.#agent(id, heard, plan?.members[id]?.share ?? 0, errors.get(id) ?? {}))
       .concat(this.#strangers())
       .sort((a, b) => (a.id < b.id ? -1 : 1));
   }
@@ -168,17 +193,18 @@ export class Picture {
     const nothing = { labels: [], workers: 0, capacity: 0, share: 0, live: 0, open: 0, states: NO_STATES };
     return refusals.agents
       .filter((id) => !members.has(id))
-      .map((id) => ({ id, host: '', swarm: '', ...nothing, cpu: 0, lag_p99_ms: 0, offset_ms: 0, silent_ms: 0, health: 'refused', why: refusals.of(id) ?? '' })); // prettier-ignore
+      .map((id) => ({ id, host: '', swarm: '', ...nothing, errors: {}, cpu: 0, lag_p99_ms: 0, offset_ms: null, silent_ms: 0, health: 'refused', why: refusals.of(id) ?? '' })); // prettier-ignore
   }
 
-  #agent(id: MemberId, { doc, heard_at, offsets }: Heard): AgentSummary {
+  #agent(id: MemberId, { doc, heard_at, offsets }: Heard, share: number, errors: Record<string, number>): AgentSummary {
     const silent_ms = Math.round(this.#timers.now() - heard_at);
     const results = this.#view.results_of(id, doc.incarnation);
     const { host, swarm, labels, capacity, live, open, states, cpu, lag_p99_ms } = doc;
-    const offset_ms = Math.round(Math.max(...offsets));
+    const health = this.health(id);
+    const offset_ms = health === 'lost' ? null : Math.round(Math.max(...offsets));
     const workers = results?.workers.length ?? 0;
-    const why = this.#view.refusals.of(id) ?? doc.refuses ?? this.#withheld(id);
-    return { id, host, swarm, labels: [...labels], workers, capacity, share: 0, live, open, states, cpu, lag_p99_ms, offset_ms, silent_ms, health: this.health(id), why }; // prettier-ignore
+    const why = this.#view.refusals.of(id) ?? doc.refuses ?? (this.#withheld(id) || unconnected(doc, errors));
+    return { id, host, swarm, labels: [...labels], workers, capacity, share, live, open, states, errors, cpu, lag_p99_ms, offset_ms, silent_ms, health, why }; // prettier-ignore
   }
 
   summary({ final = false, histograms = false, interval = null }: Partial<Shown>, as?: SwarmPlan): Summary {
@@ -217,6 +243,19 @@ export class Picture {
       histograms,
     });
   }
+}
+
+function shifted(snapshot: Snapshot, ahead_ms: number): Snapshot {
+  if (ahead_ms === 0) return snapshot;
+  const errors = Object.entries(snapshot.errors).map(([code, { last_at, ...kind }]) => [code, { ...kind, last_at: last_at - ahead_ms }]); // prettier-ignore
+  return { ...snapshot, errors: Object.fromEntries(errors) as Snapshot['errors'] };
+}
+
+/** The server may be out of reach of this machine only. */
+function unconnected({ live, open, states }: Presence, errors: Readonly<Record<string, number>>): string {
+  const [most] = Object.entries(errors).sort(([, a], [, b]) => b - a);
+  if (open > 0 || states.backoff === 0 || most === undefined) return '';
+  return `none of its ${live} clients is connected: ${most[0]}, ${most[1]} times`;
 }
 
 const in_s = (ms: number): string => `${Math.max(1, Math.ceil(ms / 1000))} s`;

@@ -5,6 +5,8 @@ import type { ActionSummary, AgentSummary, Latency, Summary } from '../metrics/s
 const MAX_TEXT = 200;
 /** agents of which `status` says what is amiss */
 const MAX_WHY = 5;
+/** agents that one line of `errors` names */
+const MAX_NAMED = 3;
 export const text_of = (text: string): string => escape_text(text, MAX_TEXT);
 
 const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
@@ -62,12 +64,12 @@ export function status_lines(s: Summary): string[] {
     `requests: sent ${r.sent}, ok ${r.ok}, wrong ${r.wrong}, timeout ${r.timeout}, aborted ${r.aborted}, noreply ${r.noreply}`,
     `bytes: sent ${s.bytes.sent}, received ${s.bytes.received}`,
     `generator: cpu ${s.generator.cpu.toFixed(2)} cores, memory ${mebibytes(s.generator.rss_bytes)}, lag p99 ${ms(s.generator.lag_p99_ms)} ms`,
-    ...(s.agents === undefined ? [] : [agents_line(s.agents, s.possibly_open ?? 0), ...why_lines(s.agents)]),
+    ...(s.agents === undefined ? [] : [agents_line(s.agents, s.possibly_open ?? 0)]),
   ];
 }
 
 /** What keeps them from holding their part, of the first few. */
-function why_lines(agents: readonly AgentSummary[], most = MAX_WHY): string[] {
+export function why_lines({ agents = [] }: Summary, most = MAX_WHY): string[] {
   const lines = agents.filter((a) => a.why !== '').map((a) => `${text_of(a.id)}: ${text_of(a.why)}`);
   return lines.length <= most ? lines : [...lines.slice(0, most), `and ${lines.length - most} more, see \`agents\``];
 }
@@ -117,20 +119,33 @@ export function action_lines(s: Summary): string[] {
   return [`${since}; ${times_text(s)}`, ...aligned([ACTION_HEAD, ...rows], [0])];
 }
 
-export const ERROR_HEAD = ['code', 'count', 'last at', 'last text'];
+/** Of a swarm of many machines also whose they are, those with the most first. */
+export const error_head = ({ agents }: Summary): string[] => [
+  ...['code', 'count', 'last at'],
+  ...(agents ? ['agents'] : []),
+  'last text',
+];
 
 export function error_rows(s: Summary): (string | number)[][] {
   return s.errors.map((e) => [
     text_of(e.code),
     e.count,
     e.last_at,
+    ...(s.agents ? [whose(s.agents, e.code)] : []),
     text_of(e.last) + (e.sample === undefined ? '' : ` | ${text_of(e.sample)}`),
   ]);
 }
 
+/** `agent-02 1200, agent-01 45, 3 more` */
+function whose(agents: readonly AgentSummary[], code: string): string {
+  const all = agents.filter(({ errors }) => (errors[code] ?? 0) > 0).sort((a, b) => b.errors[code]! - a.errors[code]!);
+  const named = all.slice(0, MAX_NAMED).map(({ id, errors }) => `${text_of(id)} ${errors[code]}`);
+  return [...named, ...(all.length > MAX_NAMED ? [`${all.length - MAX_NAMED} more`] : [])].join(', ');
+}
+
 /** Empty when there were none. */
 export function error_lines(s: Summary): string[] {
-  return s.errors.length === 0 ? [] : aligned([ERROR_HEAD, ...error_rows(s)], [0, 2, 3]);
+  return s.errors.length === 0 ? [] : aligned([error_head(s), ...error_rows(s)], [0, 2, 3, 4]);
 }
 
 export const WORKER_HEAD = [
@@ -172,7 +187,7 @@ const AGENT_HEAD = [
     'backoff',
     'fatal',
   ],
-  ...['cpu', 'lag p99', 'clock', 'silent', 'swarm', 'labels'],
+  ...['errors', 'cpu', 'lag p99', 'clock', 'silent', 'swarm', 'labels'],
 ];
 
 /** The machines of a swarm of many; `cpu` in cores, `clock` against this coordinator's. */
@@ -181,13 +196,14 @@ export function agent_lines(s: Summary): string[] {
   const rows = agents.map((a) => [
     ...[a.id, text_of(a.host), a.health, a.workers, a.capacity, a.share, a.live, a.open],
     ...[a.states.acting, a.states.standby, a.states.backoff, a.states.fatal],
-    ...[a.cpu.toFixed(2), `${ms(a.lag_p99_ms)} ms`, `${a.offset_ms} ms`, seconds(a.silent_ms / 1000)],
+    ...[sum(a.errors), a.cpu.toFixed(2), `${ms(a.lag_p99_ms)} ms`],
+    ...[a.offset_ms === null ? '' : `${a.offset_ms} ms`, seconds(a.silent_ms / 1000)],
     ...[text_of(a.swarm), text_of(a.labels.join(','))],
   ]);
   if (s.agents === undefined) return ['this swarm has one machine: `swarm run --join` makes one of many'];
-  const why = why_lines(agents, Infinity);
+  const why = why_lines(s, Infinity);
   const unsure = s.possibly_open ? [`possibly open: ${s.possibly_open} connections of agents that were silent for too long`] : []; // prettier-ignore
-  return [...aligned([AGENT_HEAD, ...rows], [0, 1, 2, 16, 17]), ...why, ...unsure];
+  return [...aligned([AGENT_HEAD, ...rows], [0, 1, 2, 17, 18]), ...why, ...unsure];
 }
 
 export function limit_lines(s: Summary): string[] {

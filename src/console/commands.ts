@@ -180,7 +180,9 @@ export const COMMANDS: readonly Row[] = [
       return text.length <= MAX_MARK ? { op: 'mark', text } : undefined;
     },
   },
-  fixed('errors', 'errors by code, with the last text and its time', { op: 'errors' }),
+  fixed('errors', 'errors by code, with the last text and its time; of a swarm of many machines also whose they are', {
+    op: 'errors',
+  }),
   fixed('retry', 'let the clients start again that a bug of the module stopped', { op: 'retry_fatal' }, 'fatal'),
   fixed('workers', 'the processes that hold the clients', { op: 'workers' }),
   fixed('agents', 'the machines of a swarm of many: what each can hold, holds, and how it is', { op: 'agents' }),

@@ -44,7 +44,9 @@ export function answer(question: Question, control: Control): readonly string[] 
 function made(question: Question, summary: Summary): string[] {
   switch (question.op) {
     case 'status':
-      return question.json ? [`OK ${answers.status_json(summary)}`] : list(answers.status_lines(summary));
+      return question.json
+        ? [`OK ${answers.status_json(summary)}`]
+        : list([...answers.status_lines(summary), ...answers.why_lines(summary)]);
     case 'actions':
       return list(answers.action_lines(summary));
     case 'errors':

@@ -69,7 +69,7 @@ export function final_table(s: Summary, colour: boolean): string {
     `connect failures: ${answers.counts_line(n.failed)}`,
     `closed: ${answers.counts_line(n.closed)}`,
     ...part(`Actions, ${answers.times_text(s)}`, table(answers.ACTION_HEAD, s.actions.map(answers.action_row), [0])),
-    ...(s.errors.length === 0 ? [] : part('Errors', table(answers.ERROR_HEAD, answers.error_rows(s), [0, 2, 3]))),
+    ...(s.errors.length === 0 ? [] : part('Errors', table(answers.error_head(s), answers.error_rows(s), [0, 2, 3, 4]))),
     ...(s.workers.length < 2 ? [] : part('Workers', table(answers.WORKER_HEAD, answers.worker_rows(s), [0, 1]))),
     '',
     ...s.lost_workers.map((w) =>

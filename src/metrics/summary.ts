@@ -68,8 +68,10 @@ export interface AgentSummary {
   states: Record<State, number>;
   cpu: number;
   lag_p99_ms: number;
-  /** its wall clock against this coordinator's, ms */
-  offset_ms: number;
+  /** what went wrong with its clients, by code; of all that played under its name in this run */
+  errors: Record<string, number>;
+  /** its wall clock against this coordinator's, ms; null: not known, as of one that is lost */
+  offset_ms: number | null;
   /** since it was heard last */
   silent_ms: number;
   /** fenced: it cut itself off, and comes back; lost: it was silent for so long that its clients went to others */

@@ -45,10 +45,10 @@ describe.skipIf(!HAS_NATS || LIBRARY === null)('clocks', () => {
     const { id: holder, term } = (await world.lease())!;
     const start = performance.now();
     const offsets = async (): Promise<Record<string, number>> =>
-      Object.fromEntries((await other.status()).agents!.map(({ id, offset_ms }) => [id, offset_ms]));
+      Object.fromEntries((await other.status()).agents!.map(({ id, offset_ms }) => [id, offset_ms!]));
     await until('the hour is seen', async () => Math.abs((await offsets())[ahead.id]! - HOUR_MS) < MINUTE_MS);
     expect(Math.abs((await offsets())[right.id]!)).toBeLessThan(MINUTE_MS);
-    const of_lead = (await lead.status()).agents!.find(({ id }) => id === ahead.id)!.offset_ms;
+    const of_lead = (await lead.status()).agents!.find(({ id }) => id === ahead.id)!.offset_ms!;
     expect(Math.abs(of_lead - 2 * HOUR_MS)).toBeLessThan(MINUTE_MS);
     console.log(
       `measured: offsets by a right clock ${JSON.stringify(await offsets())}, ${of_lead} ms by the wrong one`,

@@ -74,7 +74,8 @@ describe.skipIf(!HAS_NATS || NO_NETWORKS !== null)('an agent', () => {
     const { states, health, live } = agents!.find(({ id }) => id === victim.id)!;
     expect({ health, live, trouble: states.backoff + states.connect }).toEqual({ health: 'ok', live: 40, trouble: 40 });
     for (const agent of agents!.filter(({ id }) => id !== victim.id))
-      expect(agent).toMatchObject({ health: 'ok', open: 40, states: { backoff: 0, connect: 0 } });
+      expect(agent).toMatchObject({ health: 'ok', open: 40, errors: {}, states: { backoff: 0, connect: 0 } });
+    expect(await lead.ask('errors')).toMatch(new RegExp(`connect_timeout .* ${victim.id} \\d+ `));
     expect(errors.map(({ code }) => code).sort()).toEqual(['connect_timeout', 'timeout']);
     expect((await world.presence(victim)).fenced).toBe(0);
     networks.heal(space);
