@@ -3,6 +3,8 @@ import { escape_json, escape_text } from '../foundation/escape.ts';
 import type { ActionSummary, AgentSummary, Latency, Summary } from '../metrics/summary.ts';
 
 const MAX_TEXT = 200;
+/** why an agent cannot play: with the place in a module, behind what the worker died of */
+const MAX_REASON = 500;
 /** agents of which `status` says what is amiss */
 const MAX_WHY = 5;
 /** agents that one line of `errors` names */
@@ -70,7 +72,7 @@ export function status_lines(s: Summary): string[] {
 
 /** What keeps them from holding their part, of the first few. */
 export function why_lines({ agents = [] }: Summary, most = MAX_WHY): string[] {
-  const lines = agents.filter((a) => a.why !== '').map((a) => `${text_of(a.id)}: ${text_of(a.why)}`);
+  const lines = agents.filter((a) => a.why !== '').map((a) => `${text_of(a.id)}: ${escape_text(a.why, MAX_REASON)}`);
   return lines.length <= most ? lines : [...lines.slice(0, most), `and ${lines.length - most} more, see \`agents\``];
 }
 

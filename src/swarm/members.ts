@@ -190,7 +190,7 @@ export class Members {
 
   /**
    * A process of `member` is dead. Its last snapshot goes to the dead; its share stays with the member, unless nobody will replace it.
-   * One that was not wanted any more left nothing behind, and is no loss.
+   * One that was not wanted any more left nothing behind, or that never held a client, is no loss.
    */
   depart(
     member: Member,
@@ -206,7 +206,9 @@ export class Members {
       const silent_ms = Math.round(now - member.heard_at);
       const lost = { worker: member.id, incarnation, at: new Date(wall).toISOString(), silent_ms };
       const { snapshot } = member.report;
-      this.#dead = bury(this.#dead, snapshot, !member.wanted && is_idle(snapshot) ? null : lost);
+      const never_held = snapshot.clients.created === 0 && member.orders.may === 0;
+      const is_no_loss = is_idle(snapshot) && (!member.wanted || never_held);
+      this.#dead = bury(this.#dead, snapshot, is_no_loss ? null : lost);
     }
     member.report = null;
     member.buried = incarnation;

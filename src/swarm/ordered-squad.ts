@@ -1,4 +1,5 @@
 /** The workers of an agent: one share of a swarm of many machines, held as ordered and reported as if one member held it. */
+import { SwarmError } from '../foundation/errors.ts';
 import { merge_snapshots, type Dead } from '../metrics/merge.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import type { WorkerSummary } from '../metrics/summary.ts';
@@ -10,6 +11,8 @@ import { MAX_TRACE_LINES } from './traces.ts';
 
 /** Orders that wait to be applied; beyond it the oldest is forgotten, and is applied with the next one. */
 const MAX_PENDING = 64;
+/** of each worker: the first may have been anything */
+const DEATHS_AT_LOADING = 2;
 
 /** What an agent is ordered, absolute; the newest revision wins. */
 export interface SquadOrder {
@@ -103,11 +106,29 @@ export class OrderedSquad {
   }
 
   /**
-   * Resolves when the workers have said hello.
-   * @throws SwarmError `workers_missing` after `within_ms`, or as soon as all are given up
+   * Resolves when the workers have said hello, and the module can be loaded.
+   * @throws SwarmError `workers_missing` after `within_ms`, or as soon as all are given up or keep dying of the module
    */
   async ready(within_ms: number): Promise<void> {
+    const start = this.#clock.now();
     await this.#squad.ready(within_ms);
+    await this.#load(start + within_ms - this.#clock.now());
+  }
+
+  /** Whether the module can be loaded on this machine: one worker that has done so is enough, all that died of it twice are as well. */
+  async #load(within_ms: number): Promise<void> {
+    const { planner, members, waits } = this.#squad;
+    const { length } = members.shown;
+    planner.replan(true);
+    const { revision } = planner;
+    const has_loaded = (): boolean => members.up.some((member) => member.wanted && member.has_applied(revision));
+    const died = () => members.dead.snapshot.errors['worker_died'];
+    const is_hopeless = (): boolean =>
+      this.#is_closed || this.#squad.is_all_out || (died()?.count ?? 0) >= DEATHS_AT_LOADING * length;
+    await waits.until(() => has_loaded() || is_hopeless(), within_ms);
+    if (has_loaded()) return;
+    const reason = died()?.last ?? 'no worker has loaded the module in time';
+    throw new SwarmError('workers_missing', { reason: `none of ${length} can load the module: ${reason}` });
   }
 
   /** Carries out an order, unless it or a newer one came before. */

@@ -65,6 +65,21 @@ describe('Members', () => {
     expect(members.snapshots).toHaveLength(1);
   });
 
+  it('misses nothing of one that never held a client and was not told to', () => {
+    for (const [created, may, lost] of [
+      [0, 0, 0],
+      [5, 0, 1],
+      [0, 5, 1],
+    ] as const) {
+      const members = members_of(['w1']);
+      const member = members.get('w1')!;
+      if (created > 0) members.accept('w1', report('w1-1', created, { seq: 2 }), 0, 0);
+      if (may > 0) member.orders.add(1, may);
+      members.depart(member, 'w1-1', 'restarting', 0, 0);
+      expect(members.dead.workers).toHaveLength(lost);
+    }
+  });
+
   it('keeps the share of one that restarts, and takes it from one that was given up', () => {
     const members = members_of(['w1', 'w2']);
     const [first, second] = members.all as [(typeof members.all)[0], (typeof members.all)[0]];

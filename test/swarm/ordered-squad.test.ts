@@ -327,6 +327,45 @@ describe('the start', () => {
     await late;
     const ready = bench.squad.ready(3000);
     bench.member('w2').start();
+    await bench.settle();
+    await expect(ready).resolves.toBeUndefined();
+  });
+
+  it('fails with what the workers die of, when each dies twice as it loads the module', async () => {
+    const bench = new Bench(['w1', 'w2']);
+    const ready = expect(bench.squad.ready(90_000)).rejects.toThrow(
+      'none of 2 can load the module: w2 exited: no such device',
+    );
+    for (const member of bench.members) Object.assign(member, { is_deaf: true });
+    for (let death = 1; death <= 2; death++) {
+      for (const member of bench.members) {
+        member.start();
+        member.is_deaf = true;
+      }
+      await bench.settle();
+      for (const member of bench.members)
+        member.die('restarting', true, { code: 'worker_died', text: `${member.id} exited: no such device` });
+      await bench.settle();
+    }
+    await ready;
+    expect(bench.squad.report().dead.workers).toEqual([]);
+  });
+
+  it('goes on although a worker dies once, and another twice', async () => {
+    const bench = new Bench(['w1', 'w2']);
+    const ready = bench.squad.ready(90_000);
+    const [first, second] = bench.members;
+    first!.start();
+    second!.start();
+    first!.is_deaf = second!.is_deaf = true;
+    await bench.settle();
+    const death = { code: 'worker_died', text: 'died of SIGKILL' } as const;
+    for (let i = 0; i < 2; i++) {
+      first!.die('restarting', true, death);
+      first!.start();
+      first!.is_deaf = i === 0;
+      await bench.settle();
+    }
     await expect(ready).resolves.toBeUndefined();
   });
 

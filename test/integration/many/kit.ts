@@ -23,7 +23,7 @@ import { Workplace, type SwarmProcess } from '../swarm-process.ts';
 export { HAS_NATS };
 
 /** `life` tells a client from an earlier one of its process that had the same id. */
-const MODULE = `import { line } from 'swarm';
+export const MODULE = `import { line } from 'swarm';
 let lives = 0;
 export const ping = (client) => {
   const { memory } = client;

@@ -4,7 +4,7 @@ import { read_credentials } from '../../../src/cluster/credentials.ts';
 import { open_nats_store } from '../../../src/cluster/nats.ts';
 import type { Store } from '../../../src/cluster/store.ts';
 import { GOOD } from '../../cluster/good-documents.ts';
-import { HAS_NATS, until, World } from './kit.ts';
+import { HAS_NATS, MODULE, until, World } from './kit.ts';
 
 const BAD = ['{"x":1}', '[]', 'null', '', '{', '1e300', '{"incarnation":"i1","states":null,"cpu":"a"}'];
 const BAD_RESULTS = [...BAD, '{"run":"r1","seq":1}', '{"run":"r1","seq":2,"snapshot":{}}'];
@@ -28,6 +28,26 @@ async function as(user: string): Promise<(key: string, text: string) => Promise<
     });
   };
 }
+
+it.skipIf(!HAS_NATS)(
+  'an agent whose machine cannot load the module is refused, with the reason; the others hold all, and nothing is missing',
+  async () => {
+    const needs = `if (process.env['NO_DEVICE']) throw new Error('no such device here');\n`;
+    world = await World.open({ module: needs + MODULE });
+    await world.agent();
+    const run = await world.run();
+    const late = await world.agent(2, ['env', 'NO_DEVICE=1']);
+    await run.ask('set 20');
+    const refused = new RegExp(
+      `^${late.id} .* refused [^]*^${late.id}: .*none of 2 can load the module: .*no such device`,
+      'm',
+    );
+    await until('it is refused', async () => refused.test(await run.ask('agents')));
+    await world.until_open(20);
+    const summary = await world.finish(run);
+    expect(summary).toMatchObject({ balanced: true, complete: true, lost_workers: [] });
+  },
+);
 
 const rows = (text: string): string[] => text.split('\n').filter((line) => line.startsWith('agent-03'));
 
