@@ -88,15 +88,20 @@ async function free_port(host: string, port: number): Promise<number> {
   }
 }
 
-/** Its warnings go on to stderr. Returns what it said last. */
+/** Its warnings go on to stderr. Returns what it died of: the last error it told, otherwise the last line. */
 function follow(child: ChildProcess, io: Io): () => string {
   let last = '';
+  let last_error = '';
   createInterface({ input: child.stderr! }).on('line', (line) => {
     last = line;
-    if (/\[(WRN|ERR|FTL)\]/.test(line) || !line.startsWith('[')) io.err.line(line);
+    if (is_error(line)) last_error = line;
+    if (is_error(line) || /\[WRN\]/.test(line)) io.err.line(line);
   });
-  return () => last;
+  return () => last_error || last;
 }
+
+/** What it says before it has read its configuration has no `[pid]` in front. */
+export const is_error = (line: string): boolean => /\[(ERR|FTL)\]/.test(line) || !line.startsWith('[');
 
 /** Its version, as soon as it lets the leader in; null when it ended. */
 async function answers(child: ChildProcess, engine: string, { leader }: EngineFolder): Promise<string | null> {

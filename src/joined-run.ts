@@ -88,7 +88,7 @@ export async function print_summary(run: string, options: Options, io: Io): Prom
   }
 }
 
-/** Prints the course of a run as CSV, and on stderr what is missing of it. */
+/** Prints the course of a run as CSV, and on stderr what is missing of it. Resolves with 1 when it does not add up to the summary. */
 export async function print_series(run: string, options: Options, io: Io): Promise<number> {
   const log = make_log(options.log_level, io.err, io.colour.err);
   const { store } = await open_engine(options, ['leader', 'viewer'], (text) => log.warn(text));
@@ -104,7 +104,7 @@ export async function print_series(run: string, options: Options, io: Io): Promi
     if (course.seconds.size === 0) throw new SwarmError('no_series', { run });
     for (const line of csv_of(course)) io.out.line(line);
     for (const line of balance_of(course, summary)) io.err.line(line);
-    return 0;
+    return summary === null || adds_up(course, summary) ? 0 : 1;
   } finally {
     await store.close();
   }

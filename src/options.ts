@@ -21,6 +21,8 @@ interface Option<T> {
   readonly parse: (text: string) => T | undefined;
   /** may be given several times; its variable of the environment takes a list with commas. The value is a list of what `parse` makes. */
   readonly many?: true;
+  /** so may the flag */
+  readonly commas?: true;
   /** the flag takes no value and says `true`; only its variable of the environment can say `false` */
   readonly is_switch?: true;
 }
@@ -370,12 +372,13 @@ export const OPTIONS = {
     },
   }),
   labels: option({
-    flags: '--labels <label>',
-    help: 'of an agent, shown by `agents`: words such as eu or site=eu',
+    flags: '--labels <labels>',
+    help: 'of an agent, shown by `agents`: words such as eu or site=eu, several with commas',
     fallback: null,
     shape: 'a word of letters, digits, . _ = and -, at most 64',
     parse: (text) => (/^[A-Za-z0-9._=-]{1,64}$/.test(text) ? text : undefined),
     many: true,
+    commas: true,
   }),
   weight: option({
     flags: '--weight <n>',

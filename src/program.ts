@@ -198,7 +198,7 @@ function given_to(program: Command): Partial<Record<OptionName, Given>> {
         ? process.env[variable_of(name)]
         : program.getOptionValue(option.attributeName());
     const texts = [value].flat().map(String);
-    const listed = is_many(name) && from === 'environment';
+    const listed = is_many(name) && (from === 'environment' || 'commas' in OPTIONS[name]);
     given[name] = { texts: listed ? texts.flatMap((text) => text.split(',')) : texts, from };
   }
   return given;

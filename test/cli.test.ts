@@ -140,6 +140,14 @@ describe('the command line', () => {
     expect(called[1]).toMatchObject({ server: [{ host: 'from.env', port: 1 }], connect_rate: 7, script: 'flag.yml' });
   });
 
+  it('takes several labels: a flag each, or a list in one or in the environment', async () => {
+    const given = async (...args: string[]): Promise<unknown> =>
+      ((await run(['agent', '--join', 'nats://127.0.0.1:4222', ...args])).called[1] as { labels: unknown }).labels;
+    expect(await given('--labels', 'eu,ssd', '--labels', 'x')).toEqual(['eu', 'ssd', 'x']);
+    vi.stubEnv('SWARM_LABELS', 'eu,ssd');
+    expect(await given()).toEqual(['eu', 'ssd']);
+  });
+
   it('takes several servers: a flag each, or a list in the environment', async () => {
     vi.stubEnv('SWARM_SERVER', 'a:1,b:2');
     const servers = [

@@ -1,4 +1,5 @@
 /** Who a process is towards the engine: a file that `swarm engine up` writes, one for each identity. */
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import { read_private } from '../foundation/files.ts';
 
@@ -52,9 +53,23 @@ function checked(text: string): Credentials {
   if (typeof engine !== 'string' || engine === '') throw new Error('it does not say where the engine is');
   for (const name of ['sign_key', 'verify_key', 'ca', 'cert', 'key'])
     if (keys[name] !== undefined && typeof keys[name] !== 'string') throw new Error(`its ${name} is not a text`);
+  const reads: Readonly<Record<string, (pem: string) => unknown>> = {
+    ...{ sign_key: createPrivateKey, verify_key: createPublicKey },
+    ...{ ca: (pem) => new X509Certificate(pem), cert: (pem) => new X509Certificate(pem), key: createPrivateKey },
+  };
+  for (const [name, read] of Object.entries(reads)) if (keys[name] !== undefined) check_pem(name, keys[name], read);
   const tls = [keys.ca, keys.cert, keys.key].filter((key) => key !== undefined);
   if (tls.length % 3 !== 0) throw new Error('it has some of ca, cert and key, but not all');
   if (role === 'leader' && keys.sign_key === undefined) throw new Error('it is for a leader, but has no sign_key');
   if (role === 'agent' && keys.verify_key === undefined) throw new Error('it is for an agent, but has no verify_key');
   return found as Credentials;
+}
+
+/** Half a file would only show when somebody signs, or connects, and then as something else. */
+function check_pem(name: string, pem: unknown, read: (pem: string) => unknown): void {
+  try {
+    read(pem as string);
+  } catch {
+    throw new Error(`its ${name} is damaged`);
+  }
 }

@@ -37,7 +37,12 @@ export async function open_engine(
       file: options.credentials!,
       reason: `it is for ${named(role)}, not for ${roles.map(named).join(' or ')}`,
     });
-  const { open_nats_store } = await import('./nats.ts');
+  const { open_nats_store, nkey_of } = await import('./nats.ts');
+  try {
+    if (credentials) nkey_of(credentials.seed);
+  } catch (error) {
+    throw new SwarmError('bad_credentials', { file: options.credentials!, reason: 'its seed is damaged' }, error);
+  }
   const store = await open_nats_store({
     ...{ engine, name: options.name, credentials, creates: role === 'leader' },
     on_state: (state, since_ms) => {

@@ -2,19 +2,28 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { generateKeyPairSync } from 'node:crypto';
 import { read_credentials } from '../../src/cluster/credentials.ts';
 import { make_seed, nkey_of } from '../../src/cluster/nats.ts';
+import { Certificates } from '../certificates.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'swarm-credentials-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+const PUBLIC = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+const PRIVATE = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+const issued = new Certificates();
+afterAll(() => issued.remove());
+const CERTIFICATE = issued.make('engine', ['IP:127.0.0.1']).cert;
+const damaged = (pem: string): string => pem.slice(0, pem.length / 2);
 const GOOD = {
   format: 'swarm-credentials/1',
   role: 'agent',
   user: 'agent-01',
   seed: make_seed(),
   engine: 'nats://127.0.0.1:4222',
-  verify_key: 'PEM',
+  verify_key: PUBLIC,
 };
 let files = 0;
 function read(content: string | object, mode = 0o600): unknown {
@@ -26,10 +35,10 @@ function read(content: string | object, mode = 0o600): unknown {
 describe('read_credentials', () => {
   it('reads what the engine wrote', () => {
     expect(read(GOOD)).toEqual(GOOD);
-    const tls = { ...GOOD, ca: 'a', cert: 'b', key: 'c' };
+    const tls = { ...GOOD, ca: CERTIFICATE, cert: CERTIFICATE, key: PRIVATE };
     expect(read(tls)).toEqual(tls);
     expect(read({ ...GOOD, role: 'viewer', verify_key: undefined })).toMatchObject({ role: 'viewer' });
-    expect(read({ ...GOOD, role: 'leader', sign_key: 'PEM' })).toMatchObject({ role: 'leader' });
+    expect(read({ ...GOOD, role: 'leader', sign_key: PRIVATE })).toMatchObject({ role: 'leader' });
   });
 
   it.each<[string | object, string]>([
@@ -43,7 +52,12 @@ describe('read_credentials', () => {
     [{ ...GOOD, verify_key: undefined }, 'it is for an agent, but has no verify_key'],
     [{ ...GOOD, role: 'leader' }, 'it is for a leader, but has no sign_key'],
     [{ ...GOOD, verify_key: 1 }, 'its verify_key is not a text'],
-    [{ ...GOOD, ca: 'a', key: 'c' }, 'some of ca, cert and key'],
+    [{ ...GOOD, ca: CERTIFICATE, key: PRIVATE }, 'some of ca, cert and key'],
+    [{ ...GOOD, verify_key: damaged(PUBLIC) }, 'its verify_key is damaged'],
+    [{ ...GOOD, role: 'leader', sign_key: damaged(PRIVATE) }, 'its sign_key is damaged'],
+    [{ ...GOOD, ca: damaged(CERTIFICATE), cert: CERTIFICATE, key: PRIVATE }, 'its ca is damaged'],
+    [{ ...GOOD, ca: CERTIFICATE, cert: damaged(CERTIFICATE), key: PRIVATE }, 'its cert is damaged'],
+    [{ ...GOOD, ca: CERTIFICATE, cert: CERTIFICATE, key: damaged(PRIVATE) }, 'its key is damaged'],
   ])('refuses %j', (content, reason) => {
     expect(() => read(content)).toThrow(
       expect.objectContaining({ code: 'bad_credentials', exit: 2, message: expect.stringContaining(reason) as string }),

@@ -1,10 +1,18 @@
 /** What a death costs: of an agent, of one of its workers. */
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Summary } from '../../../src/metrics/summary.ts';
 import { crowding, HAS_NATS, measured, until, World } from './kit.ts';
 
 let world: World;
 afterEach(() => world.close());
+
+/** `swarm series`: its exit code, and what it says last. */
+async function course_of({ run }: Summary): Promise<[number | string, string]> {
+  const series = world.place.swarm('series', run.id, '--join', world.join, '--name', world.name);
+  const exit = await series.exited;
+  return [exit, series.err.trim().split('\n').at(-1)!];
+}
 
 describe.skipIf(!HAS_NATS)('a swarm of many machines', () => {
   it('reaches its target, stops, and its books equal the ledger’s', async () => {
@@ -23,6 +31,7 @@ describe.skipIf(!HAS_NATS)('a swarm of many machines', () => {
     const summary = await world.finish(lead);
     world.expect_exact(summary);
     expect(world.ledger.books().open_peak).toBeLessThanOrEqual(120);
+    expect(await course_of(summary)).toEqual([0, 'adds up to the summary']);
   });
 
   it('an agent killed with -9: its clients go to the others, what it did last is named as missing', async () => {
@@ -51,6 +60,9 @@ describe.skipIf(!HAS_NATS)('a swarm of many machines', () => {
     expect(missing.requests).toBeGreaterThanOrEqual(0);
     // 40 clients, 5 requests a second each, 1 s and some
     expect(missing.requests).toBeLessThanOrEqual(40 * 5 * 2.5 * crowding());
+    // up to five seconds of it are in no course
+    const [exit, last] = await course_of(summary);
+    expect(last).toMatch(exit === 0 ? /^adds up to/ : /^does not add up to/);
   });
 
   it('a worker of an agent killed with -9 is replaced at once', async () => {
