@@ -1,11 +1,12 @@
 /** `swarm agent`: offers this machine to a swarm of many. Its workers are processes of their own; what they do the plan says. */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Agent, type Made } from './cluster/agent.ts';
 import { fetch_bundle } from './cluster/bundles.ts';
 import { HOST_MARK, type RunHeader } from './cluster/documents.ts';
-import { open_engine } from './cluster/open-engine.ts';
+import { open_engine, type Engine } from './cluster/open-engine.ts';
 import { start_processes } from './cluster/processes.ts';
 import type { Store } from './cluster/store.ts';
 import { exit } from './exit.ts';
@@ -32,6 +33,7 @@ const WORKER_ENTRY = fileURLToPath(new URL('./worker-main.js', import.meta.url))
 const READY_WITHIN_MS = 90_000;
 const LEAVE_WITHIN_MS = 30_000;
 const LOOK_MS = 100;
+const WAIT_STEP_MS = 1000;
 
 /**
  * Plays in every run of its swarm until it is asked to end; then its clients go to others first.
@@ -43,7 +45,7 @@ export async function run_agent(options: Options, io: Io): Promise<number> {
   const processes = processes_of({ ...options, workers: options.workers === 0 ? 'auto' : options.workers });
   return await with_run_folder(async (folder) => {
     const suspension = new Suspension();
-    const { store, credentials, id } = await open_engine(options, ['agent'], (text) => log.warn(text));
+    const { store, credentials, id } = await patiently_opened(options, log);
     const agent = new Agent({
       store,
       timers: { ...CLOCK, slept: () => suspension.ms },
@@ -75,6 +77,21 @@ export async function run_agent(options: Options, io: Io): Promise<number> {
       unsignal();
     }
   });
+}
+
+/** Tries again while nobody answers, for as long as `--wait` says. An engine that refuses is not waited for. */
+async function patiently_opened(options: Options, log: Log): Promise<Engine> {
+  const deadline = CLOCK.now() + options.wait;
+  for (let is_told = false; ; is_told = true) {
+    try {
+      return await open_engine(options, ['agent'], (text) => log.warn(text));
+    } catch (error) {
+      const is_absent = error instanceof SwarmError && error.code === 'engine_unreachable';
+      if (!is_absent || CLOCK.now() >= deadline) throw error;
+      if (!is_told) log.warn(`${error.message}; it is waited for`);
+    }
+    await sleep(Math.min(WAIT_STEP_MS, Math.max(0, deadline - CLOCK.now())));
+  }
 }
 
 /** Resolves when it holds nothing any more after it was asked to leave, or that took too long. */

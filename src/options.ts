@@ -380,6 +380,13 @@ export const OPTIONS = {
     many: true,
     commas: true,
   }),
+  wait: option({
+    flags: '--wait <time>',
+    help: 'of an agent: for so long it waits for an engine that is not there yet, or for `ever`',
+    fallback: '0',
+    shape: '0, a time up to 24h such as 30 (seconds) or 5m, or ever',
+    parse: (text) => (text === 'ever' ? Infinity : duration(text, 0)),
+  }),
   weight: option({
     flags: '--weight <n>',
     help: 'of an agent: one of weight 2 is given twice as many clients as one of weight 1 (default: its number of workers)',

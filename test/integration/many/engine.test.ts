@@ -76,4 +76,16 @@ describe.skipIf(!HAS_NATS)('an engine', () => {
     world.expect_exact(summary);
     expect(summary.connections.established).toBe(TARGET + 10);
   });
+
+  it('that is not there yet is waited for by an agent, if it shall', async () => {
+    world = await World.open();
+    await world.engine.kill();
+    const agent = (...more: string[]) => world.place.swarm('agent', '--join', world.join, '--workers', '1', ...more);
+    const [impatient, patient] = [agent(), agent('--wait', 'ever')];
+    expect(await impatient.exited).toBe(1);
+    expect(impatient.err).toMatch(/no engine answers at /);
+    await until('it waits', () => /no engine answers at .*; it is waited for/.test(patient.err));
+    await world.engine.start();
+    await patient.said(/^agent \S+ offers/m);
+  });
 });
