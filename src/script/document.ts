@@ -16,7 +16,7 @@ import {
 } from 'js-yaml';
 import { reason_of } from '../foundation/errors.ts';
 import type { Child, Place } from './place.ts';
-import { read_scalar } from './scalar.ts';
+import { ambiguous_key, read_scalar } from './scalar.ts';
 import { quoted } from './wording.ts';
 
 /** Takes a fault: the offset in the text and what is wrong there. */
@@ -212,6 +212,8 @@ class Reader {
     const name = getScalarValue(this.#text, event);
     this.#cursor = Math.max(this.#cursor, event.valueEnd);
     this.#anchored(event, () => ({ offset, value: name, size: 1, faulty: false }));
+    const wrong = style === SCALAR_STYLE.PLAIN && tagStart < 0 ? ambiguous_key(name) : undefined;
+    if (wrong !== undefined) this.#report(offset, `the key ${wrong}`);
     return { name, offset, merges: style === SCALAR_STYLE.PLAIN && tagStart < 0 && name === '<<' };
   }
 

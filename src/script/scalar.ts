@@ -59,16 +59,36 @@ function inexact(text: string, value: unknown): string | undefined {
   return exact ? undefined : `${quoted(text)} is too large to be exact as a number: put it in quotes`;
 }
 
+/** What PyYAML takes a plain text for (its resolver.py, in its order), where it is not just text. */
+const OLD_KINDS: readonly (readonly [kind: string, is: RegExp])[] = [
+  ['boolean', /^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$/],
+  [
+    'number',
+    /^(?:[-+]?\d[\d_]*\.[\d_]*(?:[eE][-+]\d+)?|\.\d[\d_]*(?:[eE][-+]\d+)?|[-+]?\d[\d_]*(?::[0-5]?\d)+\.[\d_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/,
+  ],
+  [
+    'number',
+    /^(?:[-+]?0b[01_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][\d_]*)|[-+]?0x[\da-fA-F_]+|[-+]?[1-9][\d_]*(?::[0-5]?\d)+)$/,
+  ],
+  ['nothing', /^(?:~|null|Null|NULL|)$/],
+  [
+    'date',
+    /^(?:\d{4}-\d\d-\d\d|\d{4}-\d\d?-\d\d?(?:[Tt]|[ \t]+)\d\d?:\d\d:\d\d(?:\.\d*)?(?:[ \t]*(?:Z|[-+]\d\d?(?::\d\d)?))?)$/,
+  ],
+];
+
 /**
- * The original read YAML 1.1 with PyYAML: there `yes` is true, `010` is 8, `1_000` is 1000, `1:30` is 90. A script that changes its meaning
- * silently would be worse than one that does not load.
+ * The original read YAML 1.1 with PyYAML: there `yes` is true, `010` is 8, `1_000` is 1000, `1:30` is 90, `1e3` is text. A script that changes its
+ * meaning silently would be worse than one that does not load.
  */
 function ambiguous(text: string, value: unknown): string | undefined {
-  if (text.length < 2) return undefined; // PyYAML leaves `y` and `n` alone
+  const kind = OLD_KINDS.find(([, is]) => is.test(text))?.[0] ?? 'text';
+  const now = value === null ? 'nothing' : typeof value === 'string' ? 'text' : typeof value;
   const old = resolve(text, YAML11_SCHEMA);
-  const differs =
-    old !== value && (typeof old === 'boolean' || typeof old === 'number' || (old === text && /^[-+]?0\d/.test(text)));
-  return differs
-    ? `${quoted(text)} is ${shown(old)} in YAML 1.1 and ${shown(value)} in YAML 1.2: write what you mean, text in quotes`
-    : undefined;
+  if (kind === now && !(kind === 'number' && typeof old === 'number' && !Object.is(old, value))) return undefined;
+  const known = typeof old === kind ? shown(old) : kind === 'text' ? 'text' : `a ${kind}`;
+  return `${quoted(text)} is ${known} in YAML 1.1 and ${shown(value)} in YAML 1.2: write what you mean, text in quotes`;
 }
+
+/** Why a plain key means different things, or undefined. */
+export const ambiguous_key = (text: string): string | undefined => ambiguous(text, resolve(text, CORE_SCHEMA));

@@ -99,10 +99,10 @@ actions:
   it.each<[string, unknown]>([
     ['{ a: 1, b: text, c: true, d: null, e: [x, 2.5] }', { a: 1, b: 'text', c: true, d: null, e: ['x', 2.5] }],
     [`{ "q": "yes", 'r': '010', s: !!str 010, t: !!int 5 }`, { q: 'yes', r: '010', s: '010', t: 5 }],
-    ['{ 1: one, y: 2, on: 3, null: 4 }', { '1': 'one', y: 2, on: 3, null: 4 }],
+    ['{ 1: one, y: 2, "on": 3, null: 4 }', { '1': 'one', y: 2, on: 3, null: 4 }],
     [
-      '{ a: 1e3, b: 0x1f, c: .5, d: -3, e: 2001-01-01, f: y, g: 10.0.0.1:80 }',
-      { a: 1000, b: 31, c: 0.5, d: -3, e: '2001-01-01', f: 'y', g: '10.0.0.1:80' },
+      '{ a: 1.5e+3, b: 0x1f, c: .5, d: -3, e: "2001-01-01", f: y, g: 10.0.0.1:80 }',
+      { a: 1500, b: 31, c: 0.5, d: -3, e: '2001-01-01', f: 'y', g: '10.0.0.1:80' },
     ],
     [
       '{ a: &x { k: 1 }, b: *x, c: { <<: *x, m: 2 }, d: { k: 3, <<: [*x, { k: 4, n: 5 }] } }',
@@ -254,6 +254,17 @@ describe('a bad script', () => {
     [action('rounds: 0', 'sleep_between_rounds: 5', 'sleep_after_action: 0'), [`2:1 ${SPINS}`]],
     [action('rounds: [0, 5]', 'sleep_between_rounds: 0', 'sleep_after_action: [0, 0]'), [`2:1 ${SPINS}`]],
     // values that are not what they seem
+    [
+      action('args: { on: 1, b: [52e3, 0o17, 2026-11-29, -.5], c: { 010: x } }'),
+      [
+        '4:13 the key `on` is true in YAML 1.1 and the text `on` in YAML 1.2: write what you mean, text in quotes',
+        '4:24 `52e3` is text in YAML 1.1 and 52000 in YAML 1.2: write what you mean, text in quotes',
+        '4:30 `0o17` is text in YAML 1.1 and 15 in YAML 1.2: write what you mean, text in quotes',
+        '4:36 `2026-11-29` is a date in YAML 1.1 and the text `2026-11-29` in YAML 1.2: write what you mean, text in quotes',
+        '4:48 `-.5` is text in YAML 1.1 and -0.5 in YAML 1.2: write what you mean, text in quotes',
+        '4:59 the key `010` is 8 in YAML 1.1 and 10 in YAML 1.2: write what you mean, text in quotes',
+      ],
+    ],
     [
       action('args: { a: yes, b: [010, 1_000, 1:30] }'),
       [
