@@ -14,13 +14,17 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { SwarmError, reason_of } from './errors.ts';
+import { bad_byte, bad_byte_text } from './utf8.ts';
 
 /** What a secret file may hold, bytes. */
 const MAX_SECRET = 1024;
 
-/** The text of a regular file of at most `max` bytes. */
+/** The text of a regular file of at most `max` bytes, which are UTF-8: the error says where they are not. */
 export function read_text(path: string, max: number): string {
-  return with_file(path, (file) => read_open(file, max));
+  const bytes = with_file(path, (file) => read_open(file, max));
+  const bad = bad_byte(bytes);
+  if (bad !== null) throw new Error(`${path}:${bad.line}:${bad.column} ${bad_byte_text(bad)}`);
+  return bytes.toString('utf8');
 }
 
 /**
@@ -38,7 +42,7 @@ export function read_private(path: string, max: number): string {
   return with_file(path, (file) => {
     const mode = fstatSync(file).mode & 0o777;
     if ((mode & 0o177) !== 0) throw new Error(`its mode is 0${mode.toString(8)}, wanted 0600 (chmod 600)`);
-    return read_open(file, max);
+    return read_open(file, max).toString('utf8');
   });
 }
 
@@ -108,11 +112,11 @@ function with_file<T>(path: string, use: (file: number) => T): T {
   }
 }
 
-function read_open(file: number, max: number): string {
+function read_open(file: number, max: number): Buffer {
   const bytes = Buffer.alloc(max + 1);
   let length = 0;
   for (let read = 1; read > 0 && length <= max; length += read)
     read = readSync(file, bytes, length, max + 1 - length, null);
   if (length > max) throw new Error(`it is larger than ${max} bytes`);
-  return bytes.toString('utf8', 0, length);
+  return bytes.subarray(0, length);
 }

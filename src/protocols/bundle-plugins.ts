@@ -1,8 +1,9 @@
 /** What esbuild has to be told about swarm's modules: whose `swarm` it is, what cannot be shipped, where each file really lies. */
 import { readFile } from 'node:fs/promises';
-import { dirname, extname } from 'node:path';
+import { dirname, extname, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Loader, Plugin } from 'esbuild';
+import { bad_byte, bad_byte_text } from '../foundation/utf8.ts';
 
 /** The namespace of {@link host_swarm}, as it stands in esbuild's errors. */
 export const HOST = 'host';
@@ -53,6 +54,28 @@ export function refuse_native(): Plugin {
       build.onResolve({ filter: NATIVE_LOADERS }, refuse);
       // found without its ending, or by a pattern: require(`./${name}.node`)
       build.onLoad({ filter: /\.node$/ }, refuse);
+    },
+  };
+}
+
+/** Code and data of the user's own in another encoding: esbuild would read U+FFFD. Packages may have it in their comments. */
+export function refuse_other_encodings(): Plugin {
+  return {
+    name: 'refuse-other-encodings',
+    setup(build) {
+      build.onLoad(
+        { filter: /\.([cm]?[jt]sx?|json|txt|csv|tsv|jsonl|ndjson)$/, namespace: 'file' },
+        async ({ path }) => {
+          if (path.includes(`${sep}node_modules${sep}`)) return undefined;
+          const bytes = await readFile(path);
+          const bad = bad_byte(bytes);
+          if (bad === null) return undefined;
+          const { line } = bad;
+          const lineText = bytes.toString('utf8').split('\n', line)[line - 1]!;
+          const column = Buffer.byteLength([...lineText].slice(0, bad.column - 1).join(''));
+          return { errors: [{ text: bad_byte_text(bad), location: { file: path, line, column, lineText } }] };
+        },
+      );
     },
   };
 }

@@ -7,7 +7,17 @@ import { SwarmError, reason_of } from '../foundation/errors.ts';
 import { write_module } from '../foundation/files.ts';
 import { exact, list, object, reader, Refused } from '../foundation/shape.ts';
 import { find_module } from './find-module.ts';
-import { DATA, ENDINGS, HOST, NATIVE, PLACES, host_swarm, own_place, refuse_native } from './bundle-plugins.ts';
+import {
+  DATA,
+  ENDINGS,
+  HOST,
+  NATIVE,
+  PLACES,
+  host_swarm,
+  own_place,
+  refuse_native,
+  refuse_other_encodings,
+} from './bundle-plugins.ts';
 
 /** At most this many errors of one build are shown. */
 const SHOWN = 10;
@@ -68,7 +78,7 @@ async function compiled(entry: string, host: string): Promise<string> {
       banner: {
         js: `import { createRequire as __swarm_create_require } from 'node:module'; const require = __swarm_create_require(${JSON.stringify(pathToFileURL(entry).href)});`,
       },
-      plugins: [host_swarm(host, names), refuse_native(), own_place()],
+      plugins: [host_swarm(host, names), refuse_native(), refuse_other_encodings(), own_place()],
     });
     const text = (suffix: string): string => outputFiles.find(({ path }) => path.endsWith(suffix))?.text ?? '';
     return text('.mjs') + inline_map(text('.map'), folder);

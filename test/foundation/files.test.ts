@@ -23,6 +23,8 @@ describe('read_text', () => {
     writeFileSync(at('a'), 'äöü');
     expect(read_text(at('a'), 6)).toBe('äöü');
     expect(() => read_text(at('a'), 5)).toThrow('larger than 5 bytes');
+    writeFileSync(at('l'), Buffer.from('one\nRen\xe9\n', 'latin1'));
+    expect(() => read_text(at('l'), 100)).toThrow(`${at('l')}:2:4 the byte e9 is no UTF-8: save the file in UTF-8`);
   });
 
   it('reads regular files only', () => {

@@ -53,6 +53,28 @@ describe('bundle_module', () => {
     expect(read()).toEqual([['ada,1', 'bob,2'], true, [65, 0, 195, 191]]);
   });
 
+  it.each([
+    ['the module', 'protocols/latin.ts', '// line\nexport const name = "Ren\xe9";\n', '2:25'],
+    ['what it imports', 'lib/latin.js', 'export const x = "\xe9";', '1:19'],
+    ['data', 'protocols/latin.csv', 'ada\nb\xe9b\n', '2:2'],
+    ['JSON', 'protocols/latin.json', '["\xe9"]', '1:3'],
+  ])('refuses Latin-1 in %s, at its place', async (_, path, text, place) => {
+    const file = shop.file(path, Buffer.from(text, 'latin1'));
+    const entry = path.endsWith('latin.ts') ? 'latin' : 'uses_latin';
+    const from = path.startsWith('lib') ? `../${path}` : `./${path.slice('protocols/'.length)}`;
+    shop.file('protocols/uses_latin.ts', `import * as x from '${from}';\nexport const y = x;`);
+    const { code, message } = await failure(entry);
+    expect(code).toBe('module_build');
+    expect(message).toContain(`${file}:${place} the byte e9 is no UTF-8: save the file in UTF-8`);
+    rmSync(file);
+  });
+
+  it('takes packages with comments in Latin-1 as they are', async () => {
+    shop.file('node_modules/old/index.js', Buffer.from('// Ren\xe9\nexports.x = 1;', 'latin1'));
+    shop.file('protocols/old.ts', `import { x } from 'old';\nexport const y = x;`);
+    expect(await shop.load('old')).toEqual({ y: 1 });
+  });
+
   it("leaves 'swarm' outside, for import and require alike, so that instanceof holds", async () => {
     const host = (await import(pathToFileURL(shop.host).href)) as Record<string, unknown>;
     shop.file('node_modules/plugin/index.js', "exports.theirs = require('swarm').wrong_reply;");

@@ -24,7 +24,7 @@ export class Workshop {
   }
 
   /** Writes a file, its path relative to the root. */
-  file(path: string, text: string): string {
+  file(path: string, text: string | Uint8Array): string {
     const full = join(this.root, path);
     mkdirSync(dirname(full), { recursive: true });
     writeFileSync(full, text);
