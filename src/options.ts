@@ -1,7 +1,7 @@
 /** Every option of the command line: one table for the flags, the environment, the help and the checks. Pure. */
 import { isIP } from 'node:net';
 import { SwarmError } from './foundation/errors.ts';
-import { parse_duration, parse_span } from './foundation/duration.ts';
+import { parse_duration, parse_span, UNITS_TEXT } from './foundation/duration.ts';
 import { MAX_WORKERS } from './foundation/limits.ts';
 import { LOG_LEVELS } from './foundation/log.ts';
 import { parse_rate } from './foundation/rate.ts';
@@ -223,7 +223,7 @@ export const OPTIONS = {
     flags: '--connect-timeout <time>',
     help: 'how long a connect may take, its TLS handshake included',
     fallback: '3s',
-    shape: 'a time above 0 up to 24h, such as 1.5 (seconds), 500ms, 2s or 1m',
+    shape: `a time above 0 up to 24h, such as 1.5 (seconds), 500ms, 2s or 1m; ${UNITS_TEXT}`,
     parse: (text) => duration(text, 1),
   }),
   connect_rate: option({
@@ -251,14 +251,14 @@ export const OPTIONS = {
     flags: '--reply-timeout <time>',
     help: 'how long a reply may take',
     fallback: '30s',
-    shape: 'a time above 0 up to 24h, such as 1.5 (seconds), 500ms, 2s or 1m',
+    shape: `a time above 0 up to 24h, such as 1.5 (seconds), 500ms, 2s or 1m; ${UNITS_TEXT}`,
     parse: (text) => duration(text, 1),
   }),
   drain_timeout: option({
     flags: '--drain-timeout <time>',
     help: 'how long stop waits for clients to finish their round',
     fallback: '10s',
-    shape: 'a time up to 24h, such as 0, 1.5 (seconds), 500ms, 2s or 1m',
+    shape: `a time up to 24h, such as 0, 1.5 (seconds), 500ms, 2s or 1m; ${UNITS_TEXT}`,
     parse: (text) => duration(text, 0),
   }),
   stall_timeout: option({
@@ -266,7 +266,7 @@ export const OPTIONS = {
     help: 'a worker that does not answer for so long is killed and replaced; what it held is counted as lost',
     fallback: '30s',
     // shorter would take one that is busy for one that hangs
-    shape: 'a time from 5s up to 24h, such as 30 (seconds) or 5m',
+    shape: `a time from 5s up to 24h, such as 30 (seconds) or 5m; ${UNITS_TEXT}`,
     parse: (text) => duration(text, 5000),
   }),
   max_reply: option({
@@ -304,7 +304,7 @@ export const OPTIONS = {
     flags: '--idle-timeout <time>',
     help: 'a connection on which no byte went either way for so long ends (default: never)',
     fallback: null,
-    shape: 'a time from 100ms up to 24h, such as 90 (seconds), 500ms or 5m',
+    shape: `a time from 100ms up to 24h, such as 90 (seconds), 500ms or 5m; ${UNITS_TEXT}`,
     parse: (text) => duration(text, 100),
   }),
   keep_alive: option({
@@ -312,7 +312,7 @@ export const OPTIONS = {
     help: 'TCP keep-alive: the kernel asks after so much silence whether the server is still there (default: never)',
     fallback: null,
     // TCP_KEEPIDLE on Linux: 1 to 32767 s
-    shape: 'a time from 1s up to 9h, whole seconds, such as 60 or 5m',
+    shape: `a time from 1s up to 9h, whole seconds, such as 60 or 5m; ${UNITS_TEXT}`,
     parse: (text) => {
       const ms = duration(text, 1000);
       return ms !== undefined && ms <= 32_400_000 && ms % 1000 === 0 ? ms : undefined;
@@ -358,14 +358,14 @@ export const OPTIONS = {
     flags: '--isolation <time|hold>',
     help: 'with --join: an agent that the engine does not answer for so long closes its clients, and they go to others; hold: it keeps them',
     fallback: '55s',
-    shape: 'a time from 2s up to 24h, such as 15 (seconds) or 1m, or hold',
+    shape: `a time from 2s up to 24h, such as 15 (seconds) or 1m, or hold; ${UNITS_TEXT}`,
     parse: (text) => (text === 'hold' ? text : duration(text, 2000)),
   }),
   lease: option({
     flags: '--lease <time>',
     help: 'with --join: a coordinator that is silent for so long is no longer the leader, and another one takes over',
     fallback: '5s',
-    shape: 'a time from 1s up to 60s, such as 5 (seconds)',
+    shape: `a time from 1s up to 60s, such as 5 (seconds); ${UNITS_TEXT}`,
     parse: (text) => {
       const ms = duration(text, 1000);
       return ms !== undefined && ms <= 60_000 ? ms : undefined;
@@ -398,7 +398,7 @@ export const OPTIONS = {
     flags: '--report-every <time>',
     help: 'how often a state line goes to stdout',
     fallback: '10s',
-    shape: 'a time from 1s up to 24h, such as 10 (seconds) or 1m',
+    shape: `a time from 1s up to 24h, such as 10 (seconds) or 1m; ${UNITS_TEXT}`,
     // workers report once a second: lines closer together would show nothing new
     parse: (text) => duration(text, 1000),
   }),

@@ -1,5 +1,5 @@
 /** The console's grammar: one table for parsing, help, completion and docs/console.md (a test compares them, both ways). Pure. */
-import { parse_duration } from '../foundation/duration.ts';
+import { parse_duration, UNITS_TEXT } from '../foundation/duration.ts';
 import { escape_text } from '../foundation/escape.ts';
 import { parse_rate } from '../foundation/rate.ts';
 import { nearest } from '../foundation/suggest.ts';
@@ -47,7 +47,7 @@ const AGENT = /^[A-Za-z0-9_-]{1,64}$/;
 const LABEL = /^[A-Za-z0-9._=-]{1,64}$/;
 
 const COUNT = `a whole number from 1 to ${MAX_COUNT}`;
-const RAMP = 'a ramp takes at most 24h';
+const RAMP = `a ramp takes at most 24h; ${UNITS_TEXT}`;
 
 const is = (word: string | undefined, keyword: string): boolean => word?.toLowerCase() === keyword;
 
@@ -159,7 +159,7 @@ export const COMMANDS: readonly Row[] = [
     name: 'wait',
     usage: 'wait [N] [within 30s]',
     help: 'answer when N connections are open (as many as the target if left out); at most 1h, 60s if left out',
-    bounds: `N is ${COUNT}, a wait takes at most 1h`,
+    bounds: `N is ${COUNT}, a wait takes at most 1h; ${UNITS_TEXT}`,
     parse(words) {
       const count = is(words[0], 'within') || words.length === 0 ? null : whole(words[0], MAX_COUNT);
       const within_ms = time(count === null ? words : words.slice(1), 'within', MAX_WAIT_MS, WAIT_MS);
@@ -213,7 +213,7 @@ export const COMMANDS: readonly Row[] = [
     name: 'trace',
     usage: 'trace ID [30s]',
     help: `show what one client sends and receives, as lines that begin with TRACE; at most ${MAX_TRACE_S}s, ${TRACE_S}s if left out`,
-    bounds: `ID is ${COUNT}, a trace takes more than 0s and at most ${MAX_TRACE_S}s`,
+    bounds: `ID is ${COUNT}, a trace takes more than 0s and at most ${MAX_TRACE_S}s; ${UNITS_TEXT}`,
     parse([client, given = `${TRACE_S}s`, ...rest]) {
       const id = whole(client, MAX_COUNT);
       const seconds = (parse_duration(given) ?? 0) / 1000;

@@ -1,11 +1,14 @@
-/** Durations as a user writes them: `1.5` (seconds), `500ms`, `2s`, `1m`, `1h`; and spans of two, `1-20`. */
+/** Durations as a user writes them: `1.5` (seconds), `500ms`, `2s`, `1m`, `1h`, in either case; and spans of two, `1-20`. */
 
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 type Unit = keyof typeof UNITS;
 
+/** For whoever wrote another one. */
+export const UNITS_TEXT = 'units are ms, s, m and h, right behind the number';
+
 const AMOUNT = String.raw`(\d+(?:\.\d+)?)(ms|s|m|h)?`;
-const DURATION = new RegExp(`^${AMOUNT}$`);
-const SPAN = new RegExp(`^${AMOUNT}-${AMOUNT}$`);
+const DURATION = new RegExp(`^${AMOUNT}$`, 'i');
+const SPAN = new RegExp(`^${AMOUNT}-${AMOUNT}$`, 'i');
 
 /** 30 days, the longest wait swarm takes anywhere. */
 const MAX_MS = 30 * 24 * 3_600_000;
@@ -13,7 +16,7 @@ const MAX_MS = 30 * 24 * 3_600_000;
 /** Milliseconds, whole µs; undefined for anything that is not a plain decimal number with a known unit, or is longer than 30 days. */
 export function parse_duration(text: string): number | undefined {
   const found = DURATION.exec(text);
-  return found === null ? undefined : in_ms(found[1]!, found[2] as Unit | undefined);
+  return found === null ? undefined : in_ms(found[1]!, found[2]);
 }
 
 /**
@@ -25,13 +28,13 @@ export function parse_span(text: string): [number, number] | undefined {
   if (single !== undefined) return [single, single];
   const found = SPAN.exec(text);
   if (found === null || (found[2] !== undefined && found[4] === undefined)) return undefined;
-  const unit = found[4] as Unit | undefined;
-  const from = in_ms(found[1]!, (found[2] as Unit | undefined) ?? unit);
+  const unit = found[4];
+  const from = in_ms(found[1]!, found[2] ?? unit);
   const to = in_ms(found[3]!, unit);
   return from === undefined || to === undefined || from > to ? undefined : [from, to];
 }
 
-function in_ms(amount: string, unit: Unit = 's'): number | undefined {
-  const ms = Math.round(Number(amount) * UNITS[unit] * 1000) / 1000;
+function in_ms(amount: string, unit = 's'): number | undefined {
+  const ms = Math.round(Number(amount) * UNITS[unit.toLowerCase() as Unit] * 1000) / 1000;
   return ms <= MAX_MS ? ms : undefined;
 }

@@ -139,17 +139,23 @@ describe('parse_line', () => {
   it.each([
     [
       'incr 10 over 25h',
-      'incr N [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h',
+      'incr N [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h; units are ms, s, m and h, right behind the number',
     ],
     [
       'decr 0',
-      'decr N [graceful] [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h',
+      'decr N [graceful] [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h; units are ms, s, m and h, right behind the number',
     ],
-    ['set 20000000', 'set N [on LABEL] [over 30s]; N is a whole number from 0 to 10000000, a ramp takes at most 24h'],
-    ['wait 1 within 2h', 'wait [N] [within 30s]; N is a whole number from 1 to 10000000, a wait takes at most 1h'],
+    [
+      'set 20000000',
+      'set N [on LABEL] [over 30s]; N is a whole number from 0 to 10000000, a ramp takes at most 24h; units are ms, s, m and h, right behind the number',
+    ],
+    [
+      'wait 1 within 2h',
+      'wait [N] [within 30s]; N is a whole number from 1 to 10000000, a wait takes at most 1h; units are ms, s, m and h, right behind the number',
+    ],
     [
       'trace 1 301',
-      'trace ID [30s]; ID is a whole number from 1 to 10000000, a trace takes more than 0s and at most 300s',
+      'trace ID [30s]; ID is a whole number from 1 to 10000000, a trace takes more than 0s and at most 300s; units are ms, s, m and h, right behind the number',
     ],
     [`mark ${'x'.repeat(201)}`, 'mark [TEXT]; TEXT is at most 200 characters'],
     ['stop later', 'stop [now]'],

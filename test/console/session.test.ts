@@ -121,7 +121,8 @@ describe('plain lines', () => {
       'help stop\nincr -5\nincr 1e9\nincr 0x10\nincr\nincr many\nincr 10000001\n\n  \nnonsense\nquit\nincr 1\n',
     );
     await client.ended;
-    const usage = 'incr N [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h';
+    const usage =
+      'incr N [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h; units are ms, s, m and h, right behind the number';
     expect(client.answers.slice(2, 8)).toEqual(Array(6).fill(`ERR bad_command usage: ${usage}`));
     expect(client.answers.slice(8)).toEqual([
       'ERR bad_command unknown command "nonsense", help lists what there is',
