@@ -1,4 +1,5 @@
 /** Imports a bundled protocol module. Workers load this file: no esbuild here. */
+import { dirname, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import { within } from '../foundation/within.ts';
@@ -27,8 +28,17 @@ export async function load_module(path: string): Promise<Record<string, unknown>
     return exports_of(namespace);
   } catch (error) {
     if (error instanceof SwarmError) throw error;
-    throw new SwarmError('module_load', { reason: place_of(error, path) + reason_of(error) }, error);
+    throw new SwarmError('module_load', { reason: place_of(error, path) + told_of(error, path) }, error);
   }
+}
+
+/** An `import(name)` that the bundler could not follow is looked for beside the bundle: that place says nothing to anybody. */
+function told_of(error: unknown, bundle: string): string {
+  const reason = reason_of(error);
+  const [, missing, from] = /^Cannot find module '(.*)' imported from (.*)$/.exec(reason) ?? [];
+  if (missing === undefined || from !== bundle) return reason;
+  const name = relative(dirname(bundle), missing);
+  return `${name} is not in the bundle: of an import(…) whose name is computed nothing travels, write import('./${name}')`;
 }
 
 /** Instead of what `require` calls for a .node file; nothing of Node's own or of swarm's goes through it. */

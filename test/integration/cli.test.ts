@@ -124,6 +124,18 @@ describe('swarm check', () => {
     expect(swarm.err).toContain('loaded');
   });
 
+  it('names what a computed import asked for that nobody could follow, and takes one that could be', async () => {
+    place.write('protocols/rooms.ts', 'export const x = 2;');
+    const module = (what: string): string => `const name: string = 'rooms';\nawait import(${what});\n${MODULE}`;
+    place.write('protocols/lines.ts', module('`./${name}.ts`.slice()'));
+    const lost = place.swarm('check', '-s', script);
+    expect(await lost.exited).toBe(2);
+    expect(lost.err).toMatch(/loaded: rooms\.ts is not in the bundle: .*write import\('\.\/rooms\.ts'\) \(module_load/);
+    place.write('protocols/lines.ts', module('`./${name}.ts`'));
+    const found = place.swarm('check', '-s', script);
+    expect(await found.exited, found.err).toBe(0);
+  });
+
   it('refuses a compiled add-on that only shows at run time, at its line', async () => {
     const add_on = place.write('protocols/add_on.node', '');
     const load = `import { createRequire } from 'node:module';\ncreateRequire(import.meta.url)('./add_on.node');\n`;
