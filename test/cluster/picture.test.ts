@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { results_text, type Presence } from '../../src/cluster/documents.ts';
+import type { Presence } from '../../src/cluster/documents.ts';
 import { LeaseKeeper } from '../../src/cluster/lease.ts';
 import { Picture } from '../../src/cluster/picture.ts';
 import { View } from '../../src/cluster/view.ts';
 import * as answers from '../../src/console/answers.ts';
 import { merge_snapshots } from '../../src/metrics/merge.ts';
+import { counters_of } from '../../src/metrics/packed.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
-import { BUNDLE, DESIRED, PLAN, PRESENCE, SHARE, some_results } from './good-documents.ts';
+import { BUNDLE, DESIRED, PLAN, PRESENCE, SHARE, a_head } from './good-documents.ts';
 import { MemoryEngine } from './sim/memory-store.ts';
 
 const WALL_MS = Date.parse('2026-01-01T12:00:00Z');
@@ -36,8 +37,8 @@ async function seen(
       put(`members.${id}`, JSON.stringify({ ...PRESENCE, seq, results: seq, wall_ms, ...told }));
       const errors =
         failed === 0 ? {} : { ECONNREFUSED: { count: failed, last: `of ${id}`, last_at: WALL_MS + at + ahead_ms } };
-      const snapshot = { ...merge_snapshots([]), errors };
-      put(`results.${id}.i1`, results_text({ ...some_results(), seq, snapshot, dead: null }));
+      const snapshot = { ...counters_of(merge_snapshots([])), errors };
+      put(`results.${id}.i1`, JSON.stringify({ ...a_head(), seq, parts: [], snapshot, dead: null }));
     }
     await view.look();
   }
