@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, extname, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { compileFunction } from 'node:vm';
 import type { Loader, Plugin } from 'esbuild';
 import { bad_byte, bad_byte_text } from '../foundation/utf8.ts';
 
@@ -58,6 +59,8 @@ export function refuse_native(): Plugin {
   };
 }
 
+const PACKAGES = `${sep}node_modules${sep}`;
+
 /** Code and data of the user's own in another encoding: esbuild would read U+FFFD. Packages may have it in their comments. */
 export function refuse_other_encodings(): Plugin {
   return {
@@ -66,7 +69,7 @@ export function refuse_other_encodings(): Plugin {
       build.onLoad(
         { filter: /\.([cm]?[jt]sx?|json|txt|csv|tsv|jsonl|ndjson)$/, namespace: 'file' },
         async ({ path }) => {
-          if (path.includes(`${sep}node_modules${sep}`)) return undefined;
+          if (path.includes(PACKAGES)) return undefined;
           const bytes = await readFile(path);
           const bad = bad_byte(bytes);
           if (bad === null) return undefined;
@@ -115,4 +118,51 @@ export function own_place(): Plugin {
       });
     },
   };
+}
+
+/** Its first statement is the directive. */
+const IS_STRICT = /^(\s|\/\*[^]*?\*\/|\/\/.*\n)*(['"])use strict\2/;
+const REQUIRES = /\brequire\s*\(\s*(["'])([^"'\\\n]+)\1\s*\)/g;
+
+/**
+ * CommonJS packages that do not ask for strict mode run without it, as in Node: old ones assign to what they did not declare. The bundle is a module and
+ * strict as a whole, so their text is in it as a text, which Node compiles when it is first required.
+ */
+export function keep_mode(): Plugin {
+  return {
+    name: 'keep-mode',
+    setup(build) {
+      build.onLoad({ filter: /\.c?js$/, namespace: 'file' }, async ({ path }) => {
+        if (!path.includes(PACKAGES)) return undefined;
+        const text = (await readFile(path, 'utf8')).replace(/^#!/, '//');
+        if (IS_STRICT.test(text) || !is_commonjs(text)) return undefined;
+        const ids = [...new Set([...text.matchAll(REQUIRES)].map(([, , id]) => id!))];
+        if (ids.some((id) => NATIVE_LOADERS.test(id) || id.endsWith('.node'))) return undefined; // refused at its place
+        // `try`: one that is missing fails only if it is asked for; many packages ask for what they can do without
+        const cases = ids
+          .map((id) => JSON.stringify(id))
+          .map((id) => `case ${id}: try { return require(${id}); } catch (error) { throw error; }`);
+        const [file, folder] = [path, dirname(path)].map((name) => JSON.stringify(name));
+        return {
+          contents: `const { compileFunction, constants } = require('node:vm');
+const required = Object.assign((id) => { switch (id) { ${cases.join(' ')} default: return require(id); } }, require);
+const options = { filename: ${file}, importModuleDynamically: constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER };
+const body = compileFunction(${JSON.stringify(text)}, ['exports', 'require', 'module', '__filename', '__dirname'], options);
+body.call(exports, exports, required, module, ${file}, ${folder});
+`,
+          loader: 'js',
+        };
+      });
+    },
+  };
+}
+
+/** It can be the body of a function: nothing is imported or exported. Whatever else is wrong with it the bundler says. */
+function is_commonjs(text: string): boolean {
+  try {
+    compileFunction(text, ['exports', 'require', 'module', '__filename', '__dirname']);
+    return true;
+  } catch {
+    return false;
+  }
 }

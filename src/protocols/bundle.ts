@@ -14,6 +14,7 @@ import {
   NATIVE,
   PLACES,
   host_swarm,
+  keep_mode,
   own_place,
   refuse_native,
   refuse_other_encodings,
@@ -78,7 +79,7 @@ async function compiled(entry: string, host: string): Promise<string> {
       banner: {
         js: `import { createRequire as __swarm_create_require } from 'node:module'; const require = __swarm_create_require(${JSON.stringify(pathToFileURL(entry).href)});`,
       },
-      plugins: [host_swarm(host, names), refuse_native(), refuse_other_encodings(), own_place()],
+      plugins: [host_swarm(host, names), refuse_native(), refuse_other_encodings(), keep_mode(), own_place()],
     });
     const text = (suffix: string): string => outputFiles.find(({ path }) => path.endsWith(suffix))?.text ?? '';
     return text('.mjs') + inline_map(text('.map'), folder);

@@ -39,6 +39,40 @@ describe('bundle_module', () => {
     expect((all as () => unknown)()).toEqual(['esm', 'cjs', 'help me', ['ada'], 1]);
   });
 
+  it('keeps the mode of CommonJS: what does not ask for strict mode runs without it', async () => {
+    shop.file(
+      'node_modules/sloppy/index.js',
+      `#!/usr/bin/env node
+      // 'use strict' is not its first statement
+      var part = require('./part'), path = require('path');
+      try { optional = require('not-there'); } catch (e) { optional = e.code }
+      undeclared = 1;
+      function octal() { return 010 + (function () { return this === globalThis })() + arguments.callee.length; }
+      with ({ inner: 2 }) { var found = inner; }
+      exports.all = [part.name, path.sep, optional, undeclared, octal(), found, this === exports, path.basename(__filename), path.basename(__dirname)];
+      exports.fails = function () {
+        throw new Error('oh');
+      };`,
+    );
+    shop.file(
+      'node_modules/sloppy/part.cjs',
+      "name = 'part'; module.exports = { name: name }; delete globalThis.name;",
+    );
+    shop.file('node_modules/sloppy/part.js', "module.exports = require('./part.cjs');");
+    shop.file('node_modules/strict/index.cjs', "/* it is */ 'use strict'; exports.mode = (function () { return this === undefined })();"); // prettier-ignore
+    shop.file(
+      'protocols/modes.ts',
+      `import { all, fails } from 'sloppy';
+      import { mode } from 'strict/index.cjs';
+      export const read = () => [...all, mode];
+      export { fails };`,
+    );
+    const { read, fails } = (await shop.load('modes')) as { read: () => unknown; fails: () => void };
+    expect(read()).toEqual(['part', '/', 'MODULE_NOT_FOUND', 1, 9, 2, true, 'index.js', 'sloppy', true]);
+    expect(fails).toThrow(expect.objectContaining({ stack: expect.stringMatching(/sloppy\/index\.js:10:15/) as string })); // prettier-ignore
+    for (const name of ['optional', 'undeclared']) Reflect.deleteProperty(globalThis, name);
+  });
+
   it('brings the files of data along that a module imports', async () => {
     const data = [shop.file('protocols/users.csv', 'ada,1\nbob,2\n'), shop.file('protocols/login.bin', 'A\0ÿ')];
     shop.file(
