@@ -121,7 +121,7 @@ export function own_place(): Plugin {
 }
 
 /** Its first statement is the directive. */
-const IS_STRICT = /^(\s|\/\*[^]*?\*\/|\/\/.*\n)*(['"])use strict\2/;
+const IS_STRICT = /^(\s|\/\*([^*]|\*(?!\/))*\*\/|\/\/.*\n)*(['"])use strict\3/;
 const REQUIRES = /\brequire\s*\(\s*(["'])([^"'\\\n]+)\1\s*\)/g;
 
 /**

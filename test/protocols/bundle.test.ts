@@ -59,10 +59,13 @@ describe('bundle_module', () => {
       "name = 'part'; module.exports = { name: name }; delete globalThis.name;",
     );
     shop.file('node_modules/sloppy/part.js', "module.exports = require('./part.cjs');");
-    shop.file('node_modules/strict/index.cjs', "/* it is */ 'use strict'; exports.mode = (function () { return this === undefined })();"); // prettier-ignore
+    const comments = '/* a comment */ // another one\n'.repeat(10_000);
+    shop.file('node_modules/sloppy/long.js', `${comments}exports.long = true;`);
+    shop.file('node_modules/strict/index.cjs', comments + "/* it is */ 'use strict'; exports.mode = (function () { return this === undefined })();"); // prettier-ignore
     shop.file(
       'protocols/modes.ts',
       `import { all, fails } from 'sloppy';
+      import 'sloppy/long.js';
       import { mode } from 'strict/index.cjs';
       export const read = () => [...all, mode];
       export { fails };`,
