@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build, stop, type BuildFailure, type Message } from 'esbuild';
+import { build, stop, type BuildFailure, type BuildOptions, type Message } from 'esbuild';
 import { SwarmError, reason_of } from '../foundation/errors.ts';
 import { write_module } from '../foundation/files.ts';
 import { exact, list, object, reader, Refused } from '../foundation/shape.ts';
@@ -13,8 +13,10 @@ import {
   HOST,
   NATIVE,
   PLACES,
+  circular,
   host_swarm,
   keep_mode,
+  keep_order,
   own_place,
   refuse_native,
   refuse_other_encodings,
@@ -59,7 +61,7 @@ async function compiled(entry: string, host: string): Promise<string> {
   const folder = dirname(entry);
   builds++;
   try {
-    const { outputFiles } = await build({
+    const options: BuildOptions & { write: false; metafile: true } = {
       entryPoints: [entry],
       absWorkingDir: folder,
       outfile: join(folder, 'bundle.mjs'), // never written: the sources of the map are relative to it
@@ -79,8 +81,12 @@ async function compiled(entry: string, host: string): Promise<string> {
       banner: {
         js: `import { createRequire as __swarm_create_require } from 'node:module'; const require = __swarm_create_require(${JSON.stringify(pathToFileURL(entry).href)});`,
       },
-      plugins: [host_swarm(host, names), refuse_native(), refuse_other_encodings(), keep_mode(), own_place()],
-    });
+      metafile: true,
+    };
+    const plugins = [host_swarm(host, names), refuse_native(), refuse_other_encodings(), keep_mode(), own_place()];
+    const built = await build({ ...options, plugins });
+    const files = circular(built.metafile.inputs, folder);
+    const { outputFiles } = files.size === 0 ? built : await build({ ...options, plugins: [keep_order(files), ...plugins] }); // prettier-ignore
     const text = (suffix: string): string => outputFiles.find(({ path }) => path.endsWith(suffix))?.text ?? '';
     return text('.mjs') + inline_map(text('.map'), folder);
   } catch (error) {

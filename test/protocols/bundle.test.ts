@@ -76,6 +76,32 @@ describe('bundle_module', () => {
     for (const name of ['optional', 'undeclared']) Reflect.deleteProperty(globalThis, name);
   });
 
+  describe('files that import each other', () => {
+    it('work when nothing is used before it is there, as in Node', async () => {
+      shop.file('protocols/users.csv', 'ada');
+      shop.file(
+        'protocols/ring.ts',
+        `import { line } from 'swarm';
+        import { twice, where } from '../lib/ring_a.ts';
+        import users from './users.csv';
+        export const one: number = 1;
+        export const read = () => [twice(), where, users, typeof line];
+        export default null;`,
+      );
+      shop.file('lib/ring_a.ts', "import { two } from './ring_b.ts'; export const where = import.meta.dirname; export function twice(): number { return two(); }"); // prettier-ignore
+      shop.file('lib/ring_b.ts', "import { one } from '../protocols/ring.ts'; import { twice } from './ring_a.ts'; export const two = () => one + one + twice.length;"); // prettier-ignore
+      const found = await shop.load('ring');
+      const { read } = (found['default'] ?? found) as { read: () => unknown };
+      expect(read()).toEqual([2, join(shop.root, 'lib'), 'ada', 'function']);
+    });
+
+    it('fail as in Node when something is used before it is there', async () => {
+      shop.file('protocols/knot.ts', "import { b } from '../lib/knot_b.ts';\nexport const a = 1;\nexport const read = () => b;"); // prettier-ignore
+      shop.file('lib/knot_b.ts', "import { a } from '../protocols/knot.ts';\nexport const b = a + 1;");
+      await expect(shop.load('knot')).rejects.toThrow("Cannot access 'a' before initialization");
+    });
+  });
+
   it('brings the files of data along that a module imports', async () => {
     const data = [shop.file('protocols/users.csv', 'ada,1\nbob,2\n'), shop.file('protocols/login.bin', 'A\0ÿ')];
     shop.file(
