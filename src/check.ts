@@ -7,7 +7,11 @@ import { with_run_folder } from './run-folder.ts';
 import { SCRIPT_SCHEMA } from './script/schema.ts';
 
 export async function run_check(options: OptionsWith<'script'>, io: Io): Promise<number> {
-  const { script } = await load_once(options, io);
+  const { script, computed } = await load_once(options, io);
+  for (const place of computed)
+    io.err.line(
+      `${place} import(…) of a computed name: nothing of what it asks for is in the bundle, only what is part of Node is found`,
+    );
   const count = script.actions.length;
   io.out.line(`OK script ${options.script}: ${count} action${count === 1 ? '' : 's'}, protocol ${script.protocol}`);
   return 0;

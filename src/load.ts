@@ -27,12 +27,15 @@ export interface Loaded {
   readonly module: ProtocolModule;
   readonly module_path: string;
   readonly module_sha256: string;
+  /** see {@link bundle_module} */
+  readonly computed: readonly string[];
 }
 
 interface LoadedModule {
   readonly exports: Readonly<Record<string, unknown>>;
   readonly path: string;
   readonly sha256: string;
+  readonly computed: readonly string[];
 }
 
 /**
@@ -68,15 +71,16 @@ export async function load(options: OptionsWith<'script'>, out_dir: string, colo
     module: to_module(module.exports, script.actions.map((action) => action.command)), // prettier-ignore
     module_path: module.path,
     module_sha256: module.sha256,
+    computed: module.computed,
   };
 }
 
 async function load_exports(protocol: string, dir: string, out_dir: string): Promise<LoadedModule> {
-  const { path, sha256 } = await bundle_module({ protocol, dir, host_entry: HOST_ENTRY, out_dir });
-  const exports = await load_module(path);
+  const { path, sha256, computed } = await bundle_module({ protocol, dir, host_entry: HOST_ENTRY, out_dir });
+  const exports = await load_module(path, computed);
   // its own faults first: args that are no schemas would spoil the check of the actions
   to_module(exports, []);
-  return { exports, path, sha256 };
+  return { exports, path, sha256, computed };
 }
 
 const check_module = (script: CheckableScript, file: string, { exports }: LoadedModule): Fault[] =>

@@ -25,6 +25,9 @@ import {
 /** At most this many errors of one build are shown. */
 const SHOWN = 10;
 
+/** as the bundler calls an `import(name)` that it cannot follow */
+const COMPUTED = 'unsupported-dynamic-import';
+
 /** Builds under way: esbuild has one child for all of them, stopped after the last. */
 let builds = 0;
 
@@ -39,6 +42,13 @@ export interface BundleOptions {
   out_dir: string;
 }
 
+export interface Bundled {
+  readonly path: string;
+  readonly sha256: string;
+  /** `file:line:column` of each `import(name)` of the user's own that nobody can follow: nothing of what it asks for is in the bundle */
+  readonly computed: readonly string[];
+}
+
 /**
  * Bundles the module into `<out_dir>/<sha256>.mjs`, whose stack traces name the user's own files and lines where
  * `process.setSourceMapsEnabled(true)` was called before it is imported.
@@ -46,17 +56,20 @@ export interface BundleOptions {
  * @throws SwarmError as {@link find_module}, and `module_native` (needs a compiled add-on), `module_build` (does not compile,
  * does not resolve), `bad_tmpdir` (cannot be written)
  */
-export async function bundle_module(options: BundleOptions): Promise<{ path: string; sha256: string }> {
+export async function bundle_module(options: BundleOptions): Promise<Bundled> {
   const { protocol, dir, host_entry, out_dir } = options;
   const entry = find_module(protocol, dir);
-  const code = await compiled(entry, host_entry.startsWith('file:') ? host_entry : pathToFileURL(host_entry).href);
+  const { code, computed } = await compiled(
+    entry,
+    host_entry.startsWith('file:') ? host_entry : pathToFileURL(host_entry).href,
+  );
   const sha256 = createHash('sha256').update(code).digest('hex');
   const path = resolve(out_dir, `${sha256}.mjs`);
   write_module(path, code);
-  return { path, sha256 };
+  return { path, sha256, computed };
 }
 
-async function compiled(entry: string, host: string): Promise<string> {
+async function compiled(entry: string, host: string): Promise<{ code: string; computed: string[] }> {
   const names = Object.keys((await import(host)) as object);
   const folder = dirname(entry);
   builds++;
@@ -74,6 +87,7 @@ async function compiled(entry: string, host: string): Promise<string> {
       sourcesContent: false,
       logLevel: 'silent',
       logLimit: SHOWN,
+      logOverride: { [COMPUTED]: 'warning' },
       resolveExtensions: ENDINGS,
       loader: DATA,
       define: PLACES,
@@ -88,7 +102,10 @@ async function compiled(entry: string, host: string): Promise<string> {
     const files = circular(built.metafile.inputs, folder);
     const { outputFiles } = files.size === 0 ? built : await build({ ...options, plugins: [keep_order(files), ...plugins] }); // prettier-ignore
     const text = (suffix: string): string => outputFiles.find(({ path }) => path.endsWith(suffix))?.text ?? '';
-    return text('.mjs') + inline_map(text('.map'), folder);
+    const own = built.warnings.filter(
+      ({ id, location }) => id === COMPUTED && !location?.file.includes('node_modules/'),
+    );
+    return { code: text('.mjs') + inline_map(text('.map'), folder), computed: own.map((one) => place_of(one, entry)) };
   } catch (error) {
     throw fault_of(error, entry);
   } finally {

@@ -14,10 +14,11 @@ const LOAD_WITHIN_MS = 30_000;
  * Switches source maps on for this process: only what is imported after that shows its own lines in stacks. And compiled add-ons off, for good:
  * `createRequire` finds those that the bundler never sees.
  *
+ * @param computed see {@link Bundled}, for the message
  * @throws SwarmError `module_native` when its top-level code loads a compiled add-on; `module_load`, with the user's file:line:column, when
  * it throws or takes more than 30 s
  */
-export async function load_module(path: string): Promise<Record<string, unknown>> {
+export async function load_module(path: string, computed: readonly string[] = []): Promise<Record<string, unknown>> {
   process.setSourceMapsEnabled(true);
   process.dlopen = refuse_add_on;
   try {
@@ -28,17 +29,18 @@ export async function load_module(path: string): Promise<Record<string, unknown>
     return exports_of(namespace);
   } catch (error) {
     if (error instanceof SwarmError) throw error;
-    throw new SwarmError('module_load', { reason: place_of(error, path) + told_of(error, path) }, error);
+    throw new SwarmError('module_load', { reason: place_of(error, path) + told_of(error, path, computed) }, error);
   }
 }
 
 /** An `import(name)` that the bundler could not follow is looked for beside the bundle: that place says nothing to anybody. */
-function told_of(error: unknown, bundle: string): string {
+function told_of(error: unknown, bundle: string, computed: readonly string[]): string {
   const reason = reason_of(error);
   const [, missing, from] = /^Cannot find module '(.*)' imported from (.*)$/.exec(reason) ?? [];
   if (missing === undefined || from !== bundle) return reason;
   const name = relative(dirname(bundle), missing);
-  return `${name} is not in the bundle: of an import(…) whose name is computed nothing travels, write import('./${name}')`;
+  const places = computed.length > 0 ? ` (${computed.join(', ')})` : '';
+  return `${name} is not in the bundle: of an import(…)${places} whose name is computed nothing travels, write import('./${name}')`;
 }
 
 /** Instead of what `require` calls for a .node file; nothing of Node's own or of swarm's goes through it. */
