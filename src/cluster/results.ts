@@ -338,16 +338,6 @@ export class Collected {
   }
 }
 
-/** Which histogram of a part has counted less than it had, or was told finer again; null: none. */
-export function shrunk(before: Part | undefined, now: Part): number | null {
-  const known = new Map(before?.run === now.run ? before.histograms : []);
-  const is_less = ([number, { count, coarse = 0 }]: Part['histograms'][number]): boolean => {
-    const old = known.get(number);
-    return old !== undefined && (old.count > count || (old.coarse ?? 0) > coarse);
-  };
-  return now.histograms.find(is_less)?.[0] ?? null;
-}
-
 /** A document as it came. */
 export interface Kept<T> {
   readonly entry: Entry;

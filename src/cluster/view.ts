@@ -20,7 +20,7 @@ import {
 import { LEASE, type LeaseKeeper } from './lease.ts';
 import { fallen, MAX_AGENTS, read_desired, read_head, read_part, read_plan, read_presence } from './readers.ts';
 import { LEADERS, Refusals } from './refusals.ts';
-import { Collected, shrunk } from './results.ts';
+import { Collected } from './results.ts';
 import type { Entry, Store } from './store.ts';
 
 export const PLAN = 'plan';
@@ -312,8 +312,6 @@ export class View {
     const found = read_part(entry.text);
     if (found instanceof Refused) return this.#refuse(agent, 'latencies', found);
     if (known && found.seq <= known.doc.seq) return;
-    const less = shrunk(known?.doc, found);
-    if (less !== null) return this.#refuse(agent, 'latencies', new Refused(`histogram ${less} is less than it was`));
     if (!this.#has_room(agent, entry)) return this.#refuse(agent, 'latencies', new Refused('there is more than can be kept')); // prettier-ignore
     this.refusals.clear(agent, 'latencies');
     collected.take_part(number, { entry, doc: found });

@@ -211,7 +211,7 @@ export function subtract(now: HistogramSnapshot, base: HistogramSnapshot): Histo
   indices.push(Math.min(indices.pop()!, index_of(Math.min(now.max, HIGHEST))));
   const min = Math.max(lowest_of((indices[0]! >> coarse) << coarse), now.min);
   const max = upper_bound(indices.at(-1)!, now.max);
-  return as_coarse(pack(indices, counts, now.sum - base.sum, min, max), coarse);
+  return as_coarse(pack(indices, counts, Math.max(0, now.sum - base.sum), min, max), coarse);
 }
 
 /**

@@ -152,7 +152,7 @@ interface Known {
   readonly bytes: Uint8Array;
 }
 
-/** Packs the histograms of one author, each by its number, again and again: they only ever grow. */
+/** Packs the histograms of one author, each by its number, again and again. What has the same count and sum as before is the same. */
 export class Packer {
   readonly #most: number;
   readonly #known = new Map<number, Known>();

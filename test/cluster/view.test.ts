@@ -5,8 +5,8 @@ import { first_plan } from '../../src/cluster/leader.ts';
 import { LeaseKeeper } from '../../src/cluster/lease.ts';
 import { Refusals } from '../../src/cluster/refusals.ts';
 import { View } from '../../src/cluster/view.ts';
-import { recorded } from '../metrics/arbitraries.ts';
-import { A_PART, GOOD, HEADER, part_text, PRESENCE, SHARE } from './good-documents.ts';
+import { MAX_HISTOGRAMS } from '../../src/metrics/packed.ts';
+import { a_head, A_PART, GOOD, HEADER, part_text, PRESENCE, SHARE } from './good-documents.ts';
 import { MemoryEngine } from './sim/memory-store.ts';
 
 const PLAN = first_plan(HEADER, first_desired('r1', 1, false), 1, 'first', null);
@@ -123,11 +123,22 @@ describe('a document that cannot be read', () => {
     await bench.view.read('results.a.a-1');
     expect(bench.view.results_of('a', 'a-1')).toMatchObject({ seq: 12 });
     expect(bench.view.refusals.of('a')).toBe('results: sent is less than it was');
-    const fewer = recorded([1]);
-    bench.write('latencies.a.a-1.0', part_text({ ...A_PART, seq: 13, histograms: [[0, fewer]] }));
-    await bench.view.read('latencies.a.a-1.0');
-    expect(bench.view.refusals.of('a')).toMatch(/latencies: histogram 0 is less than it was/);
-    expect(bench.view.results_of('a', 'a-1')!.snapshot.connections.connect).toEqual(A_PART.histograms[0]![1]);
+  });
+
+  it('counts of a worker that died are those of the dead from then on', async () => {
+    const bench = new Bench();
+    bench.tell();
+    bench.write('results.a.a-1', GOOD.results);
+    bench.write('latencies.a.a-1.0', GOOD.part);
+    await bench.look_at(1000);
+    await bench.look_at(2000);
+    const histograms = A_PART.histograms.map(([number, one]) => [MAX_HISTOGRAMS + number, one] as const);
+    bench.put('results.a.a-1', { ...a_head(), seq: 13, parts: [13] });
+    bench.write('latencies.a.a-1.0', part_text({ ...A_PART, seq: 13, histograms }));
+    await bench.look_at(4000);
+    await bench.look_at(6000);
+    expect(bench.view.refusals.of('a')).toBe(null);
+    expect(bench.view.results_of('a', 'a-1')).toMatchObject({ seq: 13, dead: { snapshot: { connections: { connect: A_PART.histograms[0]![1] } } } }); // prettier-ignore
   });
 
   it('of a leader is refused, and its revision is known to who writes it anew', async () => {
