@@ -49,7 +49,7 @@ export function send_refresh(child: ChildProcess): void {
 const MAX_PACKED = 512 * 1024;
 
 /** What is sent of each report: counters, and those histograms that changed since the one before it was sent. */
-export class Telling {
+export class ReportWriter {
   readonly #packer = new Packer(MAX_PACKED);
   #sent: ReadonlyMap<number, Uint8Array> = new Map();
 
@@ -63,9 +63,9 @@ export class Telling {
 
 /** The member's end, in the forked process. */
 export function fork_seat(): Seat {
-  const telling = new Telling();
+  const writer = new ReportWriter();
   const outbox = new Outbox<Report>((report, sent) => {
-    if (process.connected && process.send) process.send(telling.message_of(report), undefined, undefined, () => sent());
+    if (process.connected && process.send) process.send(writer.message_of(report), undefined, undefined, () => sent());
     else setImmediate(sent);
   }, fold_reports);
   const is_goodbye = (message: object): boolean => 'goodbye' in message;

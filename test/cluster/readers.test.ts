@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Head, Presence } from '../../src/cluster/documents.ts';
 import { first_plan } from '../../src/cluster/leader.ts';
-import { Telling } from '../../src/cluster/fork.ts';
+import { ReportWriter } from '../../src/cluster/fork.ts';
 import { fallen, read_bundle, read_desired, read_head, read_lease, read_part, read_plan, read_presence } from '../../src/cluster/readers.ts'; // prettier-ignore
 import { Collected } from '../../src/cluster/results.ts';
 import { next_shares } from '../../src/cluster/shares.ts';
@@ -236,7 +236,7 @@ describe('a report of a worker', () => {
     },
   };
 
-  const good_message = () => structuredClone(new Telling().message_of(GOOD_REPORT));
+  const good_message = () => structuredClone(new ReportWriter().message_of(GOOD_REPORT));
 
   it('is taken as it comes over the channel', () => {
     expect(new ReportReader().read(good_message())).toEqual(GOOD_REPORT);
