@@ -1,7 +1,7 @@
 /** `swarm limits`: what bounds the number of connections on this machine. Asks no server. The running swarm shows the same table. */
 import { availableParallelism } from 'node:os';
 import { load_once } from './check.ts';
-import { bound_lines } from './console/answers.ts';
+import { bound_lines, ONE_PROCESS } from './console/answers.ts';
 import { now as monotonic } from './foundation/clock.ts';
 import { read_machine } from './foundation/machine.ts';
 import type { Options } from './options.ts';
@@ -13,9 +13,6 @@ import { bounds_of, messages_per_s, NOTHING_YET, type Bound, type Demand, type M
 
 /** The facts are read again after so long. */
 const FRESH_MS = 1000;
-
-const ONE_PROCESS =
-  'the console shares one process with all clients: a server that sends without end holds it up; --workers 1 against servers you do not trust';
 
 type Processes = Demand['processes'];
 

@@ -208,12 +208,17 @@ export function agent_lines(s: Summary): string[] {
   return [...aligned([AGENT_HEAD, ...rows], [0, 1, 2, 17, 18]), ...why, ...unsure];
 }
 
+/** Without workers. */
+export const ONE_PROCESS =
+  'the console shares one process with all clients: a server that sends without end holds it up; --workers 1 against servers you do not trust';
+
 export function limit_lines(s: Summary): string[] {
   const { capacity, open_files_per_process, reserved_files, why } = s.limits;
   return [
     `capacity ${capacity} clients: ${text_of(why)}`,
     `open files ${open_files_per_process} per process, ${reserved_files} of them reserved for swarm itself`,
     ...bound_lines(s.limits.bounds),
+    ...(s.workers.some(({ id }) => id === 'local') ? [ONE_PROCESS] : []),
   ];
 }
 

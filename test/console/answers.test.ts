@@ -87,6 +87,12 @@ describe('errors', () => {
 });
 
 describe('workers and limits', () => {
+  it('says that the console shares its process with the clients when there are no workers', () => {
+    const [worker] = summary().workers;
+    expect(answers.limit_lines(summary({ workers: [{ ...worker!, id: 'local' }] })).at(-1)).toMatch(/--workers 1/);
+    expect(answers.limit_lines(summary()).join()).not.toMatch(/--workers 1/);
+  });
+
   it('show each process and what bounds the swarm', () => {
     expect(answers.worker_lines(summary())).toEqual([
       'worker  state  pid  live  open  capacity   cpu    memory  lag p99 ms  silent ms',

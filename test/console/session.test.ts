@@ -141,9 +141,9 @@ describe('plain lines', () => {
   it('answers although a rendering fails', async () => {
     const client = await greeted();
     made.control.now = { ...summary(), workers: null as unknown as [] };
-    client.send('workers\nlimits\n');
+    client.send('workers\nerrors\n');
     expect((await client.lines(2))[0]).toMatch(/^ERR internal /);
-    expect(client.answers[1]).toBe('OK 2');
+    expect(client.answers[1]).toBe('OK 0');
   });
 
   it('says the summary as one line of JSON', async () => {
