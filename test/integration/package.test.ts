@@ -17,6 +17,8 @@ const IN_A_CLONE = [
   'tsconfig.json',
   'README.md',
 ];
+/** a build and two runs of npm: nine minutes beside two other suites */
+const INSTALLED_WITHIN_MS = 1_200_000;
 const NO_REGISTRY = /\b(ENOTCACHED|ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH)\b/;
 const MODULE = `import { length_prefixed, reply_parser_crlf, wrong_reply, type FakeClient, type Framer, type ModuleLog } from 'swarm';
 export const packet: Framer = length_prefixed({ bytes: 'varint', offset: 1 });
@@ -56,7 +58,7 @@ beforeAll(() => {
   );
   if (status !== 0 && NO_REGISTRY.test(stderr)) offline = stderr;
   else expect(stderr.includes('ERR!') ? stderr : status).toBe(0);
-});
+}, INSTALLED_WITHIN_MS);
 afterAll(() => place.close());
 
 const needs_registry = ({ skip }: TestContext): void => skip(offline !== '', `npm could not install: ${offline}`);
