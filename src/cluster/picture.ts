@@ -1,7 +1,8 @@
 /** What a coordinator shows of a swarm of many machines: the newest results of all agents, living and dead, as one summary. */
 import type { Clock } from '../foundation/clock.ts';
-import { bury, is_idle, merge_dead, NO_DEAD, type Dead } from '../metrics/merge.ts';
-import type { Snapshot } from '../metrics/snapshot.ts';
+import { bury, is_idle, merge_counts, merge_dead, NO_DEAD, type Dead } from '../metrics/merge.ts';
+import { LATEST_MS } from '../metrics/snapshot-shape.ts';
+import type { Counts, Snapshot } from '../metrics/snapshot.ts';
 import type { AgentSummary, Summary, WorkerSummary } from '../metrics/summary.ts';
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../metrics/totals.ts';
 import { STALLED_AFTER_MS } from '../swarm/members.ts';
@@ -34,8 +35,8 @@ export class Picture {
   }
 
   /** To be called each second: what only moments show. Each coordinator counts a mark from when it saw it. */
-  sample(): void {
-    const here = this.agents().filter(({ health }) => health !== 'lost');
+  sample(agents = this.agents()): void {
+    const here = agents.filter(is_here);
     this.#peaks.live = Math.max(this.#peaks.live, sum_of(here, 'live'));
     this.#peaks.open = Math.max(this.#peaks.open, sum_of(here, 'open'));
     const mark = this.#view.desired?.doc.mark;
@@ -100,14 +101,13 @@ export class Picture {
   }
 
   /** Of each agent in this run, by code. */
-  #errors(): Map<MemberId, Record<string, number>> {
-    const errors = new Map<MemberId, Record<string, number>>();
-    for (const { agent, results } of this.#view.results(this.#run)) {
-      const of = errors.get(agent) ?? {};
-      for (const kinds of [results.snapshot.errors, results.dead?.snapshot.errors ?? {}])
-        for (const [code, { count }] of Object.entries(kinds)) of[code] = (of[code] ?? 0) + count;
-      errors.set(agent, of);
-    }
+  #errors(): Map<MemberId, Counts> {
+    const errors = new Map<MemberId, Counts>();
+    for (const { agent, results } of this.#view.results(this.#run))
+      for (const kinds of [results.snapshot.errors, results.dead?.snapshot.errors ?? {}]) {
+        const counts = Object.fromEntries(Object.entries(kinds).map(([code, { count }]) => [code, count]));
+        errors.set(agent, merge_counts([errors.get(agent) ?? {}, counts]));
+      }
     return errors;
   }
 
@@ -196,7 +196,7 @@ export class Picture {
       .map((id) => ({ id, host: '', swarm: '', ...nothing, errors: {}, cpu: 0, lag_p99_ms: 0, offset_ms: null, silent_ms: 0, health: 'refused', why: refusals.of(id) ?? '' })); // prettier-ignore
   }
 
-  #agent(id: MemberId, { doc, heard_at, offsets }: Heard, share: number, errors: Record<string, number>): AgentSummary {
+  #agent(id: MemberId, { doc, heard_at, offsets }: Heard, share: number, errors: Counts): AgentSummary {
     const silent_ms = Math.round(this.#timers.now() - heard_at);
     const results = this.#view.results_of(id, doc.incarnation);
     const { host, swarm, labels, capacity, live, open, states, cpu, lag_p99_ms } = doc;
@@ -204,7 +204,7 @@ export class Picture {
     const offset_ms = health === 'lost' ? null : Math.round(Math.max(...offsets));
     const workers = results?.workers.length ?? 0;
     const why = this.#view.refusals.of(id) ?? doc.refuses ?? (this.#withheld(id) || unconnected(doc, errors));
-    return { id, host, swarm, labels: [...labels], workers, capacity, share, live, open, states, errors, cpu, lag_p99_ms, offset_ms, silent_ms, health, why }; // prettier-ignore
+    return { id, host, swarm, labels: [...labels], workers, capacity, share, live, open, states, errors: { ...errors }, cpu, lag_p99_ms, offset_ms, silent_ms, health, why }; // prettier-ignore
   }
 
   summary({ final = false, histograms = false, interval = null }: Partial<Shown>, as?: SwarmPlan): Summary {
@@ -214,8 +214,8 @@ export class Picture {
     const { id, started } = plan.run;
     const { snapshots, dead, workers } = this.#totals(plan);
     const agents = this.agents();
-    const here = agents.filter(({ health }) => health !== 'lost');
-    this.sample();
+    const here = agents.filter(is_here);
+    this.sample(agents);
     return to_summary({
       final,
       run: {
@@ -245,18 +245,21 @@ export class Picture {
   }
 }
 
+/** What an agent says its clock is may be anything; no instant is outside what a summary can say. */
 function shifted(snapshot: Snapshot, ahead_ms: number): Snapshot {
   if (ahead_ms === 0) return snapshot;
-  const errors = Object.entries(snapshot.errors).map(([code, { last_at, ...kind }]) => [code, { ...kind, last_at: last_at - ahead_ms }]); // prettier-ignore
+  const errors = Object.entries(snapshot.errors).map(([code, { last_at, ...kind }]) => [code, { ...kind, last_at: Math.min(Math.max(last_at - ahead_ms, 0), LATEST_MS) }]); // prettier-ignore
   return { ...snapshot, errors: Object.fromEntries(errors) as Snapshot['errors'] };
 }
 
 /** The server may be out of reach of this machine only. */
-function unconnected({ live, open, states }: Presence, errors: Readonly<Record<string, number>>): string {
+function unconnected({ live, open, states }: Presence, errors: Counts): string {
   const [most] = Object.entries(errors).sort(([, a], [, b]) => b - a);
   if (open > 0 || states.backoff === 0 || most === undefined) return '';
   return `none of its ${live} clients is connected: ${most[0]}, ${most[1]} times`;
 }
+
+const is_here = ({ health }: AgentSummary): boolean => health !== 'lost';
 
 const in_s = (ms: number): string => `${Math.max(1, Math.ceil(ms / 1000))} s`;
 

@@ -5,6 +5,7 @@
  *     results.<agent>.<incarnation>        Head
  *     latencies.<agent>.<incarnation>.<n>  Part, at most 16
  */
+import { cut } from '../foundation/escape.ts';
 import { fewer_kinds, NO_DEAD } from '../metrics/merge.ts';
 import {
   counters_of,
@@ -32,15 +33,13 @@ const MAX_UNSENT = 5;
 
 /** How much of what may be long is told, from all that people read to what must be. Characters, kinds; counts are never left out. */
 const DETAILS = [
-  { note: 2000, trace: 24_000, error: 400, kinds: 110 },
-  { note: 500, trace: 6000, error: 400, kinds: 110 },
+  { note: 2000, trace: 24_000, error: Infinity, kinds: Infinity },
+  { note: 500, trace: 6000, error: Infinity, kinds: Infinity },
   { note: 200, trace: 1000, error: 100, kinds: 20 },
   { note: 100, trace: 0, error: 40, kinds: 2 },
   { note: 100, trace: 0, error: 40, kinds: 0 },
 ] as const;
 type Detail = (typeof DETAILS)[number];
-
-const cut = (text: string, most: number): string => (text.length <= most ? text : `${text.slice(0, most)}…`);
 
 /** A head that fits, as text. */
 export function head_text(head: Head): string {
@@ -68,12 +67,15 @@ function with_detail(head: Head, detail: Detail): Head {
 }
 
 function counters_with(counters: Counters, { kinds, error }: Detail): Counters {
+  if (kinds === Infinity) return counters;
   const fewer = fewer_kinds(counters, kinds);
-  const is_whole = kinds === DETAILS[0].kinds;
   return {
     ...fewer,
     errors: Object.fromEntries(
-      Object.entries(fewer.errors).map(([code, { sample, ...kind }]) => [code, { ...kind, last: cut(kind.last, error), ...(is_whole && sample !== undefined && { sample }) }]), // prettier-ignore
+      Object.entries(fewer.errors).map(([code, { count, last, last_at }]) => [
+        code,
+        { count, last: cut(last, error), last_at },
+      ]),
     ),
   };
 }

@@ -32,7 +32,7 @@ const ASK_MS = 200;
 const MAX_ASKED = 16;
 const LIST_MS = 5000;
 /** after the store was away: agents that it did not answer come back, and nobody is written off before they had time to */
-const RETURN_MS = 5000;
+const BACK_MS = 5000;
 /** an agent not heard for so long is asked for */
 const SUSPECT_MS = 2000;
 const OFFSETS = 10;
@@ -136,7 +136,7 @@ export class View {
   silent_ms(agent: MemberId, incarnation: string): number {
     const heard_at = this.#heard.get(agent)?.get(incarnation)?.at ?? this.#since;
     const asked_at = this.#asked.get(agent) ?? -Infinity;
-    const is_returning = asked_at < this.#back_at + RETURN_MS;
+    const is_returning = asked_at < this.#back_at + BACK_MS;
     return Math.max(0, asked_at - (is_returning ? Math.max(heard_at, this.#back_at) : heard_at));
   }
 

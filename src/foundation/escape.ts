@@ -20,10 +20,12 @@ const ESCAPED = Array.from(
 /** Characters that a terminal obeys, or by which it shows others elsewhere: C0, DEL, C1, line and paragraph separators, bidi marks. */
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
+/** At most `most` characters of it, and a sign that there were more. */
+export const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most)}…` : text);
+
 /** A text on one line, safe for a terminal, cut to `max` characters. */
 export function escape_text(text: string, max: number): string {
-  const cut = text.length > max ? `${text.slice(0, max)}…` : text;
-  return cut.replace(UNSAFE, escaped);
+  return cut(text, max).replace(UNSAFE, escaped);
 }
 
 /** A text safe for a terminal that keeps its lines and tabs: a stack, say. */

@@ -4,7 +4,7 @@
  * {@link reader} call one, and they never throw.
  */
 import { reason_of } from './errors.ts';
-import { escape_lines, escape_text } from './escape.ts';
+import { cut, escape_lines, escape_text } from './escape.ts';
 
 export type Shape<T> = (value: unknown) => T;
 
@@ -90,10 +90,8 @@ export const text =
 /** A text for people that keeps its lines. */
 export const lines =
   (most: number): Shape<string> =>
-  (value) => {
-    const found = string_of(value);
-    return escape_lines(found.length > most ? `${found.slice(0, most)}…` : found);
-  };
+  (value) =>
+    escape_lines(cut(string_of(value), most));
 
 /** A text that is not shown: as it is. */
 export const exact =

@@ -177,7 +177,8 @@ export function merge_actions(list: readonly ActionSnapshot[]): ActionSnapshot {
   };
 }
 
-function merge_counts(list: readonly Counts[], most = MAX_KINDS): Counts {
+/** The sums by code; what is beyond the most frequent goes under {@link OTHER}. */
+export function merge_counts(list: readonly Counts[], most = MAX_KINDS): Counts {
   return merge_kinds(
     list,
     (count) => count,

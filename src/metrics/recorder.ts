@@ -2,6 +2,7 @@
  * What one member counts. Every counter is incremented where its event happens, none is computed from others (DESIGN 3.5); the
  * message path writes plain fields and typed arrays, `snapshot` copies them in one synchronous turn.
  */
+import { cut } from '../foundation/escape.ts';
 import { Histogram } from './histogram.ts';
 import { CLOSE_CAUSES } from './snapshot.ts';
 import type { ActionSnapshot, CloseCause, ErrorKind, Snapshot } from './snapshot.ts';
@@ -116,7 +117,7 @@ export class Recorder {
       this.#errors.set(code, kind);
     }
     kind.count++;
-    kind.last = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+    kind.last = cut(text, MAX_TEXT);
     kind.last_at = Date.now();
     // never another reply's bytes beside this one's text
     if (sample === undefined) delete kind.sample;

@@ -16,7 +16,8 @@ export const CORES = number(0, 1e6);
 /** any length of time that a process measures: thirty years */
 export const MS = number(0, 1e12);
 /** a moment that RFC 3339 can write: until the year 9999 */
-export const WALL_MS = number(0, 253_402_300_799_999);
+export const LATEST_MS = 253_402_300_799_999;
+export const WALL_MS = number(0, LATEST_MS);
 /** as the recorder bounds them, and one more for all others; of several members together */
 const MAX_KINDS = 110;
 const MAX_ACTIONS = 1001;

@@ -5,7 +5,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Wheel } from '../foundation/clock.ts';
 import { reason_of } from '../foundation/errors.ts';
-import { escape_bytes, escape_text } from '../foundation/escape.ts';
+import { cut, escape_bytes, escape_text } from '../foundation/escape.ts';
 import { any_json, checked, Refused } from '../foundation/shape.ts';
 import { capacity as open_file_capacity } from '../foundation/limits.ts';
 import { Recorder } from '../metrics/recorder.ts';
@@ -259,21 +259,22 @@ class Worker {
   }
 
   /** Keeps a line for the next report. A full page goes at once, but at most one a second more than the regular ones. */
-  #note(note: Note): void {
+  #note({ level, text: whole }: Note): void {
+    const note: Note = { level, text: escape_lines(cut(whole, MAX_NOTE)) };
     if (this.#notes.length >= MAX_NOTES) {
       const at = performance.now();
       if (at - this.#early_report_at < REPORT_MS) {
         this.#notes_dropped++;
         // what went wrong takes the place of a line that is only printed
-        const least = note.level === 'error' ? this.#notes.findLastIndex(({ level }) => level !== 'error') : -1;
+        const least = level === 'error' ? this.#notes.findLastIndex((one) => one.level !== 'error') : -1;
         if (least < 0) return;
         this.#notes.splice(least, 1);
-        return void this.#notes.push({ level: note.level, text: escape_lines(cut(note.text, MAX_NOTE)) });
+        return void this.#notes.push(note);
       }
       this.#early_report_at = at;
       this.#report();
     }
-    this.#notes.push({ level: note.level, text: escape_lines(cut(note.text, MAX_NOTE)) });
+    this.#notes.push(note);
     // `swarm try` shows what the module prints where and when it does
     if (this.#plan?.run.once === true) this.#report();
   }
@@ -388,8 +389,6 @@ function lines_of(trace: RunningTrace): string[] {
   trace.dropped = 0;
   return lines;
 }
-
-const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most)}…` : text);
 
 /** A line of its own per line of the text, nothing a terminal would act on. */
 const escape_lines = (text: string): string =>

@@ -5,8 +5,11 @@ import { LeaseKeeper } from '../../src/cluster/lease.ts';
 import { Picture } from '../../src/cluster/picture.ts';
 import { View } from '../../src/cluster/view.ts';
 import * as answers from '../../src/console/answers.ts';
+import { Refused } from '../../src/foundation/shape.ts';
 import { merge_snapshots } from '../../src/metrics/merge.ts';
 import { counters_of } from '../../src/metrics/packed.ts';
+import { read_summary } from '../../src/metrics/read-summary.ts';
+import { LATEST_MS } from '../../src/metrics/snapshot-shape.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
 import { BUNDLE, DESIRED, PLAN, PRESENCE, SHARE, a_head } from './good-documents.ts';
 import { MemoryEngine } from './sim/memory-store.ts';
@@ -90,4 +93,14 @@ it('knows no clock of an agent that is lost, and says until when it waits for on
   expect(await at(0)).toMatchObject({ health: 'ok', offset_ms: 7000, why: '' });
   expect(await at(3500)).toMatchObject({ health: 'suspect', offset_ms: 7000, why: 'it may hold its 50 clients yet: they wait for it 1 s more, or until `evict agent-01`' }); // prettier-ignore
   expect(await at(4500)).toMatchObject({ health: 'lost', offset_ms: null });
+});
+
+it('says no instant that nobody can read, whatever an agent says its clock is', async () => {
+  const moment = fc.oneof(fc.constantFrom(0, LATEST_MS), fc.integer({ min: 0, max: LATEST_MS }));
+  const check = async (wall_ms: number, last_at: number): Promise<void> => {
+    const summary = await seen(0, { 'agent-01': { ahead_ms: 0, failed: 1, at: last_at - WALL_MS, told: { wall_ms } } });
+    const found = read_summary(JSON.stringify({ ...summary, final: true }));
+    expect(found instanceof Refused ? found.why : null).toBe(null);
+  };
+  await fc.assert(fc.asyncProperty(moment, moment, check), { numRuns: 200, examples: [[0, LATEST_MS], [LATEST_MS, 0]] }); // prettier-ignore
 });
