@@ -1,8 +1,9 @@
 /** The executable's code: one command, then its exit code. Each command's code is loaded when it is asked for. */
-import { exit, guard_exit } from './exit.ts';
 import { SwarmError } from './foundation/errors.ts';
+import { exit, guard_exit } from './foundation/exit.ts';
+import type { Io } from './foundation/io.ts';
 import { Output } from './foundation/output.ts';
-import { run_program, type Io } from './program.ts';
+import { run_program } from './options/program.ts';
 
 // A surface that goes away (a closed terminal, `| head`) is no reason to end; Node ignores SIGPIPE by itself.
 process.on('SIGHUP', () => undefined);
@@ -21,21 +22,18 @@ const io: Io = { out, err, colour: { out: colours(out), err: colours(err) } };
 let code = await run_program(
   process.argv.slice(2),
   {
-    run: async (options) =>
-      options.join === null && options.credentials === null
-        ? (await import('./daemon.ts')).run_daemon(options, io)
-        : (await import('./joined-run.ts')).run_joined(options, io),
-    check: async (options) => (await import('./check.ts')).run_check(options, io),
-    try: async (options) => (await import('./try.ts')).run_try(options, io),
-    limits: async (options) => (await import('./limits.ts')).run_limits(options, io),
-    merge: async (files, options) => (await import('./merge.ts')).run_merge(files, options, io),
-    schema: async () => (await import('./check.ts')).print_schema(io),
-    agent: async (options) => (await import('./agent.ts')).run_agent(options, io),
-    attach: async (options) => (await import('./joined-run.ts')).run_attach(options, io),
-    summary: async (run, options) => (await import('./joined-run.ts')).print_summary(run, options, io),
-    series: async (run, options) => (await import('./joined-run.ts')).print_series(run, options, io),
-    demo: async () => (await import('./demo.ts')).run_demo(io),
-    engine_up: async (options) => (await import('./engine.ts')).run_engine(options, io),
+    run: async (options) => (await import('./commands/run.ts')).run_run(options, io),
+    check: async (options) => (await import('./commands/check.ts')).run_check(options, io),
+    try: async (options) => (await import('./commands/try.ts')).run_try(options, io),
+    limits: async (options) => (await import('./commands/limits.ts')).run_limits(options, io),
+    merge: async (files, options) => (await import('./commands/merge.ts')).run_merge(files, options, io),
+    schema: async () => (await import('./commands/print-schema.ts')).print_schema(io),
+    agent: async (options) => (await import('./commands/agent.ts')).run_agent(options, io),
+    attach: async (options) => (await import('./commands/attach.ts')).run_attach(options, io),
+    summary: async (run, options) => (await import('./commands/print-summary.ts')).print_summary(run, options, io),
+    series: async (run, options) => (await import('./commands/print-series.ts')).print_series(run, options, io),
+    demo: async () => (await import('./commands/demo.ts')).run_demo(io),
+    engine_up: async (options) => (await import('./commands/engine.ts')).run_engine(options, io),
   },
   io,
 );

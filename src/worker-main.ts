@@ -1,7 +1,7 @@
 /** Entry of a forked worker: `node worker-main.js <member> <incarnation>`, with an IPC channel. Imports little: every MB counts 50 times. */
 import { fork_seat } from './cluster/fork.ts';
-import { write_last } from './exit.ts';
-import { start_worker } from './swarm/worker.ts';
+import { write_last } from './foundation/exit.ts';
+import { start_worker } from './swarm/worker/worker.ts';
 
 const [member, incarnation] = process.argv.slice(2);
 if (member === undefined || incarnation === undefined || !process.connected) {

@@ -1,9 +1,9 @@
 import { Writable } from 'node:stream';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Output } from '../src/foundation/output.ts';
 import { SwarmError } from '../src/foundation/errors.ts';
+import { Output } from '../src/foundation/output.ts';
 import { VERSION } from '../src/foundation/version.ts';
-import { run_program, type Commands } from '../src/program.ts';
+import { run_program, type Commands } from '../src/options/program.ts';
 
 const sink = (): { output: Output; text: () => string } => {
   const chunks: string[] = [];

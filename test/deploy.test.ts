@@ -13,9 +13,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
 import { describe, expect, it } from 'vitest';
-import { MAX_STORE_BYTES } from '../src/cluster/engine-config.ts';
+import { MAX_STORE_BYTES } from '../src/engine/configuration.ts';
 import { VERSION } from '../src/foundation/version.ts';
-import { OPTIONS, flag_of, variable_of, type OptionName } from '../src/options.ts';
+import { flag_of, OPTIONS, variable_of, type OptionName } from '../src/options/options.ts';
 
 // As far as files can be judged without a cluster, an image or a running systemd: docs/deploy.md says what of them was never run.
 const ROOT = join(import.meta.dirname, '..');
@@ -88,7 +88,7 @@ const own_flags = names.map((name): [string, OptionName | null] => [flag_of(name
 
 /** Those of `swarm engine up`, whose values are not checked here. */
 async function engine_flags(): Promise<Map<string, null>> {
-  const path = '../src/engine-options.ts';
+  const path = '../src/options/engine-options.ts';
   if (!existsSync(join(import.meta.dirname, path)))
     return new Map(['--listen', '--agents', '--host', '--dir'].map((f) => [f, null]));
   const { ENGINE_FLAGS } = (await import(path)) as { ENGINE_FLAGS: readonly { long: string }[] };

@@ -1,97 +1,68 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { circles, floor_of, namesakes, read_house, room_of, upward } from './house.mjs';
 
-// Imports only downwards (DESIGN 2). A folder's number is its floor; files of swarm/ that are pure stand on the lower one.
-const SRC = resolve(import.meta.dirname, '../src');
-const PURE = [
-  'swarm/command.ts',
-  'swarm/plan.ts',
-  'swarm/state.ts',
-  'swarm/pacer.ts',
-  'swarm/allocate.ts',
-  'swarm/bounds.ts',
-  'swarm/ports.ts',
-  'swarm/segment.ts',
-];
-const FLOORS: [string, number][] = [
-  ['foundation/', 0],
-  ...PURE.map((file): [string, number] => [file, 1]),
-  ['script/', 1],
-  ['protocols/', 1],
-  ['metrics/', 1],
-  ['swarm/', 2],
-  ['cluster/', 3],
-  ['console/', 4],
-  ['outputs/', 4],
-  ['', 5], // cli, daemon, worker-main and what else stands at the top
-];
+const SRC = join(import.meta.dirname, '../src');
+const house = read_house(SRC);
+const arrows = [...house.imports].flatMap(([file, targets]) => targets.map((target) => [file, target] as const));
 
-const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
-const floor = (file: string): number => FLOORS.find(([prefix]) => file.startsWith(prefix))![1];
-const imports = new Map(
-  files.map((file) => [
-    file,
-    [...readFileSync(join(SRC, file), 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map(([, path]) =>
-      relative(SRC, resolve(SRC, dirname(file), path!)),
-    ),
-  ]),
-);
-
-describe('layers', () => {
-  it('finds the files and their imports', () => {
-    expect(files.length).toBeGreaterThan(10);
-    expect([...imports.values()].flat().length).toBeGreaterThan(10);
+describe('the house', () => {
+  it('has the files and their imports', () => {
+    expect(house.files.length).toBeGreaterThan(100);
+    expect(arrows.length).toBeGreaterThan(500);
+    expect(arrows.filter(([, target]) => !house.files.includes(target))).toEqual([
+      ['protocols/import-module.ts', 'protocols/${name}'],
+    ]);
   });
 
-  it('has no import upwards', () => {
-    const upwards = [...imports].flatMap(([file, targets]) =>
-      targets.filter((target) => floor(target) > floor(file)).map((target) => `${file} -> ${target}`),
-    );
-    expect(upwards).toEqual([]);
+  it('has a floor for each of its rooms', () => expect(house.files.filter((file) => floor_of(file) < 0)).toEqual([]));
+
+  it('has imports downwards only', () => expect(upward(house)).toEqual([]));
+
+  it('has no circles', () => expect(circles(house)).toEqual([]));
+
+  it('has no two files of one name', () => expect(namesakes(house)).toEqual([]));
+
+  it('has commands that only a door opens', () => {
+    const asked = arrows.filter(([file, target]) => room_of(target) === 'commands' && room_of(file) !== '.');
+    expect(asked).toEqual([]);
   });
 
-  it('keeps the cluster and the surfaces apart', () => {
-    const crossing = [...imports].flatMap(([file, targets]) =>
-      targets
-        .filter(
-          (target) => /^(console|outputs)\//.test(file) && /^(cluster|swarm)\//.test(target) && !PURE.includes(target),
-        )
-        .map((target) => `${file} -> ${target}`),
-    );
-    expect(crossing).toEqual([]);
+  it('has surfaces that know a swarm only by what they may touch of it', () => {
+    const known = /^(foundation|grammar|metrics|outputs|console)\/|^swarm\/plan\/control\.ts$/;
+    expect(arrows.filter(([file, target]) => room_of(file) === 'console' && !known.test(target))).toEqual([]);
   });
 
-  it('keeps the engine of many machines out of a swarm of one', () => {
-    /** everything that these files import, directly or not, without what is loaded when it is asked for */
-    const statics = (file: string): string[] =>
-      [...readFileSync(join(SRC, file), 'utf8').matchAll(/^(?:import|export)[^;]*? from '([^']+)'/gm)].map(
-        ([, path]) => (path!.startsWith('.') ? relative(SRC, resolve(SRC, dirname(file), path!)) : path!),
-      );
+  /** everything that these files import, directly or not, without what is loaded when it is asked for */
+  const reached_from = (...roots: string[]): Set<string> => {
     const reached = new Set<string>();
     const follow = (file: string): void => {
       if (reached.has(file)) return;
       reached.add(file);
-      if (files.includes(file)) for (const target of statics(file)) follow(target);
+      for (const target of house.statics.get(file) ?? []) follow(target);
     };
-    for (const root of ['cli.ts', 'daemon.ts', 'worker-main.ts', 'demo.ts', 'try.ts']) follow(root);
-    expect(reached).toContain('swarm/population.ts');
-    expect([...reached].filter((name) => /nats|cluster\/(joined|agent|view|leader)/.test(name))).toEqual([]);
-    const users = files.filter((file) => statics(file).some((path) => path.startsWith('@nats-io/')));
-    expect(users.every((file) => file.startsWith('cluster/') || file === 'engine.ts')).toBe(true);
+    for (const root of roots) follow(root);
+    return reached;
+  };
+
+  it('keeps the engine of many machines out of a swarm of one', () => {
+    const reached = reached_from(
+      'cli.ts',
+      'launch/one-machine.ts',
+      'worker-main.ts',
+      'commands/demo.ts',
+      'commands/try.ts',
+    );
+    expect(reached).toContain('swarm/worker/population.ts');
+    expect([...reached].filter((name) => /nats|^machines|^engine/.test(name))).toEqual([]);
+    const users = house.files.filter((file) => house.statics.get(file)!.some((path) => path.startsWith('@nats-io/')));
+    expect(users.map(room_of)).toEqual(['machines/store']);
   });
 
-  it('has no circles', () => {
-    const done = new Set<string>();
-    const circles: string[] = [];
-    const walk = (file: string, path: string[]): void => {
-      if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' -> '));
-      else if (!done.has(file)) {
-        for (const target of imports.get(file) ?? []) walk(target, [...path, file]);
-        done.add(file);
-      }
-    };
-    for (const file of files) walk(file, []);
-    expect(circles).toEqual([]);
+  it('keeps what only the coordinator needs out of workers', () => {
+    const reached = [...reached_from('worker-main.ts')];
+    expect(reached).toContain('swarm/client/connection.ts');
+    const heavy = /^(ajv|js-yaml|commander|esbuild|pino|pino-pretty|cli-table3|@nats-io)/;
+    expect(reached.filter((name) => heavy.test(name))).toEqual([]);
   });
 });

@@ -3,12 +3,12 @@
  * `node crowd-agents.mjs <engine> <first> <count>`; says `ready` once all offer themselves.
  */
 import { hostname } from 'node:os';
-import { Agent } from '../../dist/cluster/agent.js';
-import { fetch_bundle } from '../../dist/cluster/bundles.js';
-import { open_nats_store } from '../../dist/cluster/nats.js';
+import { Agent } from '../../dist/machines/agent/holding.js';
+import { fetch_bundle } from '../../dist/machines/store/bundles.js';
+import { open_nats_store } from '../../dist/machines/store/nats.js';
 import { CLOCK } from '../../dist/foundation/clock.js';
 import { VERSION } from '../../dist/foundation/version.js';
-import { merge_snapshots, NO_DEAD } from '../../dist/metrics/merge.js';
+import { merge_snapshots, NO_DEAD } from '../../dist/metrics/merge-snapshots.js';
 
 const CONNECTIONS = 4;
 const APPLIED_MS = 5;

@@ -1,22 +1,25 @@
 /** Plans and reports over the IPC channel of a forked process. Never throws and never queues: at most one document waits on each side. */
 import type { ChildProcess } from 'node:child_process';
 import { counters_of, histograms_of, Packer } from '../metrics/packed.ts';
-import type { ReportMessage } from '../metrics/snapshot-shape.ts';
-import type { MemberId, Plan, Report, Seat } from '../swarm/plan.ts';
-import { fold_reports, Outbox } from './outbox.ts';
+import type { AccountMessage } from '../swarm/plan/account-shape.ts';
+import type { Account } from '../swarm/plan/account.ts';
+import type { Orders } from '../swarm/plan/orders.ts';
+import { fold_accounts, Outbox } from '../swarm/plan/outbox.ts';
+import type { MemberId } from '../swarm/plan/run-spec.ts';
+import type { Seat } from '../swarm/plan/seam.ts';
 
 /** The coordinator's end of one channel. `child` was forked with `serialization: 'advanced'`. */
-export function plan_outbox(child: ChildProcess, member: MemberId): { put(plan: Plan): void } {
-  const outbox = new Outbox<Plan>((plan, sent) => {
+export function plan_outbox(child: ChildProcess, member: MemberId): { put(orders: Orders): void } {
+  const outbox = new Outbox<Orders>((orders, sent) => {
     // `connected` turns false before the exit is known; a send that fails calls back with an error, which the exit explains
-    if (child.connected) child.send(plan, sent);
+    if (child.connected) child.send(orders, sent);
     else setImmediate(sent);
   });
   return {
-    put(plan) {
-      const entry = plan.members[member];
+    put(orders) {
+      const entry = orders.members[member];
       // the others' entries are none of its business; before its hello it has none
-      if (entry) outbox.put({ ...plan, members: { [member]: entry } });
+      if (entry) outbox.put({ ...orders, members: { [member]: entry } });
     },
   };
 }
@@ -49,11 +52,11 @@ export function send_refresh(child: ChildProcess): void {
 const MAX_PACKED = 512 * 1024;
 
 /** What is sent of each report: counters, and those histograms that changed since the one before it was sent. */
-export class ReportWriter {
+export class AccountWriter {
   readonly #packer = new Packer(MAX_PACKED);
   #sent: ReadonlyMap<number, Uint8Array> = new Map();
 
-  message_of({ snapshot, ...rest }: Report): ReportMessage<Uint8Array> {
+  message_of({ snapshot, ...rest }: Account): AccountMessage<Uint8Array> {
     const all = this.#packer.pack(histograms_of(snapshot).entries());
     const packed = new Map([...all].filter(([number, bytes]) => this.#sent.get(number) !== bytes));
     this.#sent = all;
@@ -63,20 +66,23 @@ export class ReportWriter {
 
 /** The member's end, in the forked process. */
 export function fork_seat(): Seat {
-  const writer = new ReportWriter();
-  const outbox = new Outbox<Report>((report, sent) => {
-    if (process.connected && process.send) process.send(writer.message_of(report), undefined, undefined, () => sent());
+  const writer = new AccountWriter();
+  const outbox = new Outbox<Account>((account, sent) => {
+    if (process.connected && process.send) process.send(writer.message_of(account), undefined, undefined, () => sent());
     else setImmediate(sent);
-  }, fold_reports);
+  }, fold_accounts);
   const is_goodbye = (message: object): boolean => 'goodbye' in message;
   const is_permit = (message: object): message is PermitMessage => 'permit' in message;
   const is_refresh = (message: object): boolean => 'refresh' in message;
   return {
-    onPlan: (f) =>
-      void process.on('message', (plan: Plan) => is_goodbye(plan) || is_permit(plan) || is_refresh(plan) || f(plan)),
+    onOrders: (f) =>
+      void process.on(
+        'message',
+        (orders: Orders) => is_goodbye(orders) || is_permit(orders) || is_refresh(orders) || f(orders),
+      ),
     onPermit: (f) => void process.on('message', (message: object) => is_permit(message) && f(message.permit)),
     onRefresh: (f) => void process.on('message', (message: object) => is_refresh(message) && f()),
-    report: (report) => outbox.put(report),
+    account: (account) => outbox.put(account),
     onCut(f) {
       let is_cut = false;
       const cut = (): void => {

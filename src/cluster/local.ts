@@ -1,24 +1,30 @@
 /** Coordinator and the one member in the same process: documents are delivered a turn later, as if they had come from afar. */
-import type { Hub, MemberId, Plan, Report, Seat } from '../swarm/plan.ts';
-import { fold_reports, Outbox } from './outbox.ts';
+import type { Account } from '../swarm/plan/account.ts';
+import type { Orders } from '../swarm/plan/orders.ts';
+import { fold_accounts, Outbox } from '../swarm/plan/outbox.ts';
+import type { MemberId } from '../swarm/plan/run-spec.ts';
+import type { Hub, Seat } from '../swarm/plan/seam.ts';
 
 export function local_pair(member: MemberId): { hub: Hub; seat: Seat } {
   let is_cut = false;
-  let take_plan: (plan: Plan) => void = () => {};
-  let take_report: (member: MemberId, report: Report) => void = () => {};
+  let take_orders: (orders: Orders) => void = () => {};
+  let take_account: (member: MemberId, account: Account) => void = () => {};
   const later = (deliver: () => void, sent: () => void): void => {
     setImmediate(() => {
       if (!is_cut) deliver();
       sent();
     });
   };
-  const plans = new Outbox<Plan>((plan, sent) => later(() => take_plan(plan), sent));
-  const reports = new Outbox<Report>((report, sent) => later(() => take_report(member, report), sent), fold_reports);
+  const orders_out = new Outbox<Orders>((orders, sent) => later(() => take_orders(orders), sent));
+  const accounts_out = new Outbox<Account>(
+    (account, sent) => later(() => take_account(member, account), sent),
+    fold_accounts,
+  );
   return {
     hub: {
       want: () => {},
-      publish: (plan) => plans.put(plan),
-      onReport: (f) => (take_report = f),
+      publish: (orders) => orders_out.put(orders),
+      onAccount: (f) => (take_account = f),
       // a member that dies here takes the coordinator with it
       onGone: () => {},
       close: () => {
@@ -27,8 +33,8 @@ export function local_pair(member: MemberId): { hub: Hub; seat: Seat } {
       },
     },
     seat: {
-      onPlan: (f) => (take_plan = f),
-      report: (report) => reports.put(report),
+      onOrders: (f) => (take_orders = f),
+      account: (account) => accounts_out.put(account),
       // the coordinator takes this member with it, or ends it as it ends
       onCut: () => {},
       close: () => {

@@ -4,15 +4,18 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Readable } from 'node:stream';
+import { PrintLimit } from '../foundation/print-limit.ts';
 import { Refused } from '../foundation/shape.ts';
 import { within } from '../foundation/within.ts';
-import { PrintLimit } from '../foundation/print-limit.ts';
-import { ReportReader } from '../metrics/snapshot-shape.ts';
-import type { Death, Hub, MemberId, Note, Plan, Report } from '../swarm/plan.ts';
-import { Breaker } from './breaker.ts';
+import { AccountReader } from '../swarm/plan/account-shape.ts';
+import type { Account, Note } from '../swarm/plan/account.ts';
+import { Breaker } from '../swarm/plan/breaker.ts';
+import type { Orders } from '../swarm/plan/orders.ts';
+import { give_way, Precedence } from '../swarm/plan/precedence.ts';
+import type { MemberId } from '../swarm/plan/run-spec.ts';
+import type { Death, Hub } from '../swarm/plan/seam.ts';
 import { plan_outbox, say_goodbye, send_permit, send_refresh } from './fork.ts';
 import { LastWords } from './last-words.ts';
-import { give_way, Precedence } from './precedence.ts';
 
 const HELLO_WITHIN_MS = 30_000;
 /** from the goodbye to the exit: closing sockets send what they have, see Population */
@@ -43,13 +46,13 @@ export interface ProcessesOptions {
 }
 
 interface Listeners {
-  report: (member: MemberId, report: Report) => void;
+  account: (member: MemberId, account: Account) => void;
   gone: Parameters<Hub['onGone']>[0];
 }
 
 /** Starts a process per wanted member, and again whenever one dies, until it is not wanted any more or `close`. */
 export function start_processes(options: ProcessesOptions): Hub {
-  const listeners: Listeners = { report: () => {}, gone: () => {} };
+  const listeners: Listeners = { account: () => {}, gone: () => {} };
   const turns = new Turns(2 * availableParallelism());
   const precedence = new Precedence();
   const workers = options.members.map((member) => new Worker(member, options, listeners, turns));
@@ -59,10 +62,10 @@ export function start_processes(options: ProcessesOptions): Hub {
       void precedence.set(members.length > availableParallelism());
       for (const worker of workers) worker.want(members.includes(worker.member), in_crowd);
     },
-    publish: (plan) => workers.forEach((worker) => worker.publish(plan)),
+    publish: (orders) => workers.forEach((worker) => worker.publish(orders)),
     permit: (until) => workers.forEach((worker) => worker.permit(until)),
     refresh: () => workers.forEach((worker) => worker.refresh()),
-    onReport: (f) => (listeners.report = f),
+    onAccount: (f) => (listeners.account = f),
     onGone: (f) => (listeners.gone = f),
     kill: (member, why) => workers.find((worker) => worker.member === member)?.kill(why),
     close: async (deadline_ms) => {
@@ -115,7 +118,7 @@ class Worker {
   readonly #turns: Turns;
   readonly #breaker = new Breaker();
   #child: ChildProcess | null = null;
-  #outbox: { put(plan: Plan): void } | null = null;
+  #outbox: { put(orders: Orders): void } | null = null;
   #restart: NodeJS.Timeout | undefined;
   #is_wanted = false;
   #in_crowd = false;
@@ -134,8 +137,8 @@ class Worker {
     this.#listeners = listeners;
   }
 
-  publish(plan: Plan): void {
-    this.#outbox?.put(plan);
+  publish(orders: Orders): void {
+    this.#outbox?.put(orders);
   }
 
   permit(until_machine_ms: number): void {
@@ -193,7 +196,7 @@ class Worker {
     this.#killed_as = null;
     this.#outbox = plan_outbox(child, this.member);
     const last_words = new LastWords();
-    const reader = new ReportReader();
+    const reader = new AccountReader();
     this.#pass_on(child.stdout, 'info');
     this.#pass_on(child.stderr, 'error', last_words);
     let is_starting = true;
@@ -206,10 +209,10 @@ class Worker {
     const hello = setTimeout(() => this.kill(`said nothing within ${HELLO_WITHIN_MS / 1000} s`), HELLO_WITHIN_MS);
     child.on('message', (message) => {
       if (this.#child !== child || !is_ours(message, incarnation)) return;
-      const report = reader.read(message);
-      if (report instanceof Refused) {
+      const account = reader.read(message);
+      if (account instanceof Refused) {
         // its process runs the user's code, which can send anything
-        if (!is_refused) this.#note('error', `worker ${this.member}: a report is refused: ${report.why}`);
+        if (!is_refused) this.#note('error', `worker ${this.member}: a report is refused: ${account.why}`);
         return void (is_refused = true);
       }
       if (is_starting) {
@@ -218,7 +221,7 @@ class Worker {
       }
       started();
       this.#heard_at = performance.now();
-      this.#listeners.report(this.member, report);
+      this.#listeners.account(this.member, account);
     });
     // Cut off it can neither be steered nor measured. One that is exiting closes its channel a little before: its exit code says why.
     let cut: NodeJS.Timeout | undefined;

@@ -1,7 +1,7 @@
 /** Echo, prompt, history and completion for a telnet session that agreed to them: node:readline on a pair of streams. */
 import { createInterface, type Interface } from 'node:readline/promises';
 import { Readable, Writable } from 'node:stream';
-import { complete } from './commands.ts';
+import { complete } from '../grammar/table.ts';
 import { LINE_LIMIT } from './lines.ts';
 
 const PROMPT = 'swarm> ';

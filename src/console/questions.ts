@@ -1,9 +1,10 @@
 /** What answers a question: the summary, now (`status`, …) or when it says what was waited for. */
 import { escape_text } from '../foundation/escape.ts';
+import type { Command, Reply } from '../grammar/command.ts';
+import type { Request, SessionRequest } from '../grammar/table.ts';
 import type { Summary } from '../metrics/summary.ts';
-import type { Command, Control, Reply } from '../swarm/command.ts';
-import * as answers from './answers.ts';
-import type { Request, SessionRequest } from './commands.ts';
+import * as answers from '../outputs/tables.ts';
+import type { Control } from '../swarm/plan/control.ts';
 
 const OF_THE_SESSION = ['auth', 'help', 'quit', 'trace'] as const;
 const QUESTIONS = ['status', 'actions', 'errors', 'workers', 'agents', 'limits'] as const;

@@ -4,9 +4,10 @@ import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { now } from '../foundation/clock.ts';
 import { reason_of } from '../foundation/errors.ts';
 import { escape_text } from '../foundation/escape.ts';
-import type { Control, Reply } from '../swarm/command.ts';
+import type { Reply } from '../grammar/command.ts';
+import { help_lines, parse_line, type Parsed, type Request } from '../grammar/table.ts';
+import type { Control } from '../swarm/plan/control.ts';
 import { banner } from './banner.ts';
-import { help_lines, parse_line, type Parsed, type Request } from './commands.ts';
 import { end_with } from './farewell.ts';
 import { Intake } from './intake.ts';
 import { Pace } from './pace.ts';

@@ -1,7 +1,8 @@
 /** One summary for all sessions: they may ask as often as they like, it is added up at most every 100 ms, and anew after each command. */
 import { now } from '../foundation/clock.ts';
+import type { Command, Reply } from '../grammar/command.ts';
 import type { Summary } from '../metrics/summary.ts';
-import type { Command, Control, Reply } from '../swarm/command.ts';
+import type { Control } from '../swarm/plan/control.ts';
 
 const SHARED_MS = 100;
 

@@ -3,7 +3,7 @@
  * port, a mail server or a memcached client can be told to talk to it, each with our commands on lines of their own. None of their lines
  * may be carried out. What they have in common: the first line of each is no command of ours.
  */
-import type { Parsed } from './commands.ts';
+import type { Parsed } from '../grammar/table.ts';
 
 /** Take any words: `MARK /x HTTP/1.1` and redis' `AUTH x` have that shape too, so what follows shows who is there. */
 const ANYBODYS = ['mark', 'auth'];

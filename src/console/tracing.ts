@@ -1,6 +1,7 @@
 /** The trace of a session: one at a time, a new one replaces the old. */
 import { escape_text } from '../foundation/escape.ts';
-import type { Control, Reply } from '../swarm/command.ts';
+import type { Reply } from '../grammar/command.ts';
+import type { Control } from '../swarm/plan/control.ts';
 
 const MAX_LINE = 1500;
 

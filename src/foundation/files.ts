@@ -13,7 +13,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { SwarmError, reason_of } from './errors.ts';
+import { reason_of, SwarmError } from './errors.ts';
 import { bad_byte, bad_byte_text } from './utf8.ts';
 
 /** What a secret file may hold, bytes. */

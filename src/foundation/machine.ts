@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { parse_limits } from './limits.ts';
+import { parse_limits } from './open-files.ts';
 
 /** Of something that the system counts: how much there may be, how much there is. */
 export interface Usage {

@@ -2,7 +2,7 @@
 import { escape_text } from '../foundation/escape.ts';
 import { decode_hdr } from './hdr.ts';
 import { HIGHEST, index_of } from './histogram.ts';
-import { merge_snapshots, type Lost } from './merge.ts';
+import { merge_snapshots, type Lost } from './merge-snapshots.ts';
 import type { ActionSnapshot, HistogramSnapshot, Snapshot } from './snapshot.ts';
 import type { ActionSummary, Latency, Summary } from './summary.ts';
 

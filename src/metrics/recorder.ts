@@ -4,10 +4,8 @@
  */
 import { cut } from '../foundation/escape.ts';
 import { Histogram } from './histogram.ts';
-import { CLOSE_CAUSES } from './snapshot.ts';
-import type { ActionSnapshot, CloseCause, ErrorKind, Snapshot } from './snapshot.ts';
-import { ENDS, STATES } from '../swarm/state.ts';
-import type { State } from '../swarm/state.ts';
+import { CLOSE_CAUSES, type ActionSnapshot, type CloseCause, type ErrorKind, type Snapshot } from './snapshot.ts';
+import { ENDS, STATES, type State } from './state.ts';
 
 /** Codes beyond this many are counted under `other`: errno values and error names come from outside. */
 const MAX_CODES = 100;

@@ -1,11 +1,22 @@
 /** What members report, checked where it is read: another process may run anybody's code, another machine may be anybody's. */
-import { any_json, checked, exact, fault, fields_of, instant, integer, kinds, lines, list, number, object, one_of, optional, text, token, flag, yes, Refused, type Shape } from '../foundation/shape.ts'; // prettier-ignore
-import type { HookResult, Note, Report } from '../swarm/plan.ts';
-import { STATES } from '../swarm/state.ts';
-import { MAX_LOST_WORKERS, type Dead, type Lost } from './merge.ts';
-import { HISTOGRAM, MAX_HISTOGRAMS, with_histograms, type Counters } from './packed.ts';
-import { CLOSE_CAUSES } from './snapshot.ts';
-import type { EndpointCounts, ErrorKind, HistogramSnapshot, Snapshot } from './snapshot.ts';
+import {
+  fields_of,
+  instant,
+  integer,
+  kinds,
+  list,
+  number,
+  object,
+  one_of,
+  optional,
+  text,
+  yes,
+  type Shape,
+} from '../foundation/shape.ts';
+import { MAX_LOST_WORKERS, type Dead, type Lost } from './merge-snapshots.ts';
+import type { Counters } from './packed.ts';
+import { CLOSE_CAUSES, type EndpointCounts, type ErrorKind, type Snapshot } from './snapshot.ts';
+import { STATES } from './state.ts';
 import type { LostWorker, WorkerSummary } from './summary.ts';
 
 /** a million events a second for a hundred days: a thousand of them are added up exactly */
@@ -21,11 +32,7 @@ export const WALL_MS = number(0, LATEST_MS);
 /** as the recorder bounds them, and one more for all others; of several members together */
 const MAX_KINDS = 110;
 const MAX_ACTIONS = 1001;
-const MAX_TEXT = 400;
-const MAX_NOTES = 50;
-/** characters of a note: all that a process printed in one piece, 64 KiB at most */
-const MAX_NOTE = 70_000;
-const MAX_TRACES = 16;
+export const MAX_TEXT = 400;
 
 const COUNTS = kinds(COUNT, MAX_KINDS);
 
@@ -88,56 +95,3 @@ export const WORKER = object<WorkerSummary>({
   ...{ cpu: CORES, rss_bytes: BYTES, lag_p99_ms: MS, silent_ms: MS },
   state: one_of('starting', 'up', 'stalled', 'restarting', 'given_up', 'gone'),
 });
-
-export const LEVEL = one_of('info', 'warn', 'error');
-export const NOTE_TEXT = lines(MAX_NOTE);
-const NOTE = object<Note>({ level: LEVEL, text: NOTE_TEXT });
-/** bounded where they are made, see Worker */
-export const TRACE_LINES = list(text(2000), 210);
-
-const GOOD = object<Extract<HookResult, { ok: true }>>({ ok: (value) => value as true, value: any_json });
-const BAD = object<Extract<HookResult, { ok: false }>>({ ok: (value) => (flag(value) ? fault('is true') : false), reason: text(1000) }); // prettier-ignore
-export const HOOK_RESULT: Shape<HookResult> = (value) =>
-  (value as Partial<HookResult> | null)?.ok === true ? GOOD(value) : BAD(value);
-
-const PACKED: Shape<ReportMessage['packed']> = (value) => {
-  if (!(value instanceof Map) || value.size > MAX_HISTOGRAMS) return fault('are not histograms by number');
-  const found = new Map<number, HistogramSnapshot>();
-  for (const [number, bytes] of value as Map<unknown, unknown>) found.set(HISTOGRAM_NUMBER(number), HISTOGRAM(bytes));
-  return found;
-};
-const HISTOGRAM_NUMBER = integer(0, MAX_HISTOGRAMS - 1);
-
-/** A report on its way: `packed` has the histograms that changed since the last one, by number; as bytes while it travels. */
-export type ReportMessage<T = HistogramSnapshot> = Omit<Report, 'snapshot'> & {
-  readonly counters: Counters;
-  readonly packed: ReadonlyMap<number, T>;
-};
-
-const REPORT = object<ReportMessage>({
-  ...{ incarnation: token, pid: integer(0, 2 ** 32), seq: COUNT, revision: COUNT, taken: COUNT, capacity: COUNT },
-  ...{
-    capacity_why: text(MAX_TEXT),
-    counters: COUNTERS,
-    packed: PACKED,
-    notes: list(NOTE, MAX_NOTES),
-    notes_dropped: COUNT,
-  },
-  traces: list(object<Report['traces'][number]>({ token: exact(64), lines: TRACE_LINES }), MAX_TRACES),
-  setup: (value) => (value === null ? null : HOOK_RESULT(value)),
-  teardown: (value) => (value === null ? null : HOOK_RESULT(value)),
-  finished: flag,
-});
-
-/** Reads what one worker reports, one after the other: its process runs the user's code. */
-export class ReportReader {
-  readonly #histograms: HistogramSnapshot[] = [];
-
-  read(message: unknown): Report | Refused {
-    const found = checked(REPORT, message);
-    if (found instanceof Refused) return found;
-    const { counters, packed, ...rest } = found;
-    for (const [number, histogram] of packed) this.#histograms[number] = histogram;
-    return { ...rest, snapshot: with_histograms(counters, this.#histograms) };
-  }
-}

@@ -1,5 +1,5 @@
 /** What a member measured since it started: cumulative counters, gauges and histograms. Taken in one synchronous turn. */
-import type { State } from '../swarm/state.ts';
+import type { State } from './state.ts';
 
 /**
  * A histogram on its way: parallel arrays of bucket index and count, only buckets that hold something, in rising order; times in µs.

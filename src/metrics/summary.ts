@@ -3,8 +3,7 @@
  * instants RFC 3339. `docs/summary.schema.json` describes it; a test validates real summaries against that.
  */
 import type { CloseCause, Counts, EndpointCounts } from './snapshot.ts';
-import type { Bound } from '../swarm/bounds.ts';
-import type { State } from '../swarm/state.ts';
+import type { State } from './state.ts';
 
 /** All 0 when `count` is 0. */
 export interface Latency {
@@ -184,4 +183,18 @@ export interface Summary {
   balanced: boolean;
   /** false: counts of up to `lost_workers[].silent_ms` are missing */
   complete: boolean;
+}
+
+/** Something that bounds how many clients fit on this machine. */
+export interface Bound {
+  /** what an answer beyond it is called: `ERR limit_ports …` */
+  readonly code: string;
+  readonly what: string;
+  /** how many fit at once, those that are open included */
+  readonly connections: number;
+  /** the system refuses more; otherwise an estimate */
+  readonly hard: boolean;
+  readonly why: string;
+  /** the option or command that moves it; reads well after `try` */
+  readonly lift: string;
 }

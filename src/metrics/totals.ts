@@ -2,8 +2,7 @@
 import { check_books } from './books.ts';
 import { encode_hdr } from './hdr.ts';
 import { EMPTY, latency_ms, merge, resolution, RESOLUTION, subtract } from './histogram.ts';
-import { live_of, merge_actions, merge_snapshots } from './merge.ts';
-import type { Dead, Lost } from './merge.ts';
+import { live_of, merge_actions, merge_snapshots, type Dead, type Lost } from './merge-snapshots.ts';
 import { histograms_of } from './packed.ts';
 import type { ActionSnapshot, Counts, HistogramSnapshot, Snapshot } from './snapshot.ts';
 import type { ActionSummary, Summary } from './summary.ts';

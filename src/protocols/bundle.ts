@@ -3,24 +3,24 @@ import { createHash } from 'node:crypto';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build, stop, type BuildFailure, type BuildOptions, type Message } from 'esbuild';
-import { SwarmError, reason_of } from '../foundation/errors.ts';
+import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { write_module } from '../foundation/files.ts';
 import { exact, list, object, reader, Refused } from '../foundation/shape.ts';
-import { find_module } from './find-module.ts';
 import {
+  circular,
   DATA,
   ENDINGS,
   HOST,
-  NATIVE,
-  PLACES,
-  circular,
   host_swarm,
   keep_mode,
   keep_order,
+  NATIVE,
   own_place,
+  PLACES,
   refuse_native,
   refuse_other_encodings,
 } from './bundle-plugins.ts';
+import { find_module } from './find-module.ts';
 
 /** At most this many errors of one build are shown. */
 const SHOWN = 10;

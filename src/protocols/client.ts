@@ -1,6 +1,6 @@
 /** What a protocol function receives. snake_case on purpose: modules share the vocabulary of the script. */
 import type { Random } from '../foundation/random.ts';
-import type { FunctionParser, Framer, Matcher } from './parser.ts';
+import type { Framer, FunctionParser, Matcher } from './parser.ts';
 
 export type { Random };
 

@@ -1,6 +1,6 @@
 /** The reply of the original `swarm`: a line that ends with CR LF. */
-import type { Framer } from './parser.ts';
 import { line } from './framers.ts';
+import type { Framer } from './parser.ts';
 
 const CRLF = line('\r\n');
 

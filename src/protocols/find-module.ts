@@ -1,7 +1,7 @@
 /** From the script's `protocol:` to one file: a name, never a path, and never outside the protocol folder. */
 import { readdirSync, realpathSync } from 'node:fs';
 import { extname, join, sep } from 'node:path';
-import { SwarmError, reason_of } from '../foundation/errors.ts';
+import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { nearest } from '../foundation/suggest.ts';
 
 /** In the order in which they are looked for. */

@@ -1,6 +1,6 @@
 /** The shape of a loaded protocol module: what the runner calls. Checked once by `to_module`, so the message path checks nothing. */
-import type { Framer } from './parser.ts';
 import type { FakeClient } from './client.ts';
+import type { Framer } from './parser.ts';
 
 /** Where to connect, as node:net takes it; a resolved name is refreshed in the background, never per connection. */
 export interface Server {

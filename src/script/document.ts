@@ -4,10 +4,10 @@
  */
 import {
   EVENT_ID,
-  SCALAR_STYLE,
-  YAMLException,
   getScalarValue,
   parseEvents,
+  SCALAR_STYLE,
+  YAMLException,
   type AliasEvent,
   type Event,
   type MappingEvent,
@@ -20,7 +20,7 @@ import { ambiguous_key, read_scalar } from './scalar.ts';
 import { quoted } from './wording.ts';
 
 /** Takes a fault: the offset in the text and what is wrong there. */
-export type Report = (offset: number, message: string) => void;
+export type SayFault = (offset: number, message: string) => void;
 
 /** Values of one file with every alias expanded. */
 const MAX_SIZE = 100_000;
@@ -31,7 +31,7 @@ const FORBIDDEN = ['__proto__', 'constructor', 'prototype'];
 const BETWEEN = /(?:[\s:,'"[\]{}]|#.*)*/y;
 
 /** The one document of `text`; undefined when it cannot be looked at further (syntax, empty, an alias bomb), which is reported too. */
-export function read_document(text: string, report: Report): Place | undefined {
+export function read_document(text: string, report: SayFault): Place | undefined {
   let events: Event[];
   try {
     events = parseEvents(text, { maxDepth: MAX_DEPTH });
@@ -48,7 +48,7 @@ export function read_document(text: string, report: Report): Place | undefined {
   }
 }
 
-function report_syntax(error: unknown, report: Report): void {
+function report_syntax(error: unknown, report: SayFault): void {
   const known = error instanceof YAMLException;
   const offset = (known ? error.mark?.position : undefined) ?? 0;
   report(offset, `not YAML: ${known ? error.reason : reason_of(error)}`);
@@ -66,14 +66,14 @@ class TooLarge extends Error {
 class Reader {
   readonly #text: string;
   readonly #events: readonly Event[];
-  readonly #report: Report;
+  readonly #report: SayFault;
   /** null while the anchor's own node is being read: an alias to it would be a circle */
   readonly #anchors = new Map<string, Place | null>();
   #at = 0;
   /** behind the last thing seen in the text: a list element without any text has no offset of its own */
   #cursor = 0;
 
-  constructor(text: string, events: readonly Event[], report: Report) {
+  constructor(text: string, events: readonly Event[], report: SayFault) {
     this.#text = text;
     this.#events = events;
     this.#report = report;

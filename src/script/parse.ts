@@ -5,7 +5,7 @@ import { read_document } from './document.ts';
 import { position_table, type Fault, type Position } from './fault.ts';
 import { find, type Place } from './place.ts';
 import { to_range } from './range.ts';
-import { MAX_ACTIONS, RANGES, RANGE_KEYS, SCRIPT_SCHEMA, type RangeKey } from './schema.ts';
+import { MAX_ACTIONS, RANGE_KEYS, RANGES, SCRIPT_SCHEMA, type RangeKey } from './schema.ts';
 import type { Action, Range, Script } from './types.ts';
 import { findings, label, shown, type Finding } from './wording.ts';
 

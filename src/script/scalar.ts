@@ -1,13 +1,13 @@
 /** One scalar of YAML → its value, or what is wrong with it. */
 import {
+  constructFromEvents,
   CORE_SCHEMA,
   EVENT_ID,
+  getScalarValue,
   NOT_RESOLVED,
   SCALAR_STYLE,
   YAML11_SCHEMA,
   YAMLException,
-  constructFromEvents,
-  getScalarValue,
   type ScalarEvent,
   type Schema,
 } from 'js-yaml';

@@ -5,7 +5,7 @@ const [entry, ...members] = process.argv.slice(2) as [string, ...string[]];
 const pids = new Map<string, number>();
 const hub = start_processes({ members, entry, on_note: () => {} });
 hub.want(members);
-hub.onReport((member, { pid }) => {
+hub.onAccount((member, { pid }) => {
   pids.set(member, pid);
   if (pids.size === members.length) process.stdout.write(`${JSON.stringify([...pids.values()])}\n`);
 });

@@ -1,7 +1,7 @@
 /** A worker for tests: says hello, follows its share, and behaves as its name says. */
 import { fork_seat } from '../../src/cluster/fork.ts';
-import { merge_snapshots } from '../../src/metrics/merge.ts';
-import type { Report } from '../../src/swarm/plan.ts';
+import { merge_snapshots } from '../../src/metrics/merge-snapshots.ts';
+import type { Account } from '../../src/swarm/plan/account.ts';
 
 const [member, incarnation] = process.argv.slice(2) as [string, string];
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
@@ -15,8 +15,8 @@ if (member === 'assert') {
 const seat = fork_seat();
 if (member !== 'stubborn') seat.onCut(() => process.exit(0));
 let seq = 0;
-const report = (changes: Partial<Report> = {}): void =>
-  seat.report({
+const account = (changes: Partial<Account> = {}): void =>
+  seat.account({
     incarnation,
     pid: process.pid,
     seq: ++seq,
@@ -34,15 +34,15 @@ const report = (changes: Partial<Report> = {}): void =>
     ...changes,
   });
 
-if (member !== 'mute') report();
-seat.onPlan((plan) => {
-  report({
-    revision: plan.revision,
-    taken: plan.revision,
-    notes: [{ level: 'info', text: Object.keys(plan.members).join() }],
+if (member !== 'mute') account();
+seat.onOrders((orders) => {
+  account({
+    revision: orders.revision,
+    taken: orders.revision,
+    notes: [{ level: 'info', text: Object.keys(orders.members).join() }],
   });
   // the trap: leaving inside a message handler, right after a send
-  if (plan.phase === 'stop' && member === 'leaver') void seat.close();
+  if (orders.phase === 'stop' && member === 'leaver') void seat.close();
 });
 if (member === 'stubborn') setInterval(() => {}, 1000);
 if (member === 'busy') setTimeout(() => { for (;;); }, 200); // prettier-ignore

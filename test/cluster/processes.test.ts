@@ -4,7 +4,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, getPriority } from 'node:os';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { start_processes } from '../../src/cluster/processes.ts';
-import type { Death, Hub, MemberId, Plan, Report } from '../../src/swarm/plan.ts';
+import type { Account } from '../../src/swarm/plan/account.ts';
+import type { Orders } from '../../src/swarm/plan/orders.ts';
+import type { MemberId } from '../../src/swarm/plan/run-spec.ts';
+import type { Death, Hub } from '../../src/swarm/plan/seam.ts';
 import { RUN } from '../swarm/fake-swarm.ts';
 import { build_fixtures, eventually, is_alive, type Built } from './built.ts';
 
@@ -26,14 +29,14 @@ const policies_of = (pid: number): number[] =>
 class Swarm {
   readonly hub: Hub;
   readonly notes: string[] = [];
-  readonly reports = new Map<MemberId, Report>();
+  readonly accounts = new Map<MemberId, Account>();
   readonly gone: [MemberId, string, boolean, string][] = [];
   readonly deaths: (Death | null)[] = [];
   #revision = 0;
 
   constructor(members: MemberId[]) {
     this.hub = start_processes({ members, entry: built.worker, on_note: (_, { text }) => this.notes.push(text) });
-    this.hub.onReport((member, report) => this.reports.set(member, report));
+    this.hub.onAccount((member, account) => this.accounts.set(member, account));
     this.hub.onGone((member, incarnation, attested, absence, death) => {
       this.gone.push([member, incarnation, attested, absence]);
       this.deaths.push(death);
@@ -41,19 +44,19 @@ class Swarm {
     this.hub.want(members);
   }
 
-  publish(phase: Plan['phase'] = 'run'): number {
+  publish(phase: Orders['phase'] = 'run'): number {
     const main = { clients: 5, ids: [[1, 9, 2]], connect_per_s: 1, graceful: false } as const;
-    const entries = [...this.reports].map(([member, { incarnation }]) => [
+    const entries = [...this.accounts].map(([member, { incarnation }]) => [
       member,
       { incarnation, groups: { main }, traces: [] },
     ]);
-    const members = Object.fromEntries(entries) as Plan['members'];
+    const members = Object.fromEntries(entries) as Orders['members'];
     this.hub.publish({ term: 1, revision: ++this.#revision, phase, run: RUN, retry_fatal: 0, members });
     return this.#revision;
   }
 
   pid(member: MemberId): number {
-    return this.reports.get(member)!.pid;
+    return this.accounts.get(member)!.pid;
   }
 }
 
@@ -70,13 +73,13 @@ afterEach(async () => {
 describe('workers as processes', () => {
   it('say hello, take plans, report with typed arrays, and end when asked', async () => {
     const swarm = start('w1', 'w2');
-    await eventually(() => swarm.reports.size === 2);
+    await eventually(() => swarm.accounts.size === 2);
     const pids = [swarm.pid('w1'), swarm.pid('w2')];
-    expect(swarm.reports.get('w1')!.snapshot.connections.connect.indices).toBeInstanceOf(Uint32Array);
+    expect(swarm.accounts.get('w1')!.snapshot.connections.connect.indices).toBeInstanceOf(Uint32Array);
     const revision = swarm.publish();
-    await eventually(() => [...swarm.reports.values()].every((report) => report.revision === revision));
+    await eventually(() => [...swarm.accounts.values()].every((account) => account.revision === revision));
     // each gets its own entry only
-    expect(swarm.reports.get('w2')!.notes).toEqual([{ level: 'info', text: 'w2' }]);
+    expect(swarm.accounts.get('w2')!.notes).toEqual([{ level: 'info', text: 'w2' }]);
     expect(await swarm.hub.close(60_000)).toEqual([]);
     expect(pids.map(is_alive)).toEqual([false, false]);
     expect(swarm.gone.map(([member, , attested, absence]) => [member, attested, absence]).sort()).toEqual([
@@ -88,19 +91,19 @@ describe('workers as processes', () => {
 
   it('killed with -9: noticed, replaced under a new incarnation', async () => {
     const swarm = start('w1', 'w2');
-    await eventually(() => swarm.reports.size === 2);
-    const { pid, incarnation } = swarm.reports.get('w1')!;
+    await eventually(() => swarm.accounts.size === 2);
+    const { pid, incarnation } = swarm.accounts.get('w1')!;
     process.kill(pid, 'SIGKILL');
     await eventually(() => swarm.gone.length === 1);
     expect(swarm.gone).toEqual([['w1', incarnation, true, 'restarting']]);
     expect(swarm.notes).toEqual([`worker w1 (pid ${pid}) died of SIGKILL; starting again in 0.1 s`]);
     await eventually(() => swarm.pid('w1') !== pid);
-    expect(swarm.reports.get('w1')!.incarnation).not.toBe(incarnation);
+    expect(swarm.accounts.get('w1')!.incarnation).not.toBe(incarnation);
   });
 
   it('killed as they do not answer: told as that, and replaced', async () => {
     const swarm = start('w1');
-    await eventually(() => swarm.reports.size === 1);
+    await eventually(() => swarm.accounts.size === 1);
     const pid = swarm.pid('w1');
     process.kill(pid, 'SIGSTOP');
     for (let i = 0; i < 3; i++) swarm.hub.kill!('w1', 'did not answer for 5 s');
@@ -135,8 +138,8 @@ describe('workers as processes', () => {
 
   it('end when they are not wanted any more, without a word about it, and can be wanted again', async () => {
     const swarm = start('w1', 'w2');
-    await eventually(() => swarm.reports.size === 2);
-    const { pid, incarnation } = swarm.reports.get('w2')!;
+    await eventually(() => swarm.accounts.size === 2);
+    const { pid, incarnation } = swarm.accounts.get('w2')!;
     swarm.hub.want(['w1']);
     await eventually(() => swarm.gone.length === 1);
     expect(swarm.gone).toEqual([['w2', incarnation, true, 'gone']]);
@@ -149,7 +152,7 @@ describe('workers as processes', () => {
 
   it('that do not end though they are not wanted any more are killed after 5 s', async () => {
     const swarm = start('stubborn');
-    await eventually(() => swarm.reports.size === 1);
+    await eventually(() => swarm.accounts.size === 1);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     swarm.hub.want([]);
     vi.advanceTimersByTime(5000);
@@ -171,7 +174,7 @@ describe('workers as processes', () => {
   ])('give way to others: %s', async (_, count, nice, in_crowd) => {
     const names = Array.from({ length: count }, (_, i) => `w${i + 1}`);
     const swarm = start(...names);
-    await eventually(() => swarm.reports.size === count);
+    await eventually(() => swarm.accounts.size === count);
     expect(names.map((name) => getPriority(swarm.pid(name)))).toEqual(names.map(() => nice));
     const options = names.map((name) => readFileSync(`/proc/${swarm.pid(name)}/cmdline`, 'utf8'));
     expect(options.map((text) => text.includes('--use-largepages='))).toEqual(names.map(() => !in_crowd));
@@ -185,36 +188,36 @@ describe('workers as processes', () => {
 
   it('do not end of SIGINT, SIGTERM or SIGHUP', async () => {
     const swarm = start('w1');
-    await eventually(() => swarm.reports.size === 1);
+    await eventually(() => swarm.accounts.size === 1);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(swarm.pid('w1'), signal);
     const revision = swarm.publish();
-    await eventually(() => swarm.reports.get('w1')!.revision === revision);
+    await eventually(() => swarm.accounts.get('w1')!.revision === revision);
     expect(swarm.gone).toEqual([]);
   });
 
   it('that do not end by the deadline are killed and named', async () => {
     const swarm = start('w1', 'stubborn');
-    await eventually(() => swarm.reports.size === 2);
+    await eventually(() => swarm.accounts.size === 2);
     expect(await swarm.hub.close(5000)).toEqual(['stubborn']);
     expect(is_alive(swarm.pid('stubborn'))).toBe(false);
   });
 
   it('may leave inside a message handler', async () => {
     const swarm = start('leaver');
-    await eventually(() => swarm.reports.size === 1);
+    await eventually(() => swarm.accounts.size === 1);
     const revision = swarm.publish('stop');
     await eventually(() => swarm.gone.length === 1);
-    expect(swarm.reports.get('leaver')!.revision).toBe(revision);
+    expect(swarm.accounts.get('leaver')!.revision).toBe(revision);
     expect(swarm.notes[0]).toMatch(/exited with code 0; /);
   });
 
   it('stopped by the system get one plan, the newest, when they go on', async () => {
     const swarm = start('w1');
-    await eventually(() => swarm.reports.size === 1);
+    await eventually(() => swarm.accounts.size === 1);
     process.kill(swarm.pid('w1'), 'SIGSTOP');
     let revision = 0;
     const seen: number[] = [];
-    swarm.hub.onReport((_, report) => seen.push(report.revision));
+    swarm.hub.onAccount((_, account) => seen.push(account.revision));
     for (let i = 0; i < 20_000; i++) revision = swarm.publish();
     process.kill(swarm.pid('w1'), 'SIGCONT');
     await eventually(() => seen.at(-1) === revision);

@@ -1,8 +1,9 @@
 /** A swarm that does nothing but count, and a client of its console. */
 import { connect, type Socket } from 'node:net';
-import type { ActionSummary, Latency, Summary } from '../../src/metrics/summary.ts';
-import type { Command, Control, Reply } from '../../src/swarm/command.ts';
 import { start_console, type Console } from '../../src/console/server.ts';
+import type { Command, Reply } from '../../src/grammar/command.ts';
+import type { ActionSummary, Latency, Summary } from '../../src/metrics/summary.ts';
+import type { Control } from '../../src/swarm/plan/control.ts';
 
 export const latency = (p50: number, count = 10): Latency => ({
   ...{ count, mean: p50, min: 0.2, p50, p90: p50 * 2, p95: p50 * 3, p99: p50 * 4, p99_9: p50 * 5, max: p50 * 6 },

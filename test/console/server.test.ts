@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { start_console } from '../../src/console/server.ts';
 import { Client, FakeControl, test_console, type TestConsole } from './fakes.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { COMMANDS, parse_line } from '../../src/console/commands.ts';
 import { introduction, is_tls } from '../../src/console/strangers.ts';
+import { COMMANDS, parse_line } from '../../src/grammar/table.ts';
 
 const introduced = (line: string): unknown => introduction(line, parse_line(line));
 

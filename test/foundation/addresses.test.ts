@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { list_span, is_host, parse_span, size_of } from '../../src/foundation/addresses.ts';
+import { is_host, list_span, parse_span, size_of } from '../../src/foundation/addresses.ts';
 
 const all = (text: string): string[] => list_span(parse_span(text)!);
 

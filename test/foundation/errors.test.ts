@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FAILURES, FAULTS, SwarmError, reason_of } from '../../src/foundation/errors.ts';
+import { FAILURES, FAULTS, reason_of, SwarmError } from '../../src/foundation/errors.ts';
 
 /** The rows of the table under a heading of docs/errors.md, as cells; the first cell without its backticks. */
 function table(heading: string): string[][] {

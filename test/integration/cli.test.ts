@@ -1,14 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, realpathSync, rmSync, mkdirSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
+import { mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Summary } from '../../src/metrics/summary.ts';
 import { start_ledger, type Ledger, type LedgerOptions } from '../ledger.ts';
-import { ROOT, Workplace } from './swarm-process.ts';
 import { until } from '../patience.ts';
+import { ROOT, Workplace } from './swarm-process.ts';
 
 const SCRIPT = `protocol: lines
 actions:

@@ -5,10 +5,10 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { join } from 'node:path';
 import { createServer as create_tls_server, TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Certificates, type Certificate } from '../certificates.ts';
-import { Workplace } from './swarm-process.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
+import { Certificates, type Certificate } from '../certificates.ts';
 import { until } from '../patience.ts';
+import { Workplace } from './swarm-process.ts';
 
 let place: Workplace;
 let store: Certificates;

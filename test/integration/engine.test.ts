@@ -5,8 +5,8 @@ import {
   existsSync,
   lchownSync,
   mkdirSync,
-  readFileSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -15,11 +15,11 @@ import {
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { read_credentials } from '../../src/cluster/credentials.ts';
-import { open_nats_store } from '../../src/cluster/nats.ts';
-import { HAS_NATS } from '../cluster/nats-server.ts';
-import { SwarmProcess, Workplace } from './swarm-process.ts';
+import { read_credentials } from '../../src/machines/store/credentials.ts';
+import { open_nats_store } from '../../src/machines/store/nats.ts';
+import { HAS_NATS } from '../machines/nats-server.ts';
 import { until } from '../patience.ts';
+import { SwarmProcess, Workplace } from './swarm-process.ts';
 
 const PIDS_OF_ITS_OWN = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
 /** not the first process there, whose number is that of one outside too */

@@ -4,9 +4,9 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ConsoleClient } from '../../src/console-client.ts';
-import { HAS_NATS } from '../cluster/nats-server.ts';
+import { ConsoleClient } from '../../src/console/console-client.ts';
 import { start_ledger, type Ledger } from '../ledger.ts';
+import { HAS_NATS } from '../machines/nats-server.ts';
 import { Workplace, type SwarmProcess } from './swarm-process.ts';
 
 const SCRIPT = 'protocol: lines\nactions:\n  - command: ping\n    sleep_between_rounds: [0.01, 0.05]\n';

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Ajv } from 'ajv';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ROOT, Workplace } from './swarm-process.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
 import { until } from '../patience.ts';
+import { ROOT, Workplace } from './swarm-process.ts';
 
 const has = (command: string): boolean =>
   (process.env['PATH'] ?? '').split(':').some((dir) => existsSync(join(dir, command)));

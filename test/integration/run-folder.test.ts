@@ -4,8 +4,8 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, writeFileSync 
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { with_run_folder } from '../../src/launch/run-folder.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
-import { with_run_folder } from '../../src/run-folder.ts';
 import { start_ledger } from '../ledger.ts';
 import { Workplace } from './swarm-process.ts';
 

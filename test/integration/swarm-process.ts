@@ -1,10 +1,10 @@
 /** The real executable in a process of its own, on dist/, with a temporary folder that everything it makes goes to. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { ConsoleClient } from '../../src/console-client.ts';
+import { ConsoleClient } from '../../src/console/console-client.ts';
 import { PATIENCE_MS, until } from '../patience.ts';
 
 export const ROOT = resolve(import.meta.dirname, '../..');

@@ -5,11 +5,11 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { start_ledger, type Ledger } from '../ledger.ts';
-import { Workplace, type SwarmProcess } from './swarm-process.ts';
+import { ConsoleClient } from '../../src/console/console-client.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
-import { ConsoleClient } from '../../src/console-client.ts';
+import { start_ledger, type Ledger } from '../ledger.ts';
 import { until } from '../patience.ts';
+import { Workplace, type SwarmProcess } from './swarm-process.ts';
 
 const SCRIPT =
   'protocol: lines\nactions:\n  - command: ping\n    sleep_between_rounds: [0.02, 0.1]\n    sleep_after_action: 0\n';

@@ -1,11 +1,17 @@
 /** Snapshots for property tests: random, but with books that balance. */
 import fc from 'fast-check';
 import { Histogram } from '../../src/metrics/histogram.ts';
-import { NO_DEAD } from '../../src/metrics/merge.ts';
-import { CLOSE_CAUSES } from '../../src/metrics/snapshot.ts';
-import type { ActionSnapshot, Counts, ErrorKind, HistogramSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
+import { NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
+import {
+  CLOSE_CAUSES,
+  type ActionSnapshot,
+  type Counts,
+  type ErrorKind,
+  type HistogramSnapshot,
+  type Snapshot,
+} from '../../src/metrics/snapshot.ts';
+import { ENDS, STATES } from '../../src/metrics/state.ts';
 import type { SummaryInput } from '../../src/metrics/totals.ts';
-import { ENDS, STATES } from '../../src/swarm/state.ts';
 
 /** µs from every octave, some of them out of range or not whole */
 export const times = fc.array(

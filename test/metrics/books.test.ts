@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { check_books } from '../../src/metrics/books.ts';
-import { merge_snapshots, NO_DEAD, bury } from '../../src/metrics/merge.ts';
+import { bury, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
 import { to_summary } from '../../src/metrics/totals.ts';
 import { a_snapshot, INPUT } from './arbitraries.ts';

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
-import { decodeFromCompressedBase64 } from 'hdr-histogram-js';
-import type { JsHistogram } from 'hdr-histogram-js';
+import { decodeFromCompressedBase64, type JsHistogram } from 'hdr-histogram-js';
 import { describe, expect, it } from 'vitest';
 import { encode_hdr } from '../../src/metrics/hdr.ts';
 import { HIGHEST, highest_of, lowest_of, merge, quantile } from '../../src/metrics/histogram.ts';

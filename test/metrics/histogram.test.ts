@@ -1,17 +1,17 @@
 import fc from 'fast-check';
 import { build } from 'hdr-histogram-js';
 import { describe, expect, it } from 'vitest';
+import { checked } from '../../src/foundation/shape.ts';
 import {
   HIGHEST,
-  Histogram,
   highest_of,
+  Histogram,
   latency_ms,
   lowest_of,
   merge,
   quantile,
   subtract,
 } from '../../src/metrics/histogram.ts';
-import { checked } from '../../src/foundation/shape.ts';
 import { HISTOGRAM, pack } from '../../src/metrics/packed.ts';
 import { histograms, recorded, times } from './arbitraries.ts';
 

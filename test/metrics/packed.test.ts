@@ -2,8 +2,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checked, Refused } from '../../src/foundation/shape.ts';
 import { HIGHEST, Histogram, latency_ms, merge, quantile, subtract } from '../../src/metrics/histogram.ts';
-import { merge_snapshots } from '../../src/metrics/merge.ts';
-import { counters_of, HISTOGRAM, histograms_of, MAX_HISTOGRAMS, pack, Packer, with_histograms } from '../../src/metrics/packed.ts'; // prettier-ignore
+import { merge_snapshots } from '../../src/metrics/merge-snapshots.ts';
+import {
+  counters_of,
+  HISTOGRAM,
+  histograms_of,
+  MAX_HISTOGRAMS,
+  pack,
+  Packer,
+  with_histograms,
+} from '../../src/metrics/packed.ts';
 import type { HistogramSnapshot } from '../../src/metrics/snapshot.ts';
 import { histograms, recorded, snapshots, times } from './arbitraries.ts';
 

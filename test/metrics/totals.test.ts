@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { check_books } from '../../src/metrics/books.ts';
 import { encode_hdr } from '../../src/metrics/hdr.ts';
 import { latency_ms } from '../../src/metrics/histogram.ts';
-import { bury, live_of, merge_snapshots, NO_DEAD } from '../../src/metrics/merge.ts';
+import { bury, live_of, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import type { AgentSummary, WorkerSummary } from '../../src/metrics/summary.ts';
 import { to_summary, totals_of } from '../../src/metrics/totals.ts';

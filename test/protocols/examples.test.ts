@@ -1,10 +1,10 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { Ajv } from 'ajv';
 import { load } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { to_module } from '../../src/protocols/exports.ts';
-import { load_module } from '../../src/protocols/load.ts';
+import { load_module } from '../../src/protocols/import-module.ts';
 import type { Framer } from '../../src/protocols/parser.ts';
 import { all_cuts, feed } from './harness.ts';
 import { Workshop } from './workshop.ts';

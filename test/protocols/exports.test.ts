@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { line } from '../../src/protocols/framers.ts';
 import { to_module } from '../../src/protocols/exports.ts';
+import { line } from '../../src/protocols/framers.ts';
 
 const heartbeat = (): void => {};
 

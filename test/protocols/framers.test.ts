@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fixed, length_prefixed, line, type LengthPrefix } from '../../src/protocols/framers.ts';
 import { reply_parser_crlf } from '../../src/protocols/crlf.ts';
+import { fixed, length_prefixed, line, type LengthPrefix } from '../../src/protocols/framers.ts';
 import { WrongReply, type Framer } from '../../src/protocols/parser.ts';
 import { all_cuts, cut_at, feed, watched } from './harness.ts';
 

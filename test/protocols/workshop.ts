@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { bundle_module } from '../../src/protocols/bundle.ts';
-import { load_module } from '../../src/protocols/load.ts';
+import { load_module } from '../../src/protocols/import-module.ts';
 
 export class Workshop {
   readonly root = realpathSync(mkdtempSync(join(tmpdir(), 'swarm-bundle-')));

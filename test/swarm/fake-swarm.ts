@@ -1,21 +1,13 @@
 /** A coordinator, or what else holds a hub, over members that live in memory, with a clock that only moves when told. */
-import { merge_snapshots } from '../../src/metrics/merge.ts';
-import { Coordinator, type CoordinatorOptions } from '../../src/swarm/coordinator.ts';
-import { WHOLE } from '../../src/swarm/segment.ts';
-import type { Command, Reply } from '../../src/swarm/command.ts';
-import type {
-  Absence,
-  Death,
-  HookResult,
-  Hub,
-  MemberId,
-  MemberPlan,
-  Note,
-  Plan,
-  Report,
-  RunSpec,
-} from '../../src/swarm/plan.ts';
-import type { SquadOptions } from '../../src/swarm/squad.ts';
+import type { Command, Reply } from '../../src/grammar/command.ts';
+import { merge_snapshots } from '../../src/metrics/merge-snapshots.ts';
+import { Coordinator, type CoordinatorOptions } from '../../src/swarm/control/coordinator.ts';
+import type { Account, HookResult, Note } from '../../src/swarm/plan/account.ts';
+import type { MemberOrders, Orders } from '../../src/swarm/plan/orders.ts';
+import type { MemberId, RunSpec } from '../../src/swarm/plan/run-spec.ts';
+import type { Absence, Death, Hub } from '../../src/swarm/plan/seam.ts';
+import { WHOLE } from '../../src/swarm/plan/segment.ts';
+import type { SquadOptions } from '../../src/swarm/squad/squad.ts';
 
 export const RUN: RunSpec = {
   id: 'run-1',
@@ -56,7 +48,7 @@ export class FakeMember {
   capacity = 1000;
   setup: HookResult | null = { ok: true, value: { room: 7 } };
   teardown: HookResult | null = { ok: true, value: null };
-  plan: Plan | null = null;
+  orders: Orders | null = null;
   notes: Note[] = [];
   lines: string[] = [];
   live = 0;
@@ -69,8 +61,8 @@ export class FakeMember {
     this.#swarm = swarm;
   }
 
-  get entry(): MemberPlan | undefined {
-    const entry = this.plan?.members[this.id];
+  get entry(): MemberOrders | undefined {
+    const entry = this.orders?.members[this.id];
     return entry?.incarnation === this.incarnation ? entry : undefined;
   }
 
@@ -83,26 +75,27 @@ export class FakeMember {
     this.alive = true;
     this.listens = true;
     this.is_deaf = false;
-    this.plan = null;
+    this.orders = null;
     this.live = this.#created = this.#ended = this.#seq = 0;
-    this.report();
+    this.account();
   }
 
   die(absence: Absence = 'restarting', attested = true, death: Death | null = null): void {
     if (attested) {
       this.alive = false;
       this.live = 0;
-      this.plan = null;
+      this.orders = null;
     }
     this.#swarm.gone(this.id, this.incarnation, attested, absence, death);
   }
 
-  take(plan: Plan): void {
-    if (!this.alive || !this.listens || this.is_deaf || plan.members[this.id]?.incarnation !== this.incarnation) return;
-    this.plan = plan;
-    if (plan.phase === 'stop' || (plan.phase === 'drain' && !this.lingers)) this.#go_to(0);
-    else if (plan.phase !== 'drain') this.#go_to(this.clients);
-    this.report();
+  take(orders: Orders): void {
+    if (!this.alive || !this.listens || this.is_deaf || orders.members[this.id]?.incarnation !== this.incarnation)
+      return;
+    this.orders = orders;
+    if (orders.phase === 'stop' || (orders.phase === 'drain' && !this.lingers)) this.#go_to(0);
+    else if (orders.phase !== 'drain') this.#go_to(this.clients);
+    this.account();
   }
 
   #go_to(live: number): void {
@@ -111,17 +104,17 @@ export class FakeMember {
     this.live = live;
   }
 
-  report(changes: Partial<Report> = {}): void {
+  account(changes: Partial<Account> = {}): void {
     if (!this.alive || !this.listens) return;
     const none = merge_snapshots([]);
     const { clients, connections } = none;
-    const run = this.plan?.run;
+    const run = this.orders?.run;
     this.#swarm.reported(this.id, {
       incarnation: this.incarnation,
       pid: 100,
       seq: ++this.#seq,
-      revision: this.plan?.revision ?? 0,
-      taken: this.plan?.revision ?? 0,
+      revision: this.orders?.revision ?? 0,
+      taken: this.orders?.revision ?? 0,
       capacity: this.capacity,
       capacity_why: `open files ${this.capacity + 100} per process`,
       snapshot: {
@@ -162,7 +155,7 @@ export class FakeMember {
 /** Members, the hub to them and the clock. */
 export class FakeMachine {
   readonly members: FakeMember[];
-  readonly plans: Plan[] = [];
+  readonly orders_out: Orders[] = [];
   /** members that shall have a process */
   wanted: readonly MemberId[] = [];
   /** who was killed, and why */
@@ -170,7 +163,7 @@ export class FakeMachine {
   readonly notes: string[] = [];
   now = 50_000;
   starts = 0;
-  reported: (member: MemberId, report: Report) => void = () => {};
+  reported: (member: MemberId, account: Account) => void = () => {};
   gone: Parameters<Hub['onGone']>[0] = () => {};
   /** what to build on it */
   readonly options: SquadOptions;
@@ -182,12 +175,12 @@ export class FakeMachine {
     this.options = {
       hub: {
         want: (members) => (this.wanted = members),
-        publish: (plan) => {
-          this.plans.push(plan);
+        publish: (orders) => {
+          this.orders_out.push(orders);
           // a turn later, as on any real way
-          this.#due.push(() => this.members.forEach((member) => member.take(plan)));
+          this.#due.push(() => this.members.forEach((member) => member.take(orders)));
         },
-        onReport: (f) => (this.reported = f),
+        onAccount: (f) => (this.reported = f),
         onGone: (f) => (this.gone = f),
         kill: (member, why) => {
           this.killed.push(`${member} ${why}`);
@@ -244,7 +237,7 @@ export class FakeMachine {
     for (const end = this.now + ms; this.now < end;) {
       this.now += 100;
       for (const timer of [...this.#timers]) if (this.now % timer.ms === 0) timer.f();
-      if (this.now % 1000 === 0) for (const member of this.members) member.report();
+      if (this.now % 1000 === 0) for (const member of this.members) member.account();
       await this.settle();
     }
   }

@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ConsoleClient } from '../../../src/console-client.ts';
+import { ConsoleClient } from '../../../src/console/console-client.ts';
 import { PATIENCE_MS } from '../../patience.ts';
 import { HAS_NATS, measured, until, World, type Coordinator } from './kit.ts';
 

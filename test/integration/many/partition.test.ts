@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { AgentSummary, Summary } from '../../../src/metrics/summary.ts';
 import { HAS_NATS, measured, until, World, type AgentProcess, type Coordinator } from './kit.ts';
 import { Networks, NO_NETWORKS, type Cut } from './networks.ts';
-import type { AgentSummary, Summary } from '../../../src/metrics/summary.ts';
 
 let networks: Networks;
 let world: World;

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import { read_credentials } from '../../../src/cluster/credentials.ts';
-import { open_nats_store } from '../../../src/cluster/nats.ts';
-import type { Store } from '../../../src/cluster/store.ts';
-import { GOOD } from '../../cluster/good-documents.ts';
+import { read_credentials } from '../../../src/machines/store/credentials.ts';
+import { open_nats_store } from '../../../src/machines/store/nats.ts';
+import type { Store } from '../../../src/machines/store/store.ts';
+import { GOOD } from '../../machines/store/good-documents.ts';
 import { HAS_NATS, MODULE, until, World } from './kit.ts';
 
 const BAD = ['{"x":1}', '[]', 'null', '', '{', '1e300', '{"incarnation":"i1","states":null,"cpu":"a"}'];

@@ -1,6 +1,6 @@
 /** An agent whose report would be too large tells less, and goes on: nothing that it has to say makes it silent. */
 import { afterEach, expect, it } from 'vitest';
-import type { Presence } from '../../../src/cluster/documents.ts';
+import type { Presence } from '../../../src/machines/store/documents.ts';
 import { HAS_NATS, until, World } from './kit.ts';
 
 const ACTIONS = 1000;

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterEach, describe, expect, it } from 'vitest';
-import { open_nats_store } from '../../../src/cluster/nats.ts';
-import { free_port, NatsServer } from '../../cluster/nats-server.ts';
+import { open_nats_store } from '../../../src/machines/store/nats.ts';
+import { free_port, NatsServer } from '../../machines/nats-server.ts';
 import { HAS_NATS, measured, until, World } from './kit.ts';
 
 interface Cluster {

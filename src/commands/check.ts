@@ -1,0 +1,15 @@
+/** `swarm check`: whether a script and its module can run. Opens nothing. */
+import type { Io } from '../foundation/io.ts';
+import { load_once } from '../launch/load-once.ts';
+import type { OptionsWith } from '../options/options.ts';
+
+export async function run_check(options: OptionsWith<'script'>, io: Io): Promise<number> {
+  const { script, computed } = await load_once(options, io);
+  for (const place of computed)
+    io.err.line(
+      `${place} import(…) of a computed name: nothing of what it asks for is in the bundle, only what is part of Node is found`,
+    );
+  const count = script.actions.length;
+  io.out.line(`OK script ${options.script}: ${count} action${count === 1 ? '' : 's'}, protocol ${script.protocol}`);
+  return 0;
+}

@@ -1,0 +1,25 @@
+/** `swarm limits`: what bounds the number of connections on this machine. Asks no server. The running swarm shows the same table. */
+import type { Io } from '../foundation/io.ts';
+import { read_machine } from '../foundation/machine.ts';
+import { demand_of } from '../launch/demand.ts';
+import { load_once } from '../launch/load-once.ts';
+import { check_name } from '../launch/preflight.ts';
+import { find_endpoints, find_sources } from '../launch/sources.ts';
+import type { Options } from '../options/options.ts';
+import { bound_lines, ONE_PROCESS } from '../outputs/tables.ts';
+import { bounds_of, NOTHING_YET } from '../swarm/control/bounds.ts';
+
+/** Says what bounds do not show, too. Without --server: one server with one address. Without --script: nothing about CPU. */
+export async function run_limits(options: Options, io: Io): Promise<number> {
+  const loaded = options.script === null ? null : await load_once({ ...options, script: options.script }, io);
+  const server = options.server ?? [];
+  for (const { host } of server) if (host !== '') await check_name(host);
+  const sources = await find_sources({ ...options, server });
+  const family: 4 | 6 = sources.addresses[0]?.includes(':') ? 6 : 4;
+  const endpoints = server.length > 0 ? await find_endpoints(server, sources.addresses) : [[family]];
+  const bounds = bounds_of(read_machine(), demand_of(options, loaded, { sources, endpoints }), NOTHING_YET);
+  for (const line of bound_lines(bounds)) io.out.line(line);
+  io.out.line(`~ is an estimate, beyond the others the system refuses${loaded ? '' : '; --script adds the CPU'}`);
+  if (options.workers === 0) io.out.line(ONE_PROCESS);
+  return 0;
+}

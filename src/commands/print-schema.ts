@@ -1,0 +1,8 @@
+/** `swarm schema`: what a script may say. */
+import type { Io } from '../foundation/io.ts';
+import { SCRIPT_SCHEMA } from '../script/schema.ts';
+
+export async function print_schema(io: Io): Promise<number> {
+  io.out.line(JSON.stringify(SCRIPT_SCHEMA, null, 2));
+  return 0;
+}

@@ -1,0 +1,50 @@
+/** What all members need to know, from the options and what was loaded. */
+import { randomBytes } from 'node:crypto';
+import type { OptionsWith } from '../options/options.ts';
+import type { ConnectionLimits, RunSpec, Sources } from '../swarm/plan/run-spec.ts';
+import { rate_of, WHOLE } from '../swarm/plan/segment.ts';
+import type { Loaded } from './load.ts';
+import { read_tls } from './tls-files.ts';
+
+/**
+ * A new run with a name of its own, and with a new seed unless one was asked for.
+ * @throws SwarmError of {@link read_tls}
+ */
+export function new_run(options: OptionsWith<'server'>, loaded: Loaded, sources: Sources, once: boolean): RunSpec {
+  // the one client of `swarm try` is in no part
+  const segment = once ? WHOLE : (options.segment ?? WHOLE);
+  return {
+    id: `${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`,
+    seed: options.seed ?? randomBytes(8).toString('hex'),
+    segment,
+    servers: options.server,
+    sources,
+    script: loaded.script,
+    module_path: loaded.module_path,
+    module_sha256: loaded.module_sha256,
+    tls: read_tls(options),
+    limits: limits_of(options, once),
+    keep_alive_ms: options.keep_alive,
+    connect_timeout_ms: options.connect_timeout,
+    reconnect_delay_ms: options.reconnect_delay,
+    reply_timeout_ms: options.reply_timeout,
+    drain_timeout_ms: options.drain_timeout,
+    max_reply_bytes: options.max_reply,
+    connect_per_s: rate_of(segment, options.connect_rate),
+    once,
+    setup_by: null,
+    teardown_by: null,
+    shared: null,
+  };
+}
+
+function limits_of(options: OptionsWith<'server'>, once: boolean): ConnectionLimits | null {
+  const limits = {
+    up_bytes_per_s: options.limit_up,
+    down_bytes_per_s: options.limit_down,
+    // the one iteration of `swarm try` shall come to its end
+    lifetime_ms: once ? null : options.max_lifetime,
+    idle_ms: options.idle_timeout,
+  };
+  return Object.values(limits).every((limit) => limit === null) ? null : limits;
+}

@@ -1,0 +1,64 @@
+/** What the operator sees of a run besides the console: state lines, the final table, the summary file, the exit code. */
+import type { Console } from '../console/server.ts';
+import { endpoint_text } from '../foundation/endpoint-text.ts';
+import { reason_of } from '../foundation/errors.ts';
+import type { Io } from '../foundation/io.ts';
+import type { Log } from '../foundation/log.ts';
+import { check_books } from '../metrics/books.ts';
+import type { Summary } from '../metrics/summary.ts';
+import { final_table, state_line } from '../outputs/render.ts';
+import type { Control } from '../swarm/plan/control.ts';
+import { write_summary } from './preflight.ts';
+
+/** What state lines are made of. */
+export interface Watched extends Control {
+  /** the summary with the percentiles since the last call */
+  next_interval(): Summary;
+  readonly ended: Promise<unknown>;
+}
+
+/** The console answers from now on, and a state line comes each `every_ms` until the run ends. */
+export function open_surface(console: Console, swarm: Watched, every_ms: number, io: Io): void {
+  console.open(swarm);
+  const { host, port } = console.address;
+  io.out.line(`console listening on ${endpoint_text(console.address)}   (telnet ${host} ${port})`);
+  let before: Summary | null = null;
+  const report = setInterval(() => {
+    const summary = swarm.next_interval();
+    for (const line of state_line(summary, before, io.colour.out)) io.out.line(line);
+    before = summary;
+  }, every_ms);
+  void swarm.ended.then(() => clearInterval(report));
+}
+
+/** Prints the table, writes the file, logs what went wrong. True: all is well. */
+export function conclude(summary: Summary, reasons: readonly string[], file: string | null, log: Log, io: Io): boolean {
+  io.out.line(`\n${final_table(summary, io.colour.out)}`);
+  const faults = [
+    ...reasons,
+    ...(summary.balanced ? [] : check_books(summary, true).map((fault) => `the books do not balance: ${fault}`)),
+  ];
+  try {
+    if (file !== null) write_summary(file, summary);
+  } catch (error) {
+    faults.push(reason_of(error));
+  }
+  for (const fault of faults) log.error(fault);
+  return faults.length === 0 && summary.balanced;
+}
+
+export const unconfirmed_text = (unconfirmed: readonly string[]): string[] =>
+  unconfirmed.length === 0
+    ? []
+    : [
+        `stopped (${unconfirmed.length} unconfirmed): no word that their last client is gone: ${unconfirmed.join(', ')}`,
+      ];
+
+/** `unsure`: whose they are, as far as it is known yet. */
+export function possibly_open_text({ possibly_open = 0 }: Summary, unsure: readonly string[]): string[] {
+  if (possibly_open === 0) return [];
+  const whose = unsure.length === 0 ? '' : `: ${unsure.join(', ')}`;
+  return [
+    `${possibly_open} connections are possibly open, of agents that did not answer and have not been heard since${whose}`,
+  ];
+}

@@ -1,0 +1,650 @@
+/**
+ * An agent: holds its share of a swarm with the workers of one machine and answers to the plan, whoever writes it. It decides one thing by
+ * itself: cut off from the engine for too long it closes everything it holds, as by then its share goes to others.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../foundation/clock.ts';
+import { reason_of } from '../../foundation/errors.ts';
+import { Refused } from '../../foundation/shape.ts';
+import { within } from '../../foundation/within.ts';
+import { planned_at } from '../../swarm/load/pacer.ts';
+import type { Note } from '../../swarm/plan/account.ts';
+import { index_within } from '../../swarm/plan/id-map.ts';
+import type { MemberId, RunSpec } from '../../swarm/plan/run-spec.ts';
+import type { SquadAccount, SquadOrder } from '../../swarm/squad/ordered-squad.ts';
+import { Recording } from '../store/course.ts';
+import {
+  MEMBER,
+  plan_name,
+  type Lease,
+  type MemberShare,
+  type Place,
+  type Presence,
+  type RunHeader,
+  type SwarmPlan,
+} from '../store/documents.ts';
+import { LEASE } from '../store/lease.ts';
+import { read_lease, read_plan, read_presence } from '../store/readers.ts';
+import { LEADERS, Refusals } from '../store/refusals.ts';
+import { ResultsWriter } from '../store/results.ts';
+import type { Store } from '../store/store.ts';
+
+const STEP_MS = 200;
+/** it looks and tells so often, without drift: each second of a run is told of */
+const BEAT_MS = 1000;
+/** a beat's last step is within that */
+const LAST_STEP_MS = 1.25 * STEP_MS;
+/** the plan is read so often at least, whatever the lease says of it */
+const READ_MS = 5000;
+/** an agent that is awake closes its clients in good order, before its workers see that their permit ran out; their share goes to others at +1000 */
+const PERMIT_MORE_MS = 2 * STEP_MS;
+/** from the order to close everything to the end of the workers that do not */
+const FENCE_WITHIN_MS = 5000;
+const CLOSE_WITHIN_MS = 5000;
+const MAX_REPLACED = 20;
+/** a stranger with this agent's name that still writes does so within that */
+const STRANGER_MS = 3500;
+/** so often in a row another one has to write over this agent's presence what it cannot read */
+const MAX_SPOILED = 5;
+
+/** The workers of an agent, all that it needs of a Squad. */
+export interface Crew {
+  order(order: SquadOrder): void;
+  /** Has the workers report now: what is told a little later is not a second old. */
+  refresh(): void;
+  /** Lets the workers go on by themselves until then, ms. */
+  permit(until: number): void;
+  account(): SquadAccount;
+  /** something of the report should be told now */
+  on_change(f: () => void): void;
+  /** Ends the workers, whatever they hold. */
+  close(deadline_ms: number): Promise<unknown>;
+}
+
+/** A bundle that was read and checked, ready to run here. */
+export interface Made {
+  readonly crew: Crew;
+  /** with what is this machine's own: sources, the module's path */
+  readonly run: RunSpec;
+}
+
+export interface AgentOptions {
+  readonly store: Store;
+  readonly timers: Clock;
+  readonly id: MemberId;
+  readonly facts: Pick<Presence, 'host' | 'machine' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight'>;
+  readonly max_connections: number | null;
+  /** Reads the bundle, checks hash and signature, starts workers. Rejects with the reason why this agent cannot play. */
+  readonly make: (run: RunHeader, on_note: (worker: MemberId, note: Note) => void) => Promise<Made>;
+  readonly log: (level: Note['level'], text: string) => void;
+  /** the process `pid` of this very host is dead */
+  readonly is_dead: (place: Place) => boolean;
+  readonly new_incarnation?: () => string;
+}
+
+type CrewOrders = Omit<SquadOrder, 'revision' | 'run' | 'retry_fatal'> & { readonly connect_per_s: number };
+
+interface Playing {
+  readonly run: RunHeader;
+  readonly made: Made | null;
+  readonly refuses: string | null;
+}
+
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #stops: (() => void)[] = [];
+  #incarnation: string;
+  #replaces: string[] = [];
+  #playing: Playing | null = null;
+  #is_making = false;
+  #plan: SwarmPlan | null = null;
+  /** what was read last */
+  #read: { readonly text: string; readonly plan: SwarmPlan | Refused } | null = null;
+  /** documents of leaders that were not taken */
+  readonly #refusals: Refusals;
+  #read_at = -Infinity;
+  /** somebody says that there is another plan */
+  #is_nudged = false;
+  /** the newest plan that came by itself: only this agent's part of it, and it may be late */
+  #nudged: SwarmPlan | null = null;
+  /** the revision that was taken over */
+  #accepted = 0;
+  /** the newest revision that the crew has applied altogether */
+  #applied = 0;
+  /** what the crew was told last, of which plan, with which ids, and how often it was told something */
+  #told = '';
+  #ordered: { readonly plan: SwarmPlan; readonly clients: number } | null = null;
+  #ids: MemberShare['ids'] = [];
+  #orders = 0;
+  readonly #presence = { revision: 0, seq: 0 };
+  readonly #results: ResultsWriter;
+  #base: number | null = null;
+  /** when what the engine answered last was asked, and how long the machine had been suspended by then */
+  #answered_at: number;
+  #answered_slept: number;
+  #is_turning = false;
+  /** since it started */
+  #beat = 0;
+  #refreshed_beat = -1;
+  readonly #started: number;
+  readonly #series: Recording;
+  #is_wanted = false;
+  #reads = true;
+  /** it lets go of all it holds */
+  #is_fencing = false;
+  /** when somebody had written over this agent's presence what nobody can read, and how often in a row */
+  #spoiled = { at: -Infinity, times: 0 };
+  #fenced = 0;
+  #is_leaving = false;
+  #is_closed = false;
+  #failed: ((error: Error) => void) | null = null;
+  /** Rejects when another process plays under this agent's name. */
+  readonly failed: Promise<never>;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#incarnation = this.#fresh();
+    const { timers, store, id } = options;
+    this.#answered_at = this.#started = timers.now();
+    this.#series = new Recording(store, id);
+    this.#results = new ResultsWriter(store, id);
+    this.#refusals = new Refusals((_, text) => options.log('error', `the load stays as it is: ${text}`));
+    this.#answered_slept = this.#slept;
+    this.failed = new Promise((_, reject) => (this.#failed = reject));
+    this.failed.catch(() => {});
+    this.#stops.push(timers.every(STEP_MS, () => this.#step()));
+    this.#stops.push(store.on_nudge(id, (text) => this.#hear_plan(text === '' ? null : read_plan(text))));
+    this.#look();
+  }
+
+  /** Holds nothing more as soon as the leader has given its share to others. */
+  leave(): void {
+    this.#is_leaving = true;
+    this.#look();
+  }
+
+  get is_leaving(): boolean {
+    return this.#is_leaving;
+  }
+
+  /** it holds nothing and was asked to leave */
+  get has_left(): boolean {
+    const crew = this.#crew;
+    if (!this.#is_leaving) return false;
+    if (!crew) return true;
+    const { live, open } = crew.account();
+    const entry = this.#entry;
+    return live === 0 && open === 0 && (!entry || entry.ramp.to === 0);
+  }
+
+  /** Ends the workers and tells what they measured, as far as the engine answers. */
+  async close(): Promise<void> {
+    if (this.#is_closed) return;
+    this.#is_closed = true;
+    for (const stop of this.#stops) stop();
+    await this.#drop_crew();
+    await this.#results.send_unsent();
+    // whoever comes next under this name knows that nothing of this one lives
+    if (this.#presence.revision > 0) {
+      this.#replaces = [...this.#replaces, this.#incarnation].slice(-MAX_REPLACED);
+      this.#incarnation = this.#fresh();
+      this.#playing = null;
+      for (let tries = 3; tries > 0 && !(await this.#write_presence()); tries--);
+    }
+    await within(this.#series.flush(true), CLOSE_WITHIN_MS, () => undefined);
+  }
+
+  get #crew(): Crew | null {
+    return this.#playing?.made?.crew ?? null;
+  }
+
+  /** what the plan says of this incarnation */
+  get #entry(): MemberShare | null {
+    const entry = this.#plan?.members[this.#options.id];
+    return entry?.incarnation === this.#incarnation ? entry : null;
+  }
+
+  get #run_ms(): number | null {
+    return this.#base === null ? null : this.#options.timers.now() - this.#base;
+  }
+
+  #fresh(): string {
+    return this.#options.new_incarnation?.() ?? randomBytes(8).toString('hex');
+  }
+
+  /** Five times a second, without asking anybody: ramps go on and silence counts whoever is away. */
+  #step(): void {
+    const age_ms = this.#options.timers.now() - this.#started;
+    const beat = Math.floor(age_ms / BEAT_MS);
+    if (this.#refreshed_beat !== beat && age_ms % BEAT_MS >= BEAT_MS - LAST_STEP_MS) {
+      this.#refreshed_beat = beat;
+      this.#crew?.refresh();
+    }
+    if (this.#beat !== beat) {
+      this.#beat = beat;
+      this.#look();
+      if (this.#crew) this.#sample(this.#crew.account());
+      void this.#series.flush();
+    }
+    if (this.#is_silent_too_long()) return void this.#fence('the engine does not answer');
+    this.#order();
+  }
+
+  #sample(account: SquadAccount): void {
+    const run_ms = this.#run_ms;
+    if (run_ms !== null) this.#series.sample(this.#playing!.run.id, this.#incarnation, run_ms, account);
+  }
+
+  get #slept(): number {
+    return this.#options.timers.slept?.() ?? 0;
+  }
+
+  #is_silent_too_long(): boolean {
+    const silent_ms = this.#options.timers.now() - this.#answered_at + this.#slept - this.#answered_slept;
+    return this.#crew !== null && silent_ms >= (this.#playing!.run.isolation_ms ?? Infinity);
+  }
+
+  /** `reads`: not only tells, but looks whether there is another plan: for hundreds of agents that is most of the work. */
+  #look(reads = true): void {
+    this.#is_wanted = true;
+    this.#reads ||= reads;
+    if (!this.#is_turning) void this.#turns();
+  }
+
+  async #turns(): Promise<void> {
+    this.#is_turning = true;
+    try {
+      while (this.#is_wanted && !this.#is_closed) {
+        this.#is_wanted = false;
+        const reads = this.#reads;
+        this.#reads = false;
+        await this.#turn(reads);
+      }
+    } catch (error) {
+      this.#options.log('error', reason_of(error));
+    } finally {
+      this.#is_turning = false;
+    }
+  }
+
+  async #turn(reads: boolean): Promise<void> {
+    // one that was frozen may be long written off: nothing else comes before that
+    if (this.#is_silent_too_long()) await this.#fence('it was frozen, or the engine did not answer');
+    const [sent, slept] = [this.#options.timers.now(), this.#slept];
+    if (reads && !(await this.#hear())) return;
+    // what was ordered by it is told when it is applied
+    if (this.#take_nudged() && !reads && this.#is_behind) return;
+    if (!(await this.#tell(reads))) return;
+    if (sent > this.#answered_at) [this.#answered_at, this.#answered_slept] = [sent, slept];
+    const slept_since = this.#slept - this.#answered_slept;
+    this.#crew?.permit(this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity) + PERMIT_MORE_MS - slept_since); // prettier-ignore
+  }
+
+  /** A plan that follows the one in force need not be read: it was stored before it was sent. Anything else only says that there is something to read. */
+  #hear_plan(plan: SwarmPlan | Refused | null): void {
+    const known = this.#nudged ?? this.#plan;
+    if (plan === null || plan instanceof Refused || known?.run.id !== plan.run.id || known.epoch !== plan.epoch) {
+      this.#is_nudged = true;
+      return this.#look();
+    }
+    if (!is_newer(plan, known)) return;
+    this.#nudged = plan;
+    this.#look(false);
+  }
+
+  /** Does what the plan says that came by itself; false: there is none. */
+  #take_nudged(): boolean {
+    const plan = this.#nudged;
+    this.#nudged = null;
+    if (!plan || this.#plan?.run.id !== plan.run.id || this.#is_fencing) return false;
+    this.#read = { text: '', plan };
+    this.#take(plan, null);
+    return true;
+  }
+
+  /** the crew has not applied yet what it was ordered last */
+  get #is_behind(): boolean {
+    return this.#crew !== null && this.#crew.account().applied < this.#orders;
+  }
+
+  /** Reads plan and lease, and does what they say. False: there is nothing to tell now. */
+  async #hear(): Promise<boolean> {
+    try {
+      const { store, timers } = this.#options;
+      const entry = await store.get(LEASE);
+      const lease = this.#checked('lease', entry && read_lease(entry.text));
+      const last = this.#read?.plan instanceof Refused ? null : this.#read?.plan;
+      const known = last && lease?.plan === plan_name(last) ? last : null;
+      // that of a large swarm is long, and most of the time the one that was read last
+      const is_due = this.#is_nudged || timers.now() - this.#read_at >= READ_MS;
+      if (!known || is_due) this.#is_nudged = false;
+      const plan = known && !is_due ? known : await this.#read_plan();
+      if (this.#is_closed) return false;
+      // it may have been frozen while it waited for that
+      if (this.#is_silent_too_long()) {
+        await this.#fence('it was frozen, or the engine did not answer');
+        return false;
+      }
+      if (plan && !this.#is_fencing) this.#take(plan, lease);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #read_plan(): Promise<SwarmPlan | null> {
+    const asked_at = this.#options.timers.now();
+    const entry = await this.#options.store.get('plan');
+    this.#read_at = asked_at;
+    if (entry && this.#read?.text !== entry.text) this.#read = { text: entry.text, plan: read_plan(entry.text) };
+    return this.#checked('plan', entry && this.#read!.plan);
+  }
+
+  /** Null: it cannot be read, and whatever was known before it stays in force. */
+  #checked<T>(what: string, found: T | Refused | null): T | null {
+    if (found instanceof Refused) {
+      this.#refusals.note(LEADERS, what, found.why);
+      return null;
+    }
+    this.#refusals.clear(LEADERS, what);
+    return found;
+  }
+
+  #hear_run_ms(run_ms: number | null): void {
+    if (run_ms === null) return;
+    const base = this.#options.timers.now() - run_ms;
+    this.#base = this.#base === null ? base : Math.min(this.#base, base);
+  }
+
+  #take(plan: SwarmPlan, lease: Lease | null): void {
+    const { id } = this.#options;
+    const old = this.#plan;
+    if (old && old.run.id === plan.run.id) {
+      if (is_newer(old, plan)) return;
+    } else {
+      // another run: the one before is over
+      this.#base = null;
+    }
+    this.#plan = plan;
+    if (plan.run.id !== old?.run.id || this.#base === null) this.#hear_run_ms(plan.run_ms);
+    if (lease?.run === plan.run.id) this.#hear_run_ms(lease.run_ms);
+    if (plan.departed.some((gone) => gone.agent === id && gone.incarnation === this.#incarnation))
+      return void this.#fence('it was written off');
+    this.#attest(plan.members[id]);
+    if (this.#playing && (this.#playing.run.id !== plan.run.id || plan.stage === 'ended')) return void this.#let_go();
+    if (this.#orders > 0 && !is_more(this.#ids, this.#entry?.ids ?? [])) return void this.#fence('the plan was written from an older memory'); // prettier-ignore
+    if (!this.#playing && plan.stage !== 'ended' && !this.#is_making && !this.#is_leaving) void this.#make(plan.run);
+    this.#accepted = plan.revision;
+    this.#order();
+  }
+
+  /** The engine lost what the one before this said of itself; the plan, written from memory, says where it was. */
+  #attest(entry: MemberShare | undefined): void {
+    if (!entry?.place || entry.incarnation === this.#incarnation || this.#replaces.includes(entry.incarnation)) return;
+    if (this.#options.is_dead(entry.place))
+      this.#replaces = [...this.#replaces, entry.incarnation].slice(-MAX_REPLACED);
+  }
+
+  /** Loads the run: a while later it is ready, or says why not. Never rejects. */
+  async #make(run: RunHeader): Promise<void> {
+    this.#is_making = true;
+    try {
+      const { facts } = this.#options;
+      if (run.swarm !== facts.swarm)
+        throw new Error(`the run is of swarm ${run.swarm}, this agent is swarm ${facts.swarm}`);
+      const made = await this.#options.make(run, (worker, note) => this.#results.note(worker, note));
+      made.crew.on_change(() => this.#look(false));
+      this.#playing = { run, made, refuses: null };
+    } catch (error) {
+      const refuses = reason_of(error);
+      this.#options.log('error', `cannot play run ${run.id}: ${refuses}`);
+      this.#playing = { run, made: null, refuses };
+    } finally {
+      this.#is_making = false;
+    }
+    if (this.#is_closed) await this.#drop_crew();
+    else this.#look();
+  }
+
+  /** Tells the crew what it shall hold now. */
+  #order(): void {
+    const { id } = this.#options;
+    const [plan, made, entry, run_ms] = [this.#plan, this.#playing?.made, this.#entry, this.#run_ms];
+    if (!plan || !made || !entry || run_ms === null || this.#is_fencing || plan.run.id !== this.#playing?.run.id)
+      return;
+    const clients = planned_at(entry.ramp, run_ms);
+    // between two plans most steps change nothing
+    const is_told = this.#ordered?.plan === plan && this.#ordered.clients === clients && this.#told !== '';
+    if (is_told && plan.traces.length === 0) return;
+    this.#ordered = { plan, clients };
+    this.#tell_crew(made, {
+      phase: plan.phase,
+      clients,
+      target: entry.ramp.to,
+      ids: entry.ids,
+      graceful: plan.graceful,
+      setup: plan.setup_by === id,
+      teardown: plan.teardown_by === id,
+      connect_per_s: entry.connect_per_s,
+      traces: plan.traces
+        .filter(({ client }) => index_within(client, entry.ids) !== null)
+        .map(({ token, client, until_ms }) => ({ token, client, until: Math.round(this.#base! + until_ms) })),
+    });
+  }
+
+  #tell_crew({ crew, run }: Made, { connect_per_s, ...order }: CrewOrders): void {
+    const { shared, retry_fatal } = this.#plan!;
+    const told = JSON.stringify([order, connect_per_s, shared !== null, retry_fatal]);
+    if (told === this.#told) return;
+    this.#told = told;
+    this.#ids = order.ids;
+    const known = shared && { value: shared.value };
+    crew.order({ ...order, revision: ++this.#orders, retry_fatal, run: { ...run, shared: known, connect_per_s } });
+  }
+
+  /** Closes everything, and goes on as another incarnation: what it held goes to others, or did already. */
+  async #fence(why: string): Promise<void> {
+    const crew = this.#crew;
+    if (this.#is_fencing) return;
+    this.#is_fencing = true;
+    this.#fenced++;
+    this.#options.log('warn', `cut off: ${why}; its clients are closed`);
+    try {
+      const made = this.#playing?.made;
+      if (crew && made) {
+        const nothing = {
+          clients: 0,
+          target: 0,
+          ids: this.#ids,
+          graceful: false,
+          setup: false,
+          teardown: false,
+          connect_per_s: 1,
+          traces: [],
+        };
+        this.#tell_crew(made, { phase: 'stop', ...nothing });
+        const deadline = this.#options.timers.now() + FENCE_WITHIN_MS;
+        const is_idle = (): boolean => crew.account().live + crew.account().open === 0;
+        await this.#until(() => is_idle() || this.#options.timers.now() >= deadline);
+      }
+      await this.#retire();
+    } finally {
+      this.#is_fencing = false;
+    }
+    this.#look();
+  }
+
+  /** The run is over here. */
+  async #let_go(): Promise<void> {
+    this.#is_fencing = true;
+    try {
+      await this.#retire();
+    } finally {
+      this.#is_fencing = false;
+    }
+    this.#look();
+  }
+
+  /** Lets go of the run: the next one, or the same, begins with another incarnation. */
+  async #retire(): Promise<void> {
+    await this.#drop_crew();
+    this.#replaces = [...this.#replaces, this.#incarnation].slice(-MAX_REPLACED);
+    this.#incarnation = this.#fresh();
+    this.#playing = null;
+    this.#accepted = this.#applied = this.#orders = 0;
+    this.#told = '';
+    this.#ids = [];
+  }
+
+  async #drop_crew(): Promise<void> {
+    const playing = this.#playing;
+    if (!playing?.made) return;
+    await playing.made.crew.close(CLOSE_WITHIN_MS);
+    if (this.#playing !== playing) return;
+    const account = playing.made.crew.account();
+    this.#sample(account);
+    void this.#series.flush(true);
+    this.#results.retire(playing.run.id, this.#incarnation, account);
+    this.#playing = { ...playing, made: null };
+  }
+
+  /**
+   * Stores what was measured, then that it lives. In between, `fully` false, only that, which costs an engine with hundreds of agents half; at the
+   * end of a run nothing may say that all clients are gone before their last measurements are there. False: the engine did not take it.
+   */
+  async #tell(fully: boolean): Promise<boolean> {
+    if (!(await this.#results.send_unsent())) return false;
+    const [crew, playing] = [this.#crew, this.#playing];
+    const is_brief = !fully && this.#plan?.stage === 'open' && !this.#is_leaving && this.#results.seq > 0;
+    if (crew && playing && this.#plan && !is_brief) {
+      const written = await this.#results.tell(playing.run.id, this.#incarnation, crew.account());
+      if (!written || this.#is_closed) return written;
+    }
+    // it may have cut itself off meanwhile: whoever reads that it did counts on what was measured until then
+    if (!(await this.#results.send_unsent())) return false;
+    return await this.#write_presence();
+  }
+
+  async #write_presence(): Promise<boolean> {
+    const { store, id } = this.#options;
+    const key = `${MEMBER}${id}`;
+    const text = JSON.stringify(this.#make_presence());
+    const written = await store.put(key, text, this.#presence.revision);
+    if (written.outcome === 'done') {
+      this.#presence.revision = written.revision;
+      return true;
+    }
+    let entry;
+    try {
+      entry = await store.get(key);
+    } catch {
+      return false;
+    }
+    // the engine lost its memory: whether it answers now matters at once, not at the next beat
+    if (!entry) [this.#presence.revision, this.#is_wanted] = [0, true];
+    else if (entry.text === text) this.#presence.revision = entry.revision;
+    else await this.#meet(read_presence(entry.text), entry.revision);
+    return entry?.text === text;
+  }
+
+  /** The key of this agent says something that it did not just write. */
+  async #meet(other: Presence | Refused, found: number): Promise<void> {
+    const { store, id, is_dead, timers } = this.#options;
+    let revision = found;
+    if (other instanceof Refused) {
+      const is_again = timers.now() - this.#spoiled.at < STRANGER_MS;
+      this.#spoiled = { at: timers.now(), times: is_again ? this.#spoiled.times + 1 : 1 };
+      if (!is_again) this.#options.log('warn', `somebody else wrote what is stored of this agent, and ${other.why}: written anew`); // prettier-ignore
+      // no agent writes that; one of another version might, each second
+      if (this.#spoiled.times >= MAX_SPOILED) return await this.#fail_as_second('perhaps one of another version');
+      this.#presence.revision = revision;
+      this.#is_wanted = true;
+      return;
+    }
+    const is_own = other.incarnation === this.#incarnation || this.#replaces.includes(other.incarnation);
+    if (!is_own) {
+      if (is_dead(other)) this.#replaces.push(...other.replaces, other.incarnation);
+      else {
+        // a single change may be what a dead one wrote last, arriving late
+        for (let changes = 0; ; changes++) {
+          await this.#until_passed(STRANGER_MS);
+          const later = await store.get(`${MEMBER}${id}`).catch(() => null);
+          if (!later || later.revision === revision) break;
+          revision = later.revision;
+          if (changes === 0) continue;
+          return await this.#fail_as_second(`${other.host}, pid ${other.pid}`);
+        }
+      }
+      this.#replaces = this.#replaces.slice(-MAX_REPLACED);
+    }
+    this.#presence.revision = revision;
+    this.#is_wanted = true;
+  }
+
+  async #fail_as_second(where: string): Promise<void> {
+    await this.#fence(`another agent plays as ${this.#options.id} (${where})`);
+    this.#failed!(new Error(`another agent plays as ${this.#options.id}: ${where}`));
+  }
+
+  #make_presence(): Presence {
+    const { facts, max_connections, timers } = this.#options;
+    const [playing, crew] = [this.#playing, this.#crew];
+    const account = crew?.account();
+    const { cpu, rss_bytes, lag_p99_ms } = account?.snapshot.generator ?? { cpu: 0, rss_bytes: 0, lag_p99_ms: 0 };
+    // what was told before the newest order is of no interest any more
+    if (account && account.applied >= this.#orders) this.#applied = this.#accepted;
+    const capacity = Math.min(account?.capacity ?? 0, max_connections ?? Infinity);
+    return {
+      incarnation: this.#incarnation,
+      replaces: this.#replaces,
+      seq: ++this.#presence.seq,
+      ...facts,
+      capacity,
+      capacity_why: account?.capacity_why ?? '',
+      ready: crew && account!.capacity > 0 && !this.#is_fencing ? playing!.run.id : null,
+      refuses: playing?.refuses ?? this.#refusals.of(LEADERS),
+      accepted: this.#accepted,
+      applied: this.#applied,
+      may: account?.may ?? 0,
+      ids_wanted: account?.ids_wanted ?? 0,
+      results: this.#results.seq,
+      live: account?.live ?? 0,
+      open: account?.open ?? 0,
+      states: account?.snapshot.clients.states ?? NO_STATES,
+      ...{ cpu, rss_bytes, lag_p99_ms },
+      leaving: this.#is_leaving,
+      run_ms: this.#run_ms,
+      wall_ms: timers.wall(),
+      fenced: this.#fenced,
+    };
+  }
+
+  #until_passed(ms: number): Promise<void> {
+    const end = this.#options.timers.now() + ms;
+    return this.#until(() => this.#options.timers.now() >= end);
+  }
+
+  #until(is_so: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = this.#options.timers.every(50, () => {
+        if (!is_so()) return;
+        stop();
+        resolve();
+      });
+    });
+  }
+}
+
+const is_newer = (plan: SwarmPlan, than: SwarmPlan): boolean =>
+  plan.term > than.term || (plan.term === than.term && plan.revision > than.revision);
+
+/** `now` begins as `before` does: ids of an incarnation only ever become more. */
+function is_more(before: MemberShare['ids'], now: MemberShare['ids']): boolean {
+  return before.every(([first, last, step], i) => {
+    const range = now[i];
+    const is_last = i === before.length - 1;
+    return range?.[0] === first && range[2] === step && (is_last ? range[1] >= last : range[1] === last);
+  });
+}
+
+const NO_STATES: Presence['states'] = { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 };

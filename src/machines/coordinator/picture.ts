@@ -1,0 +1,288 @@
+/** What a coordinator shows of a swarm of many machines: the newest results of all agents, living and dead, as one summary. */
+import type { Clock } from '../../foundation/clock.ts';
+import { bury, is_idle, merge_counts, merge_dead, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
+import { LATEST_MS } from '../../metrics/snapshot-shape.ts';
+import type { Counts, Snapshot } from '../../metrics/snapshot.ts';
+import type { AgentSummary, Summary, WorkerSummary } from '../../metrics/summary.ts';
+import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
+import type { MemberId } from '../../swarm/plan/run-spec.ts';
+import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
+import { reassign_ms_of, type Bundle, type Presence, type Results, type SwarmPlan } from '../store/documents.ts';
+import { RETURN_MS, unsure_of, type Unsure } from './agent-shares.ts';
+import { planned_of } from './desired.ts';
+import type { Heard, View } from './view.ts';
+
+type Shown = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
+
+export class Picture {
+  readonly #view: View;
+  readonly #timers: Clock;
+  readonly #versions: Summary['run']['versions'];
+  readonly #bundle: Bundle;
+  /** of the run it shows */
+  readonly #run: string;
+  readonly #peaks = { live: 0, open: 0 };
+  #mark: Mark | null = null;
+  #mark_seq = 0;
+  #interval: Totals | null = null;
+
+  constructor(view: View, timers: Clock, versions: Summary['run']['versions'], run: string, bundle: Bundle) {
+    this.#view = view;
+    this.#timers = timers;
+    this.#versions = versions;
+    this.#run = run;
+    this.#bundle = bundle;
+  }
+
+  /** To be called each second: what only moments show. Each coordinator counts a mark from when it saw it. */
+  sample(agents = this.agents()): void {
+    const here = agents.filter(is_here);
+    this.#peaks.live = Math.max(this.#peaks.live, sum_of(here, 'live'));
+    this.#peaks.open = Math.max(this.#peaks.open, sum_of(here, 'open'));
+    const mark = this.#view.desired?.doc.mark;
+    if (!mark || mark.seq <= this.#mark_seq) return;
+    this.#mark_seq = mark.seq;
+    this.#mark = { text: mark.text, at_ms: mark.at_ms, run_seconds: this.#seconds(), base: this.#totals().totals };
+  }
+
+  /** The summary for a state line: `interval` is the time since the last call. */
+  next_interval(): Summary {
+    const summary = this.summary({ interval: this.#interval });
+    this.#interval = this.#totals().totals;
+    return summary;
+  }
+
+  #seconds(): number {
+    return Math.round(this.#view.run_ms ?? 0) / 1000;
+  }
+
+  /** Everything measured: the newest of each incarnation, whether it lives or not. */
+  #totals(plan: SwarmPlan | null = this.#view.plan?.doc ?? null): {
+    snapshots: Snapshot[];
+    dead: Dead;
+    workers: WorkerSummary[];
+    totals: Totals;
+  } {
+    // prettier-ignore
+    const snapshots: Snapshot[] = [];
+    const workers: WorkerSummary[] = [];
+    const dead: Dead[] = [];
+    let departed = NO_DEAD;
+    for (const { agent, incarnation, results: told } of this.#view.results(this.#run)) {
+      const results = this.#by_our_clock(agent, told);
+      const gone = plan?.departed.find((one) => one.agent === agent && one.incarnation === incarnation);
+      const is_over = gone !== undefined || this.#view.members.get(agent)?.doc.incarnation !== incarnation;
+      const is_lost = is_over || plan?.unconfirmed.includes(agent) === true;
+      if (results.dead) dead.push(named_after(results.dead, agent));
+      if (!is_lost) {
+        snapshots.push(results.snapshot);
+        workers.push(...results.workers.map((worker) => as_seen(worker, agent, this.#silent_ms(agent))));
+        continue;
+      }
+      const silent_ms = gone?.silent_ms ?? Math.round(this.#view.silent_ms(agent, incarnation));
+      const at = gone?.at ?? new Date(this.#timers.wall()).toISOString();
+      const may_live = gone?.attested !== true && !this.#is_replaced(agent, incarnation);
+      const lost = { worker: agent, incarnation, at, silent_ms, ...(may_live && { may_live }) };
+      departed = bury(departed, results.snapshot, is_idle(results.snapshot) ? null : lost);
+    }
+    const all = merge_dead([...dead, departed]);
+    return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
+  }
+
+  /** With instants of this process' clock instead of the agent's, if it was heard often enough to know the difference. */
+  #by_our_clock(agent: MemberId, { snapshot, dead, ...results }: Results): Results {
+    const { offsets = [] } = this.#view.members.get(agent) ?? {};
+    const ahead_ms = offsets.length < 2 ? 0 : Math.max(...offsets);
+    return {
+      ...results,
+      snapshot: shifted(snapshot, ahead_ms),
+      dead: dead && { ...dead, snapshot: shifted(dead.snapshot, ahead_ms) },
+    };
+  }
+
+  /** Of each agent in this run, by code. */
+  #errors(): Map<MemberId, Counts> {
+    const errors = new Map<MemberId, Counts>();
+    for (const { agent, results } of this.#view.results(this.#run))
+      for (const kinds of [results.snapshot.errors, results.dead?.snapshot.errors ?? {}]) {
+        const counts = Object.fromEntries(Object.entries(kinds).map(([code, { count }]) => [code, count]));
+        errors.set(agent, merge_counts([errors.get(agent) ?? {}, counts]));
+      }
+    return errors;
+  }
+
+  /** That incarnation is over: the one that came after it says so. */
+  #is_replaced(agent: MemberId, incarnation: string): boolean {
+    return this.#view.members.get(agent)?.doc.replaces.includes(incarnation) === true;
+  }
+
+  /** Connections that nobody can say are closed, by agent. */
+  unsure(plan: SwarmPlan = this.#view.plan!.doc): Unsure[] {
+    const presences = new Map([...this.#view.members].map(([agent, { doc }]) => [agent, doc]));
+    return unsure_of(plan, presences, this.#view.desired!.doc.evicted);
+  }
+
+  /** Workers that agents had to kill for the run to end. */
+  killed_at_end(plan: SwarmPlan): MemberId[] {
+    return [...this.#view.results(this.#run)]
+      .filter(({ agent, incarnation }) => plan.members[agent]?.incarnation === incarnation)
+      .flatMap(({ agent, results }) => (results.killed_at_end ?? []).map((worker) => `${agent}/${worker}`));
+  }
+
+  /** its acknowledgement is worth waiting for */
+  answers(id: MemberId): boolean {
+    const health = this.health(id);
+    return health === 'ok' || health === 'draining';
+  }
+
+  #silent_ms(id: MemberId): number {
+    return Math.round(this.#timers.now() - (this.#view.members.get(id)?.heard_at ?? 0));
+  }
+
+  health(id: MemberId): AgentSummary['health'] {
+    const heard = this.#view.members.get(id);
+    const plan = this.#view.plan?.doc;
+    const is_refused = this.#view.refusals.of(id) !== null;
+    if (!heard || !plan) return is_refused ? 'refused' : 'lost';
+    const { doc, heard_at } = heard;
+    const is_departed = plan.departed.some((one) => one.agent === id && one.incarnation === doc.incarnation);
+    const silent_ms = this.#timers.now() - heard_at;
+    if (is_departed || silent_ms >= reassign_ms_of(plan.run)) return 'lost';
+    if (is_refused) return 'refused';
+    if (silent_ms >= STALLED_AFTER_MS) return 'suspect';
+    if (doc.refuses !== null) return 'refused';
+    const has_seat = plan.members[id]?.incarnation === doc.incarnation && doc.ready === plan.run.id;
+    if (!has_seat && doc.fenced > 0) return 'fenced';
+    if (doc.ready !== plan.run.id) return 'loading';
+    return doc.leaving || this.#view.desired?.doc.drained.includes(id) ? 'draining' : 'ok';
+  }
+
+  /** Whose clients an agent's share waits for, and until when; '': for nobody's. */
+  #withheld(id: MemberId): string {
+    const heard = this.#view.members.get(id)!;
+    const plan = this.#view.plan?.doc;
+    const entry = plan?.members[id];
+    if (!plan || !entry || entry.share === 0) return '';
+    const { doc, heard_at, first_at } = heard;
+    const now = this.#timers.now();
+    const is_other = entry.incarnation !== doc.incarnation;
+    const silent_ms = is_other ? this.#view.silent_ms(id, entry.incarnation) : now - heard_at;
+    const off_ms = reassign_ms_of(plan.run) - silent_ms;
+    const off = off_ms === Infinity ? `until \`evict ${id}\`` : `${in_s(off_ms)} more, or until \`evict ${id}\``;
+    if (is_other) return `nobody knows that the one before it is dead, and ${entry.share} clients may be there yet: they wait ${off}`; // prettier-ignore
+    if (silent_ms >= STALLED_AFTER_MS) return `it may hold its ${entry.share} clients yet: they wait for it ${off}`;
+    if (doc.ready !== plan.run.id && entry.may === 0) return `its ${entry.share} clients wait for its workers, ${in_s(RETURN_MS - (now - first_at))} at most`; // prettier-ignore
+    const is_behind = plan.seeded > 0 && doc.live < entry.share && doc.accepted >= plan.seeded;
+    return is_behind ? 'the engine lost its memory: nothing grows until all agents have said what they hold' : '';
+  }
+
+  agents(): AgentSummary[] {
+    const plan = this.#view.plan?.doc;
+    const errors = this.#errors();
+    // one that has left said so with its last word
+    return [...this.#view.members]
+      .filter(([id, { doc }]) => !doc.leaving || doc.ready !== null || plan?.members[id] !== undefined)
+      .map(([id, heard]) => this.#agent(id, heard, plan?.members[id]?.share ?? 0, errors.get(id) ?? {}))
+      .concat(this.#strangers())
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** Of whom nothing could be read so far. */
+  #strangers(): AgentSummary[] {
+    const { members, refusals } = this.#view;
+    const nothing = { labels: [], workers: 0, capacity: 0, share: 0, live: 0, open: 0, states: NO_STATES };
+    return refusals.agents
+      .filter((id) => !members.has(id))
+      .map((id) => ({ id, host: '', swarm: '', ...nothing, errors: {}, cpu: 0, lag_p99_ms: 0, offset_ms: null, silent_ms: 0, health: 'refused', why: refusals.of(id) ?? '' })); // prettier-ignore
+  }
+
+  #agent(id: MemberId, { doc, heard_at, offsets }: Heard, share: number, errors: Counts): AgentSummary {
+    const silent_ms = Math.round(this.#timers.now() - heard_at);
+    const results = this.#view.results_of(id, doc.incarnation);
+    const { host, swarm, labels, capacity, live, open, states, cpu, lag_p99_ms } = doc;
+    const health = this.health(id);
+    const offset_ms = health === 'lost' ? null : Math.round(Math.max(...offsets));
+    const workers = results?.workers.length ?? 0;
+    const why = this.#view.refusals.of(id) ?? doc.refuses ?? (this.#withheld(id) || unconnected(doc, errors));
+    return { id, host, swarm, labels: [...labels], workers, capacity, share, live, open, states, errors: { ...errors }, cpu, lag_p99_ms, offset_ms, silent_ms, health, why }; // prettier-ignore
+  }
+
+  summary({ final = false, histograms = false, interval = null }: Partial<Shown>, as?: SwarmPlan): Summary {
+    const plan = as ?? this.#view.plan!.doc;
+    const desired = this.#view.desired!.doc;
+    const { run, commands, script_sha256 } = this.#bundle;
+    const { id, started } = plan.run;
+    const { snapshots, dead, workers } = this.#totals(plan);
+    const agents = this.agents();
+    const here = agents.filter(is_here);
+    this.sample(agents);
+    return to_summary({
+      final,
+      run: {
+        ...{ id, script_sha256, module_sha256: run.module_sha256, seed: run.seed, segment: null },
+        ...{ servers: run.servers.map(server_text), versions: this.#versions },
+        ...{ started, seconds: this.#seconds() },
+      },
+      phase: plan.phase,
+      target: desired.target,
+      planned: planned_of(desired, this.#view.run_ms ?? 0),
+      connect_per_s: desired.connect_per_s,
+      workers,
+      agents,
+      possibly_open: this.unsure(plan).reduce((all, { open }) => all + open, 0),
+      limits: {
+        ...{ capacity: sum_of(here, 'capacity'), why: `what ${here.length} agents can hold`, bounds: [] },
+        ...{ open_files_per_process: 0, reserved_files: 0 },
+      },
+      peaks: this.#peaks,
+      commands,
+      members: snapshots,
+      dead,
+      mark: this.#mark,
+      interval,
+      histograms,
+    });
+  }
+}
+
+/** What an agent says its clock is may be anything; no instant is outside what a summary can say. */
+function shifted(snapshot: Snapshot, ahead_ms: number): Snapshot {
+  if (ahead_ms === 0) return snapshot;
+  const errors = Object.entries(snapshot.errors).map(([code, { last_at, ...kind }]) => [code, { ...kind, last_at: Math.min(Math.max(last_at - ahead_ms, 0), LATEST_MS) }]); // prettier-ignore
+  return { ...snapshot, errors: Object.fromEntries(errors) as Snapshot['errors'] };
+}
+
+/** The server may be out of reach of this machine only. */
+function unconnected({ live, open, states }: Presence, errors: Counts): string {
+  const [most] = Object.entries(errors).sort(([, a], [, b]) => b - a);
+  if (open > 0 || states.backoff === 0 || most === undefined) return '';
+  return `none of its ${live} clients is connected: ${most[0]}, ${most[1]} times`;
+}
+
+const is_here = ({ health }: AgentSummary): boolean => health !== 'lost';
+
+const in_s = (ms: number): string => `${Math.max(1, Math.ceil(ms / 1000))} s`;
+
+const NO_STATES: AgentSummary['states'] = { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 };
+
+const sum_of = (agents: readonly AgentSummary[], of: 'live' | 'open' | 'capacity'): number =>
+  agents.reduce((all, one) => all + one[of], 0);
+
+const server_text = ({ host, port, path }: { host: string; port: number; path?: string }): string =>
+  path === undefined ? (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`) : `unix:${path}`;
+
+/** Its dead workers by the names they have in the whole swarm. */
+function named_after(dead: Dead, agent: MemberId): Dead {
+  return { ...dead, workers: dead.workers.map((lost) => ({ ...lost, worker: `${agent}/${lost.worker}` })) };
+}
+
+/** A worker of an agent that was silent for so long is at least as silent. */
+function as_seen(worker: WorkerSummary, agent: MemberId, silent_ms: number): WorkerSummary {
+  const stalled = silent_ms > STALLED_AFTER_MS && worker.state === 'up';
+  return {
+    ...worker,
+    id: `${agent}/${worker.id}`,
+    silent_ms: worker.silent_ms + silent_ms,
+    state: stalled ? 'stalled' : worker.state,
+  };
+}

@@ -1,0 +1,303 @@
+/**
+ * What is stored of a swarm of many machines, each document under one key with one kind of writer:
+ *
+ *     lease                          Lease      the leader, or who takes over
+ *     desired                        Desired    any coordinator, in a compare-and-set loop
+ *     plan                           SwarmPlan  the leader
+ *     members.<agent>                Presence   that agent, each second
+ *     results.<agent>.<incarnation>  Head       that agent, each second
+ *     latencies.<agent>.<incarnation>.<n>  Part  that agent, when they changed
+ *     bundle.<sha256>.<n>            text       who starts a run: parts of a Bundle, at most 256 KiB each
+ *     summary.<run>.<n>              text       the leader at the end: parts of the final summary
+ */
+import type { Dead } from '../../metrics/merge-snapshots.ts';
+import type { Counters } from '../../metrics/packed.ts';
+import type { DeadCounters } from '../../metrics/snapshot-shape.ts';
+import type { HistogramSnapshot, Snapshot } from '../../metrics/snapshot.ts';
+import type { WorkerSummary } from '../../metrics/summary.ts';
+import type { Ramp } from '../../swarm/load/pacer.ts';
+import type { HookResult, Note } from '../../swarm/plan/account.ts';
+import type { IdRange, Orders } from '../../swarm/plan/orders.ts';
+import type { MemberId, RunSpec } from '../../swarm/plan/run-spec.ts';
+import type { TraceLines } from '../../swarm/squad/ordered-squad.ts';
+
+/** Who leads. Renewed by its holder; whoever has seen it unchanged for its whole time may take it over, with the next term. */
+export interface Lease {
+  readonly id: string;
+  /** of this renewal: two texts are never equal */
+  readonly nonce: string;
+  readonly term: number;
+  /** ms that it is good for after a renewal */
+  readonly ttl_ms: number;
+  /** where its console listens, for people */
+  readonly console: string;
+  readonly host: string;
+  /** the run it leads; null: none is known */
+  readonly run: string | null;
+  /** ms of its run time when it was sent */
+  readonly run_ms: number | null;
+  /** {@link plan_name} of the newest plan it knows: who has read that need not read it again */
+  readonly plan: string | null;
+}
+
+/** What the users want. */
+export interface Desired {
+  readonly run: string;
+  /** counts the changes */
+  readonly seq: number;
+  readonly target: number;
+  /** how many of them belong on agents with a label, by label; at most 32 */
+  readonly labelled: Readonly<Record<string, number>>;
+  /** to `target`, in ms of run time; null: at the connect rate */
+  readonly ramp: Ramp | null;
+  readonly phase: Orders['phase'];
+  readonly graceful: boolean;
+  readonly connect_per_s: number;
+  readonly retry_fatal: number;
+  readonly mark: { readonly text: string; readonly at_ms: number; readonly seq: number } | null;
+  /** counts the commands that had all shares worked out anew */
+  readonly rebalance: number;
+  /** agents that shall hold nothing */
+  readonly drained: readonly MemberId[];
+  /** {@link full_name} of incarnations that an operator declared dead, the newest 100 */
+  readonly evicted: readonly string[];
+  /** at most {@link MAX_TRACES} */
+  readonly traces: readonly TraceOrder[];
+  /** the last command of each coordinator that was applied, dropped 10 min after it came; at most 32 */
+  readonly sessions: Readonly<Record<string, { readonly seq: number; readonly at_ms: number }>>;
+}
+
+/** A client whose bytes somebody wants to see. */
+export interface TraceOrder {
+  /** of whoever asked */
+  readonly token: string;
+  readonly client: number;
+  /** ms of run time */
+  readonly until_ms: number;
+}
+
+/** In the whole swarm: their lines travel with the results of agents, 200 lines of each. */
+export const MAX_TRACES = 4;
+
+/** A run as the plan names it: what it is made of is in the bundle. */
+export interface RunHeader {
+  readonly id: string;
+  readonly swarm: string;
+  readonly bundle_sha256: string;
+  /** ms of silence after which an agent cuts itself off, and a second or a tenth later is written off; null: neither ever happens */
+  readonly isolation_ms: number | null;
+  /** so many agents must be ready before it starts, 0 = it starts without */
+  readonly agents: number;
+  /** ed25519 over {@link signed_text}, base64 */
+  readonly signature: string;
+  /** RFC 3339 */
+  readonly started: string;
+}
+
+/** Everything an agent needs to play, by content hash. */
+export interface Bundle {
+  /** `sources` and `module_path` are the agent's own; shared, setup_by, teardown_by and connect_per_s come with the plan */
+  readonly run: RunSpec;
+  readonly module_text: string;
+  /** of the script's actions in order, then `connected` if the module has it */
+  readonly commands: readonly string[];
+  readonly has_setup: boolean;
+  readonly has_teardown: boolean;
+  readonly script_sha256: string;
+}
+
+/**
+ * gather: waiting for the agents asked for; setup: one of them runs the module's; open: consoles may steer; ending: clients leave;
+ * teardown; ended: nothing is left, the summary is stored.
+ */
+export type Stage = 'gather' | 'setup' | 'open' | 'ending' | 'teardown' | 'ended';
+
+export interface MemberShare {
+  /** of the agent that this is for: another one ignores it */
+  readonly incarnation: string;
+  /** its part of the target, clients; what it was ordered may lag behind */
+  readonly share: number;
+  /** how many of its share are for a label, by label */
+  readonly labelled: Readonly<Record<string, number>>;
+  /** ordered, in ms of run time; from = to when there is no ramp */
+  readonly ramp: Ramp;
+  /** the most it could be running after this and earlier plans */
+  readonly may: number;
+  /** the plan revision that ordered it so */
+  readonly since: number;
+  /** all ids it owns; grows only */
+  readonly ids: readonly IdRange[];
+  readonly connect_per_s: number;
+  /** in a plan that was written from memory: what its next incarnation must know to say that this one is dead */
+  readonly place?: Place;
+}
+
+/** See `pid_place`: within `machine`, `pid` names one process at a time. */
+export interface Place {
+  readonly machine: string;
+  readonly pid: number;
+}
+
+/** An incarnation that was written off. */
+export interface Departed {
+  readonly agent: MemberId;
+  readonly incarnation: string;
+  readonly at: string;
+  /** since it was heard last */
+  readonly silent_ms: number;
+  /** its process is known to be dead; otherwise it was only silent for too long, and may hold `open` connections yet */
+  readonly attested: boolean;
+  readonly open: number;
+}
+
+export interface SwarmPlan {
+  readonly format: 'swarm-plan/1';
+  /** random, of this store's life: another one means that the store lost its memory */
+  readonly epoch: string;
+  readonly term: number;
+  /** grows with every change, over all terms */
+  readonly revision: number;
+  /** the revision that was written from memory after the store lost its own, until all agents have taken it over; 0: all have */
+  readonly seeded: number;
+  readonly run: RunHeader;
+  readonly stage: Stage;
+  /** ms of run time when the end began that was asked for, from which its time counts, whoever leads; null: it has not */
+  readonly ending_ms: number | null;
+  readonly phase: Orders['phase'];
+  /** `seq` of the {@link Desired} it follows */
+  readonly desired: number;
+  readonly target: number;
+  readonly ramp: Ramp | null;
+  readonly graceful: boolean;
+  readonly connect_per_s: number;
+  readonly retry_fatal: number;
+  /** of {@link Desired}: the one that was carried out */
+  readonly rebalance: number;
+  readonly traces: readonly TraceOrder[];
+  readonly setup_by: MemberId | null;
+  readonly teardown_by: MemberId | null;
+  readonly shared: { readonly value: unknown } | null;
+  /** why it ends without being asked to, or a hook of the module did not do its work */
+  readonly failed: string | null;
+  /** agents that did not confirm the end */
+  readonly unconfirmed: readonly MemberId[];
+  /** ms of run time when it was written */
+  readonly run_ms: number;
+  /** the lowest id nobody was granted, and those given back */
+  readonly next_id: number;
+  readonly free_ids: readonly IdRange[];
+  readonly members: Readonly<Record<MemberId, MemberShare>>;
+  /** the newest 200 */
+  readonly departed: readonly Departed[];
+}
+
+/** Which plan it is, over losses of memory too. */
+export const plan_name = ({ epoch, term, revision }: SwarmPlan): string => `${epoch} ${term} ${revision}`;
+
+/** An agent, each second. */
+export interface Presence extends Place {
+  /** fresh for each start of the process, and after each time it cut itself off */
+  readonly incarnation: string;
+  /** earlier incarnations of this agent of which it knows that nothing of them lives; the newest 20 */
+  readonly replaces: readonly string[];
+  readonly seq: number;
+  readonly host: string;
+  readonly swarm: string;
+  readonly node: string;
+  readonly labels: readonly string[];
+  /** > 0 */
+  readonly weight: number;
+  readonly capacity: number;
+  readonly capacity_why: string;
+  /** the run it has loaded, with its workers up; null: none */
+  readonly ready: string | null;
+  /** why it cannot play the run of the plan */
+  readonly refuses: string | null;
+  /** the plan revision it has taken over */
+  readonly accepted: number;
+  /** the one that all its workers have applied */
+  readonly applied: number;
+  /** the most its workers could be running now; from `accepted` on only orders of later plans raise it */
+  readonly may: number;
+  /** ids that its workers were dealt: they need as many, even if some hold fewer clients now */
+  readonly ids_wanted: number;
+  /** `seq` of the results written before this */
+  readonly results: number;
+  readonly live: number;
+  readonly open: number;
+  readonly states: Snapshot['clients']['states'];
+  readonly cpu: number;
+  readonly rss_bytes: number;
+  readonly lag_p99_ms: number;
+  /** it leaves for good once it holds nothing */
+  readonly leaving: boolean;
+  /** its idea of the run time, ms; null: it has none yet */
+  readonly run_ms: number | null;
+  /** wall clock against that of the engine's machine is not known here: this is its own, ms since the epoch */
+  readonly wall_ms: number;
+  /** times it cut itself off since the process started */
+  readonly fenced: number;
+}
+
+/** What an incarnation measured in a run, cumulative. */
+export interface Results {
+  readonly run: string;
+  readonly seq: number;
+  /** of its living workers */
+  readonly snapshot: Snapshot;
+  /** of its workers that died; null: none did */
+  readonly dead: Dead | null;
+  readonly workers: readonly WorkerSummary[];
+  /** 50: the newest 25 errors at least, of the rest the newest; counted from the start of the process */
+  readonly notes: readonly (Note & { readonly n: number; readonly worker: string })[];
+  readonly traces: readonly TraceLines[];
+  readonly setup: HookResult | null;
+  readonly teardown: HookResult | null;
+  /** workers that had to be killed for the run to end; left out when there are none */
+  readonly killed_at_end?: readonly MemberId[];
+}
+
+/** Results as they are stored: histograms are in parts of their own. */
+export type Head = Omit<Results, 'snapshot' | 'dead'> & {
+  readonly snapshot: Counters;
+  readonly dead: DeadCounters | null;
+  /** for each part the `seq` of the results that it changed with last; at most {@link MAX_PARTS} */
+  readonly parts: readonly number[];
+};
+
+export const MAX_PARTS = 16;
+
+export interface Part {
+  readonly run: string;
+  readonly seq: number;
+  /** by number, see {@link histograms_of}; those of the dead from MAX_HISTOGRAMS on. Stored as base64 of {@link pack}. */
+  readonly histograms: readonly (readonly [number, HistogramSnapshot])[];
+}
+
+/** ms of silence after which an agent's share goes to others: by then it has cut itself off, if it lives. */
+export const reassign_ms_of = ({ isolation_ms }: Pick<RunHeader, 'isolation_ms'>): number =>
+  isolation_ms === null ? Infinity : isolation_ms + Math.max(1000, isolation_ms / 11);
+
+/** Stands in the text of a module for where swarm is installed: each machine puts its own place there. */
+export const HOST_MARK = 'swarm-host:entry';
+
+/** What the signature of a bundle is over. */
+export const signed_text = (run: string, bundle_sha256: string): string => `swarm-bundle/1 ${run} ${bundle_sha256}`;
+
+/** Of an incarnation: what it calls itself may be what another agent's is called. */
+export const full_name = (agent: MemberId, incarnation: string): string => `${agent}.${incarnation}`;
+
+export const MEMBER = 'members.';
+export const RESULTS = 'results.';
+export const results_key = (agent: MemberId, incarnation: string): string =>
+  `${RESULTS}${full_name(agent, incarnation)}`;
+export const LATENCIES = 'latencies.';
+export const latencies_key = (agent: MemberId, incarnation: string, part: number): string =>
+  `${LATENCIES}${full_name(agent, incarnation)}.${part}`;
+
+/** What JSON has no word for travels as an array. */
+export function to_text(document: unknown): string {
+  return JSON.stringify(document, (_, value: unknown) =>
+    value instanceof Uint32Array || value instanceof Float64Array ? Array.from(value) : value,
+  );
+}

@@ -1,0 +1,271 @@
+/**
+ * What is stored of a swarm of many machines, as it is read: whoever has credentials wrote it, and an agent is a machine that somebody else may
+ * own. A document is taken whole or not at all; numbers are bounded, so that sums of them, and counts that go on from them, stay whole numbers.
+ */
+import {
+  any_json,
+  checked,
+  exact,
+  fault,
+  flag,
+  instant,
+  integer,
+  list,
+  nullable,
+  number,
+  object,
+  one_of,
+  optional,
+  reader,
+  record,
+  Refused,
+  text,
+  token,
+  yes,
+  type Shape,
+} from '../../foundation/shape.ts';
+import { HISTOGRAM, MAX_HISTOGRAMS } from '../../metrics/packed.ts';
+import { CORES, COUNT, COUNTERS, DEAD, MS, STATE_COUNTS, WALL_MS, WORKER } from '../../metrics/snapshot-shape.ts';
+import type { HistogramSnapshot } from '../../metrics/snapshot.ts';
+import type { Server } from '../../protocols/module.ts';
+import type { Action, Range, Script } from '../../script/types.ts';
+import type { Ramp } from '../../swarm/load/pacer.ts';
+import { HOOK_RESULT, LEVEL, NOTE_TEXT, TRACE_LINES } from '../../swarm/plan/account-shape.ts';
+import { MAX_TARGET } from '../../swarm/plan/answers.ts';
+import type { IdRange, Orders } from '../../swarm/plan/orders.ts';
+import type { ConnectionLimits, RunSpec, Sources, TlsSpec } from '../../swarm/plan/run-spec.ts';
+import type { TraceLines } from '../../swarm/squad/ordered-squad.ts';
+import {
+  MAX_PARTS,
+  type Bundle,
+  type Departed,
+  type Desired,
+  type Head,
+  type Lease,
+  type MemberShare,
+  type Part,
+  type Place,
+  type Presence,
+  type RunHeader,
+  type Stage,
+  type SwarmPlan,
+  type TraceOrder,
+} from './documents.ts';
+
+/** characters of a value: the engine refuses more bytes */
+const MAX_VALUE = 1024 * 1024;
+const MAX_BUNDLE = 64 * 1024 * 1024;
+/** counts of writes, terms, commands: whoever goes on from the highest of them still counts whole numbers */
+const NUMBER = integer(0, 2 ** 51);
+const TARGET = integer(0, MAX_TARGET);
+/** clients of one machine: 64 workers without a limit of open files, and more */
+const CLIENTS = integer(0, 1e10);
+const PER_S = number(0, 1e6);
+/** of the swarm: it has an engine's connection each */
+export const MAX_AGENTS = 10_000;
+const MAX_TRACES = 16;
+const MAX_TEXT = 1000;
+const MAX_RANGES = 100_000;
+const PHASE: Shape<Orders['phase']> = one_of('run', 'pause', 'drain', 'stop');
+
+const ANY_RAMP = object<Ramp>({ from: CLIENTS, to: CLIENTS, start_ms: MS, end_ms: MS });
+const RAMP: Shape<Ramp> = (value) => {
+  const ramp = ANY_RAMP(value);
+  return ramp.start_ms <= ramp.end_ms ? ramp : fault('ends before it starts');
+};
+
+const ID = integer(1, Number.MAX_SAFE_INTEGER);
+const THREE = list(ID, 3, 3);
+const ID_RANGE: Shape<IdRange> = (value) => {
+  const [first, last, step] = THREE(value) as unknown as IdRange;
+  return first <= last && (last - first) % step === 0 ? (value as IdRange) : fault('is not a range of ids');
+};
+const ID_RANGES = list(ID_RANGE, MAX_RANGES);
+
+const TRACES = list(object<TraceOrder>({ token, client: ID, until_ms: MS }), MAX_TRACES);
+
+export const read_lease = reader(
+  object<Lease>({
+    ...{ id: exact(100), nonce: exact(200), term: NUMBER, ttl_ms: number(0, 3_600_000) },
+    ...{ console: text(MAX_TEXT), host: text(MAX_TEXT), run: nullable(token), run_ms: nullable(MS), plan: nullable(exact(300)) }, // prettier-ignore
+  }),
+  MAX_VALUE,
+);
+
+export const read_desired = reader(
+  object<Desired>({
+    ...{ run: token, seq: NUMBER, target: TARGET, labelled: record(TARGET, 64), ramp: nullable(RAMP), phase: PHASE },
+    ...{ graceful: flag, connect_per_s: PER_S, retry_fatal: NUMBER, rebalance: NUMBER },
+    mark: nullable(object<NonNullable<Desired['mark']>>({ text: text(MAX_TEXT), at_ms: WALL_MS, seq: NUMBER })),
+    ...{ drained: list(token, MAX_AGENTS), evicted: list(exact(200), 200), traces: TRACES },
+    sessions: record(object<Desired['sessions'][string]>({ seq: NUMBER, at_ms: MS }), 64),
+  }),
+  MAX_VALUE,
+);
+
+const HEADER = object<RunHeader>({
+  ...{ id: token, swarm: text(64), bundle_sha256: token, isolation_ms: nullable(MS), agents: integer(0, MAX_AGENTS) },
+  ...{ signature: exact(200), started: instant },
+});
+
+const STAGE: Shape<Stage> = one_of('gather', 'setup', 'open', 'ending', 'teardown', 'ended');
+
+const PLACE = { machine: exact(300), pid: integer(0, 2 ** 32) };
+const SHARE = object<MemberShare>({
+  ...{ incarnation: token, share: CLIENTS, labelled: record(CLIENTS, 64), ramp: RAMP, may: CLIENTS, since: NUMBER },
+  ...{ ids: ID_RANGES, connect_per_s: PER_S, place: optional(object<Place>(PLACE)) },
+});
+
+const DEPARTED = object<Departed>({
+  ...{ agent: token, incarnation: token, at: instant, silent_ms: MS, attested: flag, open: CLIENTS },
+});
+
+export const read_plan = reader(
+  object<SwarmPlan>({
+    ...{ format: one_of('swarm-plan/1'), epoch: exact(200), term: NUMBER, revision: NUMBER, seeded: NUMBER },
+    ...{
+      run: HEADER,
+      stage: STAGE,
+      ending_ms: nullable(MS),
+      phase: PHASE,
+      desired: NUMBER,
+      target: TARGET,
+      ramp: nullable(RAMP),
+    },
+    ...{ graceful: flag, connect_per_s: PER_S, retry_fatal: NUMBER, rebalance: NUMBER, traces: TRACES },
+    ...{ setup_by: nullable(token), teardown_by: nullable(token), failed: nullable(text(4000)) },
+    shared: nullable(object<NonNullable<SwarmPlan['shared']>>({ value: any_json })),
+    ...{ unconfirmed: list(token, MAX_AGENTS), run_ms: MS, next_id: ID, free_ids: ID_RANGES },
+    ...{ members: record(SHARE, MAX_AGENTS), departed: list(DEPARTED, 500) },
+  }),
+  MAX_VALUE,
+);
+
+export const read_presence = reader(
+  object<Presence>({
+    ...{ incarnation: token, replaces: list(token, 100), seq: NUMBER, host: text(300) },
+    ...{ ...PLACE, swarm: text(64), node: text(64), labels: list(text(64), 1000) },
+    ...{ weight: number(1e-6, 1e6), capacity: CLIENTS, capacity_why: text(MAX_TEXT), ready: nullable(token) },
+    ...{ refuses: nullable(text(MAX_TEXT)), accepted: NUMBER, applied: NUMBER, may: CLIENTS, ids_wanted: CLIENTS },
+    ...{ results: NUMBER, live: CLIENTS, open: CLIENTS, states: STATE_COUNTS, cpu: CORES, rss_bytes: COUNT },
+    ...{ lag_p99_ms: MS, leaving: flag, run_ms: nullable(MS), wall_ms: WALL_MS, fenced: COUNT },
+  }),
+  MAX_VALUE,
+);
+
+export const read_head = reader(
+  object<Head>({
+    ...{ run: token, seq: NUMBER, parts: list(NUMBER, MAX_PARTS), snapshot: COUNTERS, dead: nullable(DEAD) },
+    workers: list(WORKER, 1000),
+    notes: list(object<Head['notes'][number]>({ level: LEVEL, text: NOTE_TEXT, n: COUNT, worker: text(64) }), 100),
+    traces: list(object<TraceLines>({ token, lines: TRACE_LINES, before: COUNT, is_over: flag }), MAX_TRACES),
+    ...{ setup: nullable(HOOK_RESULT), teardown: nullable(HOOK_RESULT), killed_at_end: optional(list(token, 1000)) },
+  }),
+  MAX_VALUE,
+);
+
+type Base64 = readonly (readonly [number, string])[];
+const ANY_PAIR = list<unknown>((value) => value, 2, 2);
+const NUMBER_OF_ONE = integer(0, 2 * MAX_HISTOGRAMS - 1);
+const read_packed_part = reader(
+  object<Omit<Part, 'histograms'> & { readonly histograms: Base64 }>({
+    ...{ run: token, seq: NUMBER },
+    histograms: list((value) => {
+      const [number, base64] = ANY_PAIR(value);
+      return [NUMBER_OF_ONE(number), exact(MAX_VALUE)(base64)];
+    }, 2 * MAX_HISTOGRAMS),
+  }),
+  MAX_VALUE,
+);
+
+export function read_part(text: string): Part | Refused {
+  const found = read_packed_part(text);
+  if (found instanceof Refused) return found;
+  const histograms: [number, HistogramSnapshot][] = [];
+  for (const [number, base64] of found.histograms) {
+    const histogram = checked(HISTOGRAM, Buffer.from(base64, 'base64'));
+    if (histogram instanceof Refused) return histogram;
+    histograms.push([number, histogram]);
+  }
+  return { ...found, histograms };
+}
+
+const FILE = 64 * 1024;
+const DURATION = number(0, 2 ** 31);
+const PAIR = list(number(0, 2 ** 53), 2, 2);
+const RANGE: Shape<Range> = (value) => {
+  const [a, b] = PAIR(value) as unknown as Range;
+  return a <= b ? (value as Range) : fault('is not a range');
+};
+
+const ACTION = object<Action>({
+  ...{ index: integer(0, 1000), command: exact(1000), args: record_of_args, rounds: RANGE },
+  ...{ sleep_between_rounds: RANGE, sleep_after_action: RANGE },
+});
+
+function record_of_args(value: unknown): Action['args'] {
+  const is_one = typeof value === 'object' && value !== null && !Array.isArray(value);
+  return is_one ? (any_json(value) as Action['args']) : fault('is not an object');
+}
+
+const TLS = object<TlsSpec>({
+  ...{ ca: nullable(exact(1024 * FILE)), cert: nullable(exact(FILE * 16)), key: nullable(exact(FILE * 16)) },
+  ...{ servername: nullable(exact(300)), insecure: flag, min_version: nullable(one_of('TLSv1.2', 'TLSv1.3')) },
+  alpn: nullable(list(exact(255), 16)),
+});
+
+const LIMITS = object<ConnectionLimits>({
+  ...{ up_bytes_per_s: nullable(COUNT), down_bytes_per_s: nullable(COUNT), lifetime_ms: nullable(RANGE) },
+  idle_ms: nullable(DURATION),
+});
+
+const SERVER = object<Server>({
+  ...{ host: exact(300), port: integer(0, 65_535), path: optional(exact(200)) },
+  tls: optional(yes),
+});
+
+const RUN = object<RunSpec>({
+  ...{ id: token, seed: exact(1000), servers: list(SERVER, 10_000, 1), module_path: exact(4096), module_sha256: token },
+  segment: object<RunSpec['segment']>({ text: nullable(exact(300)), from: integer(0, 1e6), to: integer(0, 1e6) }),
+  sources: object<Sources>({
+    ...{ addresses: list(exact(300), FILE), excluded_ports: list(COUNT, FILE), kernel_ports: RANGE, offset: COUNT },
+  }),
+  ...{ tls: nullable(TLS), limits: nullable(LIMITS), keep_alive_ms: nullable(DURATION) },
+  script: object<Script>({ protocol: exact(300), actions: list(ACTION, 1000) }),
+  ...{ connect_timeout_ms: DURATION, reconnect_delay_ms: RANGE, reply_timeout_ms: DURATION },
+  ...{ drain_timeout_ms: DURATION, max_reply_bytes: COUNT, connect_per_s: PER_S, once: flag },
+  ...{ setup_by: nullable(token), teardown_by: nullable(token) },
+  shared: nullable(object<NonNullable<RunSpec['shared']>>({ value: any_json })),
+});
+
+export const read_bundle = reader(
+  object<Bundle>({
+    ...{ run: RUN, module_text: exact(MAX_BUNDLE), commands: list(exact(1000), 1001) },
+    ...{ has_setup: flag, has_teardown: flag, script_sha256: token },
+  }),
+  MAX_BUNDLE,
+);
+
+/**
+ * Which of the counters of an incarnation is lower than it was: they only ever grow, and a swarm's sums with them. Null: none is.
+ */
+export function fallen(before: Head, now: Head): string | null {
+  const [old, next] = [counters_of(before), counters_of(now)];
+  return Object.keys(old).find((name) => next[name]! < old[name]!) ?? null;
+}
+
+function counters_of({ snapshot, dead }: Head): Record<string, number> {
+  const all = dead ? [snapshot, dead.snapshot] : [snapshot];
+  const sum = (of: (one: Head['snapshot']) => number): number => all.reduce((total, one) => total + of(one), 0);
+  return {
+    created: sum(({ clients }) => clients.created),
+    done: sum(({ clients }) => clients.done + clients.killed.decr + clients.killed.stop),
+    attempted: sum(({ connections }) => connections.attempted),
+    established: sum(({ connections }) => connections.established),
+    sent: sum(({ requests }) => requests.sent),
+    ok: sum(({ requests }) => requests.ok),
+    bytes_sent: sum(({ bytes }) => bytes.sent),
+    bytes_received: sum(({ bytes }) => bytes.received),
+    rounds: sum(({ actions }) => actions.reduce((total, { started }) => total + started, 0)),
+  };
+}

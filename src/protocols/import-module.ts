@@ -1,0 +1,70 @@
+/** Imports a bundled protocol module. Workers load this file: no esbuild here. */
+import { dirname, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { reason_of, SwarmError } from '../foundation/errors.ts';
+import { within } from '../foundation/within.ts';
+
+/** Milliseconds the module's top-level code may take (an `await` there may never settle). */
+const LOAD_WITHIN_MS = 30_000;
+
+/**
+ * The exports of the module at `path`, by name. A module whose only export is a default-exported object (CommonJS: `module.exports = { … }`)
+ * exports what that object holds.
+ *
+ * Switches source maps on for this process: only what is imported after that shows its own lines in stacks. And compiled add-ons off, for good:
+ * `createRequire` finds those that the bundler never sees.
+ *
+ * @param computed see {@link Bundled}, for the message
+ * @throws SwarmError `module_native` when its top-level code loads a compiled add-on; `module_load`, with the user's file:line:column, when
+ * it throws or takes more than 30 s
+ */
+export async function load_module(path: string, computed: readonly string[] = []): Promise<Record<string, unknown>> {
+  process.setSourceMapsEnabled(true);
+  process.dlopen = refuse_add_on;
+  try {
+    const imported = import(pathToFileURL(path).href) as Promise<Record<string, unknown>>;
+    const namespace = await within(imported, LOAD_WITHIN_MS, () => {
+      throw new Error(`its top-level code did not end within ${LOAD_WITHIN_MS / 1000} s`);
+    });
+    return exports_of(namespace);
+  } catch (error) {
+    if (error instanceof SwarmError) throw error;
+    throw new SwarmError('module_load', { reason: place_of(error, path) + told_of(error, path, computed) }, error);
+  }
+}
+
+/** An `import(name)` that the bundler could not follow is looked for beside the bundle: that place says nothing to anybody. */
+function told_of(error: unknown, bundle: string, computed: readonly string[]): string {
+  const reason = reason_of(error);
+  const [, missing, from] = /^Cannot find module '(.*)' imported from (.*)$/.exec(reason) ?? [];
+  if (missing === undefined || from !== bundle) return reason;
+  const name = relative(dirname(bundle), missing);
+  const places = computed.length > 0 ? ` (${computed.join(', ')})` : '';
+  return `${name} is not in the bundle: of an import(…)${places} whose name is computed nothing travels, write import('./${name}')`;
+}
+
+/** Instead of what `require` calls for a .node file; nothing of Node's own or of swarm's goes through it. */
+function refuse_add_on(_: object, name: string): never {
+  const here = new Error();
+  Error.captureStackTrace(here, refuse_add_on);
+  const place = place_of(here, '').trimEnd();
+  throw new SwarmError('module_native', {
+    file: place.replace(/(:\d+){2}$/, '') || 'the module',
+    name,
+    place: place || 'run time',
+  });
+}
+
+function exports_of(namespace: Record<string, unknown>): Record<string, unknown> {
+  const names = Object.keys(namespace);
+  const only = names.length === 1 && names[0] === 'default' ? namespace.default : undefined;
+  return { ...(typeof only === 'object' && only !== null ? only : namespace) };
+}
+
+/** `file:line:column ` of the first frame outside Node and the bundle itself, or nothing. */
+function place_of(error: unknown, bundle: string): string {
+  const stack = error instanceof Error ? String(error.stack) : '';
+  for (const [, place, file] of stack.matchAll(/^ +at (?:.*\()?(?:file:\/\/)?(([^()\n]*?):\d+:\d+)\)?$/gm))
+    if (file !== bundle && file?.startsWith('/')) return `${place} `;
+  return '';
+}

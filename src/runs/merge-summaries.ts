@@ -1,0 +1,178 @@
+/** The summaries of segments that ran apart, in one: as if one swarm had held all the clients. Pure. */
+import { SwarmError } from '../foundation/errors.ts';
+import { escape_text } from '../foundation/escape.ts';
+import { measured_of, only_actions, type Marked, type Measured } from '../metrics/measured.ts';
+import { MAX_LOST_WORKERS, merge_snapshots, NO_DEAD, type Lost } from '../metrics/merge-snapshots.ts';
+import type { Summary } from '../metrics/summary.ts';
+import { summarize_actions, to_summary } from '../metrics/totals.ts';
+import { cover_of } from '../swarm/plan/segment.ts';
+
+/** between the ids of the runs that were merged */
+const AND = '+';
+
+/** A final summary, and the file it came from: faults name it. */
+export interface Part {
+  readonly file: string;
+  readonly summary: Summary;
+}
+
+export interface Merged {
+  readonly summary: Summary;
+  /** what the reader should know: segments that are missing, marks that were left out */
+  readonly notes: readonly string[];
+}
+
+/**
+ * One summary of all. Counters and gauges add up, histograms too, so that counts, min, max and percentiles are those of one recorder;
+ * the mean within a µs. Peaks are sums: the parts may have peaked at different times.
+ * @throws SwarmError `bad_summary` for histograms that cannot be read, `summaries_differ` for what are no parts of one swarm
+ */
+export function merge_summaries(parts: readonly Part[]): Merged {
+  const { segment, missing } = check_parts(parts);
+  const all = parts.map(({ summary }) => summary);
+  const measured = parts.map(measure);
+  const [first] = all as [Summary];
+  const sum = (of: (summary: Summary) => number): number => all.reduce((sum, summary) => sum + of(summary), 0);
+  const commands = first.actions.map(({ command }) => command);
+  const merged = to_summary({
+    final: true,
+    run: run_of(all, segment),
+    phase: all.every(({ phase }) => phase === first.phase) ? first.phase : 'stop',
+    target: sum(({ target }) => target),
+    planned: sum(({ planned }) => planned),
+    connect_per_s: sum(({ connect_per_s }) => Math.round(connect_per_s * 1e6)) / 1e6,
+    workers: all.flatMap(({ workers }, i) => workers.map((worker) => ({ ...worker, id: `${i + 1}/${worker.id}` }))),
+    limits: limits_of(all),
+    peaks: { live: sum(({ clients }) => clients.peak), open: sum(({ connections }) => connections.open_peak) },
+    commands,
+    members: measured.map(({ snapshot }) => snapshot),
+    dead: { ...NO_DEAD, lost: add_lost(measured.map(({ lost }) => lost)), workers: lost_workers_of(all) },
+    mark: null,
+    interval: null,
+    histograms: true,
+  });
+  const mark = mark_of(all, measured, commands);
+  const resolution = Math.max(...all.map(({ latency_resolution = 0 }) => latency_resolution));
+  const summary = {
+    ...merged,
+    mark,
+    ...(resolution > 0 && { latency_resolution: resolution }),
+    balanced: merged.balanced && all.every(({ balanced }) => balanced),
+    complete: merged.complete && all.every(({ complete }) => complete),
+  };
+  const notes = missing.map((part) => `no summary of segment ${part} is among them: this is not the whole swarm`);
+  if (mark === null && all.some((one) => one.mark !== null))
+    notes.push('the marks differ: the merged summary has none');
+  return { summary, notes };
+}
+
+function measure({ file, summary }: Part): Measured {
+  try {
+    return measured_of(summary);
+  } catch (error) {
+    throw new SwarmError('bad_summary', { file, reason: (error as Error).message }, error);
+  }
+}
+
+/** Refuses what were no parts of one swarm. Returns which part they are together, and which are missing. */
+function check_parts(parts: readonly Part[]): { segment: string | null; missing: readonly string[] } {
+  const refuse = (a: Part, b: Part, reason: string): never => {
+    throw new SwarmError('summaries_differ', { files: `${a.file} and ${b.file}`, reason });
+  };
+  const [first] = parts as [Part];
+  const seen = new Map<string, Part>();
+  for (const part of parts)
+    for (const id of part.summary.run.id.split(AND)) {
+      const before = seen.get(id);
+      if (before) refuse(before, part, `both hold the run ${escape_text(id, 100)}`);
+      seen.set(id, part);
+    }
+  const same: [string, (summary: Summary) => string][] = [
+    ['scripts', ({ run }) => run.script_sha256],
+    ['protocol modules', ({ run }) => run.module_sha256],
+    ['seeds', ({ run }) => run.seed],
+    ['actions', ({ actions }) => JSON.stringify(actions.map(({ index, command }) => [index, command]))],
+  ];
+  for (const part of parts)
+    for (const [what, of] of same)
+      if (of(part.summary) !== of(first.summary)) refuse(first, part, `their ${what} differ`);
+  const segments = parts.map(({ summary }) => summary.run.segment);
+  const cover = cover_of(segments);
+  if (!cover) {
+    const bad = parts.find(({ summary }) => !cover_of([summary.run.segment]))!;
+    throw new SwarmError('bad_summary', { file: bad.file, reason: 'its segment is none' });
+  }
+  if (cover.overlap) {
+    const [a, b] = cover.overlap;
+    const named = (position: number): string =>
+      segments[position] === null ? 'the whole swarm' : `segment ${segments[position]}`;
+    refuse(parts[a]!, parts[b]!, `${named(a)} and ${named(b)} have clients in common`);
+  }
+  return { segment: cover.together, missing: cover.missing };
+}
+
+function run_of(all: readonly Summary[], segment: string | null): Summary['run'] {
+  const [{ run }] = all as [Summary];
+  const { script_sha256, module_sha256, seed } = run;
+  const list = (of: (run: Summary['run']) => string): string => distinct(all.map((one) => of(one.run))).join(', ');
+  return {
+    id: all.map((one) => one.run.id).join(AND),
+    ...{ script_sha256, module_sha256, seed, segment },
+    servers: distinct(all.flatMap((one) => one.run.servers)),
+    versions: { swarm: list(({ versions }) => versions.swarm), node: list(({ versions }) => versions.node) },
+    started: earliest(all.map((one) => one.run.started)),
+    seconds: Math.max(...all.map((one) => one.run.seconds)),
+  };
+}
+
+/** The bounds of each are of its own machine, and not kept. */
+function limits_of(all: readonly Summary[]): Summary['limits'] {
+  const limits = all.map((one) => one.limits);
+  return {
+    capacity: limits.reduce((sum, { capacity }) => sum + capacity, 0),
+    open_files_per_process: Math.min(...limits.map((one) => one.open_files_per_process)),
+    reserved_files: Math.max(...limits.map((one) => one.reserved_files)),
+    why: distinct(limits.map(({ why }) => why)).join('; '),
+    bounds: [],
+  };
+}
+
+function add_lost(list: readonly Lost[]): Lost {
+  const sum = (of: (lost: Lost) => number): number => list.reduce((sum, lost) => sum + of(lost), 0);
+  return {
+    clients: sum(({ clients }) => clients),
+    connecting: sum(({ connecting }) => connecting),
+    open: sum(({ open }) => open),
+    in_flight: sum(({ in_flight }) => in_flight),
+    running: list[0]!.running.map((_, i) => sum(({ running }) => running[i]!)),
+  };
+}
+
+/** The newest 100. */
+function lost_workers_of(all: readonly Summary[]): Summary['lost_workers'] {
+  return all
+    .flatMap(({ lost_workers }, i) => lost_workers.map((lost) => ({ ...lost, worker: `${i + 1}/${lost.worker}` })))
+    .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
+    .slice(-MAX_LOST_WORKERS);
+}
+
+/** Only when all were marked with the same text. */
+function mark_of(all: readonly Summary[], measured: readonly Measured[], commands: string[]): Summary['mark'] {
+  const marks = all.flatMap(({ mark }) => mark ?? []);
+  const [first] = marks;
+  if (!first || marks.length < all.length || marks.some(({ text }) => text !== first.text)) return null;
+  const parts = measured.map(({ mark }) => mark as Marked);
+  const snapshot = merge_snapshots(parts.map(({ actions }) => only_actions(actions)));
+  const lost = { ...NO_DEAD.lost, running: commands.map((_, i) => parts.reduce((sum, one) => sum + (one.lost[i] ?? 0), 0)) }; // prettier-ignore
+  return {
+    text: first.text,
+    at: earliest(marks.map(({ at }) => at)),
+    seconds: Math.max(...marks.map(({ seconds }) => seconds)),
+    actions: summarize_actions({ snapshot, lost }, null, commands, true),
+  };
+}
+
+const distinct = (texts: readonly string[]): string[] => [...new Set(texts)];
+
+const earliest = (instants: readonly string[]): string =>
+  instants.reduce((first, at) => (Date.parse(at) < Date.parse(first) ? at : first));

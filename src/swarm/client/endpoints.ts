@@ -1,0 +1,172 @@
+/** The addresses behind the servers' names: resolved once, refreshed in the background, never per connection. */
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { endpoint_text } from '../../foundation/endpoint-text.ts';
+import type { EndpointRecorder } from '../../metrics/recorder.ts';
+import type { Server } from '../../protocols/module.ts';
+import { PortPool } from '../shares/ports.ts';
+
+const REFRESH_MS = 60_000;
+/** addresses used of one name */
+const MAX_ADDRESSES = 1000;
+
+/** One address of one server, and what this member knows of it. */
+export interface Endpoint {
+  /** as node:net takes them; the path of a unix socket comes alone */
+  readonly host: string;
+  readonly port: number;
+  readonly family: 4 | 6;
+  readonly path: string | undefined;
+  readonly tls: boolean;
+  /** the name the server was given by: what its certificate must be for */
+  readonly name: string;
+  /** its server's place among the servers */
+  readonly server: number;
+  readonly counts: EndpointRecorder;
+  /** local ports that are free towards it */
+  readonly pool: PortPool;
+  /** the source address the kernel chose for the first connection to it; null before */
+  source: string | null;
+}
+
+export interface EndpointsOptions {
+  readonly servers: readonly Server[];
+  /** the addresses connections come from; none: the kernel's choice */
+  readonly sources: readonly string[];
+  /** `label`: the endpoint as text */
+  readonly counts: (label: string) => EndpointRecorder;
+}
+
+/** The addresses of one server. */
+interface Place {
+  /** what its clients take in turn */
+  readonly main: readonly Endpoint[];
+  /** of the other family: for those that found nobody at any of the main ones */
+  readonly spare: readonly Address[];
+  /** made when the first client came to it, by host */
+  readonly made: Map<string, Endpoint>;
+}
+
+export class Endpoints {
+  readonly #options: EndpointsOptions;
+  /** by server */
+  #all: readonly Place[] = [];
+  #timer: NodeJS.Timeout | null = null;
+
+  private constructor(options: EndpointsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Rejects with the system's error when a name does not resolve, and when no address of a server is of a family that the sources
+   * have. A refresh that fails keeps what was known and is tried again.
+   */
+  static async start(options: EndpointsOptions): Promise<Endpoints> {
+    const endpoints = new Endpoints(options);
+    await endpoints.#refresh();
+    if (options.servers.some(is_name)) {
+      endpoints.#timer = setInterval(() => void endpoints.#refresh().catch(() => {}), REFRESH_MS);
+      endpoints.#timer.unref();
+    }
+    return endpoints;
+  }
+
+  get all(): readonly Endpoint[] {
+    return this.#all.flatMap(({ main }) => main);
+  }
+
+  /**
+   * Round robin: with n servers each n-th client, and these in turn to its addresses.
+   * @param misses how often the client could not connect: each time the next address of its server has its turn, those of the other family last
+   */
+  of(client: number, misses = 0): Endpoint {
+    const servers = this.#all.length;
+    const server = (client - 1) % servers;
+    const { main, spare } = this.#all[server]!;
+    const first = Math.floor((client - 1) / servers);
+    const turn = misses % (main.length + spare.length);
+    if (turn < main.length) return main[(first + turn) % main.length]!;
+    return this.#spare(server, spare[(first + turn) % spare.length]!);
+  }
+
+  /** Has the client not missed at each address of its server yet, since it last began with the first? */
+  has_more(client: number, misses: number): boolean {
+    const { main, spare } = this.#all[(client - 1) % this.#all.length]!;
+    return misses % (main.length + spare.length) !== 0;
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+
+  async #refresh(): Promise<void> {
+    const { servers, sources } = this.#options;
+    const families = ([4, 6] as const).filter((family) => sources.some((address) => isIP(address) === family));
+    const found = await Promise.all(servers.map((server) => addresses_of(server, families)));
+    const known = this.#all;
+    this.#all = servers.map((server, i) => {
+      const { main, spare } = found[i]!;
+      const before = known[i];
+      const same = (host: string): Endpoint | undefined =>
+        before?.main.find((one) => one.host === host) ?? before?.made.get(host);
+      const made = spare.flatMap(({ host }) => same(host) ?? []);
+      return {
+        main: main.map((address) => same(address.host) ?? this.#make(i, server, address)),
+        spare,
+        made: new Map(made.map((one) => [one.host, one])),
+      };
+    });
+  }
+
+  #spare(place: number, address: Address): Endpoint {
+    const { made } = this.#all[place]!;
+    let endpoint = made.get(address.host);
+    if (endpoint === undefined) {
+      endpoint = this.#make(place, this.#options.servers[place]!, address);
+      made.set(address.host, endpoint);
+    }
+    return endpoint;
+  }
+
+  #make(place: number, server: Server, { host, family }: Address): Endpoint {
+    const { port, path, tls = false } = server;
+    const label = endpoint_text(path === undefined ? { ...server, host } : server);
+    const counts = this.#options.counts(label);
+    return {
+      ...{ host, port, family, path, tls, name: server.host, server: place, counts },
+      ...{ pool: new PortPool(), source: null },
+    };
+  }
+}
+
+const is_name = ({ host, path }: Server): boolean => path === undefined && isIP(host) === 0;
+
+interface Address {
+  readonly host: string;
+  readonly family: 4 | 6;
+}
+
+/**
+ * In order, so that a name service that rotates its answers moves no client. `main` are of the family that the system prefers (RFC 6724), `spare` of
+ * the other one: `localhost` is two addresses, and most servers listen on one.
+ */
+export async function addresses_of(
+  { host, path }: Server,
+  families: readonly (4 | 6)[],
+): Promise<{ main: Address[]; spare: Address[] }> {
+  if (path !== undefined) return { main: [{ host: '', family: 4 }], spare: [] };
+  const literal = isIP(host) as 0 | 4 | 6;
+  const all =
+    literal !== 0
+      ? [{ address: host, family: literal }]
+      : ((await lookup(host, { all: true })) as { address: string; family: 4 | 6 }[]);
+  const fitting = all.filter(({ family }) => families.length === 0 || families.includes(family));
+  if (fitting.length === 0) throw new Error(`no address of --bind is IPv${all[0]!.family}, as ${host} is`);
+  const of = (preferred: boolean): Address[] =>
+    fitting
+      .filter(({ family }) => (family === fitting[0]!.family) === preferred)
+      .map(({ address, family }) => ({ host: address, family }))
+      .sort((a, b) => (a.host < b.host ? -1 : 1))
+      .slice(0, MAX_ADDRESSES);
+  return { main: of(true), spare: of(false) };
+}

@@ -1,0 +1,35 @@
+/** What comes up from the members: cumulative measurements, and what the operator should hear. */
+import type { Snapshot } from '../../metrics/snapshot.ts';
+
+/** A line for the operator: a log line, or the first stack of a kind of bug. */
+export interface Note {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly text: string;
+}
+
+export type HookResult =
+  { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly reason: string };
+
+export interface Account {
+  readonly incarnation: string;
+  readonly pid: number;
+  readonly seq: number;
+  /** the newest revision applied, 0 before the first */
+  readonly revision: number;
+  /** the newest revision it has read: applying one that ends many clients takes a while */
+  readonly taken: number;
+  /** how many clients this member can hold (open files) */
+  readonly capacity: number;
+  /** what bounds it, for the operator: `open files 20000 per process` */
+  readonly capacity_why: string;
+  readonly snapshot: Snapshot;
+  /** at most 50 */
+  readonly notes: readonly Note[];
+  /** notes beyond 50 and log lines beyond 100 a second, since the process started */
+  readonly notes_dropped: number;
+  readonly traces: readonly { readonly token: string; readonly lines: readonly string[] }[];
+  readonly setup: HookResult | null;
+  readonly teardown: HookResult | null;
+  /** `swarm try`: every client has ended its one iteration */
+  readonly finished: boolean;
+}

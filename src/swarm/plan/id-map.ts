@@ -1,0 +1,38 @@
+/** From the numbers 1, 2, 3, … that an agent deals to its workers to the ids that it was granted. Pure. */
+import type { IdRange } from './orders.ts';
+
+/**
+ * Index k is the k-th id of `granted`, its ranges taken in their order. While both lists grow as `Ids.of` does, so does the result: ranges are
+ * appended, the end of the last one moves. Therefore it ends before the first index that has no id yet: what stands behind that in `local`
+ * waits, else the end of a range in the middle would have to move later.
+ */
+export function ids_within(local: readonly IdRange[], granted: readonly IdRange[]): IdRange[] {
+  const mapped: IdRange[] = [];
+  for (const [first, last, step] of local) {
+    let index = first;
+    /** ids in the granted ranges so far */
+    let passed = 0;
+    for (const [id, end, by] of granted) {
+      const before = passed;
+      passed += (end - id) / by + 1;
+      const most = Math.min(last, passed);
+      if (index > most) continue;
+      const steps = Math.floor((most - index) / step);
+      const from = id + (index - before - 1) * by;
+      mapped.push([from, from + steps * step * by, step * by]);
+      index += (steps + 1) * step;
+    }
+    if (index <= last) break;
+  }
+  return mapped;
+}
+
+/** The number k of an id, see {@link ids_within}; null: it was not granted. */
+export function index_within(id: number, granted: readonly IdRange[]): number | null {
+  let passed = 0;
+  for (const [first, last, step] of granted) {
+    if (id >= first && id <= last && (id - first) % step === 0) return passed + (id - first) / step + 1;
+    passed += (last - first) / step + 1;
+  }
+  return null;
+}

@@ -1,0 +1,87 @@
+/** How many clients each member holds (DESIGN 3.3), as pure arithmetic: the cost grows with members, not with clients. */
+import type { MemberId } from '../plan/run-spec.ts';
+
+export interface Allotment {
+  readonly id: MemberId;
+  /** what this member could still be running: 0 only if its death is attested, else the most it was told since what it acknowledged */
+  readonly may: number;
+  /** its share so far */
+  readonly held: number;
+  readonly capacity: number;
+  /** > 0; a member of weight 2 grows twice as fast as one of weight 1 */
+  readonly weight: number;
+}
+
+/**
+ * The share of each member, in member order; their sum is min(target, Σ capacity). Growth goes, client by client, to the lowest share/weight
+ * (ties: the first member); shrinking undoes growth in reverse order, so it comes from the highest (ties: the last). Nothing moves from
+ * member to member: a share only grows or only shrinks with the whole, unless its member holds more than its capacity. With fixed
+ * members the shares depend on the target alone, whatever path led to it.
+ */
+export function allocate(target: number, members: readonly Allotment[]): number[] {
+  const held = members.map((member) => Math.min(member.held, member.capacity));
+  const weights = members.map((member) => member.weight);
+  if (target < sum(held)) {
+    // what is left after undoing the latest growth is what growth from nothing would have come to
+    return fill(members.map(() => 0), held, weights, target); // prettier-ignore
+  }
+  return fill(held, members.map((member) => member.capacity), weights, target); // prettier-ignore
+}
+
+/**
+ * What may be ordered of `shares` now: decreases at once, increases only out of `target − Σ may`. Call again whenever a `may` fell;
+ * it comes to `shares` when all decreases are acknowledged or their members' deaths attested.
+ */
+export function grant(target: number, shares: readonly number[], members: readonly Allotment[]): number[] {
+  const room = Math.max(0, target - sum(members.map((member) => member.may)));
+  const safe = members.map((member, i) => Math.min(shares[i]!, member.may));
+  const weights = members.map((member) => member.weight);
+  return fill(safe, shares, weights, sum(safe) + room);
+}
+
+/** `per_s` in parts for `ways` members, exact to a millionth: the parts add up to it, and differ by a millionth at most. */
+export function split_rate(per_s: number, ways: number): number[] {
+  const micro = Math.round(per_s * 1e6);
+  return Array.from(
+    { length: ways },
+    (_, i) => (Math.floor((micro * (i + 1)) / ways) - Math.floor((micro * i) / ways)) / 1e6,
+  );
+}
+
+/**
+ * Water filling: raises `from` towards `caps` until the sum is `total`, each client to the lowest share/weight. All clients below a level go
+ * first, so the level is found by bisection; the few on the level itself are dealt one by one.
+ */
+function fill(from: readonly number[], caps: readonly number[], weights: readonly number[], total: number): number[] {
+  /** as many as start below `level`: those whose place k, counted from 0, has k/weight < level */
+  const at = (level: number): number[] =>
+    from.map((low, i) => {
+      let share = Math.min(caps[i]!, Math.max(low, Math.ceil(level * weights[i]!)));
+      // k/weight decides, as it does below; the product may be off by one
+      while (share > low && (share - 1) / weights[i]! >= level) share--;
+      while (share < caps[i]! && share >= low && share / weights[i]! < level) share++;
+      return share;
+    });
+  if (total <= sum(from)) return [...from];
+  let low = 0;
+  let high = Math.max(0, ...caps.map((cap, i) => cap / weights[i]!)) + 1;
+  if (sum(at(high)) <= total) return at(high);
+  for (let middle = (low + high) / 2; low < middle && middle < high; middle = (low + high) / 2) {
+    if (sum(at(middle)) <= total) low = middle;
+    else high = middle;
+  }
+  const shares = at(low);
+  for (let left = total - sum(shares); left > 0; left--) {
+    let lowest = -1;
+    for (let i = 0; i < shares.length; i++) {
+      if (shares[i]! >= caps[i]!) continue;
+      if (lowest < 0 || shares[i]! / weights[i]! < shares[lowest]! / weights[lowest]!) lowest = i;
+    }
+    shares[lowest]!++;
+  }
+  return shares;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((all, number) => all + number, 0);
+}

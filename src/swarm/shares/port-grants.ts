@@ -1,0 +1,125 @@
+/** Which local ports each member may connect from: enough numbers (see ports.ts) for its share, none to two members at once. Pure. */
+import type { IdRange } from '../plan/orders.ts';
+import type { MemberId, RunSpec } from '../plan/run-spec.ts';
+import { id_at, WHOLE, type Segment } from '../plan/segment.ts';
+import { IdPool } from './id-pool.ts';
+import { Ids } from './ids.ts';
+import { numbers_of } from './ports.ts';
+
+/**
+ * Clients up to which the kernel may choose the ports. `connect` looks for a port of the even half of ip_local_port_range first, 14 116 of
+ * them with the kernel's default range: its search is short while many of those are free, and takes up to a millisecond per
+ * connection once they are used up. Not counted per server: what the kernel gave, swarm cannot use towards any.
+ */
+export const KERNEL_CHOOSES_UP_TO = 8192;
+
+/** Ports beyond those in use: some wait in TIME_WAIT behind a connection of before, some are taken by other processes. */
+const HEAD_ROOM = 1.25;
+const HEAD_ROOM_LEAST = 64;
+/** A member's ports grow by a quarter at least, so that a target which creeps up makes no long list of ranges. */
+const GROWTH = 1.25;
+
+export interface PortNeed {
+  readonly id: MemberId;
+  /** connections it will hold */
+  readonly clients: number;
+  /** the ids of those clients, counted within the segment: they decide which servers it connects to */
+  readonly ids: readonly IdRange[];
+}
+
+export class PortGrants {
+  /** per server; null: behind a path, without ports */
+  readonly #owned: readonly (Ids | null)[];
+  readonly #total: number;
+  /** numbers that a connection takes: more than one where some addresses are not of the server's family */
+  readonly #each: number;
+  readonly #segment: Segment;
+  /** of a segment: what was counted of each member's ids */
+  readonly #counted = new Map<MemberId, { readonly ids: IdPool; readonly hits: number[] }>();
+  #is_on: boolean;
+
+  constructor({ servers, sources, segment }: Pick<RunSpec, 'servers' | 'sources' | 'segment'>) {
+    const { addresses } = sources;
+    this.#total = numbers_of(sources);
+    // which of them are towards one server makes no difference
+    this.#segment = servers.length === 1 ? WHOLE : segment;
+    this.#owned = servers.map(({ path }) => (path === undefined ? new Ids(this.#total) : null));
+    const of_family = addresses.filter((address) => address.includes(':')).length;
+    const fewer = Math.min(of_family, addresses.length - of_family);
+    this.#each = fewer === 0 ? 1 : addresses.length / fewer;
+    this.#is_on = addresses.length > 0;
+  }
+
+  /**
+   * Grants what a target of so many clients needs; what exists is divided by the clients when it is too little. Without addresses of the
+   * user's nothing is granted up to {@link KERNEL_CHOOSES_UP_TO} clients.
+   */
+  ensure(target: number, needs: readonly PortNeed[]): void {
+    this.#is_on ||= target > KERNEL_CHOOSES_UP_TO;
+    if (!this.#is_on) return;
+    for (const [server, owned] of this.#owned.entries())
+      if (owned !== null) {
+        const towards = needs.map((need) => ({ id: need.id, clients: this.#towards(server, need) }));
+        this.#ensure(owned, towards);
+      }
+  }
+
+  /** All numbers of a member, by server; empty while the kernel chooses. Each grows as {@link Ids.of} does. */
+  of(member: MemberId): readonly (readonly IdRange[])[] {
+    return this.#is_on ? this.#owned.map((owned) => owned?.of(member) ?? []) : [];
+  }
+
+  /** Its process must be dead. */
+  release(member: MemberId): void {
+    for (const owned of this.#owned) owned?.release(member);
+    this.#counted.delete(member);
+  }
+
+  #ensure(numbers: Ids, needs: readonly { readonly id: MemberId; readonly clients: number }[]): void {
+    const owned = needs.map(({ id }) => numbers.count(id));
+    const wanted = needs.map(({ clients }) =>
+      clients === 0 ? 0 : Math.ceil(clients * this.#each * HEAD_ROOM) + HEAD_ROOM_LEAST,
+    );
+    const generous = wanted.map((count, i) => (count > owned[i]! ? Math.max(count, Math.ceil(owned[i]! * GROWTH)) : 0));
+    const fits = (counts: readonly number[]): boolean =>
+      sum(counts.map((count, i) => Math.max(count, owned[i]!))) <= this.#total;
+    const clients = sum(needs.map((need) => need.clients));
+    const divided = (): number[] => needs.map((need) => Math.floor((this.#total * need.clients) / clients));
+    const counts = [generous, wanted].find(fits) ?? divided();
+    // one member after the other, so that each has whole stretches: every source address is among its numbers
+    for (const [i, { id }] of needs.entries()) numbers.ensure([{ id, count: counts[i]! }]);
+  }
+
+  /** How many of a member's clients connect to this server, at most. */
+  #towards(server: number, need: PortNeed): number {
+    if (this.#segment.text !== null) return Math.min(need.clients, this.#hits(need)[server]!);
+    const { clients, ids } = need;
+    const servers = this.#owned.length;
+    const hits = ids.map(([first, last, step]) => {
+      const every = servers / gcd(step, servers);
+      for (let turn = 0; turn < every; turn++) {
+        const id = first + turn * step;
+        if ((id - 1) % servers === server) return id > last ? 0 : Math.floor((last - id) / (step * every)) + 1;
+      }
+      return 0;
+    });
+    return Math.min(clients, sum(hits));
+  }
+
+  /** How many of a member's ids lead to each server: within a segment there is no rule but to look at each, once. */
+  #hits({ id, ids }: PortNeed): readonly number[] {
+    let counted = this.#counted.get(id);
+    if (counted === undefined) {
+      counted = { ids: new IdPool(), hits: this.#owned.map(() => 0) };
+      this.#counted.set(id, counted);
+    }
+    counted.ids.grant(ids);
+    for (let index = counted.ids.take(); index !== null; index = counted.ids.take())
+      counted.hits[(id_at(this.#segment, index) - 1) % this.#owned.length]!++;
+    return counted.hits;
+  }
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, number) => all + number, 0);
+
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));

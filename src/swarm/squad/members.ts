@@ -1,0 +1,222 @@
+/** The members of a swarm as the coordinator knows them: who is up, what each reported last, what the dead left behind. */
+import { bury, count_error, is_idle, live_of, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
+import type { Snapshot } from '../../metrics/snapshot.ts';
+import type { WorkerSummary } from '../../metrics/summary.ts';
+import type { Account } from '../plan/account.ts';
+import type { MemberId } from '../plan/run-spec.ts';
+import type { Absence, Death } from '../plan/seam.ts';
+import { Outstanding } from './outstanding.ts';
+
+/** What a report changes for the plan. */
+export interface Change {
+  /** a process said hello, or one can hold more or fewer than before */
+  readonly capacity: boolean;
+  /** it could be running fewer clients than before */
+  readonly may: boolean;
+}
+
+/** ms without an answer after which a member counts as stalled */
+export const STALLED_AFTER_MS = 3000;
+
+export class Member {
+  readonly id: MemberId;
+  /** it shall have a process */
+  wanted = false;
+  /** the newest report of the living process; null = none said hello */
+  account: Account | null = null;
+  /** when it came, ms */
+  heard_at = 0;
+  /** when it showed last that it lives and reads its plans, ms; later than it was by as long as nobody here could have heard it */
+  answered_at = 0;
+  /** what it is while no process lives */
+  absence: 'starting' | Absence = 'starting';
+  /** the last known, kept while it restarts; what is expected of it before its hello; 0 while it is given up or not wanted */
+  capacity = 0;
+  capacity_why = '';
+  /** its part of what is planned; what it was ordered may lag behind */
+  share = 0;
+  /** the clients it has ids for: its share now or at the end of the ramp */
+  needs = 0;
+  readonly outstanding = new Outstanding();
+  /** a late report of a process that is dead must not bring it back */
+  buried: string | null = null;
+
+  constructor(id: MemberId) {
+    this.id = id;
+  }
+
+  get live(): number {
+    return this.account ? live_of(this.account.snapshot) : 0;
+  }
+
+  get open(): number {
+    return this.account?.snapshot.connections.open ?? 0;
+  }
+
+  /** nobody waits for it, or for it to come back */
+  get is_out(): boolean {
+    return !this.wanted || (!this.account && (this.absence === 'given_up' || this.absence === 'gone'));
+  }
+
+  get is_starting(): boolean {
+    return this.wanted && !this.account && this.absence === 'starting';
+  }
+
+  /** `w2 given up`: why there is no process */
+  get absent_text(): string {
+    return `${this.id} ${this.absence.replace('_', ' ')}`;
+  }
+
+  has_applied(revision: number): boolean {
+    return this.account !== null && this.account.revision >= revision;
+  }
+
+  state(now: number): WorkerSummary['state'] {
+    if (!this.account) return this.absence;
+    return now - this.answered_at > STALLED_AFTER_MS ? 'stalled' : 'up';
+  }
+
+  summary(now: number): WorkerSummary {
+    const { account } = this;
+    const generator = account?.snapshot.generator ?? { cpu: 0, rss_bytes: 0, lag_p99_ms: 0 };
+    return {
+      id: this.id,
+      incarnation: account?.incarnation ?? '',
+      pid: account?.pid ?? 0,
+      live: this.live,
+      open: this.open,
+      capacity: this.capacity,
+      cpu: generator.cpu,
+      rss_bytes: generator.rss_bytes,
+      lag_p99_ms: generator.lag_p99_ms,
+      silent_ms: account ? Math.round(now - this.heard_at) : 0,
+      state: this.state(now),
+    };
+  }
+}
+
+export class Members {
+  readonly all: readonly Member[];
+  /** the highest of the whole swarm so far */
+  readonly peaks = { live: 0, open: 0 };
+  #dead: Dead = NO_DEAD;
+
+  constructor(ids: readonly MemberId[]) {
+    this.all = ids.map((id) => new Member(id));
+  }
+
+  get dead(): Dead {
+    return this.#dead;
+  }
+
+  get up(): readonly Member[] {
+    return this.all.filter((member) => member.account !== null);
+  }
+
+  /** those that shall have a process, and those that still have one */
+  get shown(): readonly Member[] {
+    return this.all.filter((member) => member.wanted || member.account);
+  }
+
+  /** those that have a process, or soon will */
+  get expected(): readonly Member[] {
+    return this.all.filter((member) => !member.is_out);
+  }
+
+  /** clients that those of now can hold */
+  get capacity(): number {
+    return this.all.reduce((all, member) => all + member.capacity, 0);
+  }
+
+  /** of one member; they are all alike */
+  get per_member(): number {
+    return Math.max(0, ...this.all.map((member) => member.capacity));
+  }
+
+  /** with those that are not wanted yet */
+  get possible_capacity(): number {
+    return this.capacity + this.per_member * this.all.filter((member) => !member.wanted).length;
+  }
+
+  get snapshots(): readonly Snapshot[] {
+    return this.up.map((member) => member.account!.snapshot);
+  }
+
+  get(id: MemberId): Member | undefined {
+    return this.all.find((member) => member.id === id);
+  }
+
+  /**
+   * Takes a report in; null if it is repeated, out of order, of a dead process or of no member. `revision`: of the newest plan; who reports
+   * but reads no plans does not answer.
+   */
+  accept(id: MemberId, account: Account, now: number, wall: number, revision = 0): Change | null {
+    const member = this.get(id);
+    if (!member || account.incarnation === member.buried) return null;
+    const last = member.account;
+    if (last && last.incarnation !== account.incarnation)
+      this.depart(member, last.incarnation, 'restarting', now, wall);
+    else if (last && account.seq <= last.seq) return null;
+    const { capacity, outstanding } = member;
+    const { may } = outstanding;
+    const is_new = member.account === null;
+    member.account = account;
+    member.heard_at = now;
+    if (is_new || account.taken >= revision || account.taken > last!.taken) member.answered_at = now;
+    if (member.wanted) member.capacity = account.capacity;
+    member.capacity_why = account.capacity_why;
+    outstanding.acknowledge(account.revision);
+    const { clients, connections } = account.snapshot;
+    const sum = (of: (member: Member) => number): number => this.all.reduce((all, one) => all + of(one), 0);
+    this.peaks.live = Math.max(this.peaks.live, clients.peak, sum((one) => one.live)); // prettier-ignore
+    this.peaks.open = Math.max(this.peaks.open, connections.open_peak, sum((one) => one.open)); // prettier-ignore
+    return { capacity: is_new || member.capacity !== capacity, may: outstanding.may < may };
+  }
+
+  /** Nobody could be heard for so long: the silence of that time says nothing. */
+  forgive(ms: number): void {
+    for (const member of this.all) member.answered_at += ms;
+  }
+
+  /** A process for `member` is being started; `capacity`: what is expected of it. */
+  want(member: Member, capacity: number): void {
+    member.wanted = true;
+    member.absence = 'starting';
+    member.capacity = capacity;
+  }
+
+  /** Its process shall end. It must hold nothing, and there must be nothing it could be running. */
+  dismiss(member: Member): void {
+    member.wanted = false;
+    member.capacity = member.share = member.needs = 0;
+  }
+
+  /**
+   * A process of `member` is dead. Its last snapshot goes to the dead; its share stays with the member, unless nobody will replace it.
+   * One that was not wanted any more left nothing behind, or that never held a client, is no loss.
+   */
+  depart(
+    member: Member,
+    incarnation: string,
+    absence: Absence,
+    now: number,
+    wall: number,
+    death: Death | null = null,
+  ): void {
+    if (death) this.#dead = count_error(this.#dead, death.code, death.text, wall);
+    if (member.account && member.account.incarnation !== incarnation) return; // an earlier one, replaced since
+    if (member.account) {
+      const silent_ms = Math.round(now - member.heard_at);
+      const lost = { worker: member.id, incarnation, at: new Date(wall).toISOString(), silent_ms };
+      const { snapshot } = member.account;
+      const never_held = snapshot.clients.created === 0 && member.outstanding.may === 0;
+      const is_no_loss = is_idle(snapshot) && (!member.wanted || never_held);
+      this.#dead = bury(this.#dead, snapshot, is_no_loss ? null : lost);
+    }
+    member.account = null;
+    member.buried = incarnation;
+    member.outstanding.clear();
+    member.absence = absence;
+    if (member.is_out) member.capacity = member.share = member.needs = 0;
+  }
+}

@@ -1,0 +1,160 @@
+/** From what is wanted to the plan: shares within what is safe, ids, connect rates; published when they change. */
+import { planned_at, type Ramp } from '../load/pacer.ts';
+import type { IdRange, MemberOrders, Orders } from '../plan/orders.ts';
+import type { MemberId, RunSpec } from '../plan/run-spec.ts';
+import type { Hub } from '../plan/seam.ts';
+import { index_of, part_of } from '../plan/segment.ts';
+import type { Traces } from '../plan/traces.ts';
+import { allocate, grant, split_rate } from '../shares/allocate.ts';
+import { Ids } from '../shares/ids.ts';
+import { PortGrants } from '../shares/port-grants.ts';
+import type { Members } from './members.ts';
+
+export class Planner {
+  phase: Orders['phase'] = 'run';
+  run: RunSpec;
+  graceful = false;
+  /** of the plan published last, 0 before the first */
+  revision = 0;
+  /** numbers dealt to the members: ids, or what {@link to_ids} makes ids of */
+  readonly ids = new Ids();
+  /** The ids that dealt numbers stand for. While both grow as `Ids.of` does, so must the result. */
+  to_ids: (dealt: readonly IdRange[]) => readonly IdRange[] = (dealt) => dealt;
+  readonly #ports: PortGrants;
+  readonly #hub: Hub;
+  readonly #members: Members;
+  readonly #traces: Traces;
+  #target = 0;
+  #planned = 0;
+  #ramp: Ramp | null = null;
+  #retry_fatal = 0;
+  /** what the last plan ordered, as text: an equal one is not published again */
+  #ordered = '';
+  #is_withholding = false;
+
+  constructor(hub: Hub, members: Members, traces: Traces, run: RunSpec) {
+    this.#hub = hub;
+    this.#members = members;
+    this.#traces = traces;
+    this.run = run;
+    this.#ports = new PortGrants(run);
+  }
+
+  /** of the whole swarm, other segments included */
+  get whole_target(): number {
+    return this.#target;
+  }
+
+  get target(): number {
+    return part_of(this.run.segment, this.#target);
+  }
+
+  get planned(): number {
+    return part_of(this.run.segment, this.#planned);
+  }
+
+  get is_ending(): boolean {
+    return this.phase === 'drain' || this.phase === 'stop';
+  }
+
+  /** Something of the shares could not be ordered yet: others could still be running too much. */
+  get is_withholding(): boolean {
+    return this.#is_withholding;
+  }
+
+  /** Whose client it is, by its id in the whole swarm. */
+  owner(id: number): MemberId | null {
+    const index = index_of(this.run.segment, id);
+    return index === null ? null : this.ids.owner(index);
+  }
+
+  /** Takes back what a member owns, to be granted to others. Its process must be dead. */
+  release(member: MemberId): void {
+    this.ids.release(member);
+    this.#ports.release(member);
+  }
+
+  /** A new target of the whole swarm, reached from planned-now in `over_ms`; an earlier ramp is forgotten. */
+  aim(target: number, over_ms: number, now: number): void {
+    this.step(now);
+    this.#target = target;
+    this.#ramp = over_ms > 0 ? { from: this.#planned, to: target, start_ms: now, end_ms: now + over_ms } : null;
+    this.step(now);
+    if (!this.#ramp) this.#planned = target;
+  }
+
+  /** Moves along the ramp; planning again comes after. False without a ramp. */
+  step(now: number): boolean {
+    if (!this.#ramp) return false;
+    this.#planned = planned_at(this.#ramp, now);
+    if (now >= this.#ramp.end_ms) this.#ramp = null;
+    return true;
+  }
+
+  /** Wanted now and at the end of a ramp that somebody else follows; an earlier ramp is forgotten. */
+  hold(planned: number, target: number): void {
+    this.#planned = planned;
+    this.#target = target;
+    this.#ramp = null;
+  }
+
+  /** Fatal clients start anew; `count`: the tries so far, with this one. */
+  retry_fatal(count = this.#retry_fatal + 1): void {
+    this.#retry_fatal = count;
+  }
+
+  /** Works out what to order now and publishes it if that differs from the last plan (`anyway`: in any case, as a new revision). */
+  replan(anyway: boolean): void {
+    const entries = this.#entries();
+    const ordered = JSON.stringify(entries);
+    if (ordered === this.#ordered && !anyway) return;
+    this.#ordered = ordered;
+    const revision = ++this.revision;
+    for (const [id, entry] of Object.entries(entries)) {
+      this.#members.get(id)!.outstanding.add(revision, entry.groups.main.clients);
+    }
+    const { phase, run } = this;
+    this.#hub.publish({ term: 1, revision, phase, run, retry_fatal: this.#retry_fatal, members: entries });
+  }
+
+  #entries(): Record<MemberId, MemberOrders> {
+    const members = this.#members.all;
+    const granted = this.#share();
+    const rates = split_rate(this.run.connect_per_s, granted.filter((clients) => clients > 0).length);
+    const entries: Record<MemberId, MemberOrders> = {};
+    for (const [i, { id, account }] of members.entries()) {
+      if (!account) continue;
+      const clients = granted[i]!;
+      const connect_per_s = clients > 0 ? rates.pop()! : 0;
+      const [ids, ports] = [this.to_ids(this.ids.of(id)), this.#ports.of(id)];
+      const main = { clients, ids, ports, connect_per_s, graceful: this.graceful };
+      entries[id] = { incarnation: account.incarnation, groups: { main }, traces: this.#traces.of(id) };
+    }
+    return entries;
+  }
+
+  /** Shares what is planned and sees that everybody has ids for it; returns what may be ordered now. */
+  #share(): number[] {
+    const members = this.#members.all;
+    const before = members.map(({ id, outstanding, share, capacity }) => {
+      return { id, may: outstanding.may, held: share, capacity, weight: 1 };
+    });
+    const shares = allocate(this.planned, before);
+    for (const [i, member] of members.entries()) member.share = shares[i]!;
+    // ids for the end of the ramp already, so that its steps do not break them into small ranges
+    const after = before.map((one, i) => ({ ...one, held: shares[i]! }));
+    const at_end = allocate(this.target, after);
+    for (const [i, member] of members.entries()) member.needs = Math.max(shares[i]!, at_end[i]!);
+    const { expected } = this.#members;
+    this.ids.ensure(expected.map(({ id, needs }) => ({ id, count: needs })));
+    this.#ports.ensure(
+      this.target,
+      expected.map(({ id, needs }) => ({ id, clients: needs, ids: this.to_ids(this.ids.of(id)) })),
+    );
+    // a share whose member has no process waits for one: nothing is ordered of it
+    const wanted = shares.map((share, i) => (members[i]!.account ? share : 0));
+    const granted = grant(this.planned, wanted, after);
+    this.#is_withholding = granted.some((clients, i) => clients < wanted[i]!);
+    return granted;
+  }
+}

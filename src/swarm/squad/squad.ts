@@ -1,0 +1,262 @@
+/**
+ * The members behind one hub: who is up, what they are ordered, what they report. Keeps processes, shares and ids right while they come
+ * and go. What shall be is for others to say: see Coordinator and OrderedSquad.
+ */
+import type { Clock } from '../../foundation/clock.ts';
+import { SwarmError } from '../../foundation/errors.ts';
+import type { Account, HookResult, Note } from '../plan/account.ts';
+import { seconds, type Limits } from '../plan/answers.ts';
+import type { MemberId, RunSpec } from '../plan/run-spec.ts';
+import type { Absence, Death, Hub } from '../plan/seam.ts';
+import { Traces } from '../plan/traces.ts';
+import { Members, type Member } from './members.ts';
+import { Planner } from './planner.ts';
+import { Staff } from './staff.ts';
+import { Waits } from './waits.ts';
+
+const TICK_MS = 100;
+/** while ramping the plan is published at most 5 times a second */
+const RAMP_STEP_MS = 200;
+const SHRINK_MS = 1000;
+/** a tick that is later than that is late because this process itself stood still */
+const LATE_TICK_MS = 5 * TICK_MS;
+/** who does not answer for so long at the end of a run is killed */
+export const SILENT_AT_END_MS = 2000;
+export const ACK_WITHIN_MS = 2000;
+/** a worker that died is started again within 5 s at most */
+const REPLACED_WITHIN_MS = 10_000;
+export const HOOK_WITHIN_MS = 60_000;
+
+export interface SquadOptions {
+  readonly hub: Hub;
+  /** all there may be; their order breaks ties */
+  readonly members: readonly MemberId[];
+  /** so many of them run from the start and always; the others while the target needs them */
+  readonly from_start: number;
+  readonly run: RunSpec;
+  readonly clock: Clock;
+  /** a member that does not answer for so long is killed, and replaced as after any death */
+  readonly stall_timeout_ms: number;
+  readonly on_note: (member: MemberId, note: Note) => void;
+}
+
+export class Squad {
+  readonly members: Members;
+  readonly planner: Planner;
+  readonly traces = new Traces();
+  readonly waits: Waits;
+  readonly #hub: Hub;
+  readonly #clock: Clock;
+  readonly #staff: Staff;
+  readonly #on_note: SquadOptions['on_note'];
+  readonly #stall_timeout_ms: number;
+  readonly #stop_ticking: () => void;
+  #ticks = 0;
+  #ticked_at: number;
+  /** since when the run ends; Infinity: it does not */
+  #ending_since = Infinity;
+  readonly #killed_at_end = new Set<MemberId>();
+  #listener: (event: 'report' | 'death') => void = () => {};
+  /** workers that leave now are not replaced */
+  #is_closing = false;
+  /** nothing is counted any more */
+  #is_over = false;
+
+  constructor({ hub, members, from_start, run, clock, stall_timeout_ms, on_note }: SquadOptions) {
+    this.#hub = hub;
+    this.#clock = clock;
+    this.#stall_timeout_ms = stall_timeout_ms;
+    this.#ticked_at = clock.now();
+    this.#on_note = on_note;
+    this.members = new Members(members);
+    this.planner = new Planner(hub, this.members, this.traces, run);
+    this.waits = new Waits(() => clock.now());
+    hub.onAccount((id, account) => this.#on_account(id, account));
+    hub.onGone((...gone) => this.#on_gone(...gone));
+    this.#staff = new Staff(hub, this.members, from_start, on_note);
+    this.#stop_ticking = clock.every(TICK_MS, () => this.#tick());
+  }
+
+  /** `f` is called after what came from a member was taken in, until it closes. */
+  listen(f: (event: 'report' | 'death') => void): void {
+    this.#listener = f;
+  }
+
+  /** no worker is up, and none will come soon */
+  get is_all_out(): boolean {
+    return this.members.expected.length === 0;
+  }
+
+  /** what the members can hold together, and what bounds it */
+  get limits(): Pick<Limits, 'capacity' | 'why' | 'per_member' | 'members'> {
+    const { all, possible_capacity, per_member } = this.members;
+    const out = all.filter((member) => member.wanted && member.is_out).map((member) => member.absent_text);
+    const why = all.find((member) => member.capacity_why)?.capacity_why ?? 'no worker is up';
+    return { capacity: possible_capacity, why: [why, ...out].join('; '), per_member, members: all.length };
+  }
+
+  /**
+   * Resolves when every member has said hello.
+   * @throws SwarmError `workers_missing` after `within_ms`, or as soon as all are given up
+   */
+  async ready(within_ms: number): Promise<void> {
+    const { shown } = this.members;
+    const missing = (): readonly Member[] => shown.filter((member) => !member.account);
+    const is_decided = (): boolean => missing().length === 0 || this.is_all_out || this.planner.is_ending;
+    await this.waits.until(is_decided, within_ms);
+    const absent = missing();
+    if (absent.length === 0) return;
+    const named = absent.map((member) => member.absent_text).join(', ');
+    throw new SwarmError('workers_missing', {
+      reason: `${shown.length - absent.length} of ${shown.length} are up (${named})`,
+    });
+  }
+
+  /** Sees that there are members enough for what is wanted. */
+  grow(): void {
+    const { target, planned, is_ending } = this.planner;
+    if (!is_ending && !this.#is_closing) this.#staff.grow(Math.max(target, planned));
+  }
+
+  /** Those whose acknowledgement is worth waiting for: a new process reads the plan as soon as it is up. */
+  get answering(): readonly Member[] {
+    return this.members.expected.filter((member) => !member.is_starting);
+  }
+
+  /** Waits until all members applied the plan of now, 2 s at most; returns who did not. */
+  async acknowledged(): Promise<readonly Member[]> {
+    const { revision } = this.planner;
+    const late = (): readonly Member[] => this.answering.filter((member) => !member.has_applied(revision));
+    await this.waits.until(() => late().length === 0, ACK_WITHIN_MS);
+    return late();
+  }
+
+  /** Has one living member run a hook of the module, and waits for its result, 60 s at most. */
+  async run_hook(hook: 'setup' | 'teardown'): Promise<HookResult> {
+    const { planner } = this;
+    // not one that is ending
+    const up = (): readonly Member[] => this.members.up.filter((member) => member.wanted);
+    const deadline = this.#clock.now() + HOOK_WITHIN_MS;
+    // all may have died just now: replacements are on their way
+    await this.waits.until(() => up().length > 0 || this.is_all_out, REPLACED_WITHIN_MS);
+    // one that answers, rather than one that is stalled
+    const member = up().find((one) => one.state(this.#clock.now()) === 'up') ?? up()[0];
+    if (!member) return { ok: false, reason: 'no worker is up' };
+    const { incarnation } = member.account!;
+    planner.run = { ...planner.run, [`${hook}_by`]: member.id };
+    planner.replan(true);
+    const died = (): boolean => member.account?.incarnation !== incarnation;
+    const stopped = (): boolean => hook === 'setup' && planner.is_ending;
+    await this.waits.until(() => died() || stopped() || member.account![hook] !== null, deadline - this.#clock.now());
+    planner.run = { ...planner.run, [`${hook}_by`]: null };
+    if (died()) return { ok: false, reason: `worker ${member.id} died in it` };
+    const reason = stopped() ? 'stopped before it ended' : `no result within ${seconds(HOOK_WITHIN_MS)}`;
+    return member.account![hook] ?? { ok: false, reason };
+  }
+
+  /** members that had to be killed for the run to end */
+  get killed_at_end(): readonly MemberId[] {
+    return [...this.#killed_at_end];
+  }
+
+  /** Counts these members as dead: what they hold nobody will see end. */
+  write_off(members: readonly Member[]): void {
+    for (const member of members) if (member.account) this.#depart(member, member.account.incarnation, 'gone');
+  }
+
+  /** What comes from now on counts for nothing: workers leave as they should. */
+  finish(): void {
+    this.#is_over = true;
+    this.#stop_ticking();
+    this.traces.end_all();
+  }
+
+  /**
+   * Ends the workers, those that do not end by the deadline by force, and returns who they are. What was alive in them is lost; one that
+   * held nothing is no loss.
+   */
+  async close(deadline_ms: number): Promise<MemberId[]> {
+    this.#is_closing = true;
+    for (const member of this.members.all) this.members.dismiss(member);
+    const late = await this.#hub.close(deadline_ms);
+    this.write_off(this.members.up);
+    this.waits.poke();
+    this.finish();
+    return late;
+  }
+
+  #on_account(id: MemberId, account: Account): void {
+    if (this.#is_over) return;
+    const dropped = this.members.get(id)?.account?.notes_dropped ?? 0;
+    const change = this.members.accept(id, account, this.#clock.now(), this.#clock.wall(), this.planner.revision);
+    if (!change) return;
+    for (const note of account.notes) this.#on_note(id, note);
+    if (account.notes_dropped > dropped) {
+      const text = `${account.notes_dropped - dropped} more lines were not logged: at most 100 a second are`;
+      this.#on_note(id, { level: 'warn', text });
+    }
+    this.traces.deliver(id, account);
+    if (change.capacity) this.grow();
+    // most reports change nothing for the plan, and there are as many a second as members
+    if (change.capacity || (change.may && this.planner.is_withholding)) this.#replan();
+    this.waits.poke();
+    this.#tell('report');
+  }
+
+  #on_gone(id: MemberId, incarnation: string, attested: boolean, absence: Absence, death: Death | null): void {
+    const member = this.members.get(id);
+    // unattested, it may run on: it stays counted as it is, and shows as stalled
+    if (!member || !attested || this.#is_over) return;
+    this.#depart(member, incarnation, absence, death);
+    if (member.is_out) {
+      this.planner.release(id);
+      // given up, another one takes its place; ended as it should, it can be started again itself
+      this.grow();
+    }
+    this.#replan();
+    this.waits.poke();
+    this.#tell('death');
+  }
+
+  #depart(member: Member, incarnation: string, absence: Absence, death: Death | null = null): void {
+    this.members.depart(member, incarnation, absence, this.#clock.now(), this.#clock.wall(), death);
+  }
+
+  /** Who drains has until the phase is over; from then on nobody waits long for one that has not answered since the end began. */
+  #kill_stalled(now: number): void {
+    const { phase, is_ending, run } = this.planner;
+    this.#ending_since = is_ending ? Math.min(this.#ending_since, now) : Infinity;
+    const is_stop = phase === 'stop';
+    const most_ms = is_stop ? SILENT_AT_END_MS : this.#stall_timeout_ms;
+    for (const { id, answered_at } of this.members.up) {
+      // a hook of the module has a deadline of its own
+      if (id === run.setup_by || id === run.teardown_by) continue;
+      const silent_ms = now - (is_stop ? Math.max(answered_at, this.#ending_since) : answered_at);
+      if (silent_ms < most_ms) continue;
+      if (is_stop) this.#killed_at_end.add(id);
+      this.#hub.kill?.(id, `did not answer for ${seconds(silent_ms)}`);
+    }
+  }
+
+  #replan(): void {
+    if (!this.#is_closing) this.planner.replan(false);
+  }
+
+  #tell(event: 'report' | 'death'): void {
+    if (!this.#is_closing) this.#listener(event);
+  }
+
+  #tick(): void {
+    this.#ticks++;
+    const now = this.#clock.now();
+    this.members.forgive(Math.max(0, now - this.#ticked_at - LATE_TICK_MS));
+    this.#ticked_at = now;
+    if (!this.#is_closing) this.#kill_stalled(now);
+    const is_due = (ms: number): boolean => this.#ticks % (ms / TICK_MS) === 0;
+    const stepped = is_due(RAMP_STEP_MS) && this.planner.step(now);
+    const expired = this.traces.expire(now, this.planner.revision + 1);
+    if (stepped || expired) this.planner.replan(expired);
+    if (is_due(SHRINK_MS) && !this.planner.is_ending) this.#staff.shrink(now);
+    this.waits.poke();
+  }
+}

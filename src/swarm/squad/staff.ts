@@ -1,0 +1,71 @@
+/** How many processes there shall be: enough for the target, and after a while no more than it needs. */
+import { is_idle } from '../../metrics/merge-snapshots.ts';
+import type { Note } from '../plan/account.ts';
+import type { MemberId } from '../plan/run-spec.ts';
+import type { Hub } from '../plan/seam.ts';
+import type { Member, Members } from './members.ts';
+
+/** ms that a process has nothing to hold before it is ended: starting one costs half a second of a core, keeping one 45–65 MB */
+export const IDLE_MS = 60_000;
+
+export class Staff {
+  readonly #hub: Hub;
+  readonly #members: Members;
+  readonly #from_start: number;
+  readonly #on_note: (member: MemberId, note: Note) => void;
+  /** since when a member has nothing to hold, ms */
+  readonly #idle = new Map<MemberId, number>();
+
+  /** `from_start`: so many members have a process from the start and always; their capacity is not known yet. */
+  constructor(hub: Hub, members: Members, from_start: number, on_note: (member: MemberId, note: Note) => void) {
+    this.#hub = hub;
+    this.#members = members;
+    this.#from_start = from_start;
+    this.#on_note = on_note;
+    for (const member of members.all.slice(0, from_start)) members.want(member, 0);
+    this.#tell();
+  }
+
+  /** Starts members until all can hold the target, as far as there are any. */
+  grow(target: number): void {
+    const members = this.#members;
+    const per_member = members.per_member;
+    const started: Member[] = [];
+    for (const member of members.all) {
+      if (members.capacity >= target || per_member === 0) break;
+      // one that is ending is free again when it has ended
+      if (member.wanted || member.account) continue;
+      members.want(member, per_member);
+      started.push(member);
+    }
+    if (started.length === 0) return;
+    for (const { id } of started)
+      this.#on_note(id, { level: 'info', text: `starting: the target of ${target} needs it` });
+    this.#tell();
+  }
+
+  /** Ends members beyond the first that have had nothing to hold for {@link IDLE_MS}. Call about once a second. */
+  shrink(now: number): void {
+    const ended = this.#members.all.slice(this.#from_start).filter((member) => this.#is_idle_long(member, now));
+    for (const member of ended) {
+      this.#idle.delete(member.id);
+      this.#members.dismiss(member);
+      this.#on_note(member.id, { level: 'info', text: `ending: it had no clients for ${IDLE_MS / 1000} s` });
+    }
+    if (ended.length > 0) this.#tell();
+  }
+
+  #is_idle_long({ id, wanted, account, needs, outstanding }: Member, now: number): boolean {
+    if (!wanted || !account || needs > 0 || outstanding.may > 0 || !is_idle(account.snapshot)) {
+      this.#idle.delete(id);
+      return false;
+    }
+    const since = this.#idle.get(id) ?? now;
+    this.#idle.set(id, since);
+    return now - since >= IDLE_MS;
+  }
+
+  #tell(): void {
+    this.#hub.want(this.#members.all.filter((member) => member.wanted).map(({ id }) => id));
+  }
+}

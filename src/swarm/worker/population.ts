@@ -1,0 +1,403 @@
+/**
+ * All clients of one process: drives the live count to its share, hands out turns to connect at the pace of the plan, takes
+ * clients away. Every client stands in one pool, so that picking a victim costs the same for ten and for a million.
+ */
+import { now, type Wheel } from '../../foundation/clock.ts';
+import { make_draws } from '../../foundation/draws.ts';
+import { make_random } from '../../foundation/random.ts';
+import type { Recorder } from '../../metrics/recorder.ts';
+import type { Random } from '../../protocols/client.ts';
+import type { ProtocolModule } from '../../protocols/module.ts';
+import { draw_real } from '../../script/range.ts';
+import type { Endpoints } from '../client/endpoints.ts';
+import {
+  ACTING,
+  BACKOFF,
+  Client,
+  CONNECT,
+  DONE,
+  FATAL,
+  INITIAL,
+  KILLED,
+  STANDBY,
+  type RunnerRules,
+} from '../client/runner.ts';
+import { Secure } from '../client/secure.ts';
+import { shared_reads } from '../client/socket.ts';
+import { MAX_ARREARS_MS, Pacer } from '../load/pacer.ts';
+import type { GroupShare, Orders } from '../plan/orders.ts';
+import { Permit } from '../plan/permit.ts';
+import type { RunSpec } from '../plan/run-spec.ts';
+import { id_at, index_of } from '../plan/segment.ts';
+import { IdPool } from '../shares/id-pool.ts';
+import { Ports } from '../shares/ports.ts';
+
+/** The order in which `decr` takes: fatal ones, then those without a connection, then random connected ones. */
+const FATAL_POOL = 0;
+const WAITING_POOL = 1;
+const CONNECTED_POOL = 2;
+const DRAINING_POOL = 3;
+const POOL_OF: readonly number[] = [];
+(POOL_OF as number[])[INITIAL] = WAITING_POOL;
+(POOL_OF as number[])[CONNECT] = WAITING_POOL;
+(POOL_OF as number[])[BACKOFF] = WAITING_POOL;
+(POOL_OF as number[])[ACTING] = CONNECTED_POOL;
+(POOL_OF as number[])[STANDBY] = CONNECTED_POOL;
+(POOL_OF as number[])[FATAL] = FATAL_POOL;
+
+/** Clients that go on, or are taken away, in one turn of the event loop: after `resume` all of them are due at once. */
+const TURN_BATCH = 500;
+/** So many go on before more is read, so often in a turn: rounds that wait for nothing must not hold it up for ever. */
+const PLAY_BATCH = 32;
+const MAX_PLAYS = 32;
+
+const next_turn = (): Promise<void> => new Promise((done) => setImmediate(done));
+
+/**
+ * Up to so many members each opens one connection at a time; beyond, half as many as there are members: what the swarm opens stays even,
+ * and its processes wake for a few dozen connections and not for each.
+ */
+const ONE_AT_A_TIME = 8;
+const MAX_GATHER_MS = 500;
+
+/** A little longer than a closed connection lingers. */
+const CLOSED_WITHIN_MS = 1100;
+
+/** When attempts in flight or descriptors leave no room, look again after this long. */
+const BLOCKED_MS = 10;
+
+export interface PopulationOptions {
+  readonly run: RunSpec;
+  readonly member: string;
+  readonly module: ProtocolModule;
+  readonly recorder: Recorder;
+  readonly wheel: Wheel;
+  readonly endpoints: Endpoints;
+  /** sockets this process can hold */
+  capacity(): number;
+  bug(error: unknown, client: number): void;
+  unasked(text: string): void;
+  /** a client was made, and does not connect yet */
+  created(client: Client): void;
+  /** the last client is gone */
+  emptied(): void;
+  /** its permit ran out: all clients were taken away, and no others come */
+  expired(): void;
+}
+
+export class Population {
+  readonly permit = new Permit(() => this.#expire());
+  readonly #rules: RunnerRules;
+  readonly #options: PopulationOptions;
+  readonly #recorder: Recorder;
+  readonly #pools: Client[][] = [[], [], [], []];
+  readonly #clients = new Map<number, Client>();
+  readonly #ids = new IdPool();
+  readonly #random: Random;
+  readonly #pacer: Pacer;
+  #connect_per_s = 0;
+  /** ms that turns are gathered: with many members each opens a few at a time, and wakes less often */
+  #gather_ms = 0;
+  /** clients that want to connect, in the order they came */
+  #queue_first: Client | null = null;
+  #queue_last: Client | null = null;
+  #queued = 0;
+  #pump_timer: NodeJS.Timeout | null = null;
+  /** clients that go on in the next turn of the event loop */
+  #turn: Client[] = [];
+  #turn_timer: NodeJS.Immediate | null = null;
+  /** batches that went on in this turn already */
+  #plays = 0;
+
+  constructor(options: PopulationOptions) {
+    const { run, module, recorder, wheel } = options;
+    this.#options = options;
+    this.#recorder = recorder;
+    // members of other segments have the same names
+    const { text } = run.segment;
+    this.#random = make_random(run.seed, text === null ? options.member : `${text} ${options.member}`);
+    this.#pacer = new Pacer(0, now());
+    this.#rules = {
+      recorder,
+      endpoints: options.endpoints,
+      ports: new Ports(run.sources),
+      secure: new Secure(run.tls),
+      limits: run.limits,
+      permit: this.permit,
+      reads: shared_reads(run.limits?.down_bytes_per_s ?? null),
+      keep_alive_ms: run.keep_alive_ms,
+      wheel,
+      script: run.script,
+      module,
+      functions: run.script.actions.map((action) => module.commands[action.command]!),
+      seed: run.seed,
+      draws: make_draws(run.seed),
+      shared: run.shared?.value,
+      once: run.once,
+      max_reply: module.max_reply ?? run.max_reply_bytes,
+      messages: module.messages ?? null,
+      on_message: module.on_message ?? null,
+      connect_timeout_ms: run.connect_timeout_ms,
+      reply_timeout_ms: run.reply_timeout_ms,
+      sockets: 0,
+      phase: 'run',
+      unit: () => this.#random.real(0, 1),
+      socket_freed: () => this.#keep_pumping(),
+      unasked: (text) => options.unasked(text),
+      bug: (error, client) => options.bug(error, client),
+      yield_turn: (client) => this.#next_turn(client),
+      disconnected: (client, missed) => this.#disconnected(client, missed),
+      wants_turn: (client) => this.#enqueue(client),
+      moved: (client) => this.#place(client),
+      leaves: (client) => this.#leaves(client),
+    };
+  }
+
+  get live(): number {
+    return this.#clients.size;
+  }
+
+  #expire(): void {
+    this.#rules.phase = 'stop';
+    void this.#end_all(true).then(() => this.#options.expired());
+  }
+
+  client(id: number): Client | undefined {
+    return this.#clients.get(id);
+  }
+
+  /**
+   * Carries out this member's entry of a plan; resolves when it is done: many clients are taken away in several turns, so that the
+   * process goes on answering and reporting. Call it again only then.
+   */
+  async apply(share: GroupShare, phase: Orders['phase'], run: RunSpec = this.#options.run): Promise<void> {
+    if (this.permit.is_over) return;
+    this.#ids.grant(share.ids);
+    this.#rules.ports.grant(share.ports);
+    this.#connect_per_s = share.connect_per_s;
+    this.#pacer.set_rate(share.connect_per_s, now());
+    const members = run.connect_per_s / share.connect_per_s;
+    const at_a_time = members > ONE_AT_A_TIME ? members / 2 : 1;
+    this.#gather_ms = Math.min(MAX_GATHER_MS, ((at_a_time - 1) * 1000) / share.connect_per_s) || 0;
+    const before = this.#rules.phase;
+    this.#rules.phase = phase;
+    if (phase === 'drain' || phase === 'stop') return await this.#end_all(phase === 'stop');
+    if (before === 'pause' && phase === 'run') this.#resume();
+    const change = share.clients - (this.live - this.#recorder.clients.draining);
+    if (change > 0) this.#grow(change);
+    else if (change < 0) await this.#shrink(-change, share.graceful);
+    this.#keep_pumping();
+  }
+
+  /** Fatal clients start anew, each at its turn. */
+  retry_fatal(): void {
+    for (const client of [...this.#pools[FATAL_POOL]!]) {
+      client.move(BACKOFF);
+      this.#enqueue(client);
+    }
+    this.#keep_pumping();
+  }
+
+  /** Resolves when no socket is left: those that are closing have sent what they had to send, or were destroyed. */
+  async sockets_closed(): Promise<void> {
+    for (let waited = 0; this.#rules.sockets > 0 && waited < CLOSED_WITHIN_MS; waited += 10)
+      await new Promise((done) => setTimeout(done, 10));
+  }
+
+  /** Ends every timer of its own; clients are gone by then. */
+  close(): void {
+    if (this.#pump_timer !== null) clearTimeout(this.#pump_timer);
+    if (this.#turn_timer !== null) clearImmediate(this.#turn_timer);
+    this.#pump_timer = this.#turn_timer = null;
+  }
+
+  #grow(count: number): void {
+    const { clients } = this.#recorder;
+    const draining = this.#pools[DRAINING_POOL]!;
+    let left = count;
+    for (; left > 0 && draining.length > 0; left--) {
+      const client = draining.at(-1)!;
+      client.draining = false;
+      clients.draining--;
+      this.#place(client);
+    }
+    for (; left > 0; left--) {
+      const index = this.#ids.take();
+      if (index === null) return; // more ids are on their way
+      const client = new Client(id_at(this.#options.run.segment, index), this.#rules);
+      this.#clients.set(client.id, client);
+      this.#options.created(client);
+      clients.created++;
+      if (++clients.live > clients.peak) clients.peak = clients.live;
+      this.#place(client);
+      this.#enqueue(client);
+    }
+  }
+
+  async #shrink(count: number, graceful: boolean): Promise<void> {
+    for (let left = count; left > 0; left--) {
+      if (left < count && (count - left) % TURN_BATCH === 0) await next_turn();
+      const victim = this.#victim();
+      if (victim === null) return;
+      if (!graceful) this.#kill(victim, 'decr', false);
+      else if (victim.pool !== CONNECTED_POOL || (victim.at_top && victim.state === STANDBY)) this.#done(victim);
+      else {
+        victim.draining = true;
+        this.#recorder.clients.draining++;
+        this.#place(victim);
+      }
+    }
+  }
+
+  #victim(): Client | null {
+    for (const pool of [this.#pools[FATAL_POOL]!, this.#pools[WAITING_POOL]!]) if (pool.length > 0) return pool.at(-1)!;
+    const connected = this.#pools[CONNECTED_POOL]!;
+    return connected.length === 0 ? null : connected[this.#random.int(0, connected.length - 1)]!;
+  }
+
+  async #end_all(at_once: boolean): Promise<void> {
+    let ended = 0;
+    for (const client of [...this.#clients.values()]) {
+      // those that left by themselves meanwhile are gone
+      if (client.state >= KILLED || (!at_once && client.state === ACTING)) continue;
+      this.#kill(client, 'stop', at_once);
+      if (++ended % TURN_BATCH === 0) await next_turn();
+    }
+  }
+
+  #kill(client: Client, cause: 'decr' | 'stop', at_once: boolean): void {
+    client.connection?.take_away(cause, at_once);
+    if (cause === 'decr') this.#recorder.clients.killed_decr++;
+    else this.#recorder.clients.killed_stop++;
+    this.#remove(client, KILLED);
+  }
+
+  #done(client: Client): void {
+    client.connection?.take_away('decr', false, this.#rules.once ? 'done: the iteration is over' : undefined);
+    this.#recorder.clients.done++;
+    this.#remove(client, DONE);
+  }
+
+  #remove(client: Client, end: typeof KILLED | typeof DONE): void {
+    this.#options.wheel.disarm(client.timer);
+    this.#dequeue(client);
+    if (client.draining) this.#recorder.clients.draining--;
+    client.draining = false;
+    client.move(end);
+    this.#unplace(client);
+    this.#clients.delete(client.id);
+    this.#recorder.clients.live--;
+    this.#ids.free(index_of(this.#options.run.segment, client.id)!);
+    if (this.live === 0) this.#options.emptied();
+  }
+
+  /** Its iteration is over while it drains, its round in phase drain, or its one iteration. */
+  #leaves(client: Client): void {
+    const { phase } = this.#rules;
+    if (phase === 'drain' || phase === 'stop') this.#kill(client, 'stop', phase === 'stop');
+    else this.#done(client);
+  }
+
+  #disconnected(client: Client, missed: boolean): void {
+    const { phase, once, endpoints } = this.#rules;
+    if (phase === 'drain' || phase === 'stop' || client.draining) return this.#leaves(client);
+    // it found nobody at one address, and its server has others
+    if (missed && endpoints.has_more(client.id, client.misses)) return this.#enqueue(client);
+    if (once) return this.#leaves(client);
+    if (client.state !== BACKOFF) return;
+    const delay = draw_real(this.#options.run.reconnect_delay_ms, this.#random.real(0, 1));
+    this.#options.wheel.arm(client.timer, now() + delay);
+  }
+
+  #resume(): void {
+    for (const client of this.#clients.values()) if (client.parked) this.#next_turn(client);
+  }
+
+  /**
+   * Many replies that came together are played in part while the rest are read: their clients are still in the CPU's cache (ADR 9). As a
+   * microtask, so that what the module has hung on the reply that fills the batch runs first.
+   */
+  #next_turn(client: Client): void {
+    this.#turn_timer ??= setImmediate(this.#on_turn);
+    if (this.#turn.push(client) === PLAY_BATCH && this.#plays++ < MAX_PLAYS) queueMicrotask(this.#play);
+  }
+
+  readonly #on_turn = (): void => {
+    this.#turn_timer = null;
+    this.#plays = 0;
+    this.#play();
+    if (this.#turn.length > 0) this.#turn_timer ??= setImmediate(this.#on_turn);
+  };
+
+  readonly #play = (): void => {
+    const turn = this.#turn;
+    this.#turn = turn.length > TURN_BATCH ? turn.splice(TURN_BATCH) : [];
+    for (const client of turn) client.go_on();
+  };
+
+  #place(client: Client): void {
+    const pool = client.draining ? DRAINING_POOL : POOL_OF[client.state];
+    if (pool === client.pool || pool === undefined) return; // undefined: it has ended
+    this.#unplace(client);
+    client.pool = pool;
+    client.slot = this.#pools[pool]!.push(client) - 1;
+  }
+
+  #unplace(client: Client): void {
+    if (client.pool < 0) return;
+    const pool = this.#pools[client.pool]!;
+    const last = pool.pop()!;
+    if (last !== client) {
+      pool[client.slot] = last;
+      last.slot = client.slot;
+    }
+    client.pool = -1;
+  }
+
+  #enqueue(client: Client): void {
+    if (client.queued) return;
+    client.queued = true;
+    client.queue_prev = this.#queue_last;
+    if (this.#queue_last === null) this.#queue_first = client;
+    else this.#queue_last.queue_next = client;
+    this.#queue_last = client;
+    this.#queued++;
+    this.#keep_pumping();
+  }
+
+  #dequeue(client: Client): void {
+    if (!client.queued) return;
+    client.queued = false;
+    if (client.queue_prev === null) this.#queue_first = client.queue_next;
+    else client.queue_prev.queue_next = client.queue_next;
+    if (client.queue_next === null) this.#queue_last = client.queue_prev;
+    else client.queue_next.queue_prev = client.queue_prev;
+    client.queue_next = client.queue_prev = null;
+    this.#queued--;
+  }
+
+  #keep_pumping(at_least_ms = 1): void {
+    if (this.#pump_timer !== null || this.#queued === 0 || this.#connect_per_s === 0) return;
+    // native timers are whole milliseconds; what falls due in between goes together
+    const wait = Math.max(at_least_ms, Math.min(this.#pacer.next_in(now()) + this.#gather_ms, 1000));
+    this.#pump_timer = setTimeout(() => this.#pump(), wait);
+  }
+
+  /** Gives turns to connect: those that are due, while attempts in flight and descriptors allow. */
+  #pump(): void {
+    this.#pump_timer = null;
+    this.permit.check();
+    if (this.permit.is_over) return;
+    const in_flight = this.#recorder.connections.connecting;
+    // a server that restarts under many clients meets no SYN storm
+    const most_in_flight = Math.max(1, Math.floor((this.#connect_per_s * this.#options.run.connect_timeout_ms) / 1000));
+    const room = Math.min(this.#queued, most_in_flight - in_flight, this.#options.capacity() - this.#rules.sockets);
+    const turns = this.#pacer.take(now(), Math.max(0, room), MAX_ARREARS_MS + this.#gather_ms);
+    for (let i = 0; i < turns; i++) {
+      const client = this.#queue_first!;
+      this.#dequeue(client);
+      client.connect();
+    }
+    this.#keep_pumping(room > 0 ? 1 : BLOCKED_MS);
+  }
+}

@@ -1,0 +1,215 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { COMMANDS, complete, help_lines, parse_line } from '../../src/grammar/table.ts';
+
+const request = (line: string): unknown => {
+  const parsed = parse_line(line);
+  return parsed.ok ? parsed.request : parsed.text;
+};
+
+/** What a line of the wrong shape, or with a value out of bounds, answers. */
+const usage_of = (name: string): string => {
+  const { usage, bounds } = COMMANDS.find((row) => row.name === name)!;
+  return bounds === undefined ? `usage: ${usage}` : `usage: ${usage}; ${bounds}`;
+};
+
+describe('parse_line', () => {
+  const good: [string, object][] = [
+    ['incr 1', { op: 'incr', count: 1, over_ms: 0 }],
+    ['incr 10000000', { op: 'incr', count: 10_000_000, over_ms: 0 }],
+    ['  INCR\t5  ', { op: 'incr', count: 5, over_ms: 0 }],
+    ['Incr 5 OVER 30s', { op: 'incr', count: 5, over_ms: 30_000 }],
+    ['incr 5 over 1.5', { op: 'incr', count: 5, over_ms: 1500 }],
+    ['incr 5 over 24h', { op: 'incr', count: 5, over_ms: 86_400_000 }],
+    ['decr 7', { op: 'decr', count: 7, graceful: false, over_ms: 0 }],
+    ['decr 7 graceful', { op: 'decr', count: 7, graceful: true, over_ms: 0 }],
+    ['decr 7 over 500ms', { op: 'decr', count: 7, graceful: false, over_ms: 500 }],
+    ['decr 7 Graceful over 1m', { op: 'decr', count: 7, graceful: true, over_ms: 60_000 }],
+    ['set 0', { op: 'set', count: 0, over_ms: 0 }],
+    ['set 12 over 2s', { op: 'set', count: 12, over_ms: 2000 }],
+    ['incr 5 on eu', { op: 'incr', count: 5, over_ms: 0, on: 'eu' }],
+    ['incr 5 ON label=site=eu over 2s', { op: 'incr', count: 5, over_ms: 2000, on: 'site=eu' }],
+    ['decr 7 graceful on eu', { op: 'decr', count: 7, graceful: true, over_ms: 0, on: 'eu' }],
+    ['set 0 on eu', { op: 'set', count: 0, over_ms: 0, on: 'eu' }],
+    ['rate 500', { op: 'connect_rate', per_s: 500 }],
+    ['rate 0.5', { op: 'connect_rate', per_s: 0.5 }],
+    ['pause', { op: 'pause' }],
+    ['resume', { op: 'resume' }],
+    ['status', { op: 'status', json: false }],
+    ['status JSON', { op: 'status', json: true }],
+    ['wait', { op: 'wait', count: null, within_ms: 60_000 }],
+    ['wait 9', { op: 'wait', count: 9, within_ms: 60_000 }],
+    ['wait within 5s', { op: 'wait', count: null, within_ms: 5000 }],
+    ['wait 9 within 1h', { op: 'wait', count: 9, within_ms: 3_600_000 }],
+    ['actions', { op: 'actions' }],
+    ['mark', { op: 'mark', text: '' }],
+    ['mark Ramp is   Over', { op: 'mark', text: 'Ramp is Over' }],
+    [`mark ${'x'.repeat(200)}`, { op: 'mark', text: 'x'.repeat(200) }],
+    ['errors', { op: 'errors' }],
+    ['retry fatal', { op: 'retry_fatal' }],
+    ['workers', { op: 'workers' }],
+    ['agents', { op: 'agents' }],
+    ['rebalance', { op: 'rebalance' }],
+    ['drain eu-1', { op: 'drain', agent: 'eu-1', off: false }],
+    ['drain eu-1 OFF', { op: 'drain', agent: 'eu-1', off: true }],
+    ['evict EU_1', { op: 'evict', agent: 'EU_1' }],
+    ['limits', { op: 'limits' }],
+    ['trace 4', { op: 'trace', id: 4, seconds: 10 }],
+    ['trace 4 300', { op: 'trace', id: 4, seconds: 300 }],
+    ['trace 4 2s', { op: 'trace', id: 4, seconds: 2 }],
+    ['trace 4 500ms', { op: 'trace', id: 4, seconds: 0.5 }],
+    ['trace 4 5m', { op: 'trace', id: 4, seconds: 300 }],
+    ['stop', { op: 'stop', now: false }],
+    ['stop now', { op: 'stop', now: true }],
+    ['quit', { op: 'quit' }],
+    ['help', { op: 'help', name: null }],
+    ['help Incr', { op: 'help', name: 'incr' }],
+    ['auth SeCret', { op: 'auth', token: 'SeCret' }],
+  ];
+  it.each(good)('%s', (line, wanted) => expect(request(line)).toEqual(wanted));
+
+  it('tries every command', () => {
+    expect(new Set(good.map(([line]) => line.trim().split(/\s/)[0]!.toLowerCase()))).toEqual(
+      new Set(COMMANDS.map((row) => row.name)),
+    );
+  });
+
+  const numbers = [
+    '',
+    '0',
+    '-5',
+    '+5',
+    '1e9',
+    '0x10',
+    '05',
+    '1.5',
+    '1_000',
+    'five',
+    '10000001',
+    '99999999',
+    '123456789',
+    '５',
+    '1;',
+    'NaN',
+  ];
+  it.each(['incr', 'decr', 'trace'])('%s with a bad number is its usage', (name) => {
+    for (const number of numbers) expect(request(`${name} ${number}`)).toBe(usage_of(name));
+  });
+  it.each(['set', 'wait'])('%s with a bad number is its usage', (name) => {
+    const allowed = name === 'set' ? '0' : '';
+    for (const number of numbers.filter((n) => n !== allowed)) {
+      expect(request(`${name} ${number}`)).toBe(usage_of(name));
+    }
+  });
+
+  it.each([
+    'incr 5 6',
+    'incr 5 over',
+    'incr 5 over -1s',
+    'incr 5 over 25h',
+    'incr 5 over 3x',
+    'incr 5 graceful',
+    'incr over 30s',
+    'decr 5 over 3s graceful',
+    'pause now',
+    'status jsonx',
+    'status json json',
+    'wait within',
+    'wait 5 within 61m',
+    'wait 5 over 3s',
+    `mark ${'x'.repeat(201)}`,
+    'retry',
+    'retry all',
+    'trace 5 301',
+    'trace 5 0',
+    'trace 5 0s',
+    'trace 5 6m',
+    'trace 5 -1s',
+    'trace 5 soon',
+    'trace 5 6 7',
+    'stop later',
+    'quit now',
+    'help incr decr',
+    'auth',
+    'auth a b',
+  ])('%s is not of that shape', (line) => {
+    expect(request(line)).toBe(usage_of(line.split(' ')[0]!));
+  });
+
+  it.each([
+    [
+      'incr 10 over 25h',
+      'incr N [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h; units are ms, s, m and h, right behind the number',
+    ],
+    [
+      'decr 0',
+      'decr N [graceful] [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h; units are ms, s, m and h, right behind the number',
+    ],
+    [
+      'set 20000000',
+      'set N [on LABEL] [over 30s]; N is a whole number from 0 to 10000000, a ramp takes at most 24h; units are ms, s, m and h, right behind the number',
+    ],
+    [
+      'wait 1 within 2h',
+      'wait [N] [within 30s]; N is a whole number from 1 to 10000000, a wait takes at most 1h; units are ms, s, m and h, right behind the number',
+    ],
+    [
+      'trace 1 301',
+      'trace ID [30s]; ID is a whole number from 1 to 10000000, a trace takes more than 0s and at most 300s; units are ms, s, m and h, right behind the number',
+    ],
+    [`mark ${'x'.repeat(201)}`, 'mark [TEXT]; TEXT is at most 200 characters'],
+    ['stop later', 'stop [now]'],
+  ])('%s says what would do', (line, text) => expect(request(line)).toBe(`usage: ${text}`));
+
+  it('helps with the name of a command it should help with', () => {
+    expect(request('help icnr')).toBe('unknown command "icnr", did you mean "incr"?');
+    expect(request('help foo')).toBe('unknown command "foo", help lists what there is');
+    expect(request('help constructor')).toMatch(/^unknown/);
+  });
+
+  it('suggests the nearest command, and shows nothing a terminal would obey', () => {
+    expect(request('icnr 5')).toBe('unknown command "icnr", did you mean "incr"?');
+    expect(request('xyzzy')).toBe('unknown command "xyzzy", help lists what there is');
+    expect(request('\u009b31m')).toBe('unknown command "\\x9b31m", help lists what there is');
+    expect(request('x'.repeat(4000))).toBe(`unknown command "${'x'.repeat(40)}…", help lists what there is`);
+  });
+
+  it.each(['constructor', '__proto__', 'toString'])('knows no %s', (line) => expect(request(line)).toMatch(/^unknown/));
+});
+
+describe('complete', () => {
+  it.each([
+    ['', COMMANDS.map((row) => `${row.name} `), ''],
+    ['st', ['status ', 'stop '], 'st'],
+    ['IN', ['incr '], 'IN'],
+    ['incr ', [], ''],
+    ['incr 5 ', ['on ', 'over '], ''],
+    ['decr 5 ', ['graceful ', 'on ', 'over '], ''],
+    ['decr 5 graceful o', ['on ', 'over '], 'o'],
+    ['set 5 on eu ', ['over '], ''],
+    ['incr 5 over ', [], ''],
+    ['wait ', ['within '], ''],
+    ['wait 5 w', ['within '], 'w'],
+    ['wait within ', [], ''],
+    ['stop ', ['now '], ''],
+    ['retry ', ['fatal '], ''],
+    ['status j', ['json '], 'j'],
+    ['help li', ['limits '], 'li'],
+    ['nothing ', [], ''],
+  ])('%j', (line, hits, word) => expect(complete(line)).toEqual([hits, word]));
+});
+
+describe('help', () => {
+  it('has a line for each command, or one', () => {
+    expect(help_lines(null)).toHaveLength(COMMANDS.length);
+    expect(help_lines('stop')).toEqual([
+      'stop [now]  -- end the run: each client finishes its round first; now: at once',
+    ]);
+  });
+
+  it('is what docs/console.md says, in the same order', () => {
+    const docs = readFileSync(new URL('../../docs/console.md', import.meta.url), 'utf8');
+    const rows = [...docs.matchAll(/^\| `([^`]+)` +\| (.*?) +\|$/gm)].map(([, usage, help]) => [usage, help]);
+    expect(rows).toEqual(COMMANDS.map((row) => [row.usage, row.help]));
+  });
+});

@@ -1,0 +1,106 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { Refused } from '../../../src/foundation/shape.ts';
+import { Picture } from '../../../src/machines/coordinator/picture.ts';
+import { View } from '../../../src/machines/coordinator/view.ts';
+import type { Presence } from '../../../src/machines/store/documents.ts';
+import { LeaseKeeper } from '../../../src/machines/store/lease.ts';
+import { merge_snapshots } from '../../../src/metrics/merge-snapshots.ts';
+import { counters_of } from '../../../src/metrics/packed.ts';
+import { read_summary } from '../../../src/metrics/read-summary.ts';
+import { LATEST_MS } from '../../../src/metrics/snapshot-shape.ts';
+import type { Summary } from '../../../src/metrics/summary.ts';
+import * as answers from '../../../src/outputs/tables.ts';
+import { MemoryEngine } from '../sim/memory-store.ts';
+import { a_head, BUNDLE, DESIRED, PLAN, PRESENCE, SHARE } from '../store/good-documents.ts';
+
+const WALL_MS = Date.parse('2026-01-01T12:00:00Z');
+const NO_STATES = { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 };
+
+/** Agents as a coordinator sees them that reads what they told at a time of its own, ms. */
+async function seen(
+  now: number,
+  agents: Readonly<Record<string, { ahead_ms: number; failed: number; at: number; told?: Partial<Presence> }>>,
+): Promise<Summary> {
+  const engine = new MemoryEngine();
+  const clock = { ms: 0 };
+  const timers = { now: () => clock.ms, wall: () => WALL_MS + clock.ms, every: () => () => {} };
+  const put = (key: string, text: string): unknown => engine.put(key, text, engine.get(key)?.revision ?? 0, 'test');
+  const store = engine.store();
+  const about = () => ({ console: '', host: '', run: null, run_ms: null, plan: null });
+  const lease = new LeaseKeeper({ store, timers, id: 'c', ttl_ms: 1000, margin_ms: 100, about });
+  const view = new View(store, timers, lease, () => {});
+  const members = Object.fromEntries(Object.keys(agents).map((id) => [id, SHARE]));
+  put('plan', JSON.stringify({ ...PLAN, members, departed: [] }));
+  put('desired', JSON.stringify(DESIRED));
+  for (let seq = 1; seq <= 2; seq++) {
+    clock.ms += 1000;
+    for (const [id, { ahead_ms, failed, at, told }] of Object.entries(agents)) {
+      const wall_ms = timers.wall() + ahead_ms;
+      put(`members.${id}`, JSON.stringify({ ...PRESENCE, seq, results: seq, wall_ms, ...told }));
+      const errors =
+        failed === 0 ? {} : { ECONNREFUSED: { count: failed, last: `of ${id}`, last_at: WALL_MS + at + ahead_ms } };
+      const snapshot = { ...counters_of(merge_snapshots([])), errors };
+      put(`results.${id}.i1`, JSON.stringify({ ...a_head(), seq, parts: [], snapshot, dead: null }));
+    }
+    await view.look();
+  }
+  clock.ms += now;
+  return new Picture(view, timers, { swarm: '', node: '' }, 'r1', BUNDLE).summary({});
+}
+
+it('says whose errors they are, and of wrong clocks when they were by its own', async () => {
+  const one = fc.record({
+    ahead_ms: fc.integer({ min: -3_600_000, max: 3_600_000 }),
+    failed: fc.integer({ min: 0, max: 3 }),
+    at: fc.integer({ min: 0, max: 2000 }),
+  });
+  const check = async (a: typeof one extends fc.Arbitrary<infer T> ? T : never, b: typeof a): Promise<void> => {
+    const { errors, agents } = await seen(0, { 'agent-01': a, 'agent-02': b });
+    const told = [a, b].filter(({ failed }) => failed > 0);
+    const count = a.failed + b.failed;
+    const last_at = new Date(WALL_MS + Math.max(...told.map(({ at }) => at)));
+    expect(errors.map((kind) => [kind.count, kind.last_at])).toEqual(
+      count === 0 ? [] : [[count, last_at.toISOString()]],
+    );
+    expect(agents!.map((agent) => agent.errors['ECONNREFUSED'] ?? 0)).toEqual([a.failed, b.failed]);
+  };
+  await fc.assert(fc.asyncProperty(one, one, check), { numRuns: 100 });
+});
+
+it('shows them in `errors`, `agents` and `status`, and who has no connection because of them', async () => {
+  const told = { open: 0, states: { ...NO_STATES, backoff: 50 } };
+  const summary = await seen(0, {
+    'agent-01': { ahead_ms: 0, failed: 0, at: 0 },
+    'agent-02': { ahead_ms: 0, failed: 1245, at: 0, told },
+  });
+  expect(answers.error_lines(summary).slice(0, 2)).toEqual([
+    'code          count  last at                   agents         last text',
+    'ECONNREFUSED   1245  2026-01-01T12:00:00.000Z  agent-02 1245  of agent-02',
+  ]);
+  const why = 'agent-02: none of its 50 clients is connected: ECONNREFUSED, 1245 times';
+  expect(answers.why_lines(summary)).toEqual([why]);
+  expect(answers.agent_lines(summary).slice(1)).toEqual([
+    expect.stringMatching(/^agent-01 .* 0 {2}1\.50 /),
+    expect.stringMatching(/^agent-02 .* 1245 {2}1\.50 /),
+    why,
+  ]);
+});
+
+it('knows no clock of an agent that is lost, and says until when it waits for one that is silent', async () => {
+  const agents = { 'agent-01': { ahead_ms: 7000, failed: 0, at: 0 } };
+  const at = async (ms: number) => (await seen(ms, agents)).agents![0]!;
+  expect(await at(0)).toMatchObject({ health: 'ok', offset_ms: 7000, why: '' });
+  expect(await at(3500)).toMatchObject({ health: 'suspect', offset_ms: 7000, why: 'it may hold its 50 clients yet: they wait for it 1 s more, or until `evict agent-01`' }); // prettier-ignore
+  expect(await at(4500)).toMatchObject({ health: 'lost', offset_ms: null });
+});
+
+it('says no instant that nobody can read, whatever an agent says its clock is', async () => {
+  const moment = fc.oneof(fc.constantFrom(0, LATEST_MS), fc.integer({ min: 0, max: LATEST_MS }));
+  const check = async (wall_ms: number, last_at: number): Promise<void> => {
+    const summary = await seen(0, { 'agent-01': { ahead_ms: 0, failed: 1, at: last_at - WALL_MS, told: { wall_ms } } });
+    const found = read_summary(JSON.stringify({ ...summary, final: true }));
+    expect(found instanceof Refused ? found.why : null).toBe(null);
+  };
+  await fc.assert(fc.asyncProperty(moment, moment, check), { numRuns: 200, examples: [[0, LATEST_MS], [LATEST_MS, 0]] }); // prettier-ignore
+});

@@ -1,0 +1,192 @@
+/** The workers of a simulated agent: they hold what they are ordered a moment later, count while they hold, and say what they may be running. */
+import type { Crew } from '../../../src/machines/agent/holding.ts';
+import { bury, merge_snapshots, NO_DEAD, type Dead } from '../../../src/metrics/merge-snapshots.ts';
+import type { Snapshot } from '../../../src/metrics/snapshot.ts';
+import type { HookResult } from '../../../src/swarm/plan/account.ts';
+import type { IdRange } from '../../../src/swarm/plan/orders.ts';
+import type { SquadAccount, SquadOrder } from '../../../src/swarm/squad/ordered-squad.ts';
+import type { Process } from './process.ts';
+
+/** ms from an order to its being carried out: anything up to that */
+export const WITHIN_MS = 300;
+/** each client counts one reply so often */
+export const REPLY_MS = 100;
+
+const EMPTY = merge_snapshots([]);
+
+export interface CrewOptions {
+  readonly process: Process;
+  readonly agent: string;
+  /** of the agent now */
+  readonly incarnation: () => string;
+  readonly capacity: number;
+  /** it holds another number of clients now */
+  readonly changed: (crew: FakeCrew, before: number) => void;
+}
+
+export class FakeCrew implements Crew {
+  readonly process: Process;
+  readonly agent: string;
+  /** of the agent when the first order came */
+  incarnation = '';
+  /** clients that it truly holds */
+  live = 0;
+  /** of the newest order */
+  ids: readonly IdRange[] = [];
+  is_closed = false;
+  readonly #options: CrewOptions;
+  readonly #pending: SquadOrder[] = [];
+  #order: SquadOrder | null = null;
+  #on_change: () => void = () => {};
+  readonly #hooks: Record<'setup' | 'teardown', HookResult | 'running' | null> = { setup: null, teardown: null };
+  #created = 0;
+  readonly #killed = { decr: 0, stop: 0 };
+  #most = 0;
+  #ok = 0;
+  #counted_to: number;
+  #dead: Dead = NO_DEAD;
+
+  constructor(options: CrewOptions) {
+    this.#options = options;
+    this.process = options.process;
+    this.agent = options.agent;
+    this.#counted_to = this.#tick;
+  }
+
+  /** Its clients live in the process of the agent: they freeze and wake with it. */
+  permit(): void {}
+  refresh(): void {}
+
+  /** replies counted so far */
+  get ok(): number {
+    this.#count();
+    return this.#ok;
+  }
+
+  on_change(f: () => void): void {
+    this.#on_change = f;
+  }
+
+  order(order: SquadOrder): void {
+    const newest = this.#pending.at(-1) ?? this.#order;
+    if (this.is_closed || (newest && order.revision <= newest.revision)) return;
+    this.incarnation ||= this.#options.incarnation();
+    this.#pending.push(order);
+    this.ids = order.ids;
+    const { clock, random } = this.process;
+    void clock.sleep(random.int(0, WITHIN_MS)).then(() => this.#apply(order));
+    if (order.setup) this.#start_hook('setup');
+    if (order.teardown) this.#start_hook('teardown');
+  }
+
+  account(): SquadAccount {
+    const { capacity } = this.#options;
+    return {
+      applied: this.#order?.revision ?? 0,
+      ...{ capacity: this.is_closed ? 0 : capacity, capacity_why: 'as it was made' },
+      ids_wanted: this.#most,
+      snapshot: this.is_closed ? EMPTY : this.#snapshot(),
+      dead: this.#dead,
+      workers: [],
+      traces: [],
+      setup: this.#result('setup'),
+      teardown: this.#result('teardown'),
+      live: this.live,
+      open: this.live,
+      may: this.may,
+      killed_at_end: [],
+    };
+  }
+
+  /** the most it could be running: what it holds, and what every order from the one in force on allows */
+  get may(): number {
+    if (this.is_closed) return 0;
+    const orders = [...(this.#order ? [this.#order] : []), ...this.#pending];
+    return Math.max(this.live, ...orders.map(({ clients }) => Math.min(clients, this.#options.capacity)));
+  }
+
+  async close(): Promise<unknown> {
+    if (this.is_closed) return [];
+    await this.process.clock.sleep(this.process.random.int(0, WITHIN_MS));
+    if (this.is_closed) return [];
+    const last = this.#snapshot();
+    const at = new Date(this.process.clock.wall()).toISOString();
+    const lost = { worker: this.agent, incarnation: this.incarnation, at, silent_ms: 0 };
+    this.#dead = bury(this.#dead, last, this.live > 0 ? lost : null);
+    this.is_closed = true;
+    this.#pending.length = 0;
+    this.#hold(0, null);
+    return [];
+  }
+
+  /** Its process is dead, and what it held with it. */
+  crash(): void {
+    this.#count();
+    this.is_closed = true;
+    this.#hold(0, null);
+  }
+
+  /** What passed while the process was frozen does not count. Call before it freezes and when it wakes. */
+  settle(is_waking: boolean): void {
+    if (is_waking) this.#counted_to = this.#tick;
+    else this.#count();
+  }
+
+  get #tick(): number {
+    return Math.floor(this.process.clock.now() / REPLY_MS);
+  }
+
+  #count(): void {
+    const tick = this.#tick;
+    if (this.process.alive && !this.process.asleep) this.#ok += this.live * (tick - this.#counted_to);
+    this.#counted_to = tick;
+  }
+
+  #apply(order: SquadOrder): void {
+    if (this.is_closed || (this.#order && order.revision < this.#order.revision)) return;
+    this.#order = order;
+    while (this.#pending.length > 0 && this.#pending[0]!.revision <= order.revision) this.#pending.shift();
+    const is_ending = order.phase === 'drain' || order.phase === 'stop';
+    const owned = order.ids.reduce((all, [first, last, step]) => all + (last - first) / step + 1, 0);
+    const wanted = is_ending ? 0 : Math.min(order.clients, this.#options.capacity, owned);
+    this.#hold(wanted, is_ending ? 'stop' : 'decr');
+    this.#on_change();
+  }
+
+  #hold(clients: number, how: 'decr' | 'stop' | null): void {
+    this.#count();
+    const before = this.live;
+    if (clients > before) this.#created += clients - before;
+    else if (how) this.#killed[how] += before - clients;
+    this.live = clients;
+    this.#most = Math.max(this.#most, clients);
+    if (clients !== before) this.#options.changed(this, before);
+  }
+
+  #snapshot(): Snapshot {
+    const { live, ok } = this;
+    return {
+      ...EMPTY,
+      clients: {
+        ...EMPTY.clients,
+        ...{ created: this.#created, killed: { ...this.#killed }, peak: this.#most },
+        states: { ...EMPTY.clients.states, standby: live },
+      },
+      requests: { ...EMPTY.requests, sent: ok, ok },
+    };
+  }
+
+  #start_hook(hook: 'setup' | 'teardown'): void {
+    if (this.#hooks[hook] !== null) return;
+    this.#hooks[hook] = 'running';
+    void this.process.clock.sleep(this.process.random.int(10, 500)).then(() => {
+      this.#hooks[hook] = { ok: true, value: 1 };
+      this.#on_change();
+    });
+  }
+
+  #result(hook: 'setup' | 'teardown'): HookResult | null {
+    const result = this.#hooks[hook];
+    return result === 'running' ? null : result;
+  }
+}

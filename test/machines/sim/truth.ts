@@ -1,0 +1,317 @@
+/**
+ * What must hold of a simulated swarm, whatever happens. Checked at each accepted write and each change of what crews hold; the first
+ * thing that is wrong is kept until {@link Truth.check}, as code that runs in the world must not see it.
+ */
+import type { Command, Reply } from '../../../src/grammar/command.ts';
+import type { JoinedEnd } from '../../../src/machines/coordinator/commanding.ts';
+import { DESIRED, PLAN } from '../../../src/machines/coordinator/view.ts';
+import { RESULTS, type Desired, type Head, type SwarmPlan } from '../../../src/machines/store/documents.ts';
+import type { IdRange } from '../../../src/swarm/plan/orders.ts';
+import { REPLY_MS, type FakeCrew } from './crew.ts';
+import type { Write } from './history.ts';
+import type { Process } from './process.ts';
+import type { World } from './world.ts';
+
+/** A frozen agent that was written off has closed everything so long after it woke: a look at the clock, and what a crew takes. */
+const FENCED_WITHIN_MS = 600;
+/** What was stored so short a time before the engine lost its memory may be known to nobody who is left and was not cut off. */
+const UNKNOWN_MS = 10_000;
+/** Of what a process counted before it crashed so much is lost at most, unless it was in trouble so short a time before. */
+const LOST_MS = 2000;
+const CALM_MS = 3000;
+/** What agents report after that is true again. */
+const REPORTED_MS = 10_000;
+
+export interface Asked {
+  readonly desk: string;
+  readonly command: Command;
+  /** of its session: each try has the same, so more than one is a fault */
+  readonly seqs: Set<number>;
+  reply: Reply | null;
+  /** the engine forgot it, and so did all who are left */
+  is_lost: boolean;
+}
+
+export class Truth {
+  readonly crews: FakeCrew[] = [];
+  readonly asked: Asked[] = [];
+  plan: SwarmPlan | null = null;
+  desired: Desired | null = null;
+  /** when the run time was 0 */
+  run_started = 0;
+  is_settled = false;
+  readonly #world: World;
+  readonly #wrong: string[] = [];
+  /** the largest target in force since less could be running than the target */
+  #ceiling = 0;
+  #life = 0;
+  #seeded_at = -Infinity;
+  readonly #writers = new Map<number, string>();
+  readonly #troubled_until = new Map<Process | null, number>();
+  readonly #woke_at = new Map<Process, number>();
+  readonly #written_off = new Set<string>();
+  /** by session and number: when it was applied */
+  readonly #applied = new Map<string, number>();
+  readonly #results = new Map<string, { seq: number; ok: number }>();
+
+  constructor(world: World) {
+    this.#world = world;
+    world.engine.history.on_write((write) => this.#on_write(write));
+  }
+
+  /** @throws with the first thing that is wrong */
+  check(): void {
+    if (this.#wrong.length > 0) throw new Error(this.#wrong[0]);
+  }
+
+  crews_of(process: Process): FakeCrew[] {
+    return this.crews.filter((crew) => crew.process === process && !crew.is_closed);
+  }
+
+  /** Clients of all crews, but for those that the plan gave up. */
+  get held(): number {
+    return this.crews.reduce((all, crew) => all + (this.#written_off.has(crew.incarnation) ? 0 : crew.live), 0);
+  }
+
+  changed(crew: FakeCrew, before: number): void {
+    if (crew.live <= before) return;
+    const { incarnation, live } = crew;
+    if (this.#written_off.has(incarnation)) {
+      // it may not know yet; see #write_off for how long
+      return;
+    }
+    if (this.held > this.#ceiling) this.#fail(`${this.held} are held, ${crew.agent} grew from ${before} to ${live}: more than ${this.#ceiling}`); // prettier-ignore
+    const entry = this.plan?.members[crew.agent];
+    const may = entry?.incarnation === incarnation ? entry.may : 0;
+    if (live > may && !this.#is_reporting) this.#fail(`${incarnation} holds ${live}, but may hold ${may}`);
+  }
+
+  woke(process: Process): void {
+    this.#woke_at.set(process, this.#world.now);
+  }
+
+  /** A process, or null: every one, cannot tell the engine what it counts for so long. */
+  troubled(process: Process | null, ms: number): void {
+    this.#troubled_until.set(process, Math.max(this.#troubled_until.get(process) ?? 0, this.#world.now + ms));
+  }
+
+  crash(crew: FakeCrew): void {
+    const { process, ok, incarnation } = crew;
+    const until = Math.max(...[process, null].map((one) => this.#troubled_until.get(one) ?? 0));
+    const lost = ok - (this.#results.get(incarnation)?.ok ?? 0);
+    const is_reliable = this.#world.faults.request_lost === 0 && this.#world.now > until + CALM_MS;
+    const most = (crew.account().ids_wanted * LOST_MS) / REPLY_MS;
+    if (is_reliable && lost > most)
+      this.#fail(`${incarnation} crashes, and ${lost} replies are lost: more than ${most}`);
+    crew.crash();
+  }
+
+  check_end({ summary }: JoinedEnd): void {
+    const ok = [...this.#results.values()].reduce((all, one) => all + one.ok, 0);
+    const truth = this.crews.reduce((all, crew) => all + crew.ok, 0);
+    this.#world.note([...this.#results].map(([incarnation, { seq, ok: stored }]) => `${incarnation} ${seq} ${stored}`).join(', ')); // prettier-ignore
+    if (summary.requests.ok > truth) this.#fail(`${summary.requests.ok} replies counted, there were ${truth}`);
+    // what was told before the engine lost its memory, and nobody who is left knows, is lost
+    if (summary.requests.ok !== ok && this.#life === 0)
+      this.#fail(`${summary.requests.ok} replies counted, ${ok} were stored`);
+    if (!summary.balanced) this.#fail('the books do not balance');
+    if (summary.clients.live !== 0) this.#fail(`${summary.clients.live} clients live at the end`);
+    for (const crew of this.crews) {
+      const stored = this.#results.get(crew.incarnation)?.ok ?? 0;
+      if (crew.process.alive && stored !== crew.ok) this.#fail(`${crew.incarnation} counted ${crew.ok}, stored were ${stored}`); // prettier-ignore
+      if (stored > crew.ok) this.#fail(`${crew.incarnation} counted ${crew.ok}, stored were even ${stored}`);
+    }
+    this.check();
+  }
+
+  check_commands(): void {
+    for (const { desk, command, seqs, reply, is_lost } of this.asked) {
+      if (is_lost) continue;
+      const times = [...seqs].filter((seq) => this.#applied.has(`${desk} ${seq}`)).length;
+      const what = `${JSON.stringify(command)} of ${desk}, answered ${JSON.stringify(reply)}, was applied ${times} times`;
+      if (seqs.size > 1) this.#fail(`${what}: tried as ${[...seqs].join(', ')}`);
+      if (!reply || (!reply.ok && reply.code === 'unknown')) continue;
+      if (reply.ok ? times !== 1 : times !== 0) this.#fail(what);
+    }
+    this.check();
+  }
+
+  /** The plan is stored, as far as is known. */
+  get is_seeded(): boolean {
+    return this.#life === this.#world.engine.history.wipes.length;
+  }
+
+  get #is_reporting(): boolean {
+    return this.#world.now < this.#seeded_at + REPORTED_MS;
+  }
+
+  #fail(text: string): void {
+    this.#world.note(`WRONG: ${text}`);
+    this.#wrong.push(`at ${this.#world.now}: ${text}`);
+  }
+
+  #on_write(write: Write): void {
+    if (write.text === null) return;
+    if (write.key === PLAN) this.#on_plan(JSON.parse(write.text) as SwarmPlan, write);
+    else if (write.key === DESIRED) this.#on_desired(JSON.parse(write.text) as Desired, write);
+    else if (write.key.startsWith(RESULTS)) this.#on_results(write.key.split('.')[2]!, JSON.parse(write.text) as Head); // prettier-ignore
+  }
+
+  #on_plan(plan: SwarmPlan, { by, life, replaces, at }: Write): void {
+    const old = this.plan;
+    const is_seed = life !== this.#life;
+    this.#note_plan(plan, by);
+    if (old === null) this.run_started = at;
+    this.plan = plan;
+    if (is_seed) {
+      this.#life = life;
+      this.#seeded_at = at;
+    }
+    const writer = this.#writers.get(plan.term);
+    if (writer !== undefined && writer !== by) this.#fail(`term ${plan.term} is of ${writer} and of ${by}`);
+    this.#writers.set(plan.term, by);
+    if (old && plan.term < old.term) this.#fail(`term ${plan.term} after ${old.term}`);
+    if (old && !is_seed && plan.revision !== old.revision + 1)
+      this.#fail(`plan ${plan.revision} after ${old.revision}`);
+    if (old && is_seed && plan.revision <= old.revision)
+      this.#fail(`plan ${plan.revision} seeded after ${old.revision}`);
+    if (is_seed && replaces !== 0) this.#fail('a seed in place of something');
+    this.#check_may(plan, old, is_seed);
+    this.#check_ids(plan, old, is_seed);
+    this.#check_departed(plan);
+    for (const crew of this.crews) {
+      if (crew.live === 0 || this.#written_off.has(crew.incarnation) || this.#is_reporting) continue;
+      const entry = plan.members[crew.agent];
+      const may = entry?.incarnation === crew.incarnation ? entry.may : 0;
+      if (crew.live > may) this.#fail(`${crew.incarnation} holds ${crew.live}, but plan ${plan.revision} says it may hold ${may}`); // prettier-ignore
+    }
+  }
+
+  #check_may(plan: SwarmPlan, old: SwarmPlan | null, is_seed: boolean): void {
+    const may = all_may(plan);
+    const before = old ? all_may(old) : 0;
+    if (may > Math.max(plan.target, before) && !is_seed && !this.#is_reporting) this.#fail(`may rises from ${before} to ${may}, the target is ${plan.target}`); // prettier-ignore
+    this.#ceiling = may <= plan.target && !this.#is_reporting ? plan.target : Math.max(this.#ceiling, plan.target);
+  }
+
+  #check_ids(plan: SwarmPlan, old: SwarmPlan | null, is_seed: boolean): void {
+    const owners = new Map<number, string>();
+    const claim = (ranges: readonly IdRange[], who: string): void => {
+      for (const [first, last, step] of ranges) {
+        for (let id = first; id <= last; id += step) {
+          if (id >= plan.next_id) this.#fail(`id ${id} of ${who} is not dealt yet`);
+          if (owners.has(id)) this.#fail(`id ${id} is of ${owners.get(id)} and of ${who} (plan ${plan.revision})`);
+          owners.set(id, who);
+        }
+      }
+    };
+    for (const [agent, { ids }] of Object.entries(plan.members)) claim(ids, agent);
+    claim(plan.free_ids, 'nobody');
+    for (const [agent, { ids, incarnation }] of Object.entries(plan.members)) {
+      const before = old?.members[agent];
+      if (is_seed || before?.incarnation !== incarnation || JSON.stringify(ids) === JSON.stringify(before.ids))
+        continue;
+      const [now, then] = [expand(ids), expand(before.ids)];
+      if (then.some((id, i) => now[i] !== id)) this.#fail(`${agent} had ids ${JSON.stringify(before.ids)}, now ${JSON.stringify(ids)}`); // prettier-ignore
+    }
+  }
+
+  #check_departed(plan: SwarmPlan): void {
+    for (const { agent, incarnation, attested, open } of plan.departed) {
+      if (this.#written_off.has(incarnation)) continue;
+      this.#written_off.add(incarnation);
+      const crew = this.crews.find((one) => one.incarnation === incarnation);
+      if (!crew || crew.live === 0) continue;
+      if (attested) this.#fail(`the death of ${incarnation} was attested, but it holds ${crew.live}`);
+      const is_evicted = this.desired?.evicted.includes(`${agent}.${incarnation}`) === true;
+      const is_up = !crew.process.asleep && this.#world.now > (this.#woke_at.get(crew.process) ?? -Infinity) + FENCED_WITHIN_MS; // prettier-ignore
+      if (!is_evicted && is_up) this.#fail(`${agent} (${incarnation}) was written off, but it is awake and holds ${crew.live}`); // prettier-ignore
+      if (open < crew.live) this.#fail(`${incarnation} was written off with ${open} open, it holds ${crew.live}`);
+      if (!is_evicted) this.#expect_fence(crew);
+    }
+  }
+
+  /** One that was frozen when it was written off closes everything as soon as it wakes. */
+  #expect_fence(crew: FakeCrew): void {
+    let awake_since: number | null = null;
+    const look = (): void => {
+      const { process } = crew;
+      if (!process.alive || crew.live === 0) return;
+      awake_since = process.asleep ? null : (awake_since ?? this.#world.now);
+      if (awake_since !== null && this.#world.now > awake_since + FENCED_WITHIN_MS) return this.#fail(`${crew.incarnation} was written off, and holds ${crew.live} yet`); // prettier-ignore
+      this.#world.schedule(50, null, look);
+    };
+    look();
+  }
+
+  #on_desired(desired: Desired, { life, by, at }: Write): void {
+    const old = this.desired;
+    this.desired = desired;
+    this.#world.note(`${by} writes desired ${desired.seq}: target ${desired.target} ${desired.phase}`);
+    if (!old || life !== this.#desired_life) {
+      if (old) this.#forget_lost(desired, at);
+      this.#desired_life = life;
+      return;
+    }
+    if (desired.seq !== old.seq + 1) this.#fail(`desired ${desired.seq} after ${old.seq}`);
+    const news = Object.entries(desired.sessions).filter(([session, { seq }]) => seq !== old.sessions[session]?.seq);
+    if (news.length !== 1) return this.#fail(`desired ${desired.seq} carries out ${news.length} commands`);
+    const [session, { seq }] = news[0]!;
+    const key = `${session} ${seq}`;
+    if (this.#applied.has(key)) this.#fail(`command ${key} was applied twice`);
+    this.#applied.set(key, at);
+    const command = this.asked.find((one) => one.desk === session && one.seqs.has(seq))?.command;
+    if (!command) return this.#fail(`nobody asked for command ${key}`);
+    const target = target_after(command, old.target);
+    if (desired.target !== target) this.#fail(`target ${desired.target} after ${JSON.stringify(command)}, not ${target}`); // prettier-ignore
+  }
+
+  #desired_life = 0;
+
+  /** The engine lost its memory, and so did who wrote it anew: of the last moments only. */
+  #forget_lost(desired: Desired, now: number): void {
+    const wiped = this.#world.engine.history.wipes.at(-1) ?? now;
+    for (const [key, at] of this.#applied) {
+      const [session, seq] = key.split(' ') as [string, string];
+      if ((desired.sessions[session]?.seq ?? 0) >= Number(seq)) continue;
+      const asked = this.asked.find((one) => one.desk === session && one.seqs.has(Number(seq)));
+      if (asked?.reply?.ok && at < wiped - UNKNOWN_MS) this.#fail(`command ${key} of ${at} was lost with the memory of the engine`); // prettier-ignore
+      if (asked) asked.is_lost = true;
+      this.#applied.delete(key);
+    }
+  }
+
+  #on_results(incarnation: string, { seq, snapshot, dead }: Head): void {
+    const ok = snapshot.requests.ok + (dead?.snapshot.requests.ok ?? 0);
+    const known = this.#results.get(incarnation);
+    if (!known || known.seq < seq) this.#results.set(incarnation, { seq, ok });
+    else if (known.seq > seq && this.#world.engine.history.wipes.length === 0)
+      this.#fail(`results ${seq} of ${incarnation} after ${known.seq}`);
+  }
+
+  #note_plan({ term, revision, stage, phase, target, members }: SwarmPlan, by: string): void {
+    const shares = Object.values(members).map(({ incarnation, share, ramp, may }) => `${incarnation} ${share} ${ramp.from === ramp.to ? '' : `${ramp.from}→`}${ramp.to}≤${may}`); // prettier-ignore
+    this.#world.note(`${by} plans ${term}/${revision}: ${stage} ${phase} target ${target}: ${shares.join(', ')}`);
+  }
+}
+
+const all_may = ({ members }: SwarmPlan): number => Object.values(members).reduce((all, { may }) => all + may, 0);
+
+const expand = (ranges: readonly IdRange[]): number[] => {
+  const ids: number[] = [];
+  for (const [first, last, step] of ranges) for (let id = first; id <= last; id += step) ids.push(id);
+  return ids;
+};
+
+function target_after(command: Command, before: number): number {
+  switch (command.op) {
+    case 'incr':
+      return before + command.count;
+    case 'decr':
+      return Math.max(0, before - command.count);
+    case 'set':
+      return command.count;
+    default:
+      return before;
+  }
+}

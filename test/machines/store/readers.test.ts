@@ -1,0 +1,277 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { AccountWriter } from '../../../src/cluster/fork.ts';
+import { Refused } from '../../../src/foundation/shape.ts';
+import { next_shares } from '../../../src/machines/coordinator/agent-shares.ts';
+import { first_plan } from '../../../src/machines/coordinator/leader.ts';
+import { to_text, type Head, type Presence } from '../../../src/machines/store/documents.ts';
+import {
+  fallen,
+  read_bundle,
+  read_desired,
+  read_head,
+  read_lease,
+  read_part,
+  read_plan,
+  read_presence,
+} from '../../../src/machines/store/readers.ts';
+import { Collected } from '../../../src/machines/store/results.ts';
+import { bury, merge_dead, merge_snapshots, NO_DEAD } from '../../../src/metrics/merge-snapshots.ts';
+import { counters_of, type Counters } from '../../../src/metrics/packed.ts';
+import { read_summary } from '../../../src/metrics/read-summary.ts';
+import { to_summary } from '../../../src/metrics/totals.ts';
+import { AccountReader } from '../../../src/swarm/plan/account-shape.ts';
+import type { Account } from '../../../src/swarm/plan/account.ts';
+import { a_head, A_PART, a_snapshot, DESIRED, GOOD, HEADER, PLAN, PRESENCE } from './good-documents.ts';
+import { mutated } from './mutate.ts';
+
+const READERS = {
+  lease: read_lease,
+  desired: read_desired,
+  plan: read_plan,
+  presence: read_presence,
+  results: read_head,
+  part: read_part,
+  bundle: read_bundle,
+} as const;
+type Kind = keyof typeof READERS;
+const KINDS = Object.keys(READERS) as Kind[];
+const RUNS = 100_000;
+
+const why_of = (found: unknown): string | null => (found instanceof Refused ? found.why : null);
+const changed = (kind: Kind, change: (document: never) => void): string => {
+  const document = JSON.parse(GOOD[kind]) as never;
+  change(document);
+  return JSON.stringify(document);
+};
+
+describe.each(KINDS)('a %s', (kind) => {
+  const read = READERS[kind];
+
+  it('that is good is taken as it is', () => {
+    const good = kind === 'part' ? to_text(A_PART) : GOOD[kind];
+    expect(JSON.parse(to_text(read(GOOD[kind])))).toEqual(JSON.parse(good));
+  });
+
+  it.each(['', '{', 'null', '[]', '{}', '{"x":1}', '1e300', '"text"', '{"run":"r1","seq":1}', '['.repeat(100)])(
+    'is not made of %s',
+    (text) => {
+      expect(why_of(read(text))).toMatch(/^(it|\.\w)/);
+    },
+  );
+
+  it('lacks no field', () => {
+    for (const key of Object.keys(JSON.parse(GOOD[kind]) as object)) {
+      const without = changed(kind, (document) => delete document[key]);
+      expect(why_of(read(without)), key).toContain(`.${key} `);
+    }
+  });
+
+  it('that is longer than an engine takes is not read', () => {
+    expect(why_of(read(`"${'x'.repeat(70_000_000)}"`))).toContain('characters');
+  });
+
+  it('that somebody bent is taken or refused, and never throws', () => {
+    let taken = 0;
+    const one = (seed: number): void => {
+      const text = mutated(GOOD[kind], seed);
+      const found = read(text);
+      if (!(found instanceof Refused)) return void taken++;
+      expect(found.why.length).toBeLessThan(400);
+
+      expect(found.why).not.toMatch(/[\u0000-\u001f]/);
+    };
+    fc.assert(fc.property(fc.integer(), one), { numRuns: RUNS });
+    expect(taken).toBeGreaterThan(0);
+    expect(taken).toBeLessThan(RUNS / 2);
+  }, 600_000);
+});
+
+describe('what agents say', () => {
+  const bad: readonly [string, (presence: Record<string, unknown>) => unknown, RegExp][] = [
+    ['that it is of no name', (p) => (p['incarnation'] = 'a b'), /\.incarnation/],
+    ['a name that every object has', (p) => (p['incarnation'] = 'constructor'), /\.incarnation/],
+    ['no labels', (p) => delete p['labels'], /\.labels is not a list/],
+    ['no states', (p) => (p['states'] = null), /\.states is not an object/],
+    ['its cpu in words', (p) => (p['cpu'] = 'a'), /\.cpu/],
+    ['that it has more weight than there is', (p) => (p['weight'] = 1e300), /\.weight/],
+    ['that it has hardly any', (p) => (p['weight'] = 1e-300), /\.weight/],
+    ['a plan that nobody counts to', (p) => (p['accepted'] = 1e300), /\.accepted/],
+    ['half a client', (p) => (p['live'] = 0.5), /\.live/],
+    ['that it runs since before there were machines', (p) => (p['run_ms'] = 1e300), /\.run_ms/],
+  ];
+  it.each(bad)('is refused: %s', (_, change, why) => {
+    expect(why_of(read_presence(changed('presence', change)))).toMatch(why);
+  });
+
+  it('is shown without what a terminal obeys, and not for ever', () => {
+    const found = read_presence(changed('presence', (p: Record<string, unknown>) => (p['host'] = `\u001b[2J${'x'.repeat(9999)}`))); // prettier-ignore
+    expect(found).toMatchObject({ host: expect.stringMatching(/^\\u001b\[2Jx{100,}…$|^\\x1b\[2Jx{100,}…$/) as string });
+    expect((found as Presence).host.length).toBeLessThan(400);
+  });
+
+  it('makes no plan that cannot be read, whatever it is', () => {
+    const one = (seed: number): void => {
+      const presence = read_presence(mutated(GOOD.presence, seed));
+      if (presence instanceof Refused) return;
+      const agents = [
+        { id: 'agent-01', presence, silent_ms: 0, known_ms: 0 },
+        { id: 'agent-03', presence: { ...PRESENCE, incarnation: 'i3' }, silent_ms: 0, known_ms: 0 },
+      ];
+      const now = { desired: DESIRED, agents, run_ms: 15, reassign_ms: 4000, silent_ms: () => 0, at: HEADER.started };
+      const next = { ...PLAN, revision: 10, ...next_shares(PLAN, 10, now) };
+      expect(why_of(read_plan(to_text(next)))).toBe(null);
+      const most = Object.values(next.members).reduce((all, { ramp }) => all + ramp.to, 0);
+      expect(most).toBeLessThanOrEqual(DESIRED.target);
+    };
+    fc.assert(fc.property(fc.integer(), one), { numRuns: 20_000 });
+  }, 600_000);
+});
+
+describe('what agents measured', () => {
+  type Bent = { snapshot: Counters; [field: string]: unknown };
+  const bad: readonly [string, (results: Bent) => unknown, RegExp][] = [
+    ['no snapshot', (r) => (r.snapshot = {} as never), /\.snapshot\.clients is missing/],
+    [
+      'more parts than there can be',
+      (r) => (r['parts'] = Array.from({ length: 17 }, () => 1)),
+      /\.parts has 17 entries/,
+    ],
+    ['more than all of them count together', (r) => Object.assign(r.snapshot.requests, { sent: 2 ** 53 }), /\.sent/],
+    ['an error at no time', (r) => Object.assign(r.snapshot.errors['wrong_reply']!, { last_at: 1e300 }), /\.last_at/],
+    ['no notes', (r) => (r['notes'] = null), /\.notes is not a list/],
+    ['a result that goes too deep', (r) => (r['setup'] = { ok: true, value: JSON.parse(`${'['.repeat(500)}${']'.repeat(500)}`) }), /\.setup.*too deep/], // prettier-ignore
+  ];
+  it.each(bad)('is refused: %s', (_, change, why) => {
+    expect(why_of(read_head(changed('results', change)))).toMatch(why);
+  });
+
+  it('is added up to a summary that can be read, whatever it is', () => {
+    const one = (seed: number): void => {
+      const head = read_head(mutated(GOOD.results, seed));
+      if (head instanceof Refused) return;
+      const part = read_part(mutated(GOOD.part, seed + 1));
+      const entry = { key: '', text: '', revision: 1 };
+      const collected = new Collected('a', 'i', { entry, doc: head });
+      if (!(part instanceof Refused)) collected.take_part(0, { entry, doc: part });
+      const found = collected.results;
+      const dead = merge_dead([found.dead ?? NO_DEAD, bury(NO_DEAD, found.snapshot, null)]);
+      const summary = to_summary({
+        final: true,
+        run: {
+          ...{ id: 'r1', script_sha256: '', module_sha256: '', seed: '', segment: null, servers: [] },
+          ...{ versions: { swarm: '1', node: '1' }, started: HEADER.started, seconds: 1 },
+        },
+        ...{
+          phase: 'run',
+          target: 1,
+          planned: 1,
+          connect_per_s: 1,
+          workers: [...found.workers],
+          peaks: { live: 0, open: 0 },
+        },
+        limits: { capacity: 1, open_files_per_process: 1, reserved_files: 1, why: '', bounds: [] },
+        ...{
+          commands: ['ping', 'connected'],
+          members: [found.snapshot, a_snapshot()],
+          dead,
+          mark: null,
+          interval: null,
+        },
+        histograms: seed % 10 === 0,
+      });
+      expect(why_of(read_summary(JSON.stringify(summary)))).toBe(null);
+    };
+    // the example wrote of the year 275760
+    fc.assert(fc.property(fc.integer(), one), { numRuns: 5000, examples: [[-303_553_057]] });
+  }, 600_000);
+
+  it('counts on: what is less than it was is no later one', () => {
+    const before = a_head();
+    const requests = { ...before.snapshot.requests, sent: before.snapshot.requests.sent - 1 };
+    const after: Head = { ...before, seq: 13, snapshot: { ...before.snapshot, requests } };
+    expect(fallen(before, after)).toBe('sent');
+    expect(fallen(after, before)).toBe(null);
+    expect(fallen(before, before)).toBe(null);
+  });
+
+  it('counts on when a worker died: what it counted is told of the dead', () => {
+    const before: Head = { ...a_head(), dead: null };
+    const dead = { ...bury(NO_DEAD, a_snapshot(), null), snapshot: before.snapshot };
+    const after: Head = { ...before, seq: 13, snapshot: counters_of(merge_snapshots([])), dead };
+    expect(fallen(before, after)).toBe(null);
+  });
+});
+
+describe('what leaders say', () => {
+  it('is refused where it says that a million agents are there', () => {
+    const members = Object.fromEntries(Array.from({ length: 40_000 }, (_, i) => [`a${i}`, 0]));
+    expect(why_of(read_plan(changed('plan', (plan: Record<string, unknown>) => (plan['members'] = members))))).toMatch(/\.members has 40000 entries/); // prettier-ignore
+  });
+
+  it.each<[string, Kind, (document: Record<string, unknown>) => unknown, RegExp]>([
+    ['a term without end', 'plan', (d) => (d['term'] = 1e300), /\.term/],
+    ['a share of half a client', 'plan', (d) => (d['members'] = { a: { ...PLAN.members['agent-01'], may: 0.5 } }), /\.members\.a\.may/], // prettier-ignore
+    ['ids that go backwards', 'plan', (d) => (d['free_ids'] = [[9, 3, 1]]), /\.free_ids\.0 is not a range of ids/],
+    ['a ramp that ends before it starts', 'desired', (d) => (d['ramp'] = { from: 1, to: 2, start_ms: 5, end_ms: 4 }), /\.ramp ends/], // prettier-ignore
+    ['a lease for ever', 'lease', (d) => (d['ttl_ms'] = 1e300), /\.ttl_ms/],
+    ['a member whose name every object has', 'plan', (d) => (d['members'] = JSON.parse('{"__proto__":{}}')), /\.members cannot have __proto__/], // prettier-ignore
+  ])('is refused: %s', (_, kind, change, why) => {
+    expect(why_of(READERS[kind](changed(kind, change)))).toMatch(why);
+  });
+
+  it('is a plan that can be read, from any wish that can be read', () => {
+    const one = (seed: number): void => {
+      const desired = read_desired(mutated(GOOD.desired, seed));
+      if (desired instanceof Refused) return;
+      expect(why_of(read_plan(to_text(first_plan(HEADER, desired, 3, 'e', null))))).toBe(null);
+    };
+    fc.assert(fc.property(fc.integer(), one), { numRuns: 20_000 });
+  }, 600_000);
+});
+
+describe('a report of a worker', () => {
+  const GOOD_REPORT: Account = {
+    ...{ incarnation: 'i', pid: 7, seq: 1, revision: 2, taken: 2, capacity: 100, capacity_why: 'open files' },
+    ...{
+      snapshot: a_snapshot(),
+      notes: [],
+      notes_dropped: 0,
+      traces: [],
+      setup: null,
+      teardown: null,
+      finished: false,
+    },
+  };
+
+  const good_message = () => structuredClone(new AccountWriter().message_of(GOOD_REPORT));
+
+  it('is taken as it comes over the channel', () => {
+    expect(new AccountReader().read(good_message())).toEqual(GOOD_REPORT);
+  });
+
+  it('that the module made up is refused', () => {
+    const bad = [
+      ...[{ counters: null }, { notes: {} }, { capacity: NaN }, { setup: { ok: true, value: () => 1 } }],
+      ...[{ packed: {} }, { packed: new Map([[-1, new Uint8Array()]]) }, { packed: new Map([[0, 'x']]) }],
+      { packed: new Map([[0, Uint8Array.of(1, 2, 3)]]) },
+    ];
+    for (const more of bad) expect(new AccountReader().read({ ...good_message(), ...more })).toBeInstanceOf(Refused);
+    expect(new AccountReader().read({ incarnation: 'i' })).toBeInstanceOf(Refused);
+  });
+
+  it('that somebody bent is taken or refused, and never throws', () => {
+    const { packed, ...rest } = good_message();
+    const good = JSON.stringify(rest);
+    const one = (seed: number): void => {
+      let value: object;
+      try {
+        value = JSON.parse(mutated(good, seed)) as object;
+      } catch {
+        return;
+      }
+      new AccountReader().read({ ...value, packed });
+    };
+    fc.assert(fc.property(fc.integer(), one), { numRuns: RUNS });
+  }, 600_000);
+});

@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest';
+import { final_table, state_line } from '../../src/outputs/render.ts';
+import { action, summary } from '../console/fakes.ts';
+
+const error = (count: number): { code: string; count: number; last: string; last_at: string } => ({
+  ...{ code: 'timeout', count, last: 'no\x1b[2J reply', last_at: '2026-11-22T00:00:10.000Z' },
+});
+
+describe('state_line', () => {
+  const before = summary({ errors: [error(5)] });
+  const now = summary({
+    run: { ...before.run, seconds: 30 },
+    requests: { ...before.requests, ok: 1980, noreply: 120 },
+    errors: [error(25)],
+    interval: { p50: 1.25, p99: 7.5 },
+  });
+
+  it('gives rates since the one before, and the latency of the last interval', () => {
+    expect(state_line(now, before, false)).toEqual([
+      'run 30 s | target 100, live 90, open 88 | 110.0 messages/s | 2.0 errors/s | p50 1.25 p99 7.50 ms',
+      '  Realtime: total: 90, connect: 2, acting: 38, standby: 50',
+      '  Aggregates: initial: 95, connect: 95, acting: 200, standby: 150, killed: 5',
+    ]);
+  });
+
+  it('gives rates since the start when there is none before, and says whose latency it is', () => {
+    expect(state_line(summary({ actions: [action(0, 'a'), action(1, 'b')] }), null, false)[0]).toBe(
+      'run 20 s | target 100, live 90, open 88 | 50.0 messages/s | 0.0 errors/s | p50 1.50 p99 6.00 ms (a, since the start)',
+    );
+  });
+
+  it('divides by no zero and invents no latency', () => {
+    const first = summary({ run: { ...before.run, seconds: 0 }, actions: [] });
+    expect(state_line(first, null, false)[0]).toContain('0.0 messages/s | 0.0 errors/s | p50 - p99 - ms');
+    expect(state_line(now, now, false)[0]).toContain('0.0 messages/s');
+  });
+
+  it('is coloured only when told so', () => {
+    expect(state_line(now, before, true).join()).toContain('\x1b[31m2.0 errors/s');
+    expect(state_line(now, before, false).join()).not.toContain('\x1b');
+  });
+});
+
+describe('final_table', () => {
+  it('shows actions and errors as tables, and that the books balance', () => {
+    const text = final_table(summary({ final: true, errors: [error(3)] }), false);
+    expect(text).toMatch(/^swarm 0\.1\.0, run r1: 20\.0 s\n/);
+    expect(text).toMatch(/│ 0 heartbeat │ +12 │ +1 │ +10 │/);
+    expect(text).toMatch(/│ timeout │ +3 │ 2026-11-22T00:00:10.000Z │ no\\x1b\[2J reply │/);
+    expect(text).toContain('closed: decr: 5');
+    expect(text).toContain('the books balance');
+    expect(text).not.toMatch(/Workers|incomplete|NOT/);
+    expect(text).not.toContain('\x1b');
+  });
+
+  it('says what is missing', () => {
+    const [worker] = summary().workers;
+    const lost_workers = [{ worker: 'w2', incarnation: 'i', at: '2026-11-22T00:00:10.000Z', silent_ms: 812 }];
+    const text = final_table(
+      summary({
+        workers: [worker!, { ...worker!, id: 'w2', state: 'gone' }],
+        lost_workers,
+        balanced: false,
+        complete: false,
+      }),
+      true,
+    );
+    expect(text).toMatch(/w2 .* gone/);
+    expect(text).toContain('worker w2 died at 2026-11-22T00:00:10.000Z: up to 812 ms of its counts are missing');
+    const silent = { worker: 'a2', incarnation: 'i', at: '2026-11-22T00:00:10.000Z', silent_ms: 55_000, may_live: true } as const; // prettier-ignore
+    const many = final_table(summary({ lost_workers: [silent], possibly_open: 40, complete: false }), false);
+    expect(many).toContain('agent a2 did not answer, and was given up at 2026-11-22T00:00:10.000Z: up to 55000 ms');
+    expect(many).toContain('possibly open yet: 40 connections of agents that did not answer');
+    expect(many).not.toContain('died');
+    expect(text).toContain('the books do NOT balance');
+    expect(text).toContain('incomplete: ');
+    expect(text).toContain('\x1b[31m');
+  });
+});

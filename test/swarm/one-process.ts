@@ -1,0 +1,180 @@
+/** A population in the test's process: module functions and a script as values, no files, no coordinator. */
+import { Wheel } from '../../src/foundation/clock.ts';
+import { Recorder } from '../../src/metrics/recorder.ts';
+import type { Snapshot } from '../../src/metrics/snapshot.ts';
+import type { FakeClient } from '../../src/protocols/client.ts';
+import type { ProtocolModule } from '../../src/protocols/module.ts';
+import type { Action, Range } from '../../src/script/types.ts';
+import { Endpoints } from '../../src/swarm/client/endpoints.ts';
+import type { GroupShare, Orders } from '../../src/swarm/plan/orders.ts';
+import type { RunSpec, Sources } from '../../src/swarm/plan/run-spec.ts';
+import { WHOLE } from '../../src/swarm/plan/segment.ts';
+import { Population } from '../../src/swarm/worker/population.ts';
+import { PATIENCE_MS, until as wait_until } from '../patience.ts';
+
+export type Command = (client: FakeClient, args: Readonly<Record<string, unknown>>) => unknown;
+
+export interface EngineOptions {
+  port: number;
+  /** in script order; each is played once per iteration with no sleep unless `actions` says otherwise */
+  commands: Record<string, Command>;
+  actions?: Record<string, { rounds?: Range; between?: Range; after?: Range; args?: Record<string, unknown> }>;
+  module?: Partial<Omit<ProtocolModule, 'commands'>>;
+  run?: Partial<RunSpec>;
+  capacity?: number;
+}
+
+export interface Engine {
+  readonly population: Population;
+  readonly recorder: Recorder;
+  readonly bugs: unknown[];
+  /** what a worker would warn of, each time */
+  readonly warned: string[];
+  books(): Snapshot;
+  /** sets the share and the phase; ids are 1, 2, 3 … */
+  apply(clients: number, phase?: Orders['phase'], share?: Partial<GroupShare>): void;
+  /** until `condition` holds, looked at each turn; rejects with the books after 10 s */
+  until(condition: (books: Snapshot) => boolean): Promise<Snapshot>;
+  /** takes every client away and checks that nothing is left */
+  close(): Promise<Snapshot>;
+}
+
+export async function start_engine(options: EngineOptions): Promise<Engine> {
+  const names = Object.keys(options.commands);
+  const actions: Action[] = names.map((command, index) => {
+    const shape = options.actions?.[command];
+    return {
+      index,
+      command,
+      args: Object.freeze(shape?.args ?? {}),
+      rounds: shape?.rounds ?? [1, 1],
+      sleep_between_rounds: shape?.between ?? [0, 0],
+      sleep_after_action: shape?.after ?? [0, 0],
+    };
+  });
+  const run: RunSpec = {
+    id: 'test',
+    seed: 'seed',
+    segment: WHOLE,
+    servers: [{ host: '127.0.0.1', port: options.port }],
+    sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999], offset: 0 },
+    script: { protocol: 'test', actions },
+    module_path: '',
+    module_sha256: '',
+    tls: null,
+    limits: null,
+    keep_alive_ms: null,
+    connect_timeout_ms: 2000,
+    reconnect_delay_ms: [1, 5],
+    reply_timeout_ms: 5000,
+    drain_timeout_ms: 5000,
+    max_reply_bytes: 1024 * 1024,
+    connect_per_s: 10_000,
+    once: false,
+    setup_by: null,
+    teardown_by: null,
+    shared: { value: undefined },
+    ...options.run,
+  };
+  const recorder = new Recorder(actions.length + 1);
+  const endpoints = await Endpoints.start({
+    servers: run.servers,
+    sources: run.sources.addresses,
+    counts: (name) => recorder.endpoint(name),
+  });
+  const wheel = new Wheel();
+  const bugs: unknown[] = [];
+  const warned: string[] = [];
+  const population = new Population({
+    run,
+    member: 'm1',
+    module: { ...options.module, commands: options.commands },
+    recorder,
+    wheel,
+    endpoints,
+    capacity: () => options.capacity ?? 10_000,
+    bug: (error) => bugs.push(error),
+    unasked: (text) => void warned.push(text),
+    created: () => {},
+    emptied: () => {},
+    expired: () => {},
+  });
+  const books = (): Snapshot => recorder.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
+  let granted = 0;
+  const apply: Engine['apply'] = (clients, phase = 'run', share = {}) => {
+    granted = Math.max(granted, clients);
+    void population.apply(
+      {
+        clients,
+        ids: granted > 0 ? [[1, granted, 1]] : [],
+        ports: [],
+        connect_per_s: run.connect_per_s,
+        graceful: false,
+        ...share,
+      },
+      phase,
+    );
+  };
+  const until: Engine['until'] = async (condition) => {
+    let now = books();
+    const shown = (): string => `books: ${JSON.stringify(now, null, 1)}`;
+    await wait_until(shown, () => condition((now = books())), PATIENCE_MS, 2);
+    return now;
+  };
+  return {
+    population,
+    recorder,
+    bugs,
+    warned,
+    books,
+    apply,
+    until,
+    async close() {
+      apply(0, 'stop');
+      population.close();
+      endpoints.close();
+      const after = await until(() => population.live === 0);
+      wheel.stop();
+      return after;
+    },
+  };
+}
+
+/** Numbering that begins at `port` of the first address. */
+export const starting_at = (port: number, addresses: string[]): Sources => ({
+  addresses,
+  excluded_ports: [],
+  // out of the way: numbering begins at 1026 otherwise
+  kernel_ports: [1024, 1025],
+  offset: port - 1026,
+});
+
+/** The equations of DESIGN 3.5 that a member's own books must satisfy at every instant; returns those that do not hold. */
+export function imbalances(s: Snapshot): string[] {
+  const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
+  const wrong: string[] = [];
+  const equal = (name: string, left: number, right: number): void => {
+    if (left !== right) wrong.push(`${name}: ${left} ≠ ${right}`);
+  };
+  const { clients, connections, requests } = s;
+  equal('clients', clients.created, sum(clients.states) + clients.killed.decr + clients.killed.stop + clients.done);
+  equal(
+    'attempted',
+    connections.attempted,
+    connections.connecting + connections.established + sum(connections.failed) + connections.cancelled,
+  );
+  const endpoints = Object.values(s.endpoints);
+  for (const what of ['attempted', 'connecting', 'established', 'open', 'cancelled'] as const) {
+    const of_each = endpoints.reduce((all, one) => all + one[what], 0);
+    equal(`${what} of all endpoints`, connections[what], of_each);
+  }
+  for (const one of endpoints) {
+    equal('to an endpoint', one.attempted, one.connecting + one.established + one.failed + one.cancelled);
+    equal('established to it', one.established, one.open + one.closed);
+  }
+  equal('established', connections.established, connections.open + sum(connections.closed));
+  equal('sent', requests.sent, requests.in_flight + requests.ok + requests.wrong + requests.timeout + requests.aborted);
+  s.actions.forEach((a, i) => equal(`rounds ${i}`, a.started, a.running + a.ok + sum(a.failed) + a.aborted));
+  s.actions.forEach((a, i) => equal(`latencies ${i}`, a.ok, a.service.count));
+  return wrong;
+}

@@ -1,0 +1,201 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Orders } from '../../../src/swarm/plan/orders.ts';
+import type { MemberId } from '../../../src/swarm/plan/run-spec.ts';
+import { Traces } from '../../../src/swarm/plan/traces.ts';
+import type { Members } from '../../../src/swarm/squad/members.ts';
+import { Planner } from '../../../src/swarm/squad/planner.ts';
+import { account, members_of } from '../accounts.ts';
+import { RUN } from '../fake-swarm.ts';
+
+/** A planner and what it published. */
+class Bench {
+  readonly orders_out: Orders[] = [];
+  readonly traces = new Traces();
+  readonly members: Members;
+  readonly planner: Planner;
+  #seq = 1;
+
+  constructor(ids: readonly MemberId[], up = true) {
+    this.members = members_of(ids, up);
+    const nothing = (): void => {};
+    const publish = (orders: Orders): void => void this.orders_out.push(orders);
+    const hub = { publish, want: nothing, onAccount: nothing, onGone: nothing, close: async () => [] };
+    this.planner = new Planner(hub, this.members, this.traces, RUN);
+  }
+
+  aim(target: number, over_ms = 0, now = 0): void {
+    this.planner.aim(target, over_ms, now);
+    this.planner.replan(false);
+  }
+
+  /** The member has applied `revision`, the newest if none is named; planning follows. */
+  acknowledge(id: MemberId, revision = this.planner.revision): void {
+    this.members.accept(
+      id,
+      account(this.members.get(id)!.account!.incarnation, 0, { seq: ++this.#seq, revision }),
+      0,
+      0,
+    );
+    this.planner.replan(false);
+  }
+
+  /** What the newest plan orders: clients by member. */
+  get ordered(): Record<MemberId, number> {
+    const entries = Object.entries(this.orders_out.at(-1)?.members ?? {});
+    return Object.fromEntries(entries.map(([id, { groups }]) => [id, groups.main.clients]));
+  }
+}
+
+describe('Planner', () => {
+  it('shares the target, with ids and a part of the connect rate for those that have clients', () => {
+    const bench = new Bench(['w1', 'w2', 'w3']);
+    bench.aim(2);
+    expect(bench.ordered).toEqual({ w1: 1, w2: 1, w3: 0 });
+    const entries = Object.values(bench.orders_out[0]!.members).map(({ groups }) => groups.main);
+    expect(entries.map(({ connect_per_s }) => connect_per_s)).toEqual([500, 500, 0]);
+    expect(entries.map(({ ids }) => ids.map(([first]) => first))).toEqual([[1], [2], []]);
+    expect(bench.orders_out[0]).toMatchObject({ term: 1, revision: 1, phase: 'run', run: RUN });
+  });
+
+  it('publishes nothing that would order the same again, unless it shall anyway', () => {
+    const bench = new Bench(['w1']);
+    bench.aim(5);
+    bench.planner.replan(false);
+    expect(bench.orders_out).toHaveLength(1);
+    bench.planner.replan(true);
+    expect(bench.orders_out.map(({ revision }) => revision)).toEqual([1, 2]);
+  });
+
+  it('orders no increase before the decrease that makes room for it was acknowledged', () => {
+    const bench = new Bench(['w1', 'w2']);
+    bench.aim(20);
+    for (const id of ['w1', 'w2']) bench.acknowledge(id);
+    bench.members.depart(bench.members.get('w2')!, 'w2-1', 'given_up', 0, 0);
+    bench.planner.replan(false);
+    // attested dead: nothing of it can still run
+    expect(bench.ordered).toEqual({ w1: 20 });
+    bench.acknowledge('w1');
+    bench.members.accept('w2', account('w2-2'), 0, 0);
+    bench.aim(4);
+    bench.aim(20);
+    // w1 may still run its 20: it is told 10, and w2 waits until it has heard that
+    expect(bench.ordered).toEqual({ w1: 10, w2: 0 });
+    bench.acknowledge('w1');
+    expect(bench.ordered).toEqual({ w1: 10, w2: 10 });
+  });
+
+  it('keeps the share of a member that restarts for it, with its ids', () => {
+    const bench = new Bench(['w1', 'w2']);
+    bench.aim(10);
+    const ids = bench.orders_out.at(-1)!.members.w2!.groups.main.ids;
+    bench.members.depart(bench.members.get('w2')!, 'w2-1', 'restarting', 0, 0);
+    bench.planner.replan(false);
+    expect(bench.ordered).toEqual({ w1: 5 });
+    bench.members.accept('w2', account('w2-2'), 0, 0);
+    bench.planner.replan(false);
+    expect(bench.ordered).toEqual({ w1: 5, w2: 5 });
+    expect(bench.orders_out.at(-1)!.members.w2).toMatchObject({ incarnation: 'w2-2', groups: { main: { ids } } });
+  });
+
+  it('orders nothing of a member that has not said hello', () => {
+    const bench = new Bench(['w1'], false);
+    bench.aim(10);
+    expect(bench.ordered).toEqual({});
+    bench.members.accept('w1', account('a'), 0, 0);
+    bench.planner.replan(false);
+    expect(bench.ordered).toEqual({ w1: 10 });
+  });
+
+  it('goes along a ramp, and gives ids for its end at once', () => {
+    const bench = new Bench(['w1', 'w2']);
+    bench.aim(100, 1000, 0);
+    expect([bench.planner.target, bench.planner.planned]).toEqual([100, 0]);
+    const steps = [250, 500, 1000].map((now) => {
+      const is_ramp = bench.planner.step(now);
+      bench.planner.replan(false);
+      return [is_ramp, bench.planner.planned];
+    });
+    expect(steps).toEqual([[true, 25], [true, 50], [true, 100]]); // prettier-ignore
+    expect(bench.planner.step(1100)).toBe(false);
+    const ids = bench.orders_out.filter(({ members }) => members.w1!.groups.main.clients > 0);
+    expect(new Set(ids.map(({ members }) => JSON.stringify(members.w1!.groups.main.ids))).size).toBe(1);
+  });
+
+  it('a new aim begins where the old ramp is now', () => {
+    const bench = new Bench(['w1']);
+    bench.aim(100, 1000, 0);
+    bench.aim(0, 1000, 500);
+    expect(bench.planner.planned).toBe(50);
+    bench.planner.step(1000);
+    expect(bench.planner.planned).toBe(25);
+  });
+
+  it('follows a ramp that somebody else keeps, and forgets its own', () => {
+    const bench = new Bench(['w1', 'w2']);
+    bench.aim(100, 1000, 0);
+    bench.planner.hold(8, 40);
+    bench.planner.replan(false);
+    expect([bench.planner.step(500), bench.planner.target, bench.planner.planned]).toEqual([false, 40, 8]);
+    expect(bench.ordered).toEqual({ w1: 4, w2: 4 });
+  });
+
+  it('gives the ids that dealt numbers stand for', () => {
+    const bench = new Bench(['w1', 'w2']);
+    bench.planner.to_ids = (dealt) => dealt.map(([first, last, step]) => [first + 100, last + 100, step]);
+    bench.aim(4);
+    const ids = Object.values(bench.orders_out.at(-1)!.members).map(({ groups }) => groups.main.ids);
+    expect(ids).toEqual([[[101, 103, 2]], [[102, 104, 2]]]);
+  });
+
+  it('carries phase, traces, graceful shrinking and retries to the members', () => {
+    const bench = new Bench(['w1']);
+    bench.aim(3);
+    const token = bench.traces.start('w1', 2, 1000, () => {});
+    bench.planner.phase = 'drain';
+    bench.planner.graceful = true;
+    bench.planner.retry_fatal();
+    bench.planner.replan(true);
+    expect(bench.planner.is_ending).toBe(true);
+    expect(bench.orders_out.at(-1)).toMatchObject({
+      phase: 'drain',
+      retry_fatal: 1,
+      members: { w1: { traces: [{ token, client: 2 }], groups: { main: { graceful: true } } } },
+    });
+  });
+
+  it('is never above its target, whatever is acknowledged when', () => {
+    const ids = ['w1', 'w2', 'w3'];
+    const step = fc.oneof(
+      fc.record({ aim: fc.integer({ min: 0, max: 60 }) }),
+      fc.record({ who: fc.constantFrom(...ids), lag: fc.integer({ min: 0, max: 3 }) }),
+      fc.record({ dies: fc.constantFrom(...ids) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const bench = new Bench(ids);
+        let births = 1;
+        let allowed = 0;
+        for (const one of steps) {
+          const before = bench.members.all.reduce((all, { outstanding }) => all + outstanding.may, 0);
+          if ('aim' in one) bench.aim(one.aim);
+          else if ('who' in one) bench.acknowledge(one.who, Math.max(0, bench.planner.revision - one.lag));
+          else {
+            const member = bench.members.get(one.dies)!;
+            bench.members.depart(member, member.account!.incarnation, 'restarting', 0, 0);
+            bench.members.accept(one.dies, account(`${one.dies}-${++births}`), 0, 0);
+            bench.planner.replan(false);
+          }
+          // what a smaller target finds running may go on until it is acknowledged, and nothing is added to it
+          allowed = Math.max(bench.planner.target, Math.min(allowed, before));
+          const may = bench.members.all.reduce((all, { outstanding }) => all + outstanding.may, 0);
+          expect(may).toBeLessThanOrEqual(allowed);
+        }
+        for (const id of ids) bench.acknowledge(id);
+        for (const id of ids) bench.acknowledge(id);
+        expect(Object.values(bench.ordered).reduce((a, b) => a + b, 0)).toBe(bench.planner.target);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});

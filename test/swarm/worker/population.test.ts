@@ -1,0 +1,345 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { line } from '../../../src/index.ts';
+import { id_at, parse_segment } from '../../../src/swarm/plan/segment.ts';
+import { start_ledger, type Ledger, type LedgerOptions } from '../../ledger.ts';
+import { imbalances, start_engine, type Engine, type EngineOptions } from '../one-process.ts';
+
+let ledger: Ledger | undefined;
+let engine: Engine | undefined;
+afterEach(async () => {
+  const books = await engine?.close();
+  await ledger?.close();
+  engine = ledger = undefined;
+  if (books) expect(imbalances(books)).toEqual([]);
+});
+
+async function start(options: Omit<EngineOptions, 'port'>, server: LedgerOptions = {}): Promise<Engine> {
+  ledger = await start_ledger(server);
+  engine = await start_engine({ port: ledger.port, ...options });
+  return engine;
+}
+
+const talk: EngineOptions['commands'] = { go: (client) => client.send_for_reply('hi\r\n', line()) };
+const sleepy = { go: { after: [1000, 1000] } } as const;
+const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+const live = (e: Engine): number => e.population.live;
+
+describe('growing and shrinking', () => {
+  it('opens to its share with ids 1…n and takes away to it', async () => {
+    const e = await start({ commands: talk, actions: sleepy });
+    e.apply(50);
+    const up = await e.until((b) => b.clients.states.standby === 50);
+    expect([up.connections.open, up.connections.attempted, ledger!.books().accepted]).toEqual([50, 50, 50]);
+    expect(e.population.client(1) && e.population.client(50)).toBeDefined();
+    expect(e.population.client(51)).toBeUndefined();
+    e.apply(20);
+    expect(live(e)).toBe(20); // at once, counted by swarm
+    const down = e.books();
+    expect(down.clients.killed.decr).toBe(30);
+    expect(down.connections.closed.decr).toBe(30);
+    await ledger!.until((b) => b.open === 20);
+  });
+
+  it('reuses freed ids, lowest first', async () => {
+    const e = await start({ commands: talk, actions: sleepy });
+    e.apply(30);
+    await e.until((b) => b.clients.states.standby === 30);
+    e.apply(10);
+    const left = Array.from({ length: 30 }, (_, i) => i + 1).filter((id) => e.population.client(id) !== undefined);
+    const free = Array.from({ length: 30 }, (_, i) => i + 1).filter((id) => !left.includes(id));
+    e.apply(13);
+    for (const id of free.slice(0, 3)) expect(e.population.client(id)).toBeDefined();
+    expect(live(e)).toBe(13);
+  });
+
+  it('of a segment, has ids of the whole swarm, and reuses those', async () => {
+    const segment = parse_segment('1/4:1/2')!;
+    const e = await start({ commands: talk, actions: sleepy, run: { segment } });
+    const ids = Array.from({ length: 12 }, (_, i) => id_at(segment, i + 1));
+    const alive = (): number[] => ids.filter((id) => e.population.client(id) !== undefined);
+    e.apply(10);
+    await e.until((b) => b.clients.states.standby === 10);
+    expect(alive()).toEqual(ids.slice(0, 10));
+    e.apply(4);
+    e.apply(12);
+    expect(alive()).toEqual(ids);
+    expect(live(e)).toBe(12);
+  });
+
+  it('waits for the ids it was not granted yet', async () => {
+    const e = await start({ commands: talk, actions: sleepy });
+    e.apply(10, 'run', { ids: [[1, 9, 2]] });
+    await e.until((b) => b.clients.states.standby === 5);
+    e.apply(10, 'run', {
+      ids: [
+        [1, 15, 2],
+        [20, 21, 1],
+      ],
+    });
+    await e.until((b) => b.clients.states.standby === 10);
+    expect(e.population.client(15) && e.population.client(20) && e.population.client(21)).toBeDefined();
+  });
+
+  it('takes fatal clients first, then waiting ones, then connected ones', async () => {
+    const e = await start({
+      commands: {
+        go: (client) => (client.id <= 3 ? Promise.reject(new Error('bug')) : client.send_for_reply('x\r\n', line())),
+      },
+      actions: sleepy,
+    });
+    e.apply(10);
+    await e.until((b) => b.clients.states.fatal === 3 && b.clients.states.standby === 7);
+    e.apply(14, 'run', { connect_per_s: 0.0001 }); // four more that wait for their turn
+    expect(e.books().clients.states.initial).toBe(4);
+    e.apply(11);
+    expect(e.books().clients.states).toMatchObject({ fatal: 0, initial: 4, standby: 7 });
+    e.apply(8);
+    expect(e.books().clients.states).toMatchObject({ initial: 1, standby: 7 });
+    e.apply(5);
+    expect(e.books().clients.states).toMatchObject({ initial: 0, standby: 5 });
+  });
+
+  it('cancels attempts in flight', async () => {
+    const closed = await start_ledger();
+    const { port } = closed;
+    await closed.close();
+    engine = await start_engine({ port, commands: talk });
+    engine.apply(5);
+    engine.apply(0);
+    const books = engine.books();
+    expect(books.clients.killed.decr).toBe(5);
+    expect(books.connections.attempted).toBe(
+      books.connections.cancelled + (books.connections.failed['ECONNREFUSED'] ?? 0),
+    );
+  });
+
+  it('holds connects back while descriptors are short, and goes on when some come free', async () => {
+    const e = await start({ commands: talk, actions: sleepy, capacity: 8 });
+    e.apply(12);
+    await e.until((b) => b.connections.open === 8);
+    await pause(50);
+    expect(e.books().connections.attempted).toBe(8);
+    expect(e.books().clients.states.initial).toBe(4);
+    e.apply(7); // waiting ones go first
+    expect(e.books().connections.open).toBe(7);
+    e.apply(8);
+    await e.until((b) => b.connections.open === 8);
+  });
+});
+
+describe('pace', () => {
+  it('opens evenly: never more than the rate allows in any window', async () => {
+    const e = await start({ commands: talk, actions: sleepy, run: { connect_per_s: 200 } });
+    const began = performance.now();
+    e.apply(60);
+    const samples: [number, number][] = [];
+    while (e.books().connections.attempted < 60) {
+      samples.push([performance.now() - began, e.books().connections.attempted]);
+      await pause(2);
+    }
+    for (const [ms, attempted] of samples) expect(attempted).toBeLessThanOrEqual((ms / 1000) * 200 + 6); // 20 ms of arrears and one in hand
+  });
+
+  it('has at most rate × connect-timeout attempts in flight, so that a restarting server meets no storm', async () => {
+    const e = await start({
+      commands: talk,
+      run: { connect_per_s: 100, connect_timeout_ms: 50, reconnect_delay_ms: [0, 0] },
+    });
+    let most = 0;
+    e.apply(200);
+    const began = performance.now();
+    while (performance.now() < began + 500 || e.books().connections.established <= 10) {
+      most = Math.max(most, e.books().connections.connecting);
+      await pause(1);
+    }
+    expect(most).toBeLessThanOrEqual(5);
+  });
+
+  it('a server that goes away and comes back is found again', async () => {
+    const e = await start({ commands: talk, actions: { go: { after: [0.005, 0.01] } } });
+    e.apply(20);
+    await e.until((b) => b.connections.open === 20);
+    const { port } = ledger!;
+    await ledger!.close();
+    await e.until((b) => (b.connections.failed['ECONNREFUSED'] ?? 0) > 20);
+    ledger = await start_ledger({ port });
+    const books = await e.until((b) => b.connections.open === 20);
+    expect(books.clients.created).toBe(20);
+    expect(books.connections.closed.server + books.connections.closed.reset).toBe(20);
+  });
+});
+
+describe('draining', () => {
+  const steps: EngineOptions['commands'] = {
+    first: (client) => client.send_for_reply('first\r\n', line()),
+    second: (client) => client.send_for_reply('second\r\n', line()),
+  };
+
+  it('decr graceful lets each end its iteration: every first has its second', async () => {
+    const seconds = new Map<number, string[]>();
+    const e = await start(
+      { commands: steps, actions: { first: { between: [0.02, 0.04] }, second: { after: [0.01, 0.02] } } },
+      { reply: (text, c) => (seconds.set(c.id, [...(seconds.get(c.id) ?? []), text]), { text: 'OK' }) },
+    );
+    e.apply(20);
+    await e.until((b) => b.actions[1]!.ok > 20);
+    e.apply(5, 'run', { graceful: true });
+    expect(e.books().clients.draining + e.books().clients.done).toBe(15);
+    expect(live(e) - e.books().clients.draining).toBe(5);
+    const books = await e.until((b) => b.clients.done === 15);
+    expect(books.clients.killed).toEqual({ decr: 0, stop: 0 });
+    expect(books.actions[0]!.aborted + books.actions[1]!.aborted).toBe(0);
+    await ledger!.until((b) => b.open === 5);
+    const complete = [...seconds.values()].filter((lines) => lines.at(-1) === 'second').length;
+    expect(complete).toBeGreaterThanOrEqual(15);
+  });
+
+  it('a higher target takes the mark off draining clients before it creates any', async () => {
+    const e = await start({ commands: steps, actions: { first: { between: [0.3, 0.3] } } });
+    e.apply(10);
+    await e.until((b) => b.clients.states.standby === 10);
+    e.apply(4, 'run', { graceful: true });
+    expect(e.books().clients.draining).toBe(6);
+    e.apply(8);
+    expect(e.books().clients.draining).toBe(2);
+    e.apply(12);
+    expect(e.books().clients).toMatchObject({ draining: 0, created: 12 });
+    expect(live(e)).toBe(12);
+  });
+
+  it('growing again after clients were drained creates new ones', async () => {
+    const e = await start({ commands: steps, actions: { first: { between: [0.02, 0.04] } } });
+    e.apply(10);
+    await e.until((b) => b.connections.open === 10);
+    e.apply(4, 'run', { graceful: true });
+    await e.until((b) => b.clients.done === 6 && b.clients.draining === 0);
+    e.apply(20);
+    const books = await e.until((b) => b.connections.open === 20);
+    expect(books.clients).toMatchObject({ created: 26, draining: 0, done: 6 });
+    e.apply(0);
+    expect([live(e), e.books().clients.killed.decr]).toEqual([0, 20]);
+  });
+
+  it('phase drain: sleepers end at once, a round in progress first ends, nothing reconnects', async () => {
+    const e = await start(
+      { commands: { go: (c) => c.send_for_reply(c.id === 1 ? 'slow\r\n' : 'fast\r\n', line()) }, actions: sleepy },
+      { reply: (text) => (text === 'slow' ? { drip: 'slow answer', every_ms: 20 } : { text: 'OK' }) },
+    );
+    e.apply(5);
+    await e.until((b) => b.clients.states.standby === 4);
+    e.apply(5, 'drain');
+    expect(live(e)).toBe(1);
+    const books = await e.until(() => live(e) === 0);
+    expect(books.actions[0]!).toMatchObject({ ok: 5, aborted: 0, running: 0 });
+    expect(books.clients.killed.stop).toBe(5);
+    expect(books.connections.closed.stop).toBe(5);
+  });
+
+  it('phase stop ends all at once; the round in progress is aborted', async () => {
+    const e = await start({ commands: talk }, { reply: () => 'silent' });
+    e.apply(5);
+    await e.until((b) => b.requests.in_flight === 5);
+    e.apply(5, 'stop');
+    expect(live(e)).toBe(0);
+    expect(e.books().actions[0]!).toMatchObject({ started: 5, aborted: 5, running: 0 });
+    expect(e.books().requests).toMatchObject({ sent: 5, aborted: 5, in_flight: 0 });
+  });
+});
+
+describe('pause and resume', () => {
+  it('keeps and makes connections, runs connected, starts no action; goes on after', async () => {
+    const e = await start({
+      commands: talk,
+      actions: { go: { after: [0.005, 0.01] } },
+      module: { connected: (client) => client.send_for_reply('hello\r\n', line()) },
+    });
+    e.apply(5, 'pause');
+    const paused = await e.until((b) => b.actions[1]!.ok === 5);
+    expect(paused.actions[0]!.started).toBe(0);
+    await pause(30);
+    expect(e.books().actions[0]!.started).toBe(0);
+    expect(e.books().clients.states.standby).toBe(5);
+    e.apply(5, 'run');
+    await e.until((b) => b.actions[0]!.ok >= 20);
+    e.apply(5, 'pause');
+    await e.until((b) => b.clients.states.standby === 5);
+    await pause(30);
+    const before = e.books().actions[0]!.started;
+    await pause(30);
+    expect(e.books().actions[0]!.started).toBe(before);
+    e.apply(2, 'pause');
+    expect(live(e)).toBe(2);
+    e.apply(2, 'run');
+    await e.until((b) => b.actions[0]!.started > before);
+    expect(e.books().connections.attempted).toBe(5);
+  });
+});
+
+describe('the script', () => {
+  it('plays actions in order, with rounds and a sleep after each, after connected', async () => {
+    const lines: string[] = [];
+    const e = await start(
+      {
+        commands: {
+          a: (c, args) => c.send_for_reply(`a${String(args['n'])}\r\n`, line()),
+          skipped: (c) => c.send_for_reply('skipped\r\n', line()),
+          b: (c) => c.send_for_reply('b\r\n', line()),
+        },
+        module: { connected: (c) => c.send_for_reply('login\r\n', line()) },
+        actions: {
+          a: { rounds: [2, 2], args: { n: 7 }, between: [0.001, 0.002] },
+          skipped: { rounds: [0, 0] },
+          b: { rounds: [1, 1] },
+        },
+      },
+      { reply: (text) => (lines.push(text), { text: 'OK' }) },
+    );
+    e.apply(1);
+    await e.until((b) => b.actions[2]!.ok >= 3);
+    expect(lines.slice(0, 7)).toEqual(['login', 'a7', 'a7', 'b', 'a7', 'a7', 'b']);
+    expect(e.books().actions[1]!.started).toBe(0);
+  });
+
+  it('sleeps at least as drawn, on the grid of the wheel; response counts from the planned instant', async () => {
+    const starts: number[] = [];
+    const e = await start({
+      commands: { go: (c) => (starts.push(performance.now()), c.send_for_reply('x\r\n', line())) },
+      actions: { go: { between: [0.02, 0.02], after: [0.03, 0.03] } },
+    });
+    e.apply(1);
+    await e.until((b) => b.actions[0]!.ok >= 5);
+    for (let i = 1; i < 5; i++) expect(starts[i]! - starts[i - 1]!).toBeGreaterThanOrEqual(50 - 2.1); // half a tick of rounding
+    const { service, response } = e.books().actions[0]!;
+    expect(response.sum).toBeGreaterThanOrEqual(service.sum);
+  });
+
+  it('begins no round before what the module has hung on the reply of the last one has run', async () => {
+    let early = 0;
+    const go: NonNullable<EngineOptions['commands']>[string] = (c) => {
+      if (c.memory['waits'] === true) early++;
+      c.memory['waits'] = true;
+      const reply = c.send_for_reply('x\r\n', line());
+      reply.then(
+        () => (c.memory['waits'] = false),
+        () => undefined, // taken away at the end
+      );
+      return reply;
+    };
+    const e = await start({ commands: { go }, actions: { go: {} } });
+    e.apply(200); // so many that dozens are answered within one turn of the event loop
+    await e.until((b) => b.actions[0]!.ok >= 20_000);
+    expect(early).toBe(0);
+  });
+
+  it('once: one iteration without sleeps, then done', async () => {
+    const e = await start({
+      commands: talk,
+      actions: { go: { rounds: [3, 3], after: [1000, 1000] } },
+      run: { once: true },
+    });
+    e.apply(1);
+    const books = await e.until((b) => b.clients.done === 1);
+    expect(books.actions[0]!.ok).toBe(3);
+    expect(books.connections.closed.decr).toBe(1);
+  });
+});

@@ -1,0 +1,214 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { local_pair } from '../../../src/cluster/local.ts';
+import type { Account } from '../../../src/swarm/plan/account.ts';
+import type { MemberOrders, Orders } from '../../../src/swarm/plan/orders.ts';
+import type { RunSpec } from '../../../src/swarm/plan/run-spec.ts';
+import type { Hub } from '../../../src/swarm/plan/seam.ts';
+import { WHOLE } from '../../../src/swarm/plan/segment.ts';
+import { start_worker, type RunningWorker } from '../../../src/swarm/worker/worker.ts';
+import { start_ledger, type Ledger } from '../../ledger.ts';
+import { until as wait_until } from '../../patience.ts';
+
+const MODULE = `
+  export const setup = ({ server, seed, log }) => { log.info('preparing ' + seed); return { port: server.port }; };
+  export const teardown = ({ shared }) => { if (shared.port === 0) throw new Error('no port'); };
+  const line = { frame: (b, s, e) => { for (let i = s; i < e; i++) if (b[i] === 10) return i + 1 - s; return 0; } };
+  export async function hi(client, args) {
+    if (args.explode) setTimeout(() => { throw new Error('stray of ' + client.id); }, 1);
+    if (args.mutate) args.mutate.push(1);
+    console.log('client', client.id, client.shared.port > 0);
+    await client.send_for_reply('hi\\r\\n', line);
+  }
+`;
+
+let ledger: Ledger;
+let dir: string;
+let worker: RunningWorker | undefined;
+let accounts: Account[];
+let hub: Hub;
+const internal: unknown[] = [];
+
+beforeEach(async () => {
+  ledger = await start_ledger();
+  dir = mkdtempSync(join(tmpdir(), 'swarm-worker-test-'));
+  writeFileSync(join(dir, 'm.mjs'), MODULE);
+  const pair = local_pair('w1');
+  hub = pair.hub;
+  accounts = [];
+  internal.length = 0;
+  hub.onAccount((_, account) => accounts.push(account));
+  worker = start_worker({
+    member: 'w1',
+    incarnation: 'i1',
+    seat: pair.seat,
+    internal: (error) => internal.push(error),
+  });
+});
+afterEach(async () => {
+  await worker?.stop();
+  await ledger.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function orders(
+  revision: number,
+  clients: number,
+  more: { run?: Partial<RunSpec>; entry?: Partial<MemberOrders>; orders?: Partial<Orders> } = {},
+): Orders {
+  return {
+    term: 1,
+    revision,
+    phase: 'run',
+    retry_fatal: 0,
+    run: {
+      id: 'r',
+      seed: 's',
+      segment: WHOLE,
+      servers: [{ host: '127.0.0.1', port: ledger.port }],
+      sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999], offset: 0 },
+      script: {
+        protocol: 'm',
+        actions: [
+          {
+            index: 0,
+            command: 'hi',
+            args: {},
+            rounds: [1, 1],
+            sleep_between_rounds: [0.01, 0.02],
+            sleep_after_action: [0, 0],
+          },
+        ],
+      },
+      module_path: join(dir, 'm.mjs'),
+      module_sha256: '',
+      tls: null,
+      limits: null,
+      keep_alive_ms: null,
+      connect_timeout_ms: 1000,
+      reconnect_delay_ms: [1, 2],
+      reply_timeout_ms: 1000,
+      drain_timeout_ms: 1000,
+      max_reply_bytes: 1000,
+      connect_per_s: 1000,
+      once: false,
+      setup_by: null,
+      teardown_by: null,
+      shared: { value: { port: 1 } },
+      ...more.run,
+    },
+    members: {
+      w1: {
+        incarnation: 'i1',
+        groups: { main: { clients, ids: [[1, 100, 1]], ports: [], connect_per_s: 1000, graceful: false } },
+        traces: [],
+        ...more.entry,
+      },
+    },
+    ...more.orders,
+  };
+}
+
+async function until(condition: (account: Account) => boolean): Promise<Account> {
+  const last = (): string => `no such report; last: ${JSON.stringify(accounts.at(-1))}`;
+  await wait_until(last, () => accounts.some(condition));
+  return accounts.find(condition)!;
+}
+
+describe('a worker', () => {
+  it('says hello, applies the newest plan and reports its revision at once', async () => {
+    const hello = await until((r) => r.seq === 1);
+    expect(hello).toMatchObject({ incarnation: 'i1', pid: process.pid, revision: 0 });
+    expect(hello.capacity).toBeGreaterThan(0);
+    hub.publish(orders(5, 3));
+    const applied = await until((r) => r.revision === 5);
+    expect(applied.snapshot.clients.created).toBe(3);
+    await until((r) => (r.snapshot.actions[0]?.ok ?? 0) >= 3);
+    hub.publish(orders(4, 100)); // older: nothing happens
+    hub.publish(orders(6, 1));
+    const fewer = await until((r) => r.revision === 6);
+    expect(fewer.snapshot.clients).toMatchObject({ created: 3, killed: { decr: 2, stop: 0 } });
+  });
+
+  it('ignores an entry for another incarnation', async () => {
+    hub.publish(orders(1, 3, { entry: { incarnation: 'other' } }));
+    hub.publish(orders(2, 0));
+    const account = await until((r) => r.revision === 2);
+    expect(account.snapshot.clients.created).toBe(0);
+  });
+
+  it('runs setup and teardown once when it is the one, and tells what they returned', async () => {
+    hub.publish(orders(1, 0, { run: { shared: null, setup_by: 'w1' } }));
+    hub.publish(orders(2, 0, { run: { shared: null, setup_by: 'w1' } }));
+    const up = await until((r) => r.setup !== null);
+    expect(up.setup).toEqual({ ok: true, value: { port: ledger.port } });
+    expect(accounts.flatMap((r) => r.notes).filter((n) => n.text === 'setup: preparing s').length).toBe(1);
+    hub.publish(
+      orders(3, 0, { run: { shared: { value: { port: 0 } }, teardown_by: 'w1' }, orders: { phase: 'stop' } }),
+    );
+    const down = await until((r) => r.teardown !== null);
+    expect(down.teardown).toMatchObject({ ok: false });
+    expect(down.teardown!.ok ? '' : down.teardown!.reason).toMatch(/no port/);
+  });
+
+  it('sends the module’s console to the notes, with a bound', async () => {
+    hub.publish(orders(1, 5));
+    await until((r) => r.notes.some((n) => n.text === 'client 1 true'));
+    for (const r of accounts) expect(r.notes.length).toBeLessThanOrEqual(50);
+  });
+
+  it('counts what the module throws outside any call, and goes on', async () => {
+    const run = orders(1, 1).run;
+    hub.publish(
+      orders(1, 2, {
+        run: { script: { protocol: 'm', actions: [{ ...run.script.actions[0]!, args: { explode: true } }] } },
+      }),
+    );
+    const account = await until((r) => (r.snapshot.errors['module_error']?.count ?? 0) >= 5);
+    expect(account.snapshot.clients.states.fatal).toBe(0);
+    const told = accounts.flatMap((r) => r.notes).filter((n) => n.text.includes('stray of'));
+    expect(told.length).toBe(1); // once per kind
+    expect(told[0]!.text).toMatch(/m\.mjs:\d+/);
+    expect(internal).toEqual([]);
+  });
+
+  it('args are frozen: who writes to them is told so as a bug', async () => {
+    const run = orders(1, 1).run;
+    const args = structuredClone({ mutate: [] }); // as it comes from another process
+    hub.publish(orders(1, 1, { run: { script: { protocol: 'm', actions: [{ ...run.script.actions[0]!, args }] } } }));
+    const account = await until((r) => r.snapshot.clients.states.fatal === 1);
+    expect(account.snapshot.errors['fatal']!.last).toMatch(/not extensible/);
+  });
+
+  it('traces a client while the plan says so', async () => {
+    const traces = [{ token: 't1', client: 2 }];
+    hub.publish(orders(1, 3, { entry: { traces } }));
+    await until((r) => r.traces.some((t) => t.lines.some((line) => line.includes('reply 7 bytes "OK hi\\r\\n"'))));
+    const lines = accounts.flatMap((r) => r.traces).flatMap((t) => t.lines);
+    expect(lines.some((line) => / connect 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:/.test(line))).toBe(true);
+    expect(lines.some((line) => line.includes('send 4 bytes "hi\\r\\n"'))).toBe(true);
+    hub.publish(orders(2, 3));
+    const after = await until((r) => r.revision === 2);
+    // the last lines come with the report that ends the trace
+    for (const { token } of after.traces) expect(token).toBe('t1');
+    hub.publish(orders(3, 3));
+    expect((await until((r) => r.revision === 3)).traces).toEqual([]);
+  });
+
+  it('two traces of one client both see all, and one goes on when the other ends', async () => {
+    const both = [
+      { token: 'a', client: 1 },
+      { token: 'b', client: 1 },
+    ];
+    hub.publish(orders(1, 1, { entry: { traces: both } }));
+    for (const token of ['a', 'b'])
+      await until((r) => r.traces.some((t) => t.token === token && t.lines.some((l) => l.includes('reply'))));
+    hub.publish(orders(2, 1, { entry: { traces: both.slice(0, 1) } }));
+    const { seq } = await until((r) => r.revision === 2);
+    await until(
+      (r) => r.seq > seq && r.traces.some((t) => t.token === 'a' && t.lines.some((l) => l.includes('reply'))),
+    );
+  });
+});
