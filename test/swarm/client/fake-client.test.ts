@@ -698,7 +698,7 @@ describe('bytes nobody asked for', () => {
     expect(got).toEqual(['hello', 're a', 're b']);
     // how many replies came in time for the next request is the machine's business
     expect(books.errors['unread_bytes']).toMatchObject({ last: expect.stringMatching(/^a request went out before \d+ bytes/) as string }); // prettier-ignore
-    expect(e.warned[0]).toMatch(/each reply for the next ones.*unread_bytes/);
+    expect(e.warned[0]).toMatch(/each reply for the next one's.*unread_bytes/);
   });
 
   it('are read as a greeting by a request that sends nothing, without a word', async () => {
