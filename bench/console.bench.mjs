@@ -50,7 +50,9 @@ async function measured(keep, crowd, seconds) {
   const server = await start_echo();
   keep(server);
   const swarm = await start_swarm({
-    ...{ server_port: server.port, script: 'sleepy', connect_per_s: CONNECT_PER_S },
+    server_port: server.port,
+    script: 'sleepy',
+    connect_per_s: CONNECT_PER_S,
     options: ['--workers', '0', '--log-level', 'error'],
   });
   keep(swarm);

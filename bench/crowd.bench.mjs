@@ -50,7 +50,12 @@ async function measured(keep, agents, seconds) {
   const share = Math.ceil(agents / PROCESSES);
   for (let first = 0; first < agents; first += share) {
     const count = Math.min(share, agents - first);
-    const crowd = start(process.execPath, [join(import.meta.dirname, 'lib/crowd-agents.mjs'), engine.url, String(first), String(count)]); // prettier-ignore
+    const crowd = start(process.execPath, [
+      join(import.meta.dirname, 'lib/crowd-agents.mjs'),
+      engine.url,
+      String(first),
+      String(count),
+    ]);
     keep(crowd);
     await crowd.line();
   }
@@ -75,7 +80,8 @@ async function measured(keep, agents, seconds) {
   await sleep(seconds * 1000);
   const passed_s = (performance.now() - start_ms) / 1000;
   const figures = {
-    ...{ acknowledged_ms, late },
+    acknowledged_ms,
+    late,
     cpu: (cpu_s_of(swarm.pid) - before) / passed_s,
     rss_mb: rss_bytes_of(swarm.pid) / 1e6,
     engine_cpu: (cpu_s_of(engine.pid) - engine_before) / passed_s,

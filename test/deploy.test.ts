@@ -254,8 +254,12 @@ describe('deploy/Dockerfile', () => {
   });
 
   it('copies files that are there, and that the ignore file lets through', () => {
-    const let_through = read('deploy/Dockerfile.dockerignore').split('\n').filter((line) => line.startsWith('!')); // prettier-ignore
-    const copied = words('COPY').filter(([first]) => !first!.startsWith('--from')).flatMap((all) => all.slice(0, -1)); // prettier-ignore
+    const let_through = read('deploy/Dockerfile.dockerignore')
+      .split('\n')
+      .filter((line) => line.startsWith('!'));
+    const copied = words('COPY')
+      .filter(([first]) => !first!.startsWith('--from'))
+      .flatMap((all) => all.slice(0, -1));
     expect([...new Set(copied)].sort()).toEqual(let_through.map((line) => line.slice(1)).sort());
     for (const path of copied) expect(existsSync(join(ROOT, path)), path).toBe(true);
   });
@@ -282,7 +286,9 @@ describe('docs of many machines', () => {
     for (const [flag] of [many, ...lines].join('\n').matchAll(/(?<![\w-])--[a-z][a-z-]*/g))
       expect(flags).toContain(flag);
     const variables = [...names.map(variable_of), 'SWARM_ENGINE_HOST'];
-    const units = readdirSync(DEPLOY).filter((file) => file.endsWith('.service')).map((file) => read(`deploy/${file}`)); // prettier-ignore
+    const units = readdirSync(DEPLOY)
+      .filter((file) => file.endsWith('.service'))
+      .map((file) => read(`deploy/${file}`));
     for (const [name] of [many, deploy, ...units].join('\n').matchAll(/SWARM_\w+/g)) expect(variables).toContain(name);
   });
 

@@ -36,7 +36,12 @@ for (let i = 0; i < count; i++) {
   const id = `crowd-${String(first + i).padStart(3, '0')}`;
   const store = stores[i % CONNECTIONS];
   new Agent({
-    ...{ store, timers: CLOCK, id, max_connections: null, log: () => {}, is_dead: () => false },
+    store,
+    timers: CLOCK,
+    id,
+    max_connections: null,
+    log: () => {},
+    is_dead: () => false,
     facts: {
       host: hostname(),
       machine: hostname(),
@@ -96,25 +101,31 @@ class Crew {
 
   report() {
     const [service, response] = [this.#histogram, this.#histogram];
-    const clients = { ...EMPTY.clients, created: this.#created, killed: { decr: 0, stop: this.#killed }, states: { ...EMPTY.clients.states, standby: this.#live } }; // prettier-ignore
+    const clients = {
+      ...EMPTY.clients,
+      created: this.#created,
+      killed: { decr: 0, stop: this.#killed },
+      states: { ...EMPTY.clients.states, standby: this.#live },
+    };
     return {
-      ...{ applied: this.#applied, capacity: 1000, capacity_why: 'open files', ids_wanted: this.#live },
+      applied: this.#applied,
+      capacity: 1000,
+      capacity_why: 'open files',
+      ids_wanted: this.#live,
       snapshot: {
         ...EMPTY,
         clients,
         actions: [{ started: 0, running: 0, ok: 0, failed: {}, aborted: 0, service, response }],
       },
-      ...{
-        dead: NO_DEAD,
-        workers: [],
-        traces: [],
-        setup: null,
-        teardown: null,
-        live: this.#live,
-        open: this.#live,
-        may: this.#may,
-        killed_at_end: [],
-      },
+      dead: NO_DEAD,
+      workers: [],
+      traces: [],
+      setup: null,
+      teardown: null,
+      live: this.#live,
+      open: this.#live,
+      may: this.#may,
+      killed_at_end: [],
     };
   }
 

@@ -41,7 +41,8 @@ export async function start_swarm({ server_port, script, connect_per_s, options 
     const port = Number(/^console listening on 127\.0\.0\.1:(\d+)/.exec(await child.line(30_000))?.[1]);
     const console = await open_console(port, child.died);
     return {
-      ...{ pid: child.pid, port },
+      pid: child.pid,
+      port,
       hold: async (clients, within_s) => {
         await console.ask(`incr ${clients}`);
         await console.ask(`wait within ${within_s}s`, (within_s + 5) * 1000);

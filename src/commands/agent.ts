@@ -52,8 +52,13 @@ export async function run_agent(options: Options, io: Io): Promise<number> {
       timers: { ...CLOCK, slept: () => suspension.ms },
       id,
       facts: {
-        ...{ host: hostname(), machine: pid_place(), pid: process.pid, swarm: VERSION, node: process.versions.node },
-        ...{ labels: options.labels ?? [], weight: options.weight ?? processes.first },
+        host: hostname(),
+        machine: pid_place(),
+        pid: process.pid,
+        swarm: VERSION,
+        node: process.versions.node,
+        labels: options.labels ?? [],
+        weight: options.weight ?? processes.first,
       },
       max_connections: options.max_connections,
       make: (run, on_note) =>
@@ -135,7 +140,11 @@ async function make(header: RunHeader, making: Making): Promise<Made> {
   const own = { ...run, sources, module_path };
   const crew = new OrderedSquad({
     hub: start_processes({ members, entry: WORKER_ENTRY, on_note: note }),
-    ...{ members, from_start: processes.first, run: own, clock: CLOCK, on_note: note },
+    members,
+    from_start: processes.first,
+    run: own,
+    clock: CLOCK,
+    on_note: note,
     stall_timeout_ms: options.stall_timeout,
   });
   try {

@@ -16,7 +16,8 @@ export async function run_attach(options: Options, io: Io): Promise<number> {
     if (run.swarm !== VERSION) throw new SwarmError('version_skew', { run: run.id, theirs: run.swarm, ours: VERSION });
     // it is not executed here: only agents need to know who signed it
     const bundle = await fetch_bundle(store, run, null);
-    if (bundle instanceof Refused) throw new SwarmError('bad_document', { what: `the bundle of run ${run.id}: ${bundle.why}` }); // prettier-ignore
+    if (bundle instanceof Refused)
+      throw new SwarmError('bad_document', { what: `the bundle of run ${run.id}: ${bundle.why}` });
     joined.play(run, bundle);
     log.info(`attached to run ${run.id}`);
   });

@@ -107,13 +107,19 @@ const is_inherited = (name: string): boolean => name in Object.prototype;
 /** A name that can be a part of a key. */
 export const token: Shape<string> = (value) => {
   const found = string_of(value);
-  return /^[\w-]{1,64}$/.test(found) && !is_inherited(found) ? found : fault('is not a name of letters, digits, _ and -, at most 64'); // prettier-ignore
+  return /^[\w-]{1,64}$/.test(found) && !is_inherited(found)
+    ? found
+    : fault('is not a name of letters, digits, _ and -, at most 64');
 };
 
 /** A moment as RFC 3339 says it, in UTC. */
 export const instant: Shape<string> = (value) => {
   const found = string_of(value);
-  return found.length <= 40 && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(found) && Number.isFinite(Date.parse(found)) ? found : fault('is not an instant'); // prettier-ignore
+  return found.length <= 40 &&
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(found) &&
+    Number.isFinite(Date.parse(found))
+    ? found
+    : fault('is not an instant');
 };
 
 export function one_of<const T extends string>(...words: readonly T[]): Shape<T> {
@@ -165,7 +171,9 @@ export function list<T>(of: Shape<T>, most: number, least = 0): Shape<T[]> {
 
 /** An object with any names, each of them a word, which may have more signs than a {@link token}. */
 export function record<T>(of: Shape<T>, most: number): Shape<Record<string, T>> {
-  return named(of, most, (key) => /^[\w.=-]{1,64}$/.test(key) && !is_inherited(key) ? key : fault(`cannot have ${shown(key)}`)); // prettier-ignore
+  return named(of, most, (key) =>
+    /^[\w.=-]{1,64}$/.test(key) && !is_inherited(key) ? key : fault(`cannot have ${shown(key)}`),
+  );
 }
 
 /** Likewise, with names that came from anywhere: they are made safe. */

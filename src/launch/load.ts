@@ -68,7 +68,10 @@ export async function load(options: OptionsWith<'script'>, out_dir: string, colo
   return {
     script,
     script_sha256: createHash('sha256').update(text).digest('hex'),
-    module: to_module(module.exports, script.actions.map((action) => action.command)), // prettier-ignore
+    module: to_module(
+      module.exports,
+      script.actions.map((action) => action.command),
+    ),
     module_path: module.path,
     module_sha256: module.sha256,
     computed: module.computed,

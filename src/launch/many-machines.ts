@@ -37,12 +37,18 @@ const NO_SOURCES = { addresses: [], excluded_ports: [], kernel_ports: [0, 0], of
  */
 export async function run_joined(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number> {
   if (options.segment !== null)
-    throw new SwarmError('bad_option', { option: '--segment', reason: 'is for swarms that nothing connects, not for --join' }); // prettier-ignore
+    throw new SwarmError('bad_option', {
+      option: '--segment',
+      reason: 'is for swarms that nothing connects, not for --join',
+    });
   return await with_joined(options, io, 'stop', async ({ joined, store, credentials, log }) => {
     for (const { host } of options.server) if (host !== '') await check_name(host);
     const bundle = await with_run_folder((folder) => make_bundle(options, folder, log, io));
     const run: RunHeader = {
-      ...{ id: bundle.run.id, swarm: VERSION, agents: options.min_agents, started: new Date().toISOString() },
+      id: bundle.run.id,
+      swarm: VERSION,
+      agents: options.min_agents,
+      started: new Date().toISOString(),
       isolation_ms: options.isolation === 'hold' ? null : options.isolation,
       ...sign_bundle(bundle.run.id, bundle, credentials?.sign_key ?? null),
     };
@@ -72,16 +78,26 @@ export async function with_joined(
   if (options.summary !== null) check_summary_path(options.summary);
   const log = make_log(options.log_level, io.err, io.colour.err);
   // who only looks cannot begin a run
-  const { store, credentials } = await open_engine(options, on_signal === 'stop' ? ['leader'] : ['leader', 'viewer'], () => {}); // prettier-ignore
+  const { store, credentials } = await open_engine(
+    options,
+    on_signal === 'stop' ? ['leader'] : ['leader', 'viewer'],
+    () => {},
+  );
   const closing: (() => Promise<void> | void)[] = [() => store.close()];
   try {
     const console: Console = await start_console({ listen: options.listen, token, log });
     closing.push(() => console.close());
     const joined = new Joined({
-      ...{ store, timers: CLOCK, id: randomBytes(8).toString('hex'), host: hostname() },
+      store,
+      timers: CLOCK,
+      id: randomBytes(8).toString('hex'),
+      host: hostname(),
       console: () => endpoint_text(console.address),
-      ...{ lease_ms: options.lease, gather_ms: GATHER_MS, only_looks: credentials?.role === 'viewer' },
-      ...{ max_connections: options.max_connections, max_connect_per_s: options.max_connect_rate },
+      lease_ms: options.lease,
+      gather_ms: GATHER_MS,
+      only_looks: credentials?.role === 'viewer',
+      max_connections: options.max_connections,
+      max_connect_per_s: options.max_connect_rate,
       versions: { swarm: VERSION, node: process.versions.node },
       on_note: (worker, { level, text }) => log[level]({ worker }, text),
     });
@@ -121,8 +137,9 @@ async function make_bundle(
   log: Log,
   io: Io,
 ): Promise<Bundle> {
-  // prettier-ignore
-  const unhush = hush_module(log, (error) => log.error({ err: error }, 'swarm itself failed: please report it with this log')); // prettier-ignore
+  const unhush = hush_module(log, (error) =>
+    log.error({ err: error }, 'swarm itself failed: please report it with this log'),
+  );
   try {
     const loaded = await load(options, folder, io.colour.err);
     // the place of swarm on this machine means nothing on another

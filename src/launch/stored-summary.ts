@@ -10,6 +10,7 @@ import type { Summary } from '../metrics/summary.ts';
 export async function stored_summary(store: Store, run: string): Promise<Summary | null> {
   const text = await read_parts(store, `summary.${run}`);
   const found = text === null ? null : read_summary(text);
-  if (found instanceof Refused) throw new SwarmError('bad_document', { what: `the summary of run ${run}: ${found.why}` }); // prettier-ignore
+  if (found instanceof Refused)
+    throw new SwarmError('bad_document', { what: `the summary of run ${run}: ${found.why}` });
   return found;
 }

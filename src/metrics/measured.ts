@@ -37,7 +37,15 @@ export function measured_of(summary: Summary): Measured {
     snapshot: {
       clients: { created, killed, done, draining, peak, states, entered },
       connections: {
-        ...{ attempted, connecting, established, open, open_peak, cancelled, failed, closed, ports_skipped },
+        attempted,
+        connecting,
+        established,
+        open,
+        open_peak,
+        cancelled,
+        failed,
+        closed,
+        ports_skipped,
         connect: histogram(histograms.connect, connections.connect_ms),
         handshake: histogram(histograms.handshake, connections.handshake_ms),
       },

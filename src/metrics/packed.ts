@@ -136,7 +136,10 @@ export const HISTOGRAM: Shape<HistogramSnapshot> = (value) => {
   return {
     indices: Uint32Array.from(indices),
     counts: is_narrow ? Uint32Array.from(counts) : Float64Array.from(counts),
-    ...{ count, sum, min, max },
+    count,
+    sum,
+    min,
+    max,
     ...(coarse > 0 && { coarse }),
   };
 };

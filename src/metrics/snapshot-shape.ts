@@ -37,7 +37,11 @@ export const MAX_TEXT = 400;
 const COUNTS = kinds(COUNT, MAX_KINDS);
 
 const ACTION = object<Counters['actions'][number]>({
-  ...{ started: COUNT, running: COUNT, ok: COUNT, failed: COUNTS, aborted: COUNT },
+  started: COUNT,
+  running: COUNT,
+  ok: COUNT,
+  failed: COUNTS,
+  aborted: COUNT,
 });
 
 export const STATE_COUNTS: Shape<Snapshot['clients']['states']> = fields_of(STATES, COUNT);
@@ -48,22 +52,47 @@ export type DeadCounters = Omit<Dead, 'snapshot'> & { readonly snapshot: Counter
 /** A snapshot but for its histograms: those travel as bytes. */
 export const COUNTERS = object<Counters>({
   clients: object<Snapshot['clients']>({
-    ...{ created: COUNT, killed: object<Snapshot['clients']['killed']>({ decr: COUNT, stop: COUNT }), done: COUNT },
-    ...{ draining: COUNT, peak: COUNT, states: STATE_COUNTS, entered: COUNTS },
+    created: COUNT,
+    killed: object<Snapshot['clients']['killed']>({ decr: COUNT, stop: COUNT }),
+    done: COUNT,
+    draining: COUNT,
+    peak: COUNT,
+    states: STATE_COUNTS,
+    entered: COUNTS,
   }),
   connections: object<Counters['connections']>({
-    ...{ attempted: COUNT, connecting: COUNT, established: COUNT, open: COUNT, open_peak: COUNT, cancelled: COUNT },
-    ...{ failed: COUNTS, closed: fields_of(CLOSE_CAUSES, COUNT), ports_skipped: COUNT },
+    attempted: COUNT,
+    connecting: COUNT,
+    established: COUNT,
+    open: COUNT,
+    open_peak: COUNT,
+    cancelled: COUNT,
+    failed: COUNTS,
+    closed: fields_of(CLOSE_CAUSES, COUNT),
+    ports_skipped: COUNT,
   }),
   endpoints: kinds(
     object<EndpointCounts>({
-      ...{ attempted: COUNT, connecting: COUNT, established: COUNT, open: COUNT, failed: COUNT, cancelled: COUNT },
-      ...{ closed: COUNT, lost: COUNT, lost_connecting: COUNT },
+      attempted: COUNT,
+      connecting: COUNT,
+      established: COUNT,
+      open: COUNT,
+      failed: COUNT,
+      cancelled: COUNT,
+      closed: COUNT,
+      lost: COUNT,
+      lost_connecting: COUNT,
     }),
     MAX_KINDS,
   ),
   requests: object<Snapshot['requests']>({
-    ...{ sent: COUNT, in_flight: COUNT, ok: COUNT, wrong: COUNT, timeout: COUNT, aborted: COUNT, noreply: COUNT },
+    sent: COUNT,
+    in_flight: COUNT,
+    ok: COUNT,
+    wrong: COUNT,
+    timeout: COUNT,
+    aborted: COUNT,
+    noreply: COUNT,
     unasked_bytes: BYTES,
   }),
   bytes: object<Snapshot['bytes']>({ sent: BYTES, received: BYTES }),
@@ -77,7 +106,13 @@ export const COUNTERS = object<Counters>({
 
 export const DEAD = object<DeadCounters>({
   snapshot: COUNTERS,
-  lost: object<Lost>({ clients: COUNT, connecting: COUNT, open: COUNT, in_flight: COUNT, running: list(COUNT, MAX_ACTIONS) }), // prettier-ignore
+  lost: object<Lost>({
+    clients: COUNT,
+    connecting: COUNT,
+    open: COUNT,
+    in_flight: COUNT,
+    running: list(COUNT, MAX_ACTIONS),
+  }),
   workers: list(
     object<LostWorker>({
       worker: text(200),
@@ -91,7 +126,15 @@ export const DEAD = object<DeadCounters>({
 });
 
 export const WORKER = object<WorkerSummary>({
-  ...{ id: text(64), incarnation: text(64), pid: integer(0, 2 ** 32), live: COUNT, open: COUNT, capacity: COUNT },
-  ...{ cpu: CORES, rss_bytes: BYTES, lag_p99_ms: MS, silent_ms: MS },
+  id: text(64),
+  incarnation: text(64),
+  pid: integer(0, 2 ** 32),
+  live: COUNT,
+  open: COUNT,
+  capacity: COUNT,
+  cpu: CORES,
+  rss_bytes: BYTES,
+  lag_p99_ms: MS,
+  silent_ms: MS,
   state: one_of('starting', 'up', 'stalled', 'restarting', 'given_up', 'gone'),
 });

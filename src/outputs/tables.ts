@@ -204,7 +204,9 @@ export function agent_lines(s: Summary): string[] {
   ]);
   if (s.agents === undefined) return ['this swarm has one machine: `swarm run --join` makes one of many'];
   const why = why_lines(s, Infinity);
-  const unsure = s.possibly_open ? [`possibly open: ${s.possibly_open} connections of agents that were silent for too long`] : []; // prettier-ignore
+  const unsure = s.possibly_open
+    ? [`possibly open: ${s.possibly_open} connections of agents that were silent for too long`]
+    : [];
   return [...aligned([AGENT_HEAD, ...rows], [0, 1, 2, 17, 18]), ...why, ...unsure];
 }
 

@@ -41,7 +41,11 @@ export const ENDINGS = ['.tsx', '.ts', '.jsx', '.js', '.css', '.json', '.node'];
 
 /** Files of data that a module imports are in the bundle, and so reach every machine: texts as a string, bytes as a Uint8Array. */
 export const DATA: Record<string, Loader> = {
-  ...{ '.txt': 'text', '.csv': 'text', '.tsv': 'text', '.jsonl': 'text', '.ndjson': 'text' },
+  '.txt': 'text',
+  '.csv': 'text',
+  '.tsv': 'text',
+  '.jsonl': 'text',
+  '.ndjson': 'text',
   '.bin': 'binary',
 };
 
@@ -134,7 +138,12 @@ export function keep_order(files: ReadonlySet<string>): Plugin {
         const text = with_place(await readFile(path, 'utf8'), path);
         const options = { loader: loader_of(path), format: 'cjs', define: PLACES, target: 'node20' } as const;
         // one that awaits at its top level cannot be a function: it stays as it is
-        const made = await transform(text, { ...options, sourcefile: path, sourcemap: 'inline', logLevel: 'silent' }).catch(() => null); // prettier-ignore
+        const made = await transform(text, {
+          ...options,
+          sourcefile: path,
+          sourcemap: 'inline',
+          logLevel: 'silent',
+        }).catch(() => null);
         if (made === null) return undefined;
         const [code, map] = made.code.split(/(?=^\/\/# sourceMappingURL=)/m) as [string, string];
         // within a function: what is declared at the top of a file the bundler makes `var`, which is undefined before

@@ -100,7 +100,8 @@ async function compiled(entry: string, host: string): Promise<{ code: string; co
     const plugins = [host_swarm(host, names), refuse_native(), refuse_other_encodings(), keep_mode(), own_place()];
     const built = await build({ ...options, plugins });
     const files = circular(built.metafile.inputs, folder);
-    const { outputFiles } = files.size === 0 ? built : await build({ ...options, plugins: [keep_order(files), ...plugins] }); // prettier-ignore
+    const { outputFiles } =
+      files.size === 0 ? built : await build({ ...options, plugins: [keep_order(files), ...plugins] });
     const text = (suffix: string): string => outputFiles.find(({ path }) => path.endsWith(suffix))?.text ?? '';
     const own = built.warnings.filter(
       ({ id, location }) => id === COMPUTED && !location?.file.includes('node_modules/'),

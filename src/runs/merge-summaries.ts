@@ -117,7 +117,10 @@ function run_of(all: readonly Summary[], segment: string | null): Summary['run']
   const list = (of: (run: Summary['run']) => string): string => distinct(all.map((one) => of(one.run))).join(', ');
   return {
     id: all.map((one) => one.run.id).join(AND),
-    ...{ script_sha256, module_sha256, seed, segment },
+    script_sha256,
+    module_sha256,
+    seed,
+    segment,
     servers: distinct(all.flatMap((one) => one.run.servers)),
     versions: { swarm: list(({ versions }) => versions.swarm), node: list(({ versions }) => versions.node) },
     started: earliest(all.map((one) => one.run.started)),
@@ -163,7 +166,10 @@ function mark_of(all: readonly Summary[], measured: readonly Measured[], command
   if (!first || marks.length < all.length || marks.some(({ text }) => text !== first.text)) return null;
   const parts = measured.map(({ mark }) => mark as Marked);
   const snapshot = merge_snapshots(parts.map(({ actions }) => only_actions(actions)));
-  const lost = { ...NO_DEAD.lost, running: commands.map((_, i) => parts.reduce((sum, one) => sum + (one.lost[i] ?? 0), 0)) }; // prettier-ignore
+  const lost = {
+    ...NO_DEAD.lost,
+    running: commands.map((_, i) => parts.reduce((sum, one) => sum + (one.lost[i] ?? 0), 0)),
+  };
   return {
     text: first.text,
     at: earliest(marks.map(({ at }) => at)),

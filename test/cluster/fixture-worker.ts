@@ -45,4 +45,7 @@ seat.onOrders((orders) => {
   if (orders.phase === 'stop' && member === 'leaver') void seat.close();
 });
 if (member === 'stubborn') setInterval(() => {}, 1000);
-if (member === 'busy') setTimeout(() => { for (;;); }, 200); // prettier-ignore
+if (member === 'busy')
+  setTimeout(() => {
+    for (;;);
+  }, 200);

@@ -25,14 +25,22 @@ const told = (text: string): string | null => {
 
 describe('last words', () => {
   it.each([
-    ['an assertion of Node’s', ASSERTION + FRAMES, 'Assertion failed: args[0]->IsInt32() (/usr/bin/node[42]: static void node::TCPWrap::New() at ../src/tcp_wrap.cc:157)'],
+    [
+      'an assertion of Node’s',
+      ASSERTION + FRAMES,
+      'Assertion failed: args[0]->IsInt32() (/usr/bin/node[42]: static void node::TCPWrap::New() at ../src/tcp_wrap.cc:157)',
+    ],
     ['an abort without a word', FRAMES, 'at file:///protocols/x.mjs:32:3'],
-    ['a full heap', `<--- Last few GCs --->\n\n[1:0x1] 5 ms: Mark-sweep\n\nFATAL ERROR: Reached heap limit\n${FRAMES}`, 'FATAL ERROR: Reached heap limit'],
+    [
+      'a full heap',
+      `<--- Last few GCs --->\n\n[1:0x1] 5 ms: Mark-sweep\n\nFATAL ERROR: Reached heap limit\n${FRAMES}`,
+      'FATAL ERROR: Reached heap limit',
+    ],
     ['an error of swarm', 'worker w1: TypeError: no\n    at f (x.js:1:2)\n', 'worker w1: TypeError: no'],
     ['a word of somebody else', 'one\nbye\n', 'bye'],
     ['silence', '', null],
     ['what a terminal would obey', 'fatal \u001b[2J\u202e', 'fatal \\x1b[2J\\u202e'],
-  ])('of %s', (_, text, expected) => expect(told(text)).toBe(expected)); // prettier-ignore
+  ])('of %s', (_, text, expected) => expect(told(text)).toBe(expected));
 
   it('are not what was said long before', () => {
     const words = new LastWords();

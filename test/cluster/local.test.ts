@@ -25,7 +25,13 @@ describe('local pair', () => {
     }
     expect([orders_out, accounts]).toEqual([[], []]);
     await turns();
-    expect([orders_out, accounts]).toEqual([[1, 5], [['w1', 1], ['w1', 5]]]); // prettier-ignore
+    expect([orders_out, accounts]).toEqual([
+      [1, 5],
+      [
+        ['w1', 1],
+        ['w1', 5],
+      ],
+    ]);
   });
 
   it('delivers nothing once the hub is closed', async () => {
@@ -65,13 +71,17 @@ describe('fold_accounts', () => {
     expect(fold_accounts(older, newer)).toMatchObject({
       seq: 2,
       notes: [note('a'), note('b')],
-      traces: [{ token: 't', lines: ['1', '2'] }, { token: 'u', lines: ['3'] }],
-    }); // prettier-ignore
+      traces: [
+        { token: 't', lines: ['1', '2'] },
+        { token: 'u', lines: ['3'] },
+      ],
+    });
   });
 
   it('stays bounded however long nothing leaves', () => {
     let waiting = account(0);
-    for (let i = 1; i <= 100; i++) waiting = fold_accounts(waiting, account(i, [note('x')], [{ token: 't', lines: Array<string>(10).fill('l') }])); // prettier-ignore
+    for (let i = 1; i <= 100; i++)
+      waiting = fold_accounts(waiting, account(i, [note('x')], [{ token: 't', lines: Array<string>(10).fill('l') }]));
     expect(waiting.notes).toHaveLength(50);
     expect(waiting.traces[0]!.lines).toHaveLength(200);
   });

@@ -108,7 +108,9 @@ describe('workers as processes', () => {
     process.kill(pid, 'SIGSTOP');
     for (let i = 0; i < 3; i++) swarm.hub.kill!('w1', 'did not answer for 5 s');
     await eventually(() => swarm.gone.length === 1);
-    expect(swarm.deaths).toEqual([{ code: 'worker_stalled', text: `worker w1 (pid ${pid}) did not answer for 5 s: killed` }]); // prettier-ignore
+    expect(swarm.deaths).toEqual([
+      { code: 'worker_stalled', text: `worker w1 (pid ${pid}) did not answer for 5 s: killed` },
+    ]);
     expect(swarm.notes).toEqual([
       `worker w1 (pid ${pid}) did not answer for 5 s: killed`,
       `worker w1 (pid ${pid}) died of SIGKILL; starting again in 0.1 s`,
@@ -123,8 +125,10 @@ describe('workers as processes', () => {
     for (const death of swarm.deaths)
       expect(death).toEqual({
         code: 'worker_died',
-        text: expect.stringMatching(/^worker assert \(pid \d+\) died of SIGABRT: Assertion failed: args\[0\]->IsInt32\(\) \(.*tcp_wrap\.cc:\d+\)$/) as string,
-      }); // prettier-ignore
+        text: expect.stringMatching(
+          /^worker assert \(pid \d+\) died of SIGABRT: Assertion failed: args\[0\]->IsInt32\(\) \(.*tcp_wrap\.cc:\d+\)$/,
+        ) as string,
+      });
     expect(swarm.notes.at(-1)).toMatch(/died of SIGABRT: Assertion failed: .*; given up, one try each 60 s$/);
   });
 

@@ -75,7 +75,11 @@ describe('watch_bounds', () => {
       max_reply_bytes: 1024,
       max_connections: 5,
     };
-    const bounds = watch_bounds(demand, () => ({ cores: ++reads }), () => now); // prettier-ignore
+    const bounds = watch_bounds(
+      demand,
+      () => ({ cores: ++reads }),
+      () => now,
+    );
     const ask = (): unknown => bounds({ open: 0, rss_bytes: 0, workers: 1 });
     expect(ask()).toMatchObject([{ connections: 5 }]);
     now = 999;

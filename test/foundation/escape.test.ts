@@ -3,7 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { escape_bytes, escape_json, escape_lines, escape_text } from '../../src/foundation/escape.ts';
 
 /** any character, those that make trouble often */
-const texts = fc.string({ unit: fc.oneof(fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)), fc.constantFrom(...'a\n\t\r\x1b\x7f\x9b\u2028\u202e\u2066\u200f\u061c"\\')) }); // prettier-ignore
+const texts = fc.string({
+  unit: fc.oneof(
+    fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)),
+    fc.constantFrom(...'a\n\t\r\x1b\x7f\x9b\u2028\u202e\u2066\u200f\u061c"\\'),
+  ),
+});
 const HARMFUL = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
 describe('escape_bytes', () => {

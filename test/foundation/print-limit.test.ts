@@ -4,7 +4,10 @@ import { CHARACTERS_PER_S, LINES_PER_S, MAX_LINE, PrintLimit } from '../../src/f
 
 describe('what is printed', () => {
   it('is told line by line, within lines and characters a second, and the rest is counted', () => {
-    const line = fc.oneof(fc.string({ maxLength: 20 }), fc.nat(5000).map((n) => 'x'.repeat(n))); // prettier-ignore
+    const line = fc.oneof(
+      fc.string({ maxLength: 20 }),
+      fc.nat(5000).map((n) => 'x'.repeat(n)),
+    );
     const piece = fc.record({ wait: fc.nat(700), lines: fc.array(line, { maxLength: 200 }), ends: fc.boolean() });
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {

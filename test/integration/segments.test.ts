@@ -72,7 +72,9 @@ it('two segments with the same commands and seed are one swarm, in their clients
   const merged = JSON.parse(readFileSync(all, 'utf8')) as Summary;
   const books = await ledger.settled();
   expect(merged).toMatchObject({
-    ...{ target: 10, balanced: true, complete: true },
+    target: 10,
+    balanced: true,
+    complete: true,
     run: { segment: null, seed: 'one' },
     clients: { created: 10, live: 0 },
     connections: { established: books.accepted, open: 0 },

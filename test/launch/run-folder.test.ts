@@ -145,10 +145,12 @@ describe('what is swept', () => {
         else chownSync(outer, NOBODY, NOBODY);
       }
       const shown = (): unknown[] =>
-        readdirSync(temporary, { recursive: true, encoding: 'utf8' }).sort().map((name) => {
-          const { ino, mode, uid } = lstatSync(join(temporary, name));
-          return [name, ino, mode, uid];
-        }); // prettier-ignore
+        readdirSync(temporary, { recursive: true, encoding: 'utf8' })
+          .sort()
+          .map((name) => {
+            const { ino, mode, uid } = lstatSync(join(temporary, name));
+            return [name, ino, mode, uid];
+          });
       const found = shown();
       await with_run_folder((folder) => {
         expect(dirname(folder)).toBe(temporary);

@@ -7,7 +7,11 @@ import type { Server } from '../../src/protocols/module.ts';
 import type { Sources } from '../../src/swarm/plan/run-spec.ts';
 
 const address = (address: string, family: 'IPv4' | 'IPv6'): NonNullable<Interfaces[string]>[number] => ({
-  ...{ address, netmask: '', mac: '', internal: false, cidr: null },
+  address,
+  netmask: '',
+  mac: '',
+  internal: false,
+  cidr: null,
   ...(family === 'IPv4' ? { family } : { family, scopeid: 0 }),
 });
 const INTERFACES: Interfaces = {
@@ -19,9 +23,14 @@ const expand = (...texts: string[]): string[] => expand_bind(texts, INTERFACES).
 
 describe('expand_bind', () => {
   it('takes addresses, ranges, nets and interfaces, each address once', () => {
-    expect(expand('10.0.0.2', 'eth0', '10.0.0.1-3', 'br-1', '10.0.1.0/30', 'FD00:0::1')).toEqual(
-      ['10.0.0.2', '10.0.0.1', '10.0.0.3', 'fd00::1', '10.0.1.1', '10.0.1.2'], // prettier-ignore
-    );
+    expect(expand('10.0.0.2', 'eth0', '10.0.0.1-3', 'br-1', '10.0.1.0/30', 'FD00:0::1')).toEqual([
+      '10.0.0.2',
+      '10.0.0.1',
+      '10.0.0.3',
+      'fd00::1',
+      '10.0.1.1',
+      '10.0.1.2',
+    ]);
   });
 
   it('takes 4096 addresses and no more', () => {

@@ -133,7 +133,9 @@ export const INPUT: Omit<SummaryInput, 'members'> = {
     open_files_per_process: 1024,
     reserved_files: 24,
     why: 'open files 1024 per process',
-    bounds: [{ code: 'limit_files', what: 'open files', connections: 1000, hard: true, why: 'soft 1024', lift: '--workers 2' }], // prettier-ignore
+    bounds: [
+      { code: 'limit_files', what: 'open files', connections: 1000, hard: true, why: 'soft 1024', lift: '--workers 2' },
+    ],
   },
   peaks: { live: 0, open: 0 },
   commands: ['heartbeat', 'connected'],

@@ -109,8 +109,15 @@ describe('check_books', () => {
     summary.endpoints = [
       {
         address: '10.0.0.1:7000',
-        ...{ attempted: 3, connecting: 1, established: 2, open: 2, failed: 0, cancelled: 0, closed: 0 },
-        ...{ lost: 0, lost_connecting: 0 },
+        attempted: 3,
+        connecting: 1,
+        established: 2,
+        open: 2,
+        failed: 0,
+        cancelled: 0,
+        closed: 0,
+        lost: 0,
+        lost_connecting: 0,
       },
     ];
     summary.requests = { ...summary.requests, sent: 1, in_flight: 1 };

@@ -63,7 +63,8 @@ describe('Histogram', () => {
       for (const share of [0.01, 0.5, 0.9, 0.99, 1]) {
         const exact = quantile(fine, share);
         expect(quantile(rough, share)).toBeGreaterThanOrEqual(exact);
-        if (exact < HIGHEST) expect(quantile(rough, share)).toBeLessThanOrEqual(exact + Math.max(2 ** coarse, exact * 2 ** (coarse - 9))); // prettier-ignore
+        if (exact < HIGHEST)
+          expect(quantile(rough, share)).toBeLessThanOrEqual(exact + Math.max(2 ** coarse, exact * 2 ** (coarse - 9)));
       }
       // it travels, is added up and subtracted like any other
       expect(checked(HISTOGRAM, pack(rough))).toEqual(rough);

@@ -111,7 +111,10 @@ describe('a packed histogram', () => {
     const end = fc.oneof(fc.constant(1_000_000), fc.nat(300));
     fc.assert(fc.property(histograms, coarse, any, fc.nat(255), end, property), { numRuns: 20_000 });
     expect(taken).toBeGreaterThan(0);
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => void checked(HISTOGRAM, bytes)), { numRuns: 20_000 }); // prettier-ignore
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => void checked(HISTOGRAM, bytes)),
+      { numRuns: 20_000 },
+    );
   }, 600_000);
 
   it.each<[string, readonly number[]]>([
@@ -132,8 +135,15 @@ describe('a packer', () => {
   it('gives the very bytes again of what did not change', () => {
     const packer = new Packer(1e6);
     const [a, b] = [recorded([1, 2, 3]), recorded([4])];
-    const first = packer.pack([[0, a], [7, b], [8, recorded([])]]); // prettier-ignore
-    const next = packer.pack([[0, structuredClone(a)], [7, recorded([4, 5])]]); // prettier-ignore
+    const first = packer.pack([
+      [0, a],
+      [7, b],
+      [8, recorded([])],
+    ]);
+    const next = packer.pack([
+      [0, structuredClone(a)],
+      [7, recorded([4, 5])],
+    ]);
     expect([...first.keys()]).toEqual([0, 7]);
     expect(next.get(0)).toBe(first.get(0));
     expect(unpacked(next.get(7)!)).toEqual(recorded([4, 5]));

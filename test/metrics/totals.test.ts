@@ -146,9 +146,23 @@ describe('to_summary', () => {
 });
 
 const AGENT: AgentSummary = {
-  ...{ id: 'agent-01', host: 'load1', swarm: '0.1.0', labels: ['eu'], workers: 2, capacity: 100, share: 10 },
-  ...{ live: 10, open: 9, states: { initial: 0, connect: 1, acting: 4, standby: 5, backoff: 0, fatal: 0 } },
-  ...{ cpu: 0.5, lag_p99_ms: 1.25, errors: { timeout: 2 }, offset_ms: -3, silent_ms: 120, health: 'suspect', why: '' },
+  id: 'agent-01',
+  host: 'load1',
+  swarm: '0.1.0',
+  labels: ['eu'],
+  workers: 2,
+  capacity: 100,
+  share: 10,
+  live: 10,
+  open: 9,
+  states: { initial: 0, connect: 1, acting: 4, standby: 5, backoff: 0, fatal: 0 },
+  cpu: 0.5,
+  lag_p99_ms: 1.25,
+  errors: { timeout: 2 },
+  offset_ms: -3,
+  silent_ms: 120,
+  health: 'suspect',
+  why: '',
 };
 
 describe('docs/summary.schema.json', () => {

@@ -3,7 +3,10 @@ import { final_table, state_line } from '../../src/outputs/render.ts';
 import { action, summary } from '../console/fakes.ts';
 
 const error = (count: number): { code: string; count: number; last: string; last_at: string } => ({
-  ...{ code: 'timeout', count, last: 'no\x1b[2J reply', last_at: '2026-11-22T00:00:10.000Z' },
+  code: 'timeout',
+  count,
+  last: 'no\x1b[2J reply',
+  last_at: '2026-11-22T00:00:10.000Z',
 });
 
 describe('state_line', () => {
@@ -67,7 +70,13 @@ describe('final_table', () => {
     );
     expect(text).toMatch(/w2 .* gone/);
     expect(text).toContain('worker w2 died at 2026-11-22T00:00:10.000Z: up to 812 ms of its counts are missing');
-    const silent = { worker: 'a2', incarnation: 'i', at: '2026-11-22T00:00:10.000Z', silent_ms: 55_000, may_live: true } as const; // prettier-ignore
+    const silent = {
+      worker: 'a2',
+      incarnation: 'i',
+      at: '2026-11-22T00:00:10.000Z',
+      silent_ms: 55_000,
+      may_live: true,
+    } as const;
     const many = final_table(summary({ lost_workers: [silent], possibly_open: 40, complete: false }), false);
     expect(many).toContain('agent a2 did not answer, and was given up at 2026-11-22T00:00:10.000Z: up to 55000 ms');
     expect(many).toContain('possibly open yet: 40 connections of agents that did not answer');

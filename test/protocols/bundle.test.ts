@@ -61,7 +61,10 @@ describe('bundle_module', () => {
     shop.file('node_modules/sloppy/part.js', "module.exports = require('./part.cjs');");
     const comments = '/* a comment */ // another one\n'.repeat(10_000);
     shop.file('node_modules/sloppy/long.js', `${comments}exports.long = true;`);
-    shop.file('node_modules/strict/index.cjs', comments + "/* it is */ 'use strict'; exports.mode = (function () { return this === undefined })();"); // prettier-ignore
+    shop.file(
+      'node_modules/strict/index.cjs',
+      comments + "/* it is */ 'use strict'; exports.mode = (function () { return this === undefined })();",
+    );
     shop.file(
       'protocols/modes.ts',
       `import { all, fails } from 'sloppy';
@@ -72,7 +75,9 @@ describe('bundle_module', () => {
     );
     const { read, fails } = (await shop.load('modes')) as { read: () => unknown; fails: () => void };
     expect(read()).toEqual(['part', '/', 'MODULE_NOT_FOUND', 1, 9, 2, true, 'index.js', 'sloppy', true]);
-    expect(fails).toThrow(expect.objectContaining({ stack: expect.stringMatching(/sloppy\/index\.js:10:15/) as string })); // prettier-ignore
+    expect(fails).toThrow(
+      expect.objectContaining({ stack: expect.stringMatching(/sloppy\/index\.js:10:15/) as string }),
+    );
     for (const name of ['optional', 'undeclared']) Reflect.deleteProperty(globalThis, name);
   });
 
@@ -88,15 +93,24 @@ describe('bundle_module', () => {
         export const read = () => [twice(), where, users, typeof line];
         export default null;`,
       );
-      shop.file('lib/ring_a.ts', "import { two } from './ring_b.ts'; export const where = import.meta.dirname; export function twice(): number { return two(); }"); // prettier-ignore
-      shop.file('lib/ring_b.ts', "import { one } from '../protocols/ring.ts'; import { twice } from './ring_a.ts'; export const two = () => one + one + twice.length;"); // prettier-ignore
+      shop.file(
+        'lib/ring_a.ts',
+        "import { two } from './ring_b.ts'; export const where = import.meta.dirname; export function twice(): number { return two(); }",
+      );
+      shop.file(
+        'lib/ring_b.ts',
+        "import { one } from '../protocols/ring.ts'; import { twice } from './ring_a.ts'; export const two = () => one + one + twice.length;",
+      );
       const found = await shop.load('ring');
       const { read } = (found['default'] ?? found) as { read: () => unknown };
       expect(read()).toEqual([2, join(shop.root, 'lib'), 'ada', 'function']);
     });
 
     it('fail as in Node when something is used before it is there', async () => {
-      shop.file('protocols/knot.ts', "import { b } from '../lib/knot_b.ts';\nexport const a = 1;\nexport const read = () => b;"); // prettier-ignore
+      shop.file(
+        'protocols/knot.ts',
+        "import { b } from '../lib/knot_b.ts';\nexport const a = 1;\nexport const read = () => b;",
+      );
       shop.file('lib/knot_b.ts', "import { a } from '../protocols/knot.ts';\nexport const b = a + 1;");
       await expect(shop.load('knot')).rejects.toThrow("Cannot access 'a' before initialization");
     });

@@ -129,7 +129,10 @@ const orders = fc.constantFrom('big' as const, 'little' as const);
 describe('length_prefixed', () => {
   it('gives back any payloads, cut anywhere', () => {
     const options = fc.record({
-      ...{ bytes: sizes, endian: orders, offset: fc.nat(5), includes_header: fc.boolean() },
+      bytes: sizes,
+      endian: orders,
+      offset: fc.nat(5),
+      includes_header: fc.boolean(),
       adjust: fc.integer({ min: -9, max: 9 }),
     });
     const payloads = fc.array(fc.uint8Array({ maxLength: 200 }), { minLength: 1, maxLength: 5 });

@@ -118,12 +118,26 @@ describe('merge_summaries', () => {
       final(segment, last(lag), { dead: NO_DEAD, members: [last(lag)], commands: [], ...change });
     const merged = merge(
       of('1/2', 3, { target: 4, planned: 4, connect_per_s: 0.1, peaks: { live: 4, open: 3 } }),
-      of('2/2', 5, { target: 3, planned: 3, connect_per_s: 0.2, peaks: { live: 3, open: 2 }, run: { ...run, id: 'b', segment: '2/2' } }), // prettier-ignore
+      of('2/2', 5, {
+        target: 3,
+        planned: 3,
+        connect_per_s: 0.2,
+        peaks: { live: 3, open: 2 },
+        run: { ...run, id: 'b', segment: '2/2' },
+      }),
     );
     expect(merged).toMatchObject({
-      ...{ target: 7, planned: 7, connect_per_s: 0.3, balanced: true, complete: true, final: true },
+      target: 7,
+      planned: 7,
+      connect_per_s: 0.3,
+      balanced: true,
+      complete: true,
+      final: true,
       run: {
-        ...{ id: 'run of 1/2+b', segment: null, started: run.started, seconds: 20 },
+        id: 'run of 1/2+b',
+        segment: null,
+        started: run.started,
+        seconds: 20,
         servers: ['127.0.0.1:6379', '127.0.0.1:1'],
       },
       clients: { peak: 7 },
@@ -172,19 +186,43 @@ describe('merge_summaries', () => {
   });
 
   it.each<[string, (a: Summary) => Summary, RegExp]>([
-    ['the same run', (a) => a, /^a.json and b.json cannot be merged: both hold the run run of 1\/2 \(summaries_differ: /],
+    [
+      'the same run',
+      (a) => a,
+      /^a.json and b.json cannot be merged: both hold the run run of 1\/2 \(summaries_differ: /,
+    ],
     ['another script', (a) => ({ ...a, run: { ...a.run, id: 'b', script_sha256: 'x' } }), /their scripts differ/],
-    ['another module', (a) => ({ ...a, run: { ...a.run, id: 'b', module_sha256: 'x' } }), /their protocol modules differ/],
+    [
+      'another module',
+      (a) => ({ ...a, run: { ...a.run, id: 'b', module_sha256: 'x' } }),
+      /their protocol modules differ/,
+    ],
     ['another seed', (a) => ({ ...a, run: { ...a.run, id: 'b', seed: 'x' } }), /their seeds differ/],
     ['other actions', (a) => ({ ...a, run: { ...a.run, id: 'b' }, actions: [] }), /their actions differ/],
-    ['the same part', (a) => ({ ...a, run: { ...a.run, id: 'b' } }), /segment 1\/2 and segment 1\/2 have clients in common/],
-    ['the whole', (a) => ({ ...a, run: { ...a.run, id: 'b', segment: null } }), /the whole swarm and segment 1\/2 have|segment 1\/2 and the whole swarm have/],
-    ['no segment', (a) => ({ ...a, run: { ...a.run, id: 'b', segment: 'half' } }), /^b.json is not .*: its segment is none/],
-    ['an id in both', (a) => ({ ...a, run: { ...a.run, id: `x+${a.run.id}`, segment: '2/2' } }), /both hold the run run of 1\/2/],
+    [
+      'the same part',
+      (a) => ({ ...a, run: { ...a.run, id: 'b' } }),
+      /segment 1\/2 and segment 1\/2 have clients in common/,
+    ],
+    [
+      'the whole',
+      (a) => ({ ...a, run: { ...a.run, id: 'b', segment: null } }),
+      /the whole swarm and segment 1\/2 have|segment 1\/2 and the whole swarm have/,
+    ],
+    [
+      'no segment',
+      (a) => ({ ...a, run: { ...a.run, id: 'b', segment: 'half' } }),
+      /^b.json is not .*: its segment is none/,
+    ],
+    [
+      'an id in both',
+      (a) => ({ ...a, run: { ...a.run, id: `x+${a.run.id}`, segment: '2/2' } }),
+      /both hold the run run of 1\/2/,
+    ],
   ])('refuses %s', (_, change, text) => {
     const a = final('1/2', a_snapshot(1));
     expect(() => merge_summaries([part(a, 'a.json'), part(change(a), 'b.json')])).toThrow(text);
-  }); // prettier-ignore
+  });
 
   it('refuses histograms that are none, are missing, or do not belong there', () => {
     const good = final(null, a_snapshot(1));

@@ -136,8 +136,15 @@ export class FakeMember {
         },
         endpoints: {
           '127.0.0.1:1': {
-            ...{ attempted: this.#created, established: this.#created, open: this.live, closed: this.#ended },
-            ...{ connecting: 0, failed: 0, cancelled: 0, lost: 0, lost_connecting: 0 },
+            attempted: this.#created,
+            established: this.#created,
+            open: this.live,
+            closed: this.#ended,
+            connecting: 0,
+            failed: 0,
+            cancelled: 0,
+            lost: 0,
+            lost_connecting: 0,
           },
         },
       },

@@ -277,7 +277,9 @@ export class Agent {
     if (!(await this.#tell(reads))) return;
     if (sent > this.#answered_at) [this.#answered_at, this.#answered_slept] = [sent, slept];
     const slept_since = this.#slept - this.#answered_slept;
-    this.#crew?.permit(this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity) + PERMIT_MORE_MS - slept_since); // prettier-ignore
+    this.#crew?.permit(
+      this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity) + PERMIT_MORE_MS - slept_since,
+    );
   }
 
   /** A plan that follows the one in force need not be read: it was stored before it was sent. Anything else only says that there is something to read. */
@@ -372,7 +374,8 @@ export class Agent {
       return void this.#fence('it was written off');
     this.#attest(plan.members[id]);
     if (this.#playing && (this.#playing.run.id !== plan.run.id || plan.stage === 'ended')) return void this.#let_go();
-    if (this.#orders > 0 && !is_more(this.#ids, this.#entry?.ids ?? [])) return void this.#fence('the plan was written from an older memory'); // prettier-ignore
+    if (this.#orders > 0 && !is_more(this.#ids, this.#entry?.ids ?? []))
+      return void this.#fence('the plan was written from an older memory');
     if (!this.#playing && plan.stage !== 'ended' && !this.#is_making && !this.#is_leaving) void this.#make(plan.run);
     this.#accepted = plan.revision;
     this.#order();
@@ -554,7 +557,8 @@ export class Agent {
     if (other instanceof Refused) {
       const is_again = timers.now() - this.#spoiled.at < STRANGER_MS;
       this.#spoiled = { at: timers.now(), times: is_again ? this.#spoiled.times + 1 : 1 };
-      if (!is_again) this.#options.log('warn', `somebody else wrote what is stored of this agent, and ${other.why}: written anew`); // prettier-ignore
+      if (!is_again)
+        this.#options.log('warn', `somebody else wrote what is stored of this agent, and ${other.why}: written anew`);
       // no agent writes that; one of another version might, each second
       if (this.#spoiled.times >= MAX_SPOILED) return await this.#fail_as_second('perhaps one of another version');
       this.#presence.revision = revision;
@@ -611,7 +615,9 @@ export class Agent {
       live: account?.live ?? 0,
       open: account?.open ?? 0,
       states: account?.snapshot.clients.states ?? NO_STATES,
-      ...{ cpu, rss_bytes, lag_p99_ms },
+      cpu,
+      rss_bytes,
+      lag_p99_ms,
       leaving: this.#is_leaving,
       run_ms: this.#run_ms,
       wall_ms: timers.wall(),

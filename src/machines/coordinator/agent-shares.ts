@@ -65,7 +65,11 @@ export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares 
   const wanted = seats.map(({ live, allotment }, i) => (live ? shares[i]! : Math.min(shares[i]!, allotment.may)));
   const may = seats.reduce((all, { allotment }) => all + allotment.may, 0);
   const most = is_sure ? now.desired.target : Math.min(now.desired.target, may);
-  const granted = grant(most, wanted, seats.map(({ allotment }) => allotment)); // prettier-ignore
+  const granted = grant(
+    most,
+    wanted,
+    seats.map(({ allotment }) => allotment),
+  );
   const rates = split_rate(now.desired.connect_per_s, seats.filter(({ live }, i) => live && granted[i]! > 0).length);
   const members: Record<MemberId, MemberShare> = {};
   for (const [i, { id, live, entry, incarnation, allotment }] of seats.entries()) {
@@ -136,12 +140,17 @@ function share_out(
  */
 function is_known(old: SwarmPlan, gone: readonly Departed[], { agents, reassign_ms }: Now): boolean {
   const members = Object.entries(old.members).filter(([id]) => !gone.some(({ agent }) => agent === id));
-  // prettier-ignore
   const is_told = ({ presence, silent_ms }: Known): boolean =>
     presence.ready !== old.run.id || presence.accepted >= old.seeded || silent_ms >= reassign_ms;
-  // prettier-ignore
-  return agents.every(is_told) && members.every(([id, { incarnation }]) =>
-    agents.some(({ id: other, presence }) => other === id && presence.incarnation === incarnation && presence.accepted >= old.seeded));
+  return (
+    agents.every(is_told) &&
+    members.every(([id, { incarnation }]) =>
+      agents.some(
+        ({ id: other, presence }) =>
+          other === id && presence.incarnation === incarnation && presence.accepted >= old.seeded,
+      ),
+    )
+  );
 }
 
 /** The most an agent could be running: what it says once it has taken over its order, until then what all its orders allow. */
@@ -215,7 +224,15 @@ function seats_of(old: SwarmPlan, gone: readonly Departed[], departed: readonly 
     const live = is_heard && !is_coming(agent, old, now);
     const capacity = live ? capacity_of(agent, old, now) : entry.share;
     const { weight = 1, ids_wanted = 0, labels = [] } = agent?.presence ?? {};
-    return { id, incarnation: entry.incarnation, live, entry, ids_wanted: live ? ids_wanted : 0, labels, allotment: { id, may: may_of(entry, agent), held: entry.share, capacity, weight } }; // prettier-ignore
+    return {
+      id,
+      incarnation: entry.incarnation,
+      live,
+      entry,
+      ids_wanted: live ? ids_wanted : 0,
+      labels,
+      allotment: { id, may: may_of(entry, agent), held: entry.share, capacity, weight },
+    };
   });
   const newcomers = now.agents
     .filter(({ id, presence, silent_ms }) => {
@@ -252,8 +269,14 @@ function is_coming(
 
 /** What is left to the next incarnation: the share, of which nothing is ordered yet. */
 const heir_of = ({ share, labelled }: MemberShare, { presence }: Known): MemberShare => ({
-  ...{ incarnation: presence.incarnation, share, labelled, ramp: { from: 0, to: 0, start_ms: 0, end_ms: 0 } },
-  ...{ may: 0, since: 0, ids: [], connect_per_s: 0 },
+  incarnation: presence.incarnation,
+  share,
+  labelled,
+  ramp: { from: 0, to: 0, start_ms: 0, end_ms: 0 },
+  may: 0,
+  since: 0,
+  ids: [],
+  connect_per_s: 0,
 });
 
 function capacity_of({ id, presence }: Known, { run }: SwarmPlan, { desired }: Now): number {
@@ -282,7 +305,9 @@ function next_ramp(old: Ramp | undefined, granted: number, may: number, { desire
   const is_ramping = desired.ramp !== null && run_ms < desired.ramp.end_ms && from !== granted;
   const end_ms = is_ramping ? desired.ramp.end_ms : 0;
   if (old && old.to === granted && (old.end_ms === end_ms || (end_ms === 0 && run_ms >= old.end_ms))) return old;
-  return is_ramping ? { from, to: granted, start_ms: run_ms, end_ms } : { from: granted, to: granted, start_ms: 0, end_ms: 0 }; // prettier-ignore
+  return is_ramping
+    ? { from, to: granted, start_ms: run_ms, end_ms }
+    : { from: granted, to: granted, start_ms: 0, end_ms: 0 };
 }
 
 const is_same = (a: Ramp, b: Ramp): boolean =>

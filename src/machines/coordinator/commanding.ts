@@ -164,7 +164,9 @@ export class Joined implements Control {
       this.#waits.poke();
       this.#follow();
     };
-    const refusals = new Refusals((author, text) => options.on_note(author === LEADERS ? 'coordinator' : author, { level: 'warn', text })); // prettier-ignore
+    const refusals = new Refusals((author, text) =>
+      options.on_note(author === LEADERS ? 'coordinator' : author, { level: 'warn', text }),
+    );
     this.#view = new View(store, timers, this.#lease, changed, refusals);
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
     this.#stops.push(timers.every(Math.min(TURN_MS, ttl_ms / LEASE_TURNS), () => void this.#lease_turn()));
@@ -247,7 +249,8 @@ export class Joined implements Control {
 
   /** One command after the other. */
   async #apply(change: Change, op: Command['op'] | 'trace'): Promise<Reply> {
-    if (this.#options.only_looks) return err('read_only', `the credentials of this console are for looking only: ${op} needs those of a leader`); // prettier-ignore
+    if (this.#options.only_looks)
+      return err('read_only', `the credentials of this console are for looking only: ${op} needs those of a leader`);
     const before = this.#last_command;
     const answered = (async (): Promise<Answered> => {
       await before;
@@ -259,7 +262,8 @@ export class Joined implements Control {
     const late = await this.#acknowledged(seq);
     this.#notify();
     const desired = this.#view.desired?.doc;
-    if (desired && !has_applied(desired, asking)) return err('unknown', 'the engine lost it with its memory: look at the target, and ask again'); // prettier-ignore
+    if (desired && !has_applied(desired, asking))
+      return err('unknown', 'the engine lost it with its memory: look at the target, and ask again');
     return ok(`${reply.text}${late}`);
   }
 
@@ -333,7 +337,8 @@ export class Joined implements Control {
   /** The engine lost its memory: agents shall say at once what they hold, and until when the engine answered them. */
   #hear_of_loss(): void {
     this.#view.hurry();
-    for (const wait_ms of NUDGES_MS) void this.#waits.until(() => this.#is_closed, wait_ms).then(() => this.#options.store.nudge(null)); // prettier-ignore
+    for (const wait_ms of NUDGES_MS)
+      void this.#waits.until(() => this.#is_closed, wait_ms).then(() => this.#options.store.nudge(null));
   }
 
   /** See {@link LeaseOptions.knows_newest}: agents of a later plan than this process knows were told it by another leader. */
@@ -521,7 +526,8 @@ export class Joined implements Control {
     const { store } = this.#options;
     const stage = this.#view.plan?.doc.stage;
     if (this.#final) return { reply: err('stopping', 'the swarm has ended'), asking: null, seq: 0 };
-    if (stage === 'gather' && op !== 'stop') return { reply: err('not_ready', 'the swarm is not ready: it waits for its agents'), asking: null, seq: 0 }; // prettier-ignore
+    if (stage === 'gather' && op !== 'stop')
+      return { reply: err('not_ready', 'the swarm is not ready: it waits for its agents'), asking: null, seq: 0 };
     const asking: Asking = {
       session: this.#options.id,
       seq: ++this.#seq,
@@ -612,7 +618,8 @@ export class Joined implements Control {
       capacity: here.reduce((all, [, { doc }]) => all + doc.capacity, 0),
       agents: here.map(([id]) => id),
       // the one that holds the share, if another one has come that cannot say whether that is dead
-      incarnation: (agent) => this.#view.plan?.doc.members[agent]?.incarnation ?? members.get(agent)?.doc.incarnation ?? null, // prettier-ignore
+      incarnation: (agent) =>
+        this.#view.plan?.doc.members[agent]?.incarnation ?? members.get(agent)?.doc.incarnation ?? null,
       has_label: (label) => here.some(([, { doc }]) => doc.labels.includes(label)),
       fatal,
       stop_ms: this.#bundle!.run.drain_timeout_ms + STOP_WITHIN_MS,
@@ -650,7 +657,10 @@ export class Joined implements Control {
     } else if (!answered && this.#away_since === null) {
       this.#away_since = this.#view.answered_at ?? now;
       const at = new Date(this.#timers.wall() - (now - this.#away_since)).toISOString();
-      this.#options.on_note('engine', { level: 'warn', text: `the engine does not answer since ${at}: the load goes on as it is` }); // prettier-ignore
+      this.#options.on_note('engine', {
+        level: 'warn',
+        text: `the engine does not answer since ${at}: the load goes on as it is`,
+      });
     }
   }
 

@@ -40,17 +40,21 @@ export interface Facts {
 /** Before the first command. */
 export function first_desired(run: string, connect_per_s: number, is_paused: boolean): Desired {
   return {
-    ...{
-      run,
-      seq: 1,
-      target: 0,
-      labelled: {},
-      ramp: null,
-      phase: is_paused ? 'pause' : 'run',
-      graceful: false,
-      connect_per_s,
-    },
-    ...{ retry_fatal: 0, mark: null, rebalance: 0, drained: [], evicted: [], traces: [], sessions: {} },
+    run,
+    seq: 1,
+    target: 0,
+    labelled: {},
+    ramp: null,
+    phase: is_paused ? 'pause' : 'run',
+    graceful: false,
+    connect_per_s,
+    retry_fatal: 0,
+    mark: null,
+    rebalance: 0,
+    drained: [],
+    evicted: [],
+    traces: [],
+    sessions: {},
   };
 }
 
@@ -103,7 +107,6 @@ function applied(
   { change, reply }: Changed,
   asking: Asking,
 ): { readonly desired: Desired | null; readonly reply: Reply } {
-  // prettier-ignore
   if (!reply.ok) return { desired: null, reply };
   // by run time, as the wall clocks of two machines may be hours apart
   const at_ms = Math.max(asking.run_ms, ...Object.values(before.sessions).map((session) => session.at_ms));
@@ -166,7 +169,10 @@ function changed(before: Desired, command: Command, asking: Asking, facts: Facts
       if (!facts.agents.includes(command.agent)) return refused(no_agent(command.agent, facts));
       const others = before.drained.filter((agent) => agent !== command.agent);
       const drained = command.off ? others : [...others, command.agent];
-      return { change: { drained }, reply: ok(command.off ? `${command.agent} takes part again` : `draining ${command.agent}`) }; // prettier-ignore
+      return {
+        change: { drained },
+        reply: ok(command.off ? `${command.agent} takes part again` : `draining ${command.agent}`),
+      };
     }
     case 'evict': {
       const incarnation = facts.incarnation(command.agent);
@@ -197,7 +203,6 @@ function aim(
   { run_ms }: Asking,
   facts: Facts,
 ): Changed {
-  // prettier-ignore
   const { count: asked, over_ms, on } = command;
   const { capacity, agents, max_connections } = facts;
   const now = had(before, command);

@@ -48,13 +48,34 @@ export function first_plan(
   epoch: string,
   old: SwarmPlan | null,
 ): SwarmPlan {
-  // prettier-ignore
   return {
-    ...{ format: 'swarm-plan/1', epoch: old?.epoch ?? epoch, term, revision: (old?.revision ?? 0) + 1, seeded: 0, run },
-    ...{ stage: 'gather', ending_ms: null, phase: desired.phase, desired: desired.seq, target: desired.target, ramp: null },
-    ...{ graceful: false, connect_per_s: desired.connect_per_s, retry_fatal: 0, rebalance: 0, traces: [] },
-    ...{ setup_by: null, teardown_by: null, shared: null, failed: null, unconfirmed: [], run_ms: 0 },
-    ...{ next_id: 1, free_ids: [], members: {}, departed: [] },
+    format: 'swarm-plan/1',
+    epoch: old?.epoch ?? epoch,
+    term,
+    revision: (old?.revision ?? 0) + 1,
+    seeded: 0,
+    run,
+    stage: 'gather',
+    ending_ms: null,
+    phase: desired.phase,
+    desired: desired.seq,
+    target: desired.target,
+    ramp: null,
+    graceful: false,
+    connect_per_s: desired.connect_per_s,
+    retry_fatal: 0,
+    rebalance: 0,
+    traces: [],
+    setup_by: null,
+    teardown_by: null,
+    shared: null,
+    failed: null,
+    unconfirmed: [],
+    run_ms: 0,
+    next_id: 1,
+    free_ids: [],
+    members: {},
+    departed: [],
   };
 }
 
@@ -115,7 +136,9 @@ export class Leader {
     if (ready.length < old.run.agents) {
       if (now - this.#stage!.since < this.#options.gather_ms) return {};
       const not_ready = agents.filter(({ presence }) => presence.ready !== old.run.id);
-      const missing = not_ready.slice(0, MAX_NAMED).map(({ id, presence }) => `${id}: ${presence.refuses ?? 'not ready'}`); // prettier-ignore
+      const missing = not_ready
+        .slice(0, MAX_NAMED)
+        .map(({ id, presence }) => `${id}: ${presence.refuses ?? 'not ready'}`);
       if (not_ready.length > MAX_NAMED) missing.push(`${not_ready.length - MAX_NAMED} more are not`);
       const unseen = old.run.agents - agents.length;
       // who never came has no name here: those who did tell who it is
@@ -174,14 +197,20 @@ export class Leader {
   #tear_down(old: SwarmPlan, seen: Seen): Partial<SwarmPlan> {
     const result = this.#run_hook('teardown', old.teardown_by, old, seen);
     if ('by' in result) return { teardown_by: result.by };
-    return { stage: 'ended', teardown_by: null, ...(!result.ok && { failed: `teardown of the module failed: ${result.reason}` }) }; // prettier-ignore
+    return {
+      stage: 'ended',
+      teardown_by: null,
+      ...(!result.ok && { failed: `teardown of the module failed: ${result.reason}` }),
+    };
   }
 
   /** `by`: who shall run it, or null while nobody can. */
   #run_hook(hook: 'setup' | 'teardown', by: MemberId | null, old: SwarmPlan, { agents, results, now }: Seen) {
     const { since } = this.#stage!;
     if (by === null) {
-      const all_able = agents.filter(({ id, presence }) => old.members[id]?.incarnation === presence.incarnation && presence.ready === old.run.id); // prettier-ignore
+      const all_able = agents.filter(
+        ({ id, presence }) => old.members[id]?.incarnation === presence.incarnation && presence.ready === old.run.id,
+      );
       // one that answers, rather than one that stands still
       const able = all_able.find(({ silent_ms }) => silent_ms < STOP_WITHIN_MS) ?? all_able[0];
       if (!able && now - since >= HOOK_WITHIN_MS) return { ok: false as const, reason: 'no agent is there to run it' };
@@ -211,5 +240,8 @@ export const known_of = (
   now: number,
 ): Known[] =>
   [...members].map(([id, { doc, heard_at, first_at }]) => ({
-    ...{ id, presence: doc, silent_ms: now - heard_at, known_ms: now - first_at },
+    id,
+    presence: doc,
+    silent_ms: now - heard_at,
+    known_ms: now - first_at,
   }));

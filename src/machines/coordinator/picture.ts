@@ -63,7 +63,6 @@ export class Picture {
     workers: WorkerSummary[];
     totals: Totals;
   } {
-    // prettier-ignore
     const snapshots: Snapshot[] = [];
     const workers: WorkerSummary[] = [];
     const dead: Dead[] = [];
@@ -169,9 +168,11 @@ export class Picture {
     const silent_ms = is_other ? this.#view.silent_ms(id, entry.incarnation) : now - heard_at;
     const off_ms = reassign_ms_of(plan.run) - silent_ms;
     const off = off_ms === Infinity ? `until \`evict ${id}\`` : `${in_s(off_ms)} more, or until \`evict ${id}\``;
-    if (is_other) return `nobody knows that the one before it is dead, and ${entry.share} clients may be there yet: they wait ${off}`; // prettier-ignore
+    if (is_other)
+      return `nobody knows that the one before it is dead, and ${entry.share} clients may be there yet: they wait ${off}`;
     if (silent_ms >= STALLED_AFTER_MS) return `it may hold its ${entry.share} clients yet: they wait for it ${off}`;
-    if (doc.ready !== plan.run.id && entry.may === 0) return `its ${entry.share} clients wait for its workers, ${in_s(RETURN_MS - (now - first_at))} at most`; // prettier-ignore
+    if (doc.ready !== plan.run.id && entry.may === 0)
+      return `its ${entry.share} clients wait for its workers, ${in_s(RETURN_MS - (now - first_at))} at most`;
     const is_behind = plan.seeded > 0 && doc.live < entry.share && doc.accepted >= plan.seeded;
     return is_behind ? 'the engine lost its memory: nothing grows until all agents have said what they hold' : '';
   }
@@ -193,7 +194,19 @@ export class Picture {
     const nothing = { labels: [], workers: 0, capacity: 0, share: 0, live: 0, open: 0, states: NO_STATES };
     return refusals.agents
       .filter((id) => !members.has(id))
-      .map((id) => ({ id, host: '', swarm: '', ...nothing, errors: {}, cpu: 0, lag_p99_ms: 0, offset_ms: null, silent_ms: 0, health: 'refused', why: refusals.of(id) ?? '' })); // prettier-ignore
+      .map((id) => ({
+        id,
+        host: '',
+        swarm: '',
+        ...nothing,
+        errors: {},
+        cpu: 0,
+        lag_p99_ms: 0,
+        offset_ms: null,
+        silent_ms: 0,
+        health: 'refused',
+        why: refusals.of(id) ?? '',
+      }));
   }
 
   #agent(id: MemberId, { doc, heard_at, offsets }: Heard, share: number, errors: Counts): AgentSummary {
@@ -204,7 +217,25 @@ export class Picture {
     const offset_ms = health === 'lost' ? null : Math.round(Math.max(...offsets));
     const workers = results?.workers.length ?? 0;
     const why = this.#view.refusals.of(id) ?? doc.refuses ?? (this.#withheld(id) || unconnected(doc, errors));
-    return { id, host, swarm, labels: [...labels], workers, capacity, share, live, open, states, errors: { ...errors }, cpu, lag_p99_ms, offset_ms, silent_ms, health, why }; // prettier-ignore
+    return {
+      id,
+      host,
+      swarm,
+      labels: [...labels],
+      workers,
+      capacity,
+      share,
+      live,
+      open,
+      states,
+      errors: { ...errors },
+      cpu,
+      lag_p99_ms,
+      offset_ms,
+      silent_ms,
+      health,
+      why,
+    };
   }
 
   summary({ final = false, histograms = false, interval = null }: Partial<Shown>, as?: SwarmPlan): Summary {
@@ -219,9 +250,15 @@ export class Picture {
     return to_summary({
       final,
       run: {
-        ...{ id, script_sha256, module_sha256: run.module_sha256, seed: run.seed, segment: null },
-        ...{ servers: run.servers.map(server_text), versions: this.#versions },
-        ...{ started, seconds: this.#seconds() },
+        id,
+        script_sha256,
+        module_sha256: run.module_sha256,
+        seed: run.seed,
+        segment: null,
+        servers: run.servers.map(server_text),
+        versions: this.#versions,
+        started,
+        seconds: this.#seconds(),
       },
       phase: plan.phase,
       target: desired.target,
@@ -231,8 +268,11 @@ export class Picture {
       agents,
       possibly_open: this.unsure(plan).reduce((all, { open }) => all + open, 0),
       limits: {
-        ...{ capacity: sum_of(here, 'capacity'), why: `what ${here.length} agents can hold`, bounds: [] },
-        ...{ open_files_per_process: 0, reserved_files: 0 },
+        capacity: sum_of(here, 'capacity'),
+        why: `what ${here.length} agents can hold`,
+        bounds: [],
+        open_files_per_process: 0,
+        reserved_files: 0,
       },
       peaks: this.#peaks,
       commands,
@@ -248,7 +288,10 @@ export class Picture {
 /** What an agent says its clock is may be anything; no instant is outside what a summary can say. */
 function shifted(snapshot: Snapshot, ahead_ms: number): Snapshot {
   if (ahead_ms === 0) return snapshot;
-  const errors = Object.entries(snapshot.errors).map(([code, { last_at, ...kind }]) => [code, { ...kind, last_at: Math.min(Math.max(last_at - ahead_ms, 0), LATEST_MS) }]); // prettier-ignore
+  const errors = Object.entries(snapshot.errors).map(([code, { last_at, ...kind }]) => [
+    code,
+    { ...kind, last_at: Math.min(Math.max(last_at - ahead_ms, 0), LATEST_MS) },
+  ]);
   return { ...snapshot, errors: Object.fromEntries(errors) as Snapshot['errors'] };
 }
 

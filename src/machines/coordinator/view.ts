@@ -312,7 +312,8 @@ export class View {
     const found = read_part(entry.text);
     if (found instanceof Refused) return this.#refuse(agent, 'latencies', found);
     if (known && found.seq <= known.doc.seq) return;
-    if (!this.#has_room(agent, entry)) return this.#refuse(agent, 'latencies', new Refused('there is more than can be kept')); // prettier-ignore
+    if (!this.#has_room(agent, entry))
+      return this.#refuse(agent, 'latencies', new Refused('there is more than can be kept'));
     this.refusals.clear(agent, 'latencies');
     collected.take_part(number, { entry, doc: found });
     this.#hear_results();
@@ -418,7 +419,9 @@ export class View {
   #hear_agents_run_ms(run: string, run_ms: number | null): void {
     const now = this.#timers.now();
     if (run_ms === null || (this.#base !== null && now - run_ms >= this.#base)) return;
-    const told = [...this.members.values()].flatMap(({ doc, heard_at }) => (doc.ready === run && doc.run_ms !== null ? now - heard_at + doc.run_ms : [])); // prettier-ignore
+    const told = [...this.members.values()].flatMap(({ doc, heard_at }) =>
+      doc.ready === run && doc.run_ms !== null ? now - heard_at + doc.run_ms : [],
+    );
     told.sort((a, b) => a - b);
     this.#hear_run_ms(told[Math.floor((told.length - 1) / 2)] ?? null);
   }

@@ -18,7 +18,6 @@ export function sign_bundle(
   bundle: Bundle,
   key: string | null,
 ): Pick<RunHeader, 'bundle_sha256' | 'signature'> {
-  // prettier-ignore
   const bundle_sha256 = sha256_of(to_text(bundle));
   const signature =
     key === null ? '' : sign(null, Buffer.from(signed_text(run, bundle_sha256)), key).toString('base64');
@@ -56,7 +55,10 @@ function is_signed({ id, bundle_sha256, signature }: RunHeader, key: string): bo
 export async function write_parts(store: Store, key: string, text: string): Promise<void> {
   const bytes = Buffer.from(text);
   const parts = Math.max(1, Math.ceil(bytes.length / PART_BYTES));
-  if (parts > MAX_PARTS) throw new SwarmError('engine_lost', { reason: `${key} has ${bytes.length} bytes, at most ${MAX_PARTS * PART_BYTES} fit` }); // prettier-ignore
+  if (parts > MAX_PARTS)
+    throw new SwarmError('engine_lost', {
+      reason: `${key} has ${bytes.length} bytes, at most ${MAX_PARTS * PART_BYTES} fit`,
+    });
   for (let i = 0; i < parts; i++) {
     const part = bytes.subarray(i * PART_BYTES, (i + 1) * PART_BYTES).toString('base64');
     await write_part(store, `${key}.${i}`, i + 1 === parts ? part : `${part}~`);

@@ -48,7 +48,9 @@ let buckets: Uint16Array | null = null;
 
 /** The bucket here of each bucket of a histogram. */
 function bucket_of(index: number): number {
-  buckets ??= Uint16Array.from({ length: BUCKETS }, (_, i) => Math.round(STEPS * Math.log2((lowest_of(i) + highest_of(i)) / 2 + 1))); // prettier-ignore
+  buckets ??= Uint16Array.from({ length: BUCKETS }, (_, i) =>
+    Math.round(STEPS * Math.log2((lowest_of(i) + highest_of(i)) / 2 + 1)),
+  );
   return buckets[index]!;
 }
 const ms_of = (bucket: number): number => (2 ** (bucket / STEPS) - 1) / 1000;
@@ -248,7 +250,8 @@ export function course_of(told: readonly { readonly agent: string; readonly text
       second.agents.add(agent);
       add(second, live, open);
       for (const i of NAMES.keys()) second.counters[i]! += row[GAUGES + i]!;
-      for (let i = TIMES; i < row.length; i += 2) second.times.set(row[i]!, (second.times.get(row[i]!) ?? 0) + row[i + 1]!); // prettier-ignore
+      for (let i = TIMES; i < row.length; i += 2)
+        second.times.set(row[i]!, (second.times.get(row[i]!) ?? 0) + row[i + 1]!);
     }
   }
   let end = 0;
@@ -256,7 +259,9 @@ export function course_of(told: readonly { readonly agent: string; readonly text
   // it held clients, and nobody heard of it any more
   for (const [agent, { at, held }] of ends)
     if (held > 0 && end - at > 2 * ROWS) missing.push({ agent, from: at + 1, to: end });
-  const totals = Object.fromEntries(NAMES.map((name, i) => [name, sum([...seconds.values()].map(({ counters }) => counters[i]!))])); // prettier-ignore
+  const totals = Object.fromEntries(
+    NAMES.map((name, i) => [name, sum([...seconds.values()].map(({ counters }) => counters[i]!))]),
+  );
   return { seconds, totals: totals as Record<Counter, number>, missing, unreadable: [...unreadable] };
 }
 
@@ -288,14 +293,19 @@ function quantile(ranked: readonly (readonly [number, number])[], share: number)
 
 /** What people should know of it: what is missing, and whether it adds up to the summary. `summary` null: there is none yet. */
 export function balance_of({ seconds, totals, missing, unreadable }: Course, summary: Summary | null): string[] {
-  const gaps = missing.slice(0, MAX_NAMED).map(({ agent, from, to }) => `${agent} ${from === to ? from : `${from}-${to}`}`); // prettier-ignore
+  const gaps = missing
+    .slice(0, MAX_NAMED)
+    .map(({ agent, from, to }) => `${agent} ${from === to ? from : `${from}-${to}`}`);
   const more = missing.length > MAX_NAMED ? `, and ${missing.length - MAX_NAMED} more` : '';
   const untold = missing.length === 0 ? 'of none is anything missing' : `not told: ${gaps.join(', ')}${more}`;
   const bad = unreadable.length === 0 ? [] : [`cannot be read: some of what ${unreadable.join(', ')} told`];
   const lines = [`${seconds.size} seconds; ${untold}`, ...bad];
   if (summary === null) return [...lines, 'the run has no final summary yet'];
   const said = differing(totals, summary).map(([name, count]) => `${name} ${totals[name]} of ${count}`);
-  return [...lines, said.length === 0 ? 'adds up to the summary' : `does not add up to the summary: ${said.join(', ')}`]; // prettier-ignore
+  return [
+    ...lines,
+    said.length === 0 ? 'adds up to the summary' : `does not add up to the summary: ${said.join(', ')}`,
+  ];
 }
 
 /** Nothing that the summary counts is missing, or too much. */

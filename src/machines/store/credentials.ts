@@ -54,8 +54,11 @@ function checked(text: string): Credentials {
   for (const name of ['sign_key', 'verify_key', 'ca', 'cert', 'key'])
     if (keys[name] !== undefined && typeof keys[name] !== 'string') throw new Error(`its ${name} is not a text`);
   const reads: Readonly<Record<string, (pem: string) => unknown>> = {
-    ...{ sign_key: createPrivateKey, verify_key: createPublicKey },
-    ...{ ca: (pem) => new X509Certificate(pem), cert: (pem) => new X509Certificate(pem), key: createPrivateKey },
+    sign_key: createPrivateKey,
+    verify_key: createPublicKey,
+    ca: (pem) => new X509Certificate(pem),
+    cert: (pem) => new X509Certificate(pem),
+    key: createPrivateKey,
   };
   for (const [name, read] of Object.entries(reads)) if (keys[name] !== undefined) check_pem(name, keys[name], read);
   const tls = [keys.ca, keys.cert, keys.key].filter((key) => key !== undefined);

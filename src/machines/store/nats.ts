@@ -311,7 +311,6 @@ class NatsStore implements Store {
           message;
           message = await this.#after(sequence_of(message), subject)
         )
-          // prettier-ignore
           told.push({ agent: subject.slice(root.length), text: message.string() });
       }
     };

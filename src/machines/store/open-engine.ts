@@ -30,7 +30,8 @@ export async function open_engine(
 ): Promise<Engine> {
   const credentials = options.credentials === null ? null : read_credentials(options.credentials);
   const engine = options.join ?? credentials?.engine;
-  if (engine === undefined) throw new SwarmError('bad_option', { option: '--join', reason: 'not given; it takes the URL of the engine' }); // prettier-ignore
+  if (engine === undefined)
+    throw new SwarmError('bad_option', { option: '--join', reason: 'not given; it takes the URL of the engine' });
   const role = credentials?.role ?? roles[0];
   if (!roles.includes(role))
     throw new SwarmError('bad_credentials', {
@@ -44,12 +45,18 @@ export async function open_engine(
     throw new SwarmError('bad_credentials', { file: options.credentials!, reason: 'its seed is damaged' }, error);
   }
   const store = await open_nats_store({
-    ...{ engine, name: options.name, credentials, creates: role === 'leader' },
+    engine,
+    name: options.name,
+    credentials,
+    creates: role === 'leader',
     on_state: (state, since_ms) => {
       if (state === 'away') say(`the engine ${engine} does not answer since ${new Date(since_ms).toISOString()}`);
     },
   });
-  const own = hostname().toLowerCase().replace(/[^a-z0-9_-]/g, '-').slice(0, 40); // prettier-ignore
+  const own = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9_-]/g, '-')
+    .slice(0, 40);
   return { store, credentials, id: credentials?.user ?? `${own}-${randomBytes(2).toString('hex')}` };
 }
 

@@ -86,80 +86,154 @@ const TRACES = list(object<TraceOrder>({ token, client: ID, until_ms: MS }), MAX
 
 export const read_lease = reader(
   object<Lease>({
-    ...{ id: exact(100), nonce: exact(200), term: NUMBER, ttl_ms: number(0, 3_600_000) },
-    ...{ console: text(MAX_TEXT), host: text(MAX_TEXT), run: nullable(token), run_ms: nullable(MS), plan: nullable(exact(300)) }, // prettier-ignore
+    id: exact(100),
+    nonce: exact(200),
+    term: NUMBER,
+    ttl_ms: number(0, 3_600_000),
+    console: text(MAX_TEXT),
+    host: text(MAX_TEXT),
+    run: nullable(token),
+    run_ms: nullable(MS),
+    plan: nullable(exact(300)),
   }),
   MAX_VALUE,
 );
 
 export const read_desired = reader(
   object<Desired>({
-    ...{ run: token, seq: NUMBER, target: TARGET, labelled: record(TARGET, 64), ramp: nullable(RAMP), phase: PHASE },
-    ...{ graceful: flag, connect_per_s: PER_S, retry_fatal: NUMBER, rebalance: NUMBER },
+    run: token,
+    seq: NUMBER,
+    target: TARGET,
+    labelled: record(TARGET, 64),
+    ramp: nullable(RAMP),
+    phase: PHASE,
+    graceful: flag,
+    connect_per_s: PER_S,
+    retry_fatal: NUMBER,
+    rebalance: NUMBER,
     mark: nullable(object<NonNullable<Desired['mark']>>({ text: text(MAX_TEXT), at_ms: WALL_MS, seq: NUMBER })),
-    ...{ drained: list(token, MAX_AGENTS), evicted: list(exact(200), 200), traces: TRACES },
+    drained: list(token, MAX_AGENTS),
+    evicted: list(exact(200), 200),
+    traces: TRACES,
     sessions: record(object<Desired['sessions'][string]>({ seq: NUMBER, at_ms: MS }), 64),
   }),
   MAX_VALUE,
 );
 
 const HEADER = object<RunHeader>({
-  ...{ id: token, swarm: text(64), bundle_sha256: token, isolation_ms: nullable(MS), agents: integer(0, MAX_AGENTS) },
-  ...{ signature: exact(200), started: instant },
+  id: token,
+  swarm: text(64),
+  bundle_sha256: token,
+  isolation_ms: nullable(MS),
+  agents: integer(0, MAX_AGENTS),
+  signature: exact(200),
+  started: instant,
 });
 
 const STAGE: Shape<Stage> = one_of('gather', 'setup', 'open', 'ending', 'teardown', 'ended');
 
 const PLACE = { machine: exact(300), pid: integer(0, 2 ** 32) };
 const SHARE = object<MemberShare>({
-  ...{ incarnation: token, share: CLIENTS, labelled: record(CLIENTS, 64), ramp: RAMP, may: CLIENTS, since: NUMBER },
-  ...{ ids: ID_RANGES, connect_per_s: PER_S, place: optional(object<Place>(PLACE)) },
+  incarnation: token,
+  share: CLIENTS,
+  labelled: record(CLIENTS, 64),
+  ramp: RAMP,
+  may: CLIENTS,
+  since: NUMBER,
+  ids: ID_RANGES,
+  connect_per_s: PER_S,
+  place: optional(object<Place>(PLACE)),
 });
 
 const DEPARTED = object<Departed>({
-  ...{ agent: token, incarnation: token, at: instant, silent_ms: MS, attested: flag, open: CLIENTS },
+  agent: token,
+  incarnation: token,
+  at: instant,
+  silent_ms: MS,
+  attested: flag,
+  open: CLIENTS,
 });
 
 export const read_plan = reader(
   object<SwarmPlan>({
-    ...{ format: one_of('swarm-plan/1'), epoch: exact(200), term: NUMBER, revision: NUMBER, seeded: NUMBER },
-    ...{
-      run: HEADER,
-      stage: STAGE,
-      ending_ms: nullable(MS),
-      phase: PHASE,
-      desired: NUMBER,
-      target: TARGET,
-      ramp: nullable(RAMP),
-    },
-    ...{ graceful: flag, connect_per_s: PER_S, retry_fatal: NUMBER, rebalance: NUMBER, traces: TRACES },
-    ...{ setup_by: nullable(token), teardown_by: nullable(token), failed: nullable(text(4000)) },
+    format: one_of('swarm-plan/1'),
+    epoch: exact(200),
+    term: NUMBER,
+    revision: NUMBER,
+    seeded: NUMBER,
+    run: HEADER,
+    stage: STAGE,
+    ending_ms: nullable(MS),
+    phase: PHASE,
+    desired: NUMBER,
+    target: TARGET,
+    ramp: nullable(RAMP),
+    graceful: flag,
+    connect_per_s: PER_S,
+    retry_fatal: NUMBER,
+    rebalance: NUMBER,
+    traces: TRACES,
+    setup_by: nullable(token),
+    teardown_by: nullable(token),
+    failed: nullable(text(4000)),
     shared: nullable(object<NonNullable<SwarmPlan['shared']>>({ value: any_json })),
-    ...{ unconfirmed: list(token, MAX_AGENTS), run_ms: MS, next_id: ID, free_ids: ID_RANGES },
-    ...{ members: record(SHARE, MAX_AGENTS), departed: list(DEPARTED, 500) },
+    unconfirmed: list(token, MAX_AGENTS),
+    run_ms: MS,
+    next_id: ID,
+    free_ids: ID_RANGES,
+    members: record(SHARE, MAX_AGENTS),
+    departed: list(DEPARTED, 500),
   }),
   MAX_VALUE,
 );
 
 export const read_presence = reader(
   object<Presence>({
-    ...{ incarnation: token, replaces: list(token, 100), seq: NUMBER, host: text(300) },
-    ...{ ...PLACE, swarm: text(64), node: text(64), labels: list(text(64), 1000) },
-    ...{ weight: number(1e-6, 1e6), capacity: CLIENTS, capacity_why: text(MAX_TEXT), ready: nullable(token) },
-    ...{ refuses: nullable(text(MAX_TEXT)), accepted: NUMBER, applied: NUMBER, may: CLIENTS, ids_wanted: CLIENTS },
-    ...{ results: NUMBER, live: CLIENTS, open: CLIENTS, states: STATE_COUNTS, cpu: CORES, rss_bytes: COUNT },
-    ...{ lag_p99_ms: MS, leaving: flag, run_ms: nullable(MS), wall_ms: WALL_MS, fenced: COUNT },
+    incarnation: token,
+    replaces: list(token, 100),
+    seq: NUMBER,
+    host: text(300),
+    ...PLACE,
+    swarm: text(64),
+    node: text(64),
+    labels: list(text(64), 1000),
+    weight: number(1e-6, 1e6),
+    capacity: CLIENTS,
+    capacity_why: text(MAX_TEXT),
+    ready: nullable(token),
+    refuses: nullable(text(MAX_TEXT)),
+    accepted: NUMBER,
+    applied: NUMBER,
+    may: CLIENTS,
+    ids_wanted: CLIENTS,
+    results: NUMBER,
+    live: CLIENTS,
+    open: CLIENTS,
+    states: STATE_COUNTS,
+    cpu: CORES,
+    rss_bytes: COUNT,
+    lag_p99_ms: MS,
+    leaving: flag,
+    run_ms: nullable(MS),
+    wall_ms: WALL_MS,
+    fenced: COUNT,
   }),
   MAX_VALUE,
 );
 
 export const read_head = reader(
   object<Head>({
-    ...{ run: token, seq: NUMBER, parts: list(NUMBER, MAX_PARTS), snapshot: COUNTERS, dead: nullable(DEAD) },
+    run: token,
+    seq: NUMBER,
+    parts: list(NUMBER, MAX_PARTS),
+    snapshot: COUNTERS,
+    dead: nullable(DEAD),
     workers: list(WORKER, 1000),
     notes: list(object<Head['notes'][number]>({ level: LEVEL, text: NOTE_TEXT, n: COUNT, worker: text(64) }), 100),
     traces: list(object<TraceLines>({ token, lines: TRACE_LINES, before: COUNT, is_over: flag }), MAX_TRACES),
-    ...{ setup: nullable(HOOK_RESULT), teardown: nullable(HOOK_RESULT), killed_at_end: optional(list(token, 1000)) },
+    setup: nullable(HOOK_RESULT),
+    teardown: nullable(HOOK_RESULT),
+    killed_at_end: optional(list(token, 1000)),
   }),
   MAX_VALUE,
 );
@@ -169,7 +243,8 @@ const ANY_PAIR = list<unknown>((value) => value, 2, 2);
 const NUMBER_OF_ONE = integer(0, 2 * MAX_HISTOGRAMS - 1);
 const read_packed_part = reader(
   object<Omit<Part, 'histograms'> & { readonly histograms: Base64 }>({
-    ...{ run: token, seq: NUMBER },
+    run: token,
+    seq: NUMBER,
     histograms: list((value) => {
       const [number, base64] = ANY_PAIR(value);
       return [NUMBER_OF_ONE(number), exact(MAX_VALUE)(base64)];
@@ -199,8 +274,12 @@ const RANGE: Shape<Range> = (value) => {
 };
 
 const ACTION = object<Action>({
-  ...{ index: integer(0, 1000), command: exact(1000), args: record_of_args, rounds: RANGE },
-  ...{ sleep_between_rounds: RANGE, sleep_after_action: RANGE },
+  index: integer(0, 1000),
+  command: exact(1000),
+  args: record_of_args,
+  rounds: RANGE,
+  sleep_between_rounds: RANGE,
+  sleep_after_action: RANGE,
 });
 
 function record_of_args(value: unknown): Action['args'] {
@@ -209,39 +288,66 @@ function record_of_args(value: unknown): Action['args'] {
 }
 
 const TLS = object<TlsSpec>({
-  ...{ ca: nullable(exact(1024 * FILE)), cert: nullable(exact(FILE * 16)), key: nullable(exact(FILE * 16)) },
-  ...{ servername: nullable(exact(300)), insecure: flag, min_version: nullable(one_of('TLSv1.2', 'TLSv1.3')) },
+  ca: nullable(exact(1024 * FILE)),
+  cert: nullable(exact(FILE * 16)),
+  key: nullable(exact(FILE * 16)),
+  servername: nullable(exact(300)),
+  insecure: flag,
+  min_version: nullable(one_of('TLSv1.2', 'TLSv1.3')),
   alpn: nullable(list(exact(255), 16)),
 });
 
 const LIMITS = object<ConnectionLimits>({
-  ...{ up_bytes_per_s: nullable(COUNT), down_bytes_per_s: nullable(COUNT), lifetime_ms: nullable(RANGE) },
+  up_bytes_per_s: nullable(COUNT),
+  down_bytes_per_s: nullable(COUNT),
+  lifetime_ms: nullable(RANGE),
   idle_ms: nullable(DURATION),
 });
 
 const SERVER = object<Server>({
-  ...{ host: exact(300), port: integer(0, 65_535), path: optional(exact(200)) },
+  host: exact(300),
+  port: integer(0, 65_535),
+  path: optional(exact(200)),
   tls: optional(yes),
 });
 
 const RUN = object<RunSpec>({
-  ...{ id: token, seed: exact(1000), servers: list(SERVER, 10_000, 1), module_path: exact(4096), module_sha256: token },
+  id: token,
+  seed: exact(1000),
+  servers: list(SERVER, 10_000, 1),
+  module_path: exact(4096),
+  module_sha256: token,
   segment: object<RunSpec['segment']>({ text: nullable(exact(300)), from: integer(0, 1e6), to: integer(0, 1e6) }),
   sources: object<Sources>({
-    ...{ addresses: list(exact(300), FILE), excluded_ports: list(COUNT, FILE), kernel_ports: RANGE, offset: COUNT },
+    addresses: list(exact(300), FILE),
+    excluded_ports: list(COUNT, FILE),
+    kernel_ports: RANGE,
+    offset: COUNT,
   }),
-  ...{ tls: nullable(TLS), limits: nullable(LIMITS), keep_alive_ms: nullable(DURATION) },
+  tls: nullable(TLS),
+  limits: nullable(LIMITS),
+  keep_alive_ms: nullable(DURATION),
   script: object<Script>({ protocol: exact(300), actions: list(ACTION, 1000) }),
-  ...{ connect_timeout_ms: DURATION, reconnect_delay_ms: RANGE, reply_timeout_ms: DURATION },
-  ...{ drain_timeout_ms: DURATION, max_reply_bytes: COUNT, connect_per_s: PER_S, once: flag },
-  ...{ setup_by: nullable(token), teardown_by: nullable(token) },
+  connect_timeout_ms: DURATION,
+  reconnect_delay_ms: RANGE,
+  reply_timeout_ms: DURATION,
+  drain_timeout_ms: DURATION,
+  max_reply_bytes: COUNT,
+  connect_per_s: PER_S,
+  once: flag,
+  setup_by: nullable(token),
+  teardown_by: nullable(token),
   shared: nullable(object<NonNullable<RunSpec['shared']>>({ value: any_json })),
 });
 
 export const read_bundle = reader(
   object<Bundle>({
-    ...{ run: RUN, module_text: exact(MAX_BUNDLE), commands: list(exact(1000), 1001) },
-    ...{ has_setup: flag, has_teardown: flag, script_sha256: token },
+    run: RUN,
+    module_text: exact(MAX_BUNDLE),
+    commands: list(exact(1000), 1001),
+    has_setup: flag,
+    has_teardown: flag,
+    script_sha256: token,
   }),
   MAX_BUNDLE,
 );

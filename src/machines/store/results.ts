@@ -122,8 +122,16 @@ class Telling {
     const { workers, traces, setup, teardown, killed_at_end } = account;
     const of_dead = dead === NO_DEAD ? null : { ...dead, snapshot: counters_of(dead.snapshot) };
     const head: Head = {
-      ...{ run: this.run, seq: this.seq, parts: this.parts.map(({ seq }) => seq) },
-      ...{ snapshot: counters_of(snapshot), dead: of_dead, workers, notes, traces, setup, teardown },
+      run: this.run,
+      seq: this.seq,
+      parts: this.parts.map(({ seq }) => seq),
+      snapshot: counters_of(snapshot),
+      dead: of_dead,
+      workers,
+      notes,
+      traces,
+      setup,
+      teardown,
       ...(killed_at_end.length > 0 && { killed_at_end }),
     };
     return { key: results_key(this.#agent, this.incarnation), text: head_text(head) };
@@ -153,12 +161,16 @@ class Telling {
     this.parts = groups.map((group, n) => {
       const known = this.parts[n];
       const made_of = group.map(([, bytes]) => bytes);
-      if (known && known.made_of.length === made_of.length && made_of.every((bytes, i) => known.made_of[i] === bytes)) return known; // prettier-ignore
+      if (known && known.made_of.length === made_of.length && made_of.every((bytes, i) => known.made_of[i] === bytes))
+        return known;
       const histograms = group.map(([number, bytes]) => [number, base64.get(bytes)!]);
       return {
         key: latencies_key(this.#agent, this.incarnation, n),
         text: JSON.stringify({ run: this.run, seq: this.seq, histograms }),
-        ...{ made_of, seq: this.seq, revision: known?.revision ?? 0, is_stored: false },
+        made_of,
+        seq: this.seq,
+        revision: known?.revision ?? 0,
+        is_stored: false,
       };
     });
   }
@@ -231,7 +243,8 @@ export class ResultsWriter {
 
   #of(run: string, incarnation: string): Telling {
     const known = this.#telling;
-    if (known?.run !== run || known.incarnation !== incarnation) this.#telling = new Telling(this.#agent, run, incarnation); // prettier-ignore
+    if (known?.run !== run || known.incarnation !== incarnation)
+      this.#telling = new Telling(this.#agent, run, incarnation);
     return this.#telling!;
   }
 
@@ -334,7 +347,8 @@ export class Collected {
       }
     }
     return {
-      ...{ ...rest, seq: this.#whole },
+      ...rest,
+      seq: this.#whole,
       snapshot: with_histograms(snapshot, found[0]),
       dead: dead && { ...dead, snapshot: with_histograms(dead.snapshot, found[1]) },
     };

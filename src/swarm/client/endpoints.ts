@@ -133,8 +133,16 @@ export class Endpoints {
     const label = endpoint_text(path === undefined ? { ...server, host } : server);
     const counts = this.#options.counts(label);
     return {
-      ...{ host, port, family, path, tls, name: server.host, server: place, counts },
-      ...{ pool: new PortPool(), source: null },
+      host,
+      port,
+      family,
+      path,
+      tls,
+      name: server.host,
+      server: place,
+      counts,
+      pool: new PortPool(),
+      source: null,
     };
   }
 }

@@ -58,7 +58,14 @@ export function bounds_of(machine: Machine, demand: Demand, now: Footprint): rea
     socket_buffers(machine, demand),
     tracked(machine, now),
     tasks('processes', machine.tasks, 'sysctl -w kernel.pid_max and kernel.threads-max', demand, now, per_process),
-    tasks('cgroup pids', machine.cgroup_tasks, 'TasksMax= of the unit, --pids-limit of the container', demand, now, per_process), // prettier-ignore
+    tasks(
+      'cgroup pids',
+      machine.cgroup_tasks,
+      'TasksMax= of the unit, --pids-limit of the container',
+      demand,
+      now,
+      per_process,
+    ),
     cpu(machine, demand),
     max_connections(demand),
   ];
@@ -89,7 +96,10 @@ function open_files({ open_files: files, nr_open }: Machine, { processes }: Dema
     ...(files.soft < (nr_open ?? 0) ? [`ulimit -n ${nr_open} as root before it starts`] : []),
   ];
   return {
-    ...{ code: 'limit_files', what: 'open files', connections: per_process * most, hard: true },
+    code: 'limit_files',
+    what: 'open files',
+    connections: per_process * most,
+    hard: true,
     why: `soft ${files.soft}, hard ${files.hard}, less ${RESERVED_FILES} of swarm's own, x ${count(most, forked ? 'worker' : 'process', forked ? 'workers' : 'processes')}`,
     lift: lifts.join(', or ') || 'a larger fs.nr_open',
   };
@@ -98,7 +108,10 @@ function open_files({ open_files: files, nr_open }: Machine, { processes }: Dema
 function all_files({ files }: Machine, { open }: Footprint): Bound | null {
   return (
     (files && {
-      ...{ code: 'limit_files', what: 'files of all processes', connections: open + free(files), hard: true },
+      code: 'limit_files',
+      what: 'files of all processes',
+      connections: open + free(files),
+      hard: true,
       why: `fs.file-max ${files.max}, ${files.used} open`,
       lift: `sysctl -w fs.file-max=${2 * files.max}`,
     }) ??
@@ -121,12 +134,10 @@ function local_ports(machine: Machine, { sources: { addresses, excluded_ports },
   const sources = Math.max(1, addresses.length);
   return {
     // clients take servers in turn, so the first one that is full is the bound
-    ...{
-      code: 'limit_ports',
-      what: 'local ports',
-      connections: endpoints.length * Math.min(...pairs) * ports,
-      hard: true,
-    },
+    code: 'limit_ports',
+    what: 'local ports',
+    connections: endpoints.length * Math.min(...pairs) * ports,
+    hard: true,
     why:
       `${ports} ports x ${count(sources, 'source address', 'source addresses')} x ${count(endpoints.flat().length, 'server address', 'server addresses')}; ` +
       `from 1024-65535${range}; ${time_wait} wait (TIME_WAIT)`,
@@ -158,7 +169,10 @@ function memory(
   const kb = (bytes: number): string =>
     bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
   return {
-    ...{ code: 'limit_memory', what, hard: false, lift },
+    code: 'limit_memory',
+    what,
+    hard: false,
+    lift,
     connections: fitting(client),
     why: `${(free(usage) / 1e9).toFixed(1)} GB free, ${kb(client)} per connection${is_telling ? ' (measured)' : ''} and ${kb(KERNEL_BYTES)} of the kernel's, ${idle / 1e6} MB per process; ${with_replies} with a reply of ${kb(max_reply_bytes)} to come in each`,
   };
@@ -169,7 +183,10 @@ function socket_buffers({ tcp_pages }: Machine, { messages_per_s: rate }: Demand
   const share = Math.min(1, (rate ?? Infinity) * MESSAGE_S);
   const [low = 0, pressure = 0, max = 0] = tcp_pages.tcp_mem;
   return {
-    ...{ code: 'limit_tcp_mem', what: 'socket buffers', connections: free(tcp_pages) / share, hard: false },
+    code: 'limit_tcp_mem',
+    what: 'socket buffers',
+    connections: free(tcp_pages) / share,
+    hard: false,
     why: `tcp_mem ${max} pages, ${tcp_pages.used} used; one while bytes are on their way, taken as ${MESSAGE_S} s per message`,
     lift: `sysctl -w net.ipv4.tcp_mem="${2 * low} ${2 * pressure} ${2 * max}"`,
   };
@@ -179,7 +196,10 @@ function tracked({ conntrack }: Machine, { open }: Footprint): Bound | null {
   // with fewer followed than open, the firewall follows others than ours
   if (!conntrack || conntrack.used < open) return null;
   return {
-    ...{ code: 'limit_conntrack', what: 'connection tracking', connections: open + free(conntrack), hard: true },
+    code: 'limit_conntrack',
+    what: 'connection tracking',
+    connections: open + free(conntrack),
+    hard: true,
     why: `nf_conntrack_max ${conntrack.max}, ${conntrack.used} followed`,
     lift: `sysctl -w net.netfilter.nf_conntrack_max=${4 * conntrack.max}`,
   };
@@ -197,7 +217,11 @@ function tasks(
   const more = Math.floor(free(usage) / TASKS_PER_PROCESS);
   if (workers + more >= processes.most) return null;
   return {
-    ...{ code: 'limit_pids', what, connections: (workers + more) * per_process, hard: true, lift },
+    code: 'limit_pids',
+    what,
+    connections: (workers + more) * per_process,
+    hard: true,
+    lift,
     why: `${usage.max} processes and threads, ${usage.used} there; ${TASKS_PER_PROCESS} per worker`,
   };
 }
@@ -206,7 +230,10 @@ function cpu({ cores }: Machine, { messages_per_s: rate, processes }: Demand): B
   if (rate === null) return null;
   const used = Math.min(cores, processes.most);
   return {
-    ...{ code: 'limit_cpu', what: 'CPU', connections: (used * 1e6) / MESSAGE_US / rate, hard: false },
+    code: 'limit_cpu',
+    what: 'CPU',
+    connections: (used * 1e6) / MESSAGE_US / rate,
+    hard: false,
     why: `${used} of ${count(cores, 'core', 'cores')}, ${MESSAGE_US} us per message, ${Number(rate.toPrecision(2))} messages/s per client`,
     lift: used < cores ? '--workers auto, or longer sleeps' : 'longer sleeps in the script, or more cores',
   };
@@ -215,7 +242,10 @@ function cpu({ cores }: Machine, { messages_per_s: rate, processes }: Demand): B
 function max_connections({ max_connections: most }: Demand): Bound | null {
   if (most === null) return null;
   return {
-    ...{ code: 'limit_connections', what: '--max-connections', connections: most, hard: true },
+    code: 'limit_connections',
+    what: '--max-connections',
+    connections: most,
+    hard: true,
     why: 'the limit you gave',
     lift: 'a larger --max-connections',
   };

@@ -32,7 +32,10 @@ const NOTE = object<Note>({ level: LEVEL, text: NOTE_TEXT });
 export const TRACE_LINES = list(text(2000), 210);
 
 const GOOD = object<Extract<HookResult, { ok: true }>>({ ok: (value) => value as true, value: any_json });
-const BAD = object<Extract<HookResult, { ok: false }>>({ ok: (value) => (flag(value) ? fault('is true') : false), reason: text(1000) }); // prettier-ignore
+const BAD = object<Extract<HookResult, { ok: false }>>({
+  ok: (value) => (flag(value) ? fault('is true') : false),
+  reason: text(1000),
+});
 export const HOOK_RESULT: Shape<HookResult> = (value) =>
   (value as Partial<HookResult> | null)?.ok === true ? GOOD(value) : BAD(value);
 
@@ -51,14 +54,17 @@ export type AccountMessage<T = HistogramSnapshot> = Omit<Account, 'snapshot'> & 
 };
 
 const REPORT = object<AccountMessage>({
-  ...{ incarnation: token, pid: integer(0, 2 ** 32), seq: COUNT, revision: COUNT, taken: COUNT, capacity: COUNT },
-  ...{
-    capacity_why: text(MAX_TEXT),
-    counters: COUNTERS,
-    packed: PACKED,
-    notes: list(NOTE, MAX_NOTES),
-    notes_dropped: COUNT,
-  },
+  incarnation: token,
+  pid: integer(0, 2 ** 32),
+  seq: COUNT,
+  revision: COUNT,
+  taken: COUNT,
+  capacity: COUNT,
+  capacity_why: text(MAX_TEXT),
+  counters: COUNTERS,
+  packed: PACKED,
+  notes: list(NOTE, MAX_NOTES),
+  notes_dropped: COUNT,
   traces: list(object<Account['traces'][number]>({ token: exact(64), lines: TRACE_LINES }), MAX_TRACES),
   setup: (value) => (value === null ? null : HOOK_RESULT(value)),
   teardown: (value) => (value === null ? null : HOOK_RESULT(value)),

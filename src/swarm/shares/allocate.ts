@@ -23,9 +23,19 @@ export function allocate(target: number, members: readonly Allotment[]): number[
   const weights = members.map((member) => member.weight);
   if (target < sum(held)) {
     // what is left after undoing the latest growth is what growth from nothing would have come to
-    return fill(members.map(() => 0), held, weights, target); // prettier-ignore
+    return fill(
+      members.map(() => 0),
+      held,
+      weights,
+      target,
+    );
   }
-  return fill(held, members.map((member) => member.capacity), weights, target); // prettier-ignore
+  return fill(
+    held,
+    members.map((member) => member.capacity),
+    weights,
+    target,
+  );
 }
 
 /**

@@ -168,8 +168,16 @@ export class Members {
     outstanding.acknowledge(account.revision);
     const { clients, connections } = account.snapshot;
     const sum = (of: (member: Member) => number): number => this.all.reduce((all, one) => all + of(one), 0);
-    this.peaks.live = Math.max(this.peaks.live, clients.peak, sum((one) => one.live)); // prettier-ignore
-    this.peaks.open = Math.max(this.peaks.open, connections.open_peak, sum((one) => one.open)); // prettier-ignore
+    this.peaks.live = Math.max(
+      this.peaks.live,
+      clients.peak,
+      sum((one) => one.live),
+    );
+    this.peaks.open = Math.max(
+      this.peaks.open,
+      connections.open_peak,
+      sum((one) => one.open),
+    );
     return { capacity: is_new || member.capacity !== capacity, may: outstanding.may < may };
   }
 

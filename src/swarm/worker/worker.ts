@@ -414,7 +414,10 @@ function json_able(value: unknown): unknown {
   const text = value === undefined ? undefined : JSON.stringify(value);
   if (text === undefined) return undefined;
   const bytes = Buffer.byteLength(text);
-  if (bytes > MAX_SHARED) throw new RangeError(`what it returned has ${bytes} bytes as JSON: at most ${MAX_SHARED} can be sent to all others, return less or the name of a file`); // prettier-ignore
+  if (bytes > MAX_SHARED)
+    throw new RangeError(
+      `what it returned has ${bytes} bytes as JSON: at most ${MAX_SHARED} can be sent to all others, return less or the name of a file`,
+    );
   const sent = checked(any_json, JSON.parse(text));
   if (sent instanceof Refused) throw new TypeError(`what it returned cannot be sent to others: ${sent.why}`);
   return deep_freeze(sent);

@@ -87,7 +87,9 @@ describe.skipIf(!HAS_NATS)('agents that are killed and started', () => {
       const seen = world.samples.filter(({ at }) => at >= start && at <= end).map(({ open }) => open);
       const mean = seen.reduce((all, open) => all + open, 0) / seen.length / TARGET;
       const best = possible(events, start, end);
-      console.log(`measured: ${kills} kills, ${starts} starts, ${seen.length} samples: at most ${most} of ${TARGET}, mean ${(100 * mean).toFixed(1)} % of ${(100 * best).toFixed(1)} % possible, seed ${SEED}`); // prettier-ignore
+      console.log(
+        `measured: ${kills} kills, ${starts} starts, ${seen.length} samples: at most ${most} of ${TARGET}, mean ${(100 * mean).toFixed(1)} % of ${(100 * best).toFixed(1)} % possible, seed ${SEED}`,
+      );
       expect(most).toBeLessThanOrEqual(TARGET);
       expect(mean).toBeGreaterThan((IS_LONG ? 0.9 : best * 0.8) / crowding(end - start));
       for (const [seat, agent] of seats.entries()) if (!agent) await world.agent_of(seat + 1);

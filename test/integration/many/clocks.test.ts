@@ -72,7 +72,9 @@ describe.skipIf(!HAS_NATS || LIBRARY === null)('clocks', () => {
     const summary = await world.finish(lead);
     world.expect_exact(summary);
     const [{ service_ms, response_ms }] = summary.actions as [(typeof summary.actions)[0]];
-    console.log(`measured: p99 ${service_ms.p99} ms, at most ${service_ms.max} ms; connects at most ${summary.connections.connect_ms.max} ms`); // prettier-ignore
+    console.log(
+      `measured: p99 ${service_ms.p99} ms, at most ${service_ms.max} ms; connects at most ${summary.connections.connect_ms.max} ms`,
+    );
     for (const latency of [service_ms, response_ms, summary.connections.connect_ms]) {
       expect(latency.min).toBeGreaterThanOrEqual(0);
       expect(latency.p99).toBeLessThan(MINUTE_MS);

@@ -21,10 +21,10 @@ describe.skipIf(!HAS_NATS)(`${AGENTS} agents`, () => {
   it('hold one target, each command is applied by all, and they all end', async () => {
     world = await World.open({ isolation: '55s', lease: '5s' });
     const share = AGENTS / PROCESSES;
-    const crowd = Array.from(
-      { length: PROCESSES },
-      (_, i) =>
-      spawn(process.execPath, [CROWD, world.join, String(i * share), String(share)], { stdio: ['ignore', 'pipe', 'ignore'] }), // prettier-ignore
+    const crowd = Array.from({ length: PROCESSES }, (_, i) =>
+      spawn(process.execPath, [CROWD, world.join, String(i * share), String(share)], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      }),
     );
     ends.push(...crowd.map((child) => () => child.kill('SIGKILL')));
     await Promise.all(crowd.map(async (child) => once(child.stdout, 'data')));
@@ -41,7 +41,11 @@ describe.skipIf(!HAS_NATS)(`${AGENTS} agents`, () => {
     // what agents measured is told once a second, apart from what they hold
     await until('all are counted', async () => (await lead.status()).clients.live === AGENTS * 5);
     const { agents, target, clients } = await lead.status();
-    expect({ agents: agents!.length, target, live: clients.live }).toEqual({ agents: AGENTS, target: 5 * AGENTS, live: 5 * AGENTS }); // prettier-ignore
+    expect({ agents: agents!.length, target, live: clients.live }).toEqual({
+      agents: AGENTS,
+      target: 5 * AGENTS,
+      live: 5 * AGENTS,
+    });
     expect(await lead.ask('stop now')).toMatch(/^OK stopping now/);
     expect(await lead.swarm.exited, lead.swarm.err).toBe(0);
   });

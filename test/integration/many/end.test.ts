@@ -324,7 +324,17 @@ describe.skipIf(!HAS_NATS)('a bundle that somebody changed', () => {
       const [, url] = await engine.said(/^engine listening on (nats:\/\/\S+) /m);
       await engine.said(/swarm run/);
       const leader = join(dir, 'leader.json');
-      const lead = place.swarm('run', '--credentials', leader, '-l', '127.0.0.1:0', '-r', `127.0.0.1:${ledger.port}`, '-s', script); // prettier-ignore
+      const lead = place.swarm(
+        'run',
+        '--credentials',
+        leader,
+        '-l',
+        '127.0.0.1:0',
+        '-r',
+        `127.0.0.1:${ledger.port}`,
+        '-s',
+        script,
+      );
       const session = await lead.console();
       const store = await open_nats_store({ engine: url!, name: 'main', credentials: read_credentials(leader) });
       const header = async (): Promise<SwarmPlan['run']> =>
@@ -341,7 +351,7 @@ describe.skipIf(!HAS_NATS)('a bundle that somebody changed', () => {
       const key = `bundle.${own.bundle_sha256}`;
       const good = (await read_parts(store, key))!;
       const bundle = JSON.parse(good) as Bundle;
-      const evil = `import { writeFileSync } from 'node:fs';\nwriteFileSync(${JSON.stringify(mark)}, '');\nexport const ping = () => {};\n`; // prettier-ignore
+      const evil = `import { writeFileSync } from 'node:fs';\nwriteFileSync(${JSON.stringify(mark)}, '');\nexport const ping = () => {};\n`;
       const changed: Bundle = { ...bundle, module_text: evil, run: { ...bundle.run, module_sha256: sha256_of(evil) } };
       const bad = to_text(changed);
       expect((await session.ask('incr 8'))[0]).toMatch(/^OK target 8/);

@@ -37,7 +37,14 @@ const counts_of = ({ clients, connections, requests, bytes, actions, target }: S
   connections: [connections.attempted, connections.established, connections.failed, connections.closed],
   requests,
   bytes,
-  actions: actions.map(({ command, started, ok, failed, aborted, lost }) => ({ command, started, ok, failed, aborted, lost })), // prettier-ignore
+  actions: actions.map(({ command, started, ok, failed, aborted, lost }) => ({
+    command,
+    started,
+    ok,
+    failed,
+    aborted,
+    lost,
+  })),
   measured: actions.map(({ service_ms, response_ms }) => [service_ms.count, response_ms.count]),
   connected: connections.connect_ms.count,
 });
@@ -52,7 +59,18 @@ describe.skipIf(!HAS_NATS)('five agents', () => {
     const file = join(world.place.folder, 'one.json');
     const server = `127.0.0.1:${world.ledger.port}`;
     const script = join(world.place.folder, 'scripts/many.yml');
-    const alone = world.place.swarm('-r', server, '-s', script, '-l', '127.0.0.1:0', '--seed', 'same', '--summary', file); // prettier-ignore
+    const alone = world.place.swarm(
+      '-r',
+      server,
+      '-s',
+      script,
+      '-l',
+      '127.0.0.1:0',
+      '--seed',
+      'same',
+      '--summary',
+      file,
+    );
     const session = await alone.console();
     expect(await session.ask(`incr ${CLIENTS}`)).toEqual([`OK target ${CLIENTS}`]);
     await all_sent();
@@ -91,7 +109,9 @@ describe.skipIf(!HAS_NATS)('five agents', () => {
     expect(parts.length).toBe(5);
     // an agent whose workers have ended has what they measured among its dead
     const of = (wanted: number): HistogramSnapshot[] =>
-      parts.flatMap(({ histograms }) => histograms.flatMap(([number, one]) => (number % MAX_HISTOGRAMS === wanted ? [one] : []))); // prettier-ignore
+      parts.flatMap(({ histograms }) =>
+        histograms.flatMap(([number, one]) => (number % MAX_HISTOGRAMS === wanted ? [one] : [])),
+      );
     const { service, response } = many.actions[0]!.histograms!;
     expect_sum(service, of(2), CLIENTS * ROUNDS);
     expect_sum(response, of(3), CLIENTS * ROUNDS);
@@ -102,7 +122,13 @@ describe.skipIf(!HAS_NATS)('five agents', () => {
 /** The text holds each of the parts' buckets, added up; and a library that others use reads the percentiles of them all from it. */
 function expect_sum(text: string, parts: readonly HistogramSnapshot[], count: number): void {
   const buckets = new Map<number, number>();
-  const recorder = build({ bitBucketSize: 64, autoResize: false, lowestDiscernibleValue: 1, highestTrackableValue: HIGHEST, numberOfSignificantValueDigits: 3 }); // prettier-ignore
+  const recorder = build({
+    bitBucketSize: 64,
+    autoResize: false,
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: HIGHEST,
+    numberOfSignificantValueDigits: 3,
+  });
   for (const { indices, counts } of parts) {
     for (const [i, index] of [...indices].entries()) {
       buckets.set(index, (buckets.get(index) ?? 0) + counts[i]!);

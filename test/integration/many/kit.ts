@@ -229,7 +229,9 @@ export class World {
 
   async all_agents(count: number, workers = 1): Promise<AgentProcess[]> {
     const has_names = this.#credentials !== null;
-    return await Promise.all(Array.from({ length: count }, (_, i) => (has_names ? this.agent_of(i + 1) : this.agent(workers)))); // prettier-ignore
+    return await Promise.all(
+      Array.from({ length: count }, (_, i) => (has_names ? this.agent_of(i + 1) : this.agent(workers))),
+    );
   }
 
   /** Begins a run and leads it. */
@@ -373,7 +375,11 @@ export class World {
 
   /** Everything that processes said, for a test that failed. */
   logs(): string {
-    const one = (name: string, { out, err }: SwarmProcess): string => `--- ${name}\n${out.split('\n').filter((text) => !/^(run|drain|stop|pause) \d|^ {2}/.test(text)).join('\n')}${err}`; // prettier-ignore
+    const one = (name: string, { out, err }: SwarmProcess): string =>
+      `--- ${name}\n${out
+        .split('\n')
+        .filter((text) => !/^(run|drain|stop|pause) \d|^ {2}/.test(text))
+        .join('\n')}${err}`;
     return [
       ...this.coordinators.map(({ swarm }, i) => one(`coordinator ${i + 1} (pid ${swarm.child.pid})`, swarm)),
       ...this.agents.map(({ id, swarm }) => one(`agent ${id} (pid ${swarm.child.pid})`, swarm)),

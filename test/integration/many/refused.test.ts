@@ -103,7 +103,10 @@ it.skipIf(!HAS_NATS)('a plan, a target and a lease that cannot be read are writt
   const leader = await as('leader');
   for (const text of ['{}', 'null', '[]', '{"format":"swarm-plan/1","term":1e300}']) {
     for (const key of ['desired', 'plan', 'lease']) await leader(key, text);
-    await until('all is well again', async () => /^agent-01 .* ok /m.test(await run.ask('agents')) && (await world.lease())?.run); // prettier-ignore
+    await until(
+      'all is well again',
+      async () => /^agent-01 .* ok /m.test(await run.ask('agents')) && (await world.lease())?.run,
+    );
     await until('the plan is there again', async () => (await world.plan_if_any())?.run !== undefined);
   }
   expect(await run.ask('incr 5', 20_000)).toMatch(/^OK target 15/);

@@ -58,6 +58,7 @@ it.skipIf(!HAS_NATS)(
     expect(world.open_since(start).least).toBe(CLIENTS);
     const summary = await world.finish(run);
     world.expect_exact(summary);
-    for (const { ok, service_ms, response_ms } of summary.actions) expect([service_ms.count, response_ms.count]).toEqual([ok, ok]); // prettier-ignore
+    for (const { ok, service_ms, response_ms } of summary.actions)
+      expect([service_ms.count, response_ms.count]).toEqual([ok, ok]);
   },
 );

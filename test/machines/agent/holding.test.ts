@@ -10,15 +10,13 @@ import { RUN } from '../../swarm/fake-swarm.ts';
 import { MemoryEngine } from '../sim/memory-store.ts';
 
 const HEADER: RunHeader = {
-  ...{
-    id: 'r1',
-    swarm: 'v1',
-    bundle_sha256: '00',
-    isolation_ms: 3000,
-    agents: 0,
-    signature: '',
-    started: '2026-01-01T00:00:00Z',
-  },
+  id: 'r1',
+  swarm: 'v1',
+  bundle_sha256: '00',
+  isolation_ms: 3000,
+  agents: 0,
+  signature: '',
+  started: '2026-01-01T00:00:00Z',
 };
 
 /** Does at once what it is ordered. */
@@ -45,9 +43,20 @@ class FakeCrew implements Crew {
   account(): SquadAccount {
     const live = this.is_closed || this.order_of?.phase === 'stop' ? 0 : (this.order_of?.clients ?? 0);
     return {
-      ...{ applied: this.order_of?.revision ?? 0, capacity: 100, capacity_why: '', ids_wanted: live },
-      ...{ snapshot: merge_snapshots([]), dead: NO_DEAD, workers: [], traces: [], setup: null, teardown: null },
-      ...{ live, open: live, may: live, killed_at_end: [] },
+      applied: this.order_of?.revision ?? 0,
+      capacity: 100,
+      capacity_why: '',
+      ids_wanted: live,
+      snapshot: merge_snapshots([]),
+      dead: NO_DEAD,
+      workers: [],
+      traces: [],
+      setup: null,
+      teardown: null,
+      live,
+      open: live,
+      may: live,
+      killed_at_end: [],
     };
   }
 }
@@ -66,13 +75,11 @@ class Bench {
 
   constructor() {
     this.agent = new Agent({
-      ...{
-        store: this.store,
-        id: 'a',
-        max_connections: null,
-        log: (_, text) => this.said.push(text),
-        is_dead: () => false,
-      },
+      store: this.store,
+      id: 'a',
+      max_connections: null,
+      log: (_, text) => this.said.push(text),
+      is_dead: () => false,
       facts: { host: 'h', machine: 'm', pid: 1, swarm: 'v1', node: 'n', labels: [], weight: 1 },
       timers: {
         now: () => this.now,
@@ -103,8 +110,14 @@ class Bench {
   next(clients: number): SwarmPlan {
     const { incarnation } = this.presence;
     const share: MemberShare = {
-      ...{ incarnation, share: clients, labelled: {}, may: clients, since: 1, connect_per_s: 10 },
-      ...{ ramp: { from: clients, to: clients, start_ms: 0, end_ms: 0 }, ids: [[1, 100, 1]] },
+      incarnation,
+      share: clients,
+      labelled: {},
+      may: clients,
+      since: 1,
+      connect_per_s: 10,
+      ramp: { from: clients, to: clients, start_ms: 0, end_ms: 0 },
+      ids: [[1, 100, 1]],
     };
     return (this.#plan = { ...this.#plan, revision: this.#plan.revision + 1, members: { a: share } });
   }
@@ -221,7 +234,9 @@ describe('an agent that cuts itself off while the engine has not answered yet', 
     answer!();
     await bench.steps(10);
     const { writes } = bench.engine.history;
-    const says_so = writes.findIndex(({ key, text }) => key === 'members.a' && (JSON.parse(text!) as Presence).replaces.includes(incarnation)); // prettier-ignore
+    const says_so = writes.findIndex(
+      ({ key, text }) => key === 'members.a' && (JSON.parse(text!) as Presence).replaces.includes(incarnation),
+    );
     const last = writes.findLastIndex(({ key }) => key === `results.a.${incarnation}`);
     expect(says_so).toBeGreaterThan(-1);
     expect(last).toBeLessThan(says_so);

@@ -14,7 +14,12 @@ import type { Desired, Presence, RunHeader, SwarmPlan } from '../../../src/machi
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
 
 const RUN: RunHeader = {
-  ...{ id: 'r', swarm: 's', bundle_sha256: '', isolation_ms: 10_000, agents: 1, signature: '' },
+  id: 'r',
+  swarm: 's',
+  bundle_sha256: '',
+  isolation_ms: 10_000,
+  agents: 1,
+  signature: '',
   started: '2026-01-01T00:00:00Z',
 };
 const DESIRED = first_desired('r', 100, false);
@@ -25,8 +30,17 @@ type Told = Partial<Presence> & { readonly silent_ms?: number; readonly known_ms
 /** An agent that does as it is told: it says that it took over everything, and holds what it may. */
 function agent(id: string, { silent_ms = 0, known_ms = 0, ...told }: Told = {}): Known {
   const presence = {
-    ...{ incarnation: `${id}-1`, replaces: [], ready: 'r', weight: 1, capacity: 100, leaving: false },
-    ...{ accepted: Infinity, may: 0, open: 0, ids_wanted: 0, refuses: null },
+    incarnation: `${id}-1`,
+    replaces: [],
+    ready: 'r',
+    weight: 1,
+    capacity: 100,
+    leaving: false,
+    accepted: Infinity,
+    may: 0,
+    open: 0,
+    ids_wanted: 0,
+    refuses: null,
     ...told,
   } as unknown as Presence;
   return { id, presence, silent_ms, known_ms };
@@ -35,14 +49,19 @@ function agent(id: string, { silent_ms = 0, known_ms = 0, ...told }: Told = {}):
 function next(old: SwarmPlan, agents: readonly Known[], desired: Partial<Desired> = {}, run_ms = 0): SwarmPlan {
   const now: Now = {
     desired: { ...DESIRED, ...desired },
-    ...{ agents, run_ms, reassign_ms: 11_000, at: '2026-01-01T00:00:01Z' },
-    silent_ms: (id, incarnation) => agents.find((one) => one.id === id && one.presence.incarnation === incarnation)?.silent_ms ?? 0, // prettier-ignore
+    agents,
+    run_ms,
+    reassign_ms: 11_000,
+    at: '2026-01-01T00:00:01Z',
+    silent_ms: (id, incarnation) =>
+      agents.find((one) => one.id === id && one.presence.incarnation === incarnation)?.silent_ms ?? 0,
   };
   const revision = old.revision + 1;
   return { ...old, revision, target: now.desired.target, ...next_shares(old, revision, now) };
 }
 
-const shares = ({ members }: SwarmPlan) => Object.fromEntries(Object.entries(members).map(([id, { share, ramp, may }]) => [id, [share, ramp.to, may]])); // prettier-ignore
+const shares = ({ members }: SwarmPlan) =>
+  Object.fromEntries(Object.entries(members).map(([id, { share, ramp, may }]) => [id, [share, ramp.to, may]]));
 const all_ids = (ranges: readonly IdRange[]): number[] =>
   ranges.flatMap(([first, last, step]) =>
     Array.from({ length: (last - first) / step + 1 }, (_, i) => first + i * step),
@@ -87,7 +106,10 @@ describe('the shares of the next plan', () => {
     expect(unsure_of(off, new Map(), [])).toEqual([{ agent: 'a', open: 5 }]);
     expect(unsure_of(off, new Map([['a', agent('a', { replaces: ['a-1'] }).presence]]), [])).toEqual([]);
     // it may live, and be logged in at the server with what it owned
-    expect(off.members['b']!.ids).toEqual([[2, 10, 2], [11, 15, 1]]); // prettier-ignore
+    expect(off.members['b']!.ids).toEqual([
+      [2, 10, 2],
+      [11, 15, 1],
+    ]);
     expect(off.free_ids).toEqual([]);
   });
 
@@ -122,7 +144,8 @@ describe('the shares of the next plan', () => {
     // as when it died, no other id
     expect(up.members['a']!.ids).toEqual(two.members['a']!.ids);
     const over: Told[] = [{ known_ms: RETURN_MS }, { refuses: 'no module' }, { leaving: true }, { silent_ms: 6000 }];
-    for (const told of over.slice(0, 3)) expect(shares(next(waits, agents(told), { target: 10 }))['b']).toEqual([10, 10, 10]); // prettier-ignore
+    for (const told of over.slice(0, 3))
+      expect(shares(next(waits, agents(told), { target: 10 }))['b']).toEqual([10, 10, 10]);
     for (const told of over.slice(1))
       expect(shares(next(two, agents(told), { target: 10 }))).toEqual({ b: [10, 10, 10] });
   });
@@ -160,7 +183,9 @@ describe('the shares of the next plan', () => {
   test('go on without one that was evicted, which never comes back as it was', () => {
     const evicted = next(two, holding({ a: 5, b: 5 }), { target: 10, evicted: ['a.a-1'] });
     expect(shares(evicted)).toEqual({ b: [10, 10, 10] });
-    expect(shares(next(evicted, holding({ a: 5, b: 10 }), { target: 10, evicted: ['a.a-1'] }))).toEqual({ b: [10, 10, 10] }); // prettier-ignore
+    expect(shares(next(evicted, holding({ a: 5, b: 10 }), { target: 10, evicted: ['a.a-1'] }))).toEqual({
+      b: [10, 10, 10],
+    });
     expect(unsure_of(evicted, new Map(), ['a.a-1'])).toEqual([]);
   });
 
@@ -170,7 +195,11 @@ describe('the shares of the next plan', () => {
     expect(shares(plan)).toEqual({ a: [5, 5, 5], b: [5, 5, 5], c: [0, 0, 0] });
     const anew = next(plan, holding(three), { target: 10, rebalance: 1 });
     expect(shares(anew)).toEqual({ a: [4, 4, 5], b: [3, 3, 5], c: [3, 0, 0] });
-    expect(shares(next(anew, holding({ a: 4, b: 3, c: 0 }), { target: 10, rebalance: 1 }))).toEqual({ a: [4, 4, 4], b: [3, 3, 3], c: [3, 3, 3] }); // prettier-ignore
+    expect(shares(next(anew, holding({ a: 4, b: 3, c: 0 }), { target: 10, rebalance: 1 }))).toEqual({
+      a: [4, 4, 4],
+      b: [3, 3, 3],
+      c: [3, 3, 3],
+    });
   });
 
   test('follow a ramp from where each is, and keep it while nothing changes', () => {
@@ -189,7 +218,12 @@ describe('the shares of the next plan', () => {
       ramp: { from: 10, to: 2, start_ms: 0, end_ms: 8000 },
     });
     // its clock is ahead: it holds 2 already
-    const bent = next(down, holding({ a: 2, b: 5 }), { target: 3, ramp: { from: 8, to: 3, start_ms: 1000, end_ms: 8000 } }, 1000); // prettier-ignore
+    const bent = next(
+      down,
+      holding({ a: 2, b: 5 }),
+      { target: 3, ramp: { from: 8, to: 3, start_ms: 1000, end_ms: 8000 } },
+      1000,
+    );
     expect(bent.members['a']).toMatchObject({ may: 2, ramp: { from: 2, to: 2 } });
   });
 
@@ -203,7 +237,16 @@ describe('the shares of the next plan', () => {
 });
 
 test('an agent may be running what it says once it took its order over, before that what all its orders allow', () => {
-  const entry = { incarnation: 'a-1', share: 3, labelled: {}, ramp: { from: 3, to: 3, start_ms: 0, end_ms: 0 }, may: 9, since: 7, ids: [], connect_per_s: 1 }; // prettier-ignore
+  const entry = {
+    incarnation: 'a-1',
+    share: 3,
+    labelled: {},
+    ramp: { from: 3, to: 3, start_ms: 0, end_ms: 0 },
+    may: 9,
+    since: 7,
+    ids: [],
+    connect_per_s: 1,
+  };
   expect(may_of(entry, undefined)).toBe(9);
   expect(may_of(entry, agent('a', { accepted: 6, may: 1 }))).toBe(9);
   expect(may_of(entry, agent('a', { accepted: 7, may: 4 }))).toBe(4);

@@ -9,11 +9,20 @@ import type { RunSpec } from '../../../src/swarm/plan/run-spec.ts';
 import { MemoryEngine } from '../sim/memory-store.ts';
 
 const RUN: RunHeader = {
-  ...{ id: 'r1', swarm: 'test', bundle_sha256: '00', isolation_ms: 3000, agents: 0, signature: '' },
+  id: 'r1',
+  swarm: 'test',
+  bundle_sha256: '00',
+  isolation_ms: 3000,
+  agents: 0,
+  signature: '',
   started: '2026-01-01T00:00:00Z',
 };
 const BUNDLE: Bundle = {
-  ...{ module_text: '', commands: [], has_setup: false, has_teardown: false, script_sha256: '' },
+  module_text: '',
+  commands: [],
+  has_setup: false,
+  has_teardown: false,
+  script_sha256: '',
   run: { connect_per_s: 1000, drain_timeout_ms: 3000, actions: [] } as unknown as RunSpec,
 };
 
@@ -46,8 +55,18 @@ function late(store: Store, numbers: ReadonlySet<number>): Store {
 
 const start = async (store: Store, within_ms: number): Promise<void> => {
   joined = new Joined({
-    ...{ store, timers: CLOCK, id: 'c1', host: 'here', console: () => 'here', lease_ms: 1000, gather_ms: 1000 },
-    ...{ only_looks: false, max_connections: null, max_connect_per_s: null, versions: {} as never, on_note: () => {} },
+    store,
+    timers: CLOCK,
+    id: 'c1',
+    host: 'here',
+    console: () => 'here',
+    lease_ms: 1000,
+    gather_ms: 1000,
+    only_looks: false,
+    max_connections: null,
+    max_connect_per_s: null,
+    versions: {} as never,
+    on_note: () => {},
   });
   await joined.start(RUN, BUNDLE, false, within_ms);
 };

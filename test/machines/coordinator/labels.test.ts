@@ -6,13 +6,24 @@ import { first_plan } from '../../../src/machines/coordinator/leader.ts';
 import type { Desired, Presence, SwarmPlan } from '../../../src/machines/store/documents.ts';
 
 const FACTS: Facts = {
-  ...{ capacity: 1000, agents: ['a', 'b', 'c'], fatal: 0, stop_ms: 0, teardown_ms: null },
-  ...{ max_connections: null, max_connect_per_s: null },
+  capacity: 1000,
+  agents: ['a', 'b', 'c'],
+  fatal: 0,
+  stop_ms: 0,
+  teardown_ms: null,
+  max_connections: null,
+  max_connect_per_s: null,
   incarnation: () => null,
   has_label: (label) => label !== 'moon',
 };
 const RUN = {
-  ...{ id: 'r', swarm: '0', bundle_sha256: '', agents: 0, isolation_ms: 55_000, signature: '', started: '' },
+  id: 'r',
+  swarm: '0',
+  bundle_sha256: '',
+  agents: 0,
+  isolation_ms: 55_000,
+  signature: '',
+  started: '',
 };
 const asking: Asking = { session: 's', seq: 1, run_ms: 0, wall_ms: 0 };
 
@@ -21,11 +32,36 @@ const agent = (id: string, labels: string[], more: Partial<Presence> = {}): Know
   silent_ms: 0,
   known_ms: 0,
   presence: {
-    ...{ incarnation: `${id}1`, replaces: [], seq: 1, host: id, machine: id, pid: 1, swarm: '0', node: '', labels },
-    ...{ weight: 1, capacity: 100, capacity_why: '', ready: 'r', refuses: null, accepted: 1000, applied: 1000, may: 0 },
-    ...{ ids_wanted: 0, results: 0, live: 0, open: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0, leaving: false },
-    ...{ states: { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 } },
-    ...{ run_ms: 0, wall_ms: 0, fenced: 0, ...more },
+    incarnation: `${id}1`,
+    replaces: [],
+    seq: 1,
+    host: id,
+    machine: id,
+    pid: 1,
+    swarm: '0',
+    node: '',
+    labels,
+    weight: 1,
+    capacity: 100,
+    capacity_why: '',
+    ready: 'r',
+    refuses: null,
+    accepted: 1000,
+    applied: 1000,
+    may: 0,
+    ids_wanted: 0,
+    results: 0,
+    live: 0,
+    open: 0,
+    cpu: 0,
+    rss_bytes: 0,
+    lag_p99_ms: 0,
+    leaving: false,
+    states: { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 },
+    run_ms: 0,
+    wall_ms: 0,
+    fenced: 0,
+    ...more,
   },
 });
 
@@ -69,8 +105,19 @@ class Small {
   }
 }
 
-const incr = (count: number, on?: string): Command => ({ op: 'incr', count, over_ms: 0, ...(on !== undefined && { on }) }); // prettier-ignore
-const decr = (count: number, on?: string): Command => ({ op: 'decr', count, graceful: false, over_ms: 0, ...(on !== undefined && { on }) }); // prettier-ignore
+const incr = (count: number, on?: string): Command => ({
+  op: 'incr',
+  count,
+  over_ms: 0,
+  ...(on !== undefined && { on }),
+});
+const decr = (count: number, on?: string): Command => ({
+  op: 'decr',
+  count,
+  graceful: false,
+  over_ms: 0,
+  ...(on !== undefined && { on }),
+});
 
 describe('clients on a label', () => {
   it('go to agents that have it, all others to any', () => {

@@ -6,7 +6,12 @@ import type { Desired, Presence, Results, RunHeader, SwarmPlan } from '../../../
 import type { HookResult } from '../../../src/swarm/plan/account.ts';
 
 const RUN: RunHeader = {
-  ...{ id: 'r', swarm: 's', bundle_sha256: '', isolation_ms: 10_000, agents: 2, signature: '' },
+  id: 'r',
+  swarm: 's',
+  bundle_sha256: '',
+  isolation_ms: 10_000,
+  agents: 2,
+  signature: '',
   started: '2026-01-01T00:00:00Z',
 };
 const DESIRED = first_desired('r', 100, false);
@@ -79,8 +84,19 @@ class Play {
     const share = this.plan.members[id]?.ramp.to ?? 0;
     const live = this.plan.stage === 'open' ? share : 0;
     return {
-      ...{ incarnation: `${id}-1`, replaces: [], ready: 'r', refuses: null, weight: 1, capacity: 100, leaving: false },
-      ...{ accepted: this.plan.revision, applied: this.plan.revision, may: share, live, open: live, results: 1 },
+      incarnation: `${id}-1`,
+      replaces: [],
+      ready: 'r',
+      refuses: null,
+      weight: 1,
+      capacity: 100,
+      leaving: false,
+      accepted: this.plan.revision,
+      applied: this.plan.revision,
+      may: share,
+      live,
+      open: live,
+      results: 1,
       ids_wanted: 0,
       ...told,
     } as unknown as Presence;
@@ -131,7 +147,16 @@ describe('the stages of a run', () => {
     const play = opened();
     play.want({ target: 10 });
     play.turn();
-    play.agent('b', { incarnation: 'b-2', replaces: ['b-1'], ready: null, capacity: 0, accepted: 0, applied: 0, results: 0, may: 0 }); // prettier-ignore
+    play.agent('b', {
+      incarnation: 'b-2',
+      replaces: ['b-1'],
+      ready: null,
+      capacity: 0,
+      accepted: 0,
+      applied: 0,
+      results: 0,
+      may: 0,
+    });
     play.turn();
     expect(play.plan.members['b']).toMatchObject({ incarnation: 'b-2', share: 5, may: 0 });
     play.want({ phase: 'drain' });

@@ -91,7 +91,11 @@ it('knows no clock of an agent that is lost, and says until when it waits for on
   const agents = { 'agent-01': { ahead_ms: 7000, failed: 0, at: 0 } };
   const at = async (ms: number) => (await seen(ms, agents)).agents![0]!;
   expect(await at(0)).toMatchObject({ health: 'ok', offset_ms: 7000, why: '' });
-  expect(await at(3500)).toMatchObject({ health: 'suspect', offset_ms: 7000, why: 'it may hold its 50 clients yet: they wait for it 1 s more, or until `evict agent-01`' }); // prettier-ignore
+  expect(await at(3500)).toMatchObject({
+    health: 'suspect',
+    offset_ms: 7000,
+    why: 'it may hold its 50 clients yet: they wait for it 1 s more, or until `evict agent-01`',
+  });
   expect(await at(4500)).toMatchObject({ health: 'lost', offset_ms: null });
 });
 
@@ -102,5 +106,11 @@ it('says no instant that nobody can read, whatever an agent says its clock is', 
     const found = read_summary(JSON.stringify({ ...summary, final: true }));
     expect(found instanceof Refused ? found.why : null).toBe(null);
   };
-  await fc.assert(fc.asyncProperty(moment, moment, check), { numRuns: 200, examples: [[0, LATEST_MS], [LATEST_MS, 0]] }); // prettier-ignore
+  await fc.assert(fc.asyncProperty(moment, moment, check), {
+    numRuns: 200,
+    examples: [
+      [0, LATEST_MS],
+      [LATEST_MS, 0],
+    ],
+  });
 });

@@ -66,7 +66,10 @@ describe('silence', () => {
 
   it.each<[string, (bench: Bench) => void]>([
     ['lost its memory', () => {}],
-    ['was written anew by another', (bench) => bench.put('plan', { ...PLAN, epoch: 'second', term: 2 } satisfies SwarmPlan)], // prettier-ignore
+    [
+      'was written anew by another',
+      (bench) => bench.put('plan', { ...PLAN, epoch: 'second', term: 2 } satisfies SwarmPlan),
+    ],
   ])('begins again once the store %s: what was told last may be lost with it', async (_, then) => {
     const bench = new Bench();
     bench.put('plan', PLAN);
@@ -100,7 +103,10 @@ describe('a document that cannot be read', () => {
       expect(bench.view.refusals.of('a')).toMatch(/presence: .*results: /);
       expect(await bench.view.look()).toBe(true);
     }
-    expect(bench.said).toEqual([expect.stringMatching(/^a what is stored as presence is refused: /), expect.stringMatching(/^a what is stored as results is refused: /)]); // prettier-ignore
+    expect(bench.said).toEqual([
+      expect.stringMatching(/^a what is stored as presence is refused: /),
+      expect.stringMatching(/^a what is stored as results is refused: /),
+    ]);
     bench.tell();
     bench.write('results.a.a-1', GOOD.results);
     // its part came before, or never by itself
@@ -138,7 +144,10 @@ describe('a document that cannot be read', () => {
     await bench.look_at(4000);
     await bench.look_at(6000);
     expect(bench.view.refusals.of('a')).toBe(null);
-    expect(bench.view.results_of('a', 'a-1')).toMatchObject({ seq: 13, dead: { snapshot: { connections: { connect: A_PART.histograms[0]![1] } } } }); // prettier-ignore
+    expect(bench.view.results_of('a', 'a-1')).toMatchObject({
+      seq: 13,
+      dead: { snapshot: { connections: { connect: A_PART.histograms[0]![1] } } },
+    });
   });
 
   it('of a leader is refused, and its revision is known to who writes it anew', async () => {
@@ -154,7 +163,10 @@ describe('a document that cannot be read', () => {
       await bench.view.read('lease');
       expect(bench.view.plan!.doc).toEqual(PLAN);
       expect(bench.view.is_wiped).toBe(false);
-      expect(bench.view.spoiled).toEqual({ plan: bench.engine.get('plan')!.revision, desired: bench.engine.get('desired')!.revision }); // prettier-ignore
+      expect(bench.view.spoiled).toEqual({
+        plan: bench.engine.get('plan')!.revision,
+        desired: bench.engine.get('desired')!.revision,
+      });
     }
     bench.put('plan', { ...PLAN, revision: 2 });
     await bench.view.read('plan');

@@ -83,7 +83,8 @@ export class FakeCrew implements Crew {
     const { capacity } = this.#options;
     return {
       applied: this.#order?.revision ?? 0,
-      ...{ capacity: this.is_closed ? 0 : capacity, capacity_why: 'as it was made' },
+      capacity: this.is_closed ? 0 : capacity,
+      capacity_why: 'as it was made',
       ids_wanted: this.#most,
       snapshot: this.is_closed ? EMPTY : this.#snapshot(),
       dead: this.#dead,
@@ -169,7 +170,9 @@ export class FakeCrew implements Crew {
       ...EMPTY,
       clients: {
         ...EMPTY.clients,
-        ...{ created: this.#created, killed: { ...this.#killed }, peak: this.#most },
+        created: this.#created,
+        killed: { ...this.#killed },
+        peak: this.#most,
         states: { ...EMPTY.clients.states, standby: live },
       },
       requests: { ...EMPTY.requests, sent: ok, ok },

@@ -30,13 +30,27 @@ export const HINT_LATE_MS = 10_000;
 /** Every operation takes 1 ms and is answered. */
 export const NO_FAULTS: Faults = {
   latency_ms: [1, 1],
-  ...{ slow: 0, request_lost: 0, reply_lost: 0, duplicate: 0, applied_late: 0, read_lost: 0 },
-  ...{ hint_lost: 0, hint_late: 0, deadline_first: 0 },
+  slow: 0,
+  request_lost: 0,
+  reply_lost: 0,
+  duplicate: 0,
+  applied_late: 0,
+  read_lost: 0,
+  hint_lost: 0,
+  hint_late: 0,
+  deadline_first: 0,
 };
 
 /** A bit of everything. */
 export const ROUGH: Faults = {
   latency_ms: [1, 50],
-  ...{ slow: 0.01, request_lost: 0.02, reply_lost: 0.02, duplicate: 0.02, applied_late: 0.01, read_lost: 0.02 },
-  ...{ hint_lost: 0.1, hint_late: 0.1, deadline_first: 0.5 },
+  slow: 0.01,
+  request_lost: 0.02,
+  reply_lost: 0.02,
+  duplicate: 0.02,
+  applied_late: 0.01,
+  read_lost: 0.02,
+  hint_lost: 0.1,
+  hint_late: 0.1,
+  deadline_first: 0.5,
 };

@@ -10,7 +10,13 @@ const CONTROL_MS = 1500;
 
 async function started(seed: number, change: Partial<SwarmOptions>): Promise<SimSwarm> {
   const swarm = new SimSwarm(new World(seed), {
-    ...{ first_ms: 0, coordinators: 1, agents: 3, isolation_ms: 55_000, lease_ms: 5000, has_hooks: false, skew_ms: 0 },
+    first_ms: 0,
+    coordinators: 1,
+    agents: 3,
+    isolation_ms: 55_000,
+    lease_ms: 5000,
+    has_hooks: false,
+    skew_ms: 0,
     ...change,
   });
   await swarm.begin();

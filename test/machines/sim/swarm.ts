@@ -55,10 +55,26 @@ interface Desk {
 }
 
 const RUN: RunSpec = {
-  ...{ id: 'r1', seed: 's', servers: [], sources: [], tls: null, limits: null, keep_alive_ms: null, script: [] },
-  ...{ module_path: '', module_sha256: '', connect_timeout_ms: 1000, reconnect_delay_ms: [1, 1] },
-  ...{ reply_timeout_ms: 1000, drain_timeout_ms: 3000, max_reply_bytes: 1, connect_per_s: 1000, once: false },
-  ...{ setup_by: null, teardown_by: null, shared: null },
+  id: 'r1',
+  seed: 's',
+  servers: [],
+  sources: [],
+  tls: null,
+  limits: null,
+  keep_alive_ms: null,
+  script: [],
+  module_path: '',
+  module_sha256: '',
+  connect_timeout_ms: 1000,
+  reconnect_delay_ms: [1, 1],
+  reply_timeout_ms: 1000,
+  drain_timeout_ms: 3000,
+  max_reply_bytes: 1,
+  connect_per_s: 1000,
+  once: false,
+  setup_by: null,
+  teardown_by: null,
+  shared: null,
 } as unknown as RunSpec;
 
 export class SimSwarm {
@@ -79,11 +95,20 @@ export class SimSwarm {
     this.#random = world.random.fork();
     this.truth = new Truth(world);
     this.#run = {
-      ...{ id: 'r1', swarm: 'sim', bundle_sha256: '00', isolation_ms: options.isolation_ms },
-      ...{ agents: Math.min(2, options.agents), signature: '', started: '2026-01-01T00:00:00Z' },
+      id: 'r1',
+      swarm: 'sim',
+      bundle_sha256: '00',
+      isolation_ms: options.isolation_ms,
+      agents: Math.min(2, options.agents),
+      signature: '',
+      started: '2026-01-01T00:00:00Z',
     };
     this.#bundle = {
-      ...{ run: RUN, module_text: '', commands: [], has_setup: options.has_hooks, has_teardown: options.has_hooks },
+      run: RUN,
+      module_text: '',
+      commands: [],
+      has_setup: options.has_hooks,
+      has_teardown: options.has_hooks,
       script_sha256: '',
     };
     for (let i = 1; i <= options.coordinators; i++) this.desks.push(this.#open_desk(`c${i}`));
@@ -184,7 +209,9 @@ export class SimSwarm {
   }
 
   #idle_desk(): Desk | undefined {
-    const able = this.desks.filter(({ process, is_playing, asked }) => process.alive && !process.asleep && is_playing && !asked); // prettier-ignore
+    const able = this.desks.filter(
+      ({ process, is_playing, asked }) => process.alive && !process.asleep && is_playing && !asked,
+    );
     return able.length > 0 ? this.#random.pick(able) : undefined;
   }
 
@@ -274,7 +301,11 @@ export class SimSwarm {
       timers: clock,
       id: name,
       facts: {
-        ...{ host: `host-${name}`, pid: this.world.processes.indexOf(process), swarm: 'sim', node: 'v0', labels: [] },
+        host: `host-${name}`,
+        pid: this.world.processes.indexOf(process),
+        swarm: 'sim',
+        node: 'v0',
+        labels: [],
         machine: name,
         weight,
       },
@@ -282,7 +313,10 @@ export class SimSwarm {
       make: async () => {
         await clock.sleep(random.int(20, 400));
         const crew = new FakeCrew({
-          ...{ process, agent: name, capacity, incarnation: () => machine.incarnation },
+          process,
+          agent: name,
+          capacity,
+          incarnation: () => machine.incarnation,
           changed: (which, before) => this.truth.changed(which, before),
         });
         this.truth.crews.push(crew);
@@ -330,26 +364,32 @@ type Range = readonly [least: number, most: number];
 /** Short ones are many: the same as happens in a long one, but less of it one after the other, at a fifth of the cost. */
 const LENGTHS = {
   short: {
-    ...{
-      first_ms: [0, 300],
-      coordinators: [1, 2],
-      agents: [1, 1, 2, 2, 3],
-      isolation_ms: [2000, 2500],
-      lease_ms: [1000, 1500],
-    },
-    ...{ lasts_ms: [800, 2500], command_ms: [100, 900], blow_ms: [200, 1200], late_ms: 300 },
-    ...{ over_ms: [300, 1500], dead_ms: [100, 1500], calm_ms: [0, 500] },
+    first_ms: [0, 300],
+    coordinators: [1, 2],
+    agents: [1, 1, 2, 2, 3],
+    isolation_ms: [2000, 2500],
+    lease_ms: [1000, 1500],
+    lasts_ms: [800, 2500],
+    command_ms: [100, 900],
+    blow_ms: [200, 1200],
+    late_ms: 300,
+    over_ms: [300, 1500],
+    dead_ms: [100, 1500],
+    calm_ms: [0, 500],
   },
   long: {
-    ...{
-      first_ms: [0, 1000],
-      coordinators: [1, 2, 3],
-      agents: [1, 2, 3, 4, 5, 6],
-      isolation_ms: [3000, 6000],
-      lease_ms: [1000, 3000],
-    },
-    ...{ lasts_ms: [8000, 25_000], command_ms: [300, 4000], blow_ms: [1000, 6000], late_ms: 2000 },
-    ...{ over_ms: [500, 8000], dead_ms: [100, 8000], calm_ms: [0, 1500] },
+    first_ms: [0, 1000],
+    coordinators: [1, 2, 3],
+    agents: [1, 2, 3, 4, 5, 6],
+    isolation_ms: [3000, 6000],
+    lease_ms: [1000, 3000],
+    lasts_ms: [8000, 25_000],
+    command_ms: [300, 4000],
+    blow_ms: [1000, 6000],
+    late_ms: 2000,
+    over_ms: [500, 8000],
+    dead_ms: [100, 8000],
+    calm_ms: [0, 1500],
   },
 } as const satisfies Record<string, Length>;
 
@@ -430,8 +470,20 @@ async function play_in(world: World, random: SimRandom, misfortune: Misfortune, 
     return desks().every(({ joined }) => are_healthy(joined, alive, world.now - healed_at));
   };
   if (!(await swarm.wait(is_settled, bound + 10_000))) {
-    const health = desks().map(({ name, is_playing, joined }) => `${name}: ${is_playing ? joined.summary().agents!.map(({ id, health, live }) => `${id} ${health} ${live}`).join(', ') : 'not playing'}`); // prettier-ignore
-    throw new Error(`it does not settle: ${truth.held} held, target ${truth.desired?.target}, capacity ${swarm.capacity}; ${health.join('; ')}`); // prettier-ignore
+    const health = desks().map(
+      ({ name, is_playing, joined }) =>
+        `${name}: ${
+          is_playing
+            ? joined
+                .summary()
+                .agents!.map(({ id, health, live }) => `${id} ${health} ${live}`)
+                .join(', ')
+            : 'not playing'
+        }`,
+    );
+    throw new Error(
+      `it does not settle: ${truth.held} held, target ${truth.desired?.target}, capacity ${swarm.capacity}; ${health.join('; ')}`,
+    );
   }
   truth.is_settled = true;
   await swarm.until(world.now + random.int(...length.calm_ms));
@@ -441,7 +493,9 @@ async function play_in(world: World, random: SimRandom, misfortune: Misfortune, 
   for (const desk of present) void desk.joined.ended.then((ended) => (desk.end = ended));
   swarm.command({ op: 'stop', now: random.chance(0.5) }, random.pick(present));
   if (!(await swarm.wait(() => present.every(({ end: ended }) => ended !== null), 30_000)))
-    throw new Error(`it does not end: ${present.map(({ name, end: ended }) => `${name} ${ended !== null}`).join(', ')}`); // prettier-ignore
+    throw new Error(
+      `it does not end: ${present.map(({ name, end: ended }) => `${name} ${ended !== null}`).join(', ')}`,
+    );
   for (const { end: ended } of present) truth.check_end(ended!);
   truth.check_commands();
   return world;

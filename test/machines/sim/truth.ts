@@ -80,7 +80,8 @@ export class Truth {
       // it may not know yet; see #write_off for how long
       return;
     }
-    if (this.held > this.#ceiling) this.#fail(`${this.held} are held, ${crew.agent} grew from ${before} to ${live}: more than ${this.#ceiling}`); // prettier-ignore
+    if (this.held > this.#ceiling)
+      this.#fail(`${this.held} are held, ${crew.agent} grew from ${before} to ${live}: more than ${this.#ceiling}`);
     const entry = this.plan?.members[crew.agent];
     const may = entry?.incarnation === incarnation ? entry.may : 0;
     if (live > may && !this.#is_reporting) this.#fail(`${incarnation} holds ${live}, but may hold ${may}`);
@@ -109,7 +110,9 @@ export class Truth {
   check_end({ summary }: JoinedEnd): void {
     const ok = [...this.#results.values()].reduce((all, one) => all + one.ok, 0);
     const truth = this.crews.reduce((all, crew) => all + crew.ok, 0);
-    this.#world.note([...this.#results].map(([incarnation, { seq, ok: stored }]) => `${incarnation} ${seq} ${stored}`).join(', ')); // prettier-ignore
+    this.#world.note(
+      [...this.#results].map(([incarnation, { seq, ok: stored }]) => `${incarnation} ${seq} ${stored}`).join(', '),
+    );
     if (summary.requests.ok > truth) this.#fail(`${summary.requests.ok} replies counted, there were ${truth}`);
     // what was told before the engine lost its memory, and nobody who is left knows, is lost
     if (summary.requests.ok !== ok && this.#life === 0)
@@ -118,7 +121,8 @@ export class Truth {
     if (summary.clients.live !== 0) this.#fail(`${summary.clients.live} clients live at the end`);
     for (const crew of this.crews) {
       const stored = this.#results.get(crew.incarnation)?.ok ?? 0;
-      if (crew.process.alive && stored !== crew.ok) this.#fail(`${crew.incarnation} counted ${crew.ok}, stored were ${stored}`); // prettier-ignore
+      if (crew.process.alive && stored !== crew.ok)
+        this.#fail(`${crew.incarnation} counted ${crew.ok}, stored were ${stored}`);
       if (stored > crew.ok) this.#fail(`${crew.incarnation} counted ${crew.ok}, stored were even ${stored}`);
     }
     this.check();
@@ -154,7 +158,7 @@ export class Truth {
     if (write.text === null) return;
     if (write.key === PLAN) this.#on_plan(JSON.parse(write.text) as SwarmPlan, write);
     else if (write.key === DESIRED) this.#on_desired(JSON.parse(write.text) as Desired, write);
-    else if (write.key.startsWith(RESULTS)) this.#on_results(write.key.split('.')[2]!, JSON.parse(write.text) as Head); // prettier-ignore
+    else if (write.key.startsWith(RESULTS)) this.#on_results(write.key.split('.')[2]!, JSON.parse(write.text) as Head);
   }
 
   #on_plan(plan: SwarmPlan, { by, life, replaces, at }: Write): void {
@@ -183,14 +187,16 @@ export class Truth {
       if (crew.live === 0 || this.#written_off.has(crew.incarnation) || this.#is_reporting) continue;
       const entry = plan.members[crew.agent];
       const may = entry?.incarnation === crew.incarnation ? entry.may : 0;
-      if (crew.live > may) this.#fail(`${crew.incarnation} holds ${crew.live}, but plan ${plan.revision} says it may hold ${may}`); // prettier-ignore
+      if (crew.live > may)
+        this.#fail(`${crew.incarnation} holds ${crew.live}, but plan ${plan.revision} says it may hold ${may}`);
     }
   }
 
   #check_may(plan: SwarmPlan, old: SwarmPlan | null, is_seed: boolean): void {
     const may = all_may(plan);
     const before = old ? all_may(old) : 0;
-    if (may > Math.max(plan.target, before) && !is_seed && !this.#is_reporting) this.#fail(`may rises from ${before} to ${may}, the target is ${plan.target}`); // prettier-ignore
+    if (may > Math.max(plan.target, before) && !is_seed && !this.#is_reporting)
+      this.#fail(`may rises from ${before} to ${may}, the target is ${plan.target}`);
     this.#ceiling = may <= plan.target && !this.#is_reporting ? plan.target : Math.max(this.#ceiling, plan.target);
   }
 
@@ -212,7 +218,8 @@ export class Truth {
       if (is_seed || before?.incarnation !== incarnation || JSON.stringify(ids) === JSON.stringify(before.ids))
         continue;
       const [now, then] = [expand(ids), expand(before.ids)];
-      if (then.some((id, i) => now[i] !== id)) this.#fail(`${agent} had ids ${JSON.stringify(before.ids)}, now ${JSON.stringify(ids)}`); // prettier-ignore
+      if (then.some((id, i) => now[i] !== id))
+        this.#fail(`${agent} had ids ${JSON.stringify(before.ids)}, now ${JSON.stringify(ids)}`);
     }
   }
 
@@ -224,8 +231,10 @@ export class Truth {
       if (!crew || crew.live === 0) continue;
       if (attested) this.#fail(`the death of ${incarnation} was attested, but it holds ${crew.live}`);
       const is_evicted = this.desired?.evicted.includes(`${agent}.${incarnation}`) === true;
-      const is_up = !crew.process.asleep && this.#world.now > (this.#woke_at.get(crew.process) ?? -Infinity) + FENCED_WITHIN_MS; // prettier-ignore
-      if (!is_evicted && is_up) this.#fail(`${agent} (${incarnation}) was written off, but it is awake and holds ${crew.live}`); // prettier-ignore
+      const is_up =
+        !crew.process.asleep && this.#world.now > (this.#woke_at.get(crew.process) ?? -Infinity) + FENCED_WITHIN_MS;
+      if (!is_evicted && is_up)
+        this.#fail(`${agent} (${incarnation}) was written off, but it is awake and holds ${crew.live}`);
       if (open < crew.live) this.#fail(`${incarnation} was written off with ${open} open, it holds ${crew.live}`);
       if (!is_evicted) this.#expect_fence(crew);
     }
@@ -238,7 +247,8 @@ export class Truth {
       const { process } = crew;
       if (!process.alive || crew.live === 0) return;
       awake_since = process.asleep ? null : (awake_since ?? this.#world.now);
-      if (awake_since !== null && this.#world.now > awake_since + FENCED_WITHIN_MS) return this.#fail(`${crew.incarnation} was written off, and holds ${crew.live} yet`); // prettier-ignore
+      if (awake_since !== null && this.#world.now > awake_since + FENCED_WITHIN_MS)
+        return this.#fail(`${crew.incarnation} was written off, and holds ${crew.live} yet`);
       this.#world.schedule(50, null, look);
     };
     look();
@@ -263,7 +273,8 @@ export class Truth {
     const command = this.asked.find((one) => one.desk === session && one.seqs.has(seq))?.command;
     if (!command) return this.#fail(`nobody asked for command ${key}`);
     const target = target_after(command, old.target);
-    if (desired.target !== target) this.#fail(`target ${desired.target} after ${JSON.stringify(command)}, not ${target}`); // prettier-ignore
+    if (desired.target !== target)
+      this.#fail(`target ${desired.target} after ${JSON.stringify(command)}, not ${target}`);
   }
 
   #desired_life = 0;
@@ -275,7 +286,8 @@ export class Truth {
       const [session, seq] = key.split(' ') as [string, string];
       if ((desired.sessions[session]?.seq ?? 0) >= Number(seq)) continue;
       const asked = this.asked.find((one) => one.desk === session && one.seqs.has(Number(seq)));
-      if (asked?.reply?.ok && at < wiped - UNKNOWN_MS) this.#fail(`command ${key} of ${at} was lost with the memory of the engine`); // prettier-ignore
+      if (asked?.reply?.ok && at < wiped - UNKNOWN_MS)
+        this.#fail(`command ${key} of ${at} was lost with the memory of the engine`);
       if (asked) asked.is_lost = true;
       this.#applied.delete(key);
     }
@@ -290,7 +302,10 @@ export class Truth {
   }
 
   #note_plan({ term, revision, stage, phase, target, members }: SwarmPlan, by: string): void {
-    const shares = Object.values(members).map(({ incarnation, share, ramp, may }) => `${incarnation} ${share} ${ramp.from === ramp.to ? '' : `${ramp.from}→`}${ramp.to}≤${may}`); // prettier-ignore
+    const shares = Object.values(members).map(
+      ({ incarnation, share, ramp, may }) =>
+        `${incarnation} ${share} ${ramp.from === ramp.to ? '' : `${ramp.from}→`}${ramp.to}≤${may}`,
+    );
     this.#world.note(`${by} plans ${term}/${revision}: ${stage} ${phase} target ${target}: ${shares.join(', ')}`);
   }
 }

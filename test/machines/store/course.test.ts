@@ -42,9 +42,22 @@ describe('the course of a run', () => {
     await recording.flush(true);
     const [first, ...more] = records(await lines());
     expect(first).toEqual({
-      ...{ second: '2', agents: '1', live: '10', open: '10', established: '0', connect_failed: '0' },
-      ...{ sent: '11', ok: '10', failed: '0', noreply: '0', bytes_sent: '0', bytes_received: '0' },
-      ...{ p50_ms: '1.51', p90_ms: '1.51', p99_ms: '1.51', max_ms: '1.51' },
+      second: '2',
+      agents: '1',
+      live: '10',
+      open: '10',
+      established: '0',
+      connect_failed: '0',
+      sent: '11',
+      ok: '10',
+      failed: '0',
+      noreply: '0',
+      bytes_sent: '0',
+      bytes_received: '0',
+      p50_ms: '1.51',
+      p90_ms: '1.51',
+      p99_ms: '1.51',
+      max_ms: '1.51',
     });
     expect(more.map(({ second, sent, ok, max_ms }) => [second, sent, ok, max_ms])).toEqual([
       ['3', '20', '20', '1.51'],
@@ -62,7 +75,12 @@ describe('the course of a run', () => {
 
   test('names seconds of which nobody told, and keeps what was held in them', async () => {
     const { recording, store, lines } = bench();
-    for (const [ms, ok] of [[1000, 1], [2000, 2], [5100, 9]] as const) recording.sample('r', 'i', ms, report(measured(ok, 5), 7)); // prettier-ignore
+    for (const [ms, ok] of [
+      [1000, 1],
+      [2000, 2],
+      [5100, 9],
+    ] as const)
+      recording.sample('r', 'i', ms, report(measured(ok, 5), 7));
     await recording.flush(true);
     expect(records(await lines()).map(({ second, agents, live, ok }) => [second, agents, live, ok])).toEqual([
       ['1', '1', '7', '1'],
@@ -119,7 +137,8 @@ describe('the course of a run', () => {
     const { recording, store } = bench();
     const append = store.append.bind(store);
     let tries = 0;
-    store.append = async (...told) => (++tries % 3 === 0 ? await append(...told) : tries % 3 === 1 && (await append(...told)) && false); // prettier-ignore
+    store.append = async (...told) =>
+      ++tries % 3 === 0 ? await append(...told) : tries % 3 === 1 && (await append(...told)) && false;
     for (let i = 0; i < 60; i++) {
       recording.sample('r', 'i', i * 1000, report(measured(i, 5), 1));
       await recording.flush();
@@ -148,7 +167,10 @@ describe('the course of a run', () => {
   });
 
   test('adds up all agents, in whatever order their parts come and however often', async () => {
-    const part = fc.record({ agent: fc.constantFrom('a', 'b', 'c'), ok: fc.array(fc.nat(50), { minLength: 1, maxLength: 12 }) }); // prettier-ignore
+    const part = fc.record({
+      agent: fc.constantFrom('a', 'b', 'c'),
+      ok: fc.array(fc.nat(50), { minLength: 1, maxLength: 12 }),
+    });
     await fc.assert(
       fc.asyncProperty(
         fc.array(part, { minLength: 1, maxLength: 6 }),
@@ -191,7 +213,6 @@ describe('the course of a run', () => {
     '{"incarnation":"i","n":0,"rows":[[-1,2,3,4,5,6,7,8,9,10,11]]}',
     '{"incarnation":"i","n":0,"rows":[[1,2,3,4,5,6,7,8,9,10,"x"]]}',
   ])('names an agent that told what is none: %s', async (text) => {
-    // prettier-ignore
     const { recording, store } = bench();
     recording.sample('r', 'i', 1000, report(measured(3, 5), 1));
     await recording.flush(true);

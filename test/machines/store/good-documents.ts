@@ -18,42 +18,116 @@ import type { Snapshot } from '../../../src/metrics/snapshot.ts';
 import { RUN } from '../../swarm/fake-swarm.ts';
 
 export const HEADER: RunHeader = {
-  ...{ id: 'r1', swarm: '0.1.0', bundle_sha256: 'ab'.repeat(32), isolation_ms: 3000, agents: 1, signature: 'c2ln' },
+  id: 'r1',
+  swarm: '0.1.0',
+  bundle_sha256: 'ab'.repeat(32),
+  isolation_ms: 3000,
+  agents: 1,
+  signature: 'c2ln',
   started: '2026-01-01T00:00:00.000Z',
 };
 
 export const LEASE: Lease = {
-  ...{ id: 'c1', nonce: 'c1-7', term: 3, ttl_ms: 5000, console: '127.0.0.1:8411', host: 'load1', run: 'r1' },
-  ...{ run_ms: 1234.5, plan: 'epoch 3 9' },
+  id: 'c1',
+  nonce: 'c1-7',
+  term: 3,
+  ttl_ms: 5000,
+  console: '127.0.0.1:8411',
+  host: 'load1',
+  run: 'r1',
+  run_ms: 1234.5,
+  plan: 'epoch 3 9',
 };
 
 export const DESIRED: Desired = {
-  ...{ run: 'r1', seq: 4, target: 50, labelled: { eu: 10 }, ramp: { from: 0, to: 50, start_ms: 10, end_ms: 20.5 } },
-  ...{ phase: 'run', graceful: true, connect_per_s: 1000, retry_fatal: 0, mark: { text: 'x', at_ms: 1, seq: 1 } },
-  ...{ rebalance: 0, drained: ['agent-02'], evicted: ['a.i'], traces: [{ token: 't', client: 3, until_ms: 9 }] },
+  run: 'r1',
+  seq: 4,
+  target: 50,
+  labelled: { eu: 10 },
+  ramp: { from: 0, to: 50, start_ms: 10, end_ms: 20.5 },
+  phase: 'run',
+  graceful: true,
+  connect_per_s: 1000,
+  retry_fatal: 0,
+  mark: { text: 'x', at_ms: 1, seq: 1 },
+  rebalance: 0,
+  drained: ['agent-02'],
+  evicted: ['a.i'],
+  traces: [{ token: 't', client: 3, until_ms: 9 }],
   sessions: { c1: { seq: 3, at_ms: 12.5 } },
 };
 
 export const SHARE: MemberShare = {
-  ...{ incarnation: 'i1', share: 50, labelled: { eu: 10 }, ramp: { from: 0, to: 50, start_ms: 10, end_ms: 20 } },
-  ...{ may: 50, since: 9, ids: [[1, 99, 2]], connect_per_s: 500 },
+  incarnation: 'i1',
+  share: 50,
+  labelled: { eu: 10 },
+  ramp: { from: 0, to: 50, start_ms: 10, end_ms: 20 },
+  may: 50,
+  since: 9,
+  ids: [[1, 99, 2]],
+  connect_per_s: 500,
 };
 
 export const PLAN: SwarmPlan = {
-  ...{ format: 'swarm-plan/1', epoch: 'epoch', term: 3, revision: 9, seeded: 0, run: HEADER, stage: 'open' },
-  ...{ phase: 'run', desired: 4, target: 50, ramp: null, graceful: false, connect_per_s: 1000, retry_fatal: 0 },
-  ...{ rebalance: 0, traces: [], setup_by: null, teardown_by: 'agent-01', shared: { value: { room: [1, null] } } },
-  ...{ failed: null, unconfirmed: [], ending_ms: null, run_ms: 1234.5, next_id: 101, free_ids: [[2, 100, 2]] },
+  format: 'swarm-plan/1',
+  epoch: 'epoch',
+  term: 3,
+  revision: 9,
+  seeded: 0,
+  run: HEADER,
+  stage: 'open',
+  phase: 'run',
+  desired: 4,
+  target: 50,
+  ramp: null,
+  graceful: false,
+  connect_per_s: 1000,
+  retry_fatal: 0,
+  rebalance: 0,
+  traces: [],
+  setup_by: null,
+  teardown_by: 'agent-01',
+  shared: { value: { room: [1, null] } },
+  failed: null,
+  unconfirmed: [],
+  ending_ms: null,
+  run_ms: 1234.5,
+  next_id: 101,
+  free_ids: [[2, 100, 2]],
   members: { 'agent-01': SHARE },
   departed: [{ agent: 'agent-02', incarnation: 'i0', at: HEADER.started, silent_ms: 4000, attested: false, open: 3 }],
 };
 
 export const PRESENCE: Presence = {
-  ...{ incarnation: 'i1', replaces: ['i0'], seq: 17, host: 'load1', machine: 'boot pid:[1]', pid: 77, swarm: '0.1.0' },
-  ...{ node: '20.20.0', labels: ['eu'], weight: 2, capacity: 100, capacity_why: 'open files', ready: 'r1' },
-  ...{ refuses: null, accepted: 9, applied: 9, may: 50, ids_wanted: 50, results: 12, live: 50, open: 49 },
-  ...{ states: { initial: 0, connect: 1, acting: 9, standby: 40, backoff: 0, fatal: 0 }, cpu: 1.5, rss_bytes: 2 ** 27 },
-  ...{ lag_p99_ms: 1.25, leaving: false, run_ms: 1200, wall_ms: 1.7e12, fenced: 0 },
+  incarnation: 'i1',
+  replaces: ['i0'],
+  seq: 17,
+  host: 'load1',
+  machine: 'boot pid:[1]',
+  pid: 77,
+  swarm: '0.1.0',
+  node: '20.20.0',
+  labels: ['eu'],
+  weight: 2,
+  capacity: 100,
+  capacity_why: 'open files',
+  ready: 'r1',
+  refuses: null,
+  accepted: 9,
+  applied: 9,
+  may: 50,
+  ids_wanted: 50,
+  results: 12,
+  live: 50,
+  open: 49,
+  states: { initial: 0, connect: 1, acting: 9, standby: 40, backoff: 0, fatal: 0 },
+  cpu: 1.5,
+  rss_bytes: 2 ** 27,
+  lag_p99_ms: 1.25,
+  leaving: false,
+  run_ms: 1200,
+  wall_ms: 1.7e12,
+  fenced: 0,
 };
 
 export function a_snapshot(): Snapshot {
@@ -75,17 +149,30 @@ export function a_snapshot(): Snapshot {
 export function a_head(): Head {
   const dead = bury(NO_DEAD, a_snapshot(), { worker: 'w2', incarnation: 'x', at: HEADER.started, silent_ms: 900 });
   return {
-    ...{ run: 'r1', seq: 12, parts: [11], snapshot: counters_of(merge_snapshots([a_snapshot()])) },
+    run: 'r1',
+    seq: 12,
+    parts: [11],
+    snapshot: counters_of(merge_snapshots([a_snapshot()])),
     dead: { ...dead, snapshot: counters_of(dead.snapshot) },
     workers: [
       {
-        ...{ id: 'w1', incarnation: 'y', pid: 78, live: 50, open: 49, capacity: 100, cpu: 0.5, rss_bytes: 2 ** 26 },
-        ...{ lag_p99_ms: 1, silent_ms: 120, state: 'up' },
+        id: 'w1',
+        incarnation: 'y',
+        pid: 78,
+        live: 50,
+        open: 49,
+        capacity: 100,
+        cpu: 0.5,
+        rss_bytes: 2 ** 26,
+        lag_p99_ms: 1,
+        silent_ms: 120,
+        state: 'up',
       },
     ],
     notes: [{ level: 'error', text: 'Error: oh\n    at x', n: 1, worker: 'w1' }],
     traces: [{ token: 't', lines: ['sent 5 bytes'], before: 0, is_over: false }],
-    ...{ setup: { ok: true, value: { room: 7 } }, teardown: { ok: false, reason: 'it threw' } },
+    setup: { ok: true, value: { room: 7 } },
+    teardown: { ok: false, reason: 'it threw' },
   };
 }
 
@@ -93,12 +180,18 @@ export const A_PART: Part = { run: 'r1', seq: 11, histograms: [...histograms_of(
 
 /** As its author writes it. */
 export const part_text = ({ histograms, ...part }: Part): string =>
-  JSON.stringify({ ...part, histograms: histograms.map(([number, one]) => [number, Buffer.from(pack(one)).toString('base64')]) }); // prettier-ignore
+  JSON.stringify({
+    ...part,
+    histograms: histograms.map(([number, one]) => [number, Buffer.from(pack(one)).toString('base64')]),
+  });
 
 export const BUNDLE: Bundle = {
   run: {
     ...RUN,
-    servers: [{ host: 'chat.example', port: 7000, tls: true }, { host: '', port: 0, path: '/tmp/s' }], // prettier-ignore
+    servers: [
+      { host: 'chat.example', port: 7000, tls: true },
+      { host: '', port: 0, path: '/tmp/s' },
+    ],
     tls: {
       ca: 'PEM',
       cert: null,
@@ -111,15 +204,22 @@ export const BUNDLE: Bundle = {
     limits: { up_bytes_per_s: 1000, down_bytes_per_s: null, lifetime_ms: [1, 2], idle_ms: 500 },
     script: {
       protocol: 'p',
-      actions: [{ index: 0, command: 'ping', args: { uid: [1] }, rounds: [1, 2], sleep_between_rounds: [0, 0.5], sleep_after_action: [1, 1] }], // prettier-ignore
+      actions: [
+        {
+          index: 0,
+          command: 'ping',
+          args: { uid: [1] },
+          rounds: [1, 2],
+          sleep_between_rounds: [0, 0.5],
+          sleep_after_action: [1, 1],
+        },
+      ],
     },
   },
-  ...{
-    module_text: 'export const ping = 1;\u0000',
-    commands: ['ping', 'connected'],
-    has_setup: true,
-    has_teardown: false,
-  },
+  module_text: 'export const ping = 1;\u0000',
+  commands: ['ping', 'connected'],
+  has_setup: true,
+  has_teardown: false,
   script_sha256: 'cd',
 };
 

@@ -3,8 +3,12 @@ import { SimRandom } from '../sim/random.ts';
 
 const LONG = 'x'.repeat(2000);
 const HOSTILE: readonly (() => unknown)[] = [
-  ...[null, true, false, 0, -1, 0.5, 1e300, -1e300, 2 ** 53, 2 ** 51, 2 ** 43, 4294967295, ''].map((value) => () => value), // prettier-ignore
-  ...['a', 'constructor', '__proto__', '1', '\u001b[2J\u202e', LONG, 'a b', 'a.b', '2026-99-99T00:00:00Z'].map((value) => () => value), // prettier-ignore
+  ...[null, true, false, 0, -1, 0.5, 1e300, -1e300, 2 ** 53, 2 ** 51, 2 ** 43, 4294967295, ''].map(
+    (value) => () => value,
+  ),
+  ...['a', 'constructor', '__proto__', '1', '\u001b[2J\u202e', LONG, 'a b', 'a.b', '2026-99-99T00:00:00Z'].map(
+    (value) => () => value,
+  ),
   ...[() => ({}), () => [], () => [[]], () => [null], () => ({ x: 1 }), () => Array.from({ length: 300 }, (_, i) => i)],
   () => JSON.parse(`${'['.repeat(300)}${']'.repeat(300)}`),
   () => JSON.parse('{"__proto__":{"a":1},"constructor":1,"toString":null,"length":-1}'),
@@ -40,7 +44,13 @@ export function mutated(good: string, seed: number): string {
     else if (how < 0.75 && typeof holder[key] === 'number') holder[key] += random.pick([1, -1, 0.25, 1e6, -1e6]);
     else if (how < 0.9) delete holder[key];
     else if (Array.isArray(holder)) holder.push(random.pick(HOSTILE)());
-    else Object.defineProperty(holder, random.pick(['__proto__', 'x', '', 'constructor', LONG, '\u001b[31m']), { value: holder[key], enumerable: true, configurable: true, writable: true }); // prettier-ignore
+    else
+      Object.defineProperty(holder, random.pick(['__proto__', 'x', '', 'constructor', LONG, '\u001b[31m']), {
+        value: holder[key],
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      });
   }
   return JSON.stringify(document);
 }

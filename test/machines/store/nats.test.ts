@@ -67,7 +67,10 @@ describe.skipIf(!HAS_NATS)('NatsStore (needs nats-server)', () => {
     try {
       full.port = await free_port();
       const config = join(full.dir, 'full.conf');
-      writeFileSync(config, `listen: "127.0.0.1:${full.port}"\njetstream { store_dir: "${full.dir}/store", max_file_store: 3000000 }\n`); // prettier-ignore
+      writeFileSync(
+        config,
+        `listen: "127.0.0.1:${full.port}"\njetstream { store_dir: "${full.dir}/store", max_file_store: 3000000 }\n`,
+      );
       await full.start_with(config);
       const store = await open({ engine: full.url });
       const half = 'x'.repeat(MAX_VALUE_BYTES);

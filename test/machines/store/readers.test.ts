@@ -105,7 +105,9 @@ describe('what agents say', () => {
   });
 
   it('is shown without what a terminal obeys, and not for ever', () => {
-    const found = read_presence(changed('presence', (p: Record<string, unknown>) => (p['host'] = `\u001b[2J${'x'.repeat(9999)}`))); // prettier-ignore
+    const found = read_presence(
+      changed('presence', (p: Record<string, unknown>) => (p['host'] = `\u001b[2J${'x'.repeat(9999)}`)),
+    );
     expect(found).toMatchObject({ host: expect.stringMatching(/^\\u001b\[2Jx{100,}…$|^\\x1b\[2Jx{100,}…$/) as string });
     expect((found as Presence).host.length).toBeLessThan(400);
   });
@@ -140,7 +142,11 @@ describe('what agents measured', () => {
     ['more than all of them count together', (r) => Object.assign(r.snapshot.requests, { sent: 2 ** 53 }), /\.sent/],
     ['an error at no time', (r) => Object.assign(r.snapshot.errors['wrong_reply']!, { last_at: 1e300 }), /\.last_at/],
     ['no notes', (r) => (r['notes'] = null), /\.notes is not a list/],
-    ['a result that goes too deep', (r) => (r['setup'] = { ok: true, value: JSON.parse(`${'['.repeat(500)}${']'.repeat(500)}`) }), /\.setup.*too deep/], // prettier-ignore
+    [
+      'a result that goes too deep',
+      (r) => (r['setup'] = { ok: true, value: JSON.parse(`${'['.repeat(500)}${']'.repeat(500)}`) }),
+      /\.setup.*too deep/,
+    ],
   ];
   it.each(bad)('is refused: %s', (_, change, why) => {
     expect(why_of(read_head(changed('results', change)))).toMatch(why);
@@ -159,25 +165,28 @@ describe('what agents measured', () => {
       const summary = to_summary({
         final: true,
         run: {
-          ...{ id: 'r1', script_sha256: '', module_sha256: '', seed: '', segment: null, servers: [] },
-          ...{ versions: { swarm: '1', node: '1' }, started: HEADER.started, seconds: 1 },
+          id: 'r1',
+          script_sha256: '',
+          module_sha256: '',
+          seed: '',
+          segment: null,
+          servers: [],
+          versions: { swarm: '1', node: '1' },
+          started: HEADER.started,
+          seconds: 1,
         },
-        ...{
-          phase: 'run',
-          target: 1,
-          planned: 1,
-          connect_per_s: 1,
-          workers: [...found.workers],
-          peaks: { live: 0, open: 0 },
-        },
+        phase: 'run',
+        target: 1,
+        planned: 1,
+        connect_per_s: 1,
+        workers: [...found.workers],
+        peaks: { live: 0, open: 0 },
         limits: { capacity: 1, open_files_per_process: 1, reserved_files: 1, why: '', bounds: [] },
-        ...{
-          commands: ['ping', 'connected'],
-          members: [found.snapshot, a_snapshot()],
-          dead,
-          mark: null,
-          interval: null,
-        },
+        commands: ['ping', 'connected'],
+        members: [found.snapshot, a_snapshot()],
+        dead,
+        mark: null,
+        interval: null,
         histograms: seed % 10 === 0,
       });
       expect(why_of(read_summary(JSON.stringify(summary)))).toBe(null);
@@ -206,16 +215,33 @@ describe('what agents measured', () => {
 describe('what leaders say', () => {
   it('is refused where it says that a million agents are there', () => {
     const members = Object.fromEntries(Array.from({ length: 40_000 }, (_, i) => [`a${i}`, 0]));
-    expect(why_of(read_plan(changed('plan', (plan: Record<string, unknown>) => (plan['members'] = members))))).toMatch(/\.members has 40000 entries/); // prettier-ignore
+    expect(why_of(read_plan(changed('plan', (plan: Record<string, unknown>) => (plan['members'] = members))))).toMatch(
+      /\.members has 40000 entries/,
+    );
   });
 
   it.each<[string, Kind, (document: Record<string, unknown>) => unknown, RegExp]>([
     ['a term without end', 'plan', (d) => (d['term'] = 1e300), /\.term/],
-    ['a share of half a client', 'plan', (d) => (d['members'] = { a: { ...PLAN.members['agent-01'], may: 0.5 } }), /\.members\.a\.may/], // prettier-ignore
+    [
+      'a share of half a client',
+      'plan',
+      (d) => (d['members'] = { a: { ...PLAN.members['agent-01'], may: 0.5 } }),
+      /\.members\.a\.may/,
+    ],
     ['ids that go backwards', 'plan', (d) => (d['free_ids'] = [[9, 3, 1]]), /\.free_ids\.0 is not a range of ids/],
-    ['a ramp that ends before it starts', 'desired', (d) => (d['ramp'] = { from: 1, to: 2, start_ms: 5, end_ms: 4 }), /\.ramp ends/], // prettier-ignore
+    [
+      'a ramp that ends before it starts',
+      'desired',
+      (d) => (d['ramp'] = { from: 1, to: 2, start_ms: 5, end_ms: 4 }),
+      /\.ramp ends/,
+    ],
     ['a lease for ever', 'lease', (d) => (d['ttl_ms'] = 1e300), /\.ttl_ms/],
-    ['a member whose name every object has', 'plan', (d) => (d['members'] = JSON.parse('{"__proto__":{}}')), /\.members cannot have __proto__/], // prettier-ignore
+    [
+      'a member whose name every object has',
+      'plan',
+      (d) => (d['members'] = JSON.parse('{"__proto__":{}}')),
+      /\.members cannot have __proto__/,
+    ],
   ])('is refused: %s', (_, kind, change, why) => {
     expect(why_of(READERS[kind](changed(kind, change)))).toMatch(why);
   });
@@ -232,16 +258,20 @@ describe('what leaders say', () => {
 
 describe('a report of a worker', () => {
   const GOOD_REPORT: Account = {
-    ...{ incarnation: 'i', pid: 7, seq: 1, revision: 2, taken: 2, capacity: 100, capacity_why: 'open files' },
-    ...{
-      snapshot: a_snapshot(),
-      notes: [],
-      notes_dropped: 0,
-      traces: [],
-      setup: null,
-      teardown: null,
-      finished: false,
-    },
+    incarnation: 'i',
+    pid: 7,
+    seq: 1,
+    revision: 2,
+    taken: 2,
+    capacity: 100,
+    capacity_why: 'open files',
+    snapshot: a_snapshot(),
+    notes: [],
+    notes_dropped: 0,
+    traces: [],
+    setup: null,
+    teardown: null,
+    finished: false,
   };
 
   const good_message = () => structuredClone(new AccountWriter().message_of(GOOD_REPORT));

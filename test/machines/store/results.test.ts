@@ -15,8 +15,20 @@ import { MemoryEngine } from '../sim/memory-store.ts';
 import { a_head, a_snapshot } from './good-documents.ts';
 
 const report_of = (snapshot: Snapshot, dead = NO_DEAD): SquadAccount => ({
-  ...{ applied: 0, capacity: 1, capacity_why: '', ids_wanted: 0, snapshot, dead, workers: [], traces: [] },
-  ...{ setup: null, teardown: null, live: 0, open: 0, may: 0, killed_at_end: [] },
+  applied: 0,
+  capacity: 1,
+  capacity_why: '',
+  ids_wanted: 0,
+  snapshot,
+  dead,
+  workers: [],
+  traces: [],
+  setup: null,
+  teardown: null,
+  live: 0,
+  open: 0,
+  may: 0,
+  killed_at_end: [],
 });
 
 /** What somebody finds who reads the whole store. */
@@ -57,7 +69,11 @@ class Course {
 describe('what an agent measured', () => {
   it('is read as it was told, whatever the engine lost, refused or answered late', async () => {
     const times = fc.array(fc.integer({ min: 0, max: 2 ** 31 }), { maxLength: 300 });
-    const step = fc.record({ action: fc.nat(3), times, fault: fc.constantFrom('none', 'none', 'unknown', 'lost', 'wiped') }); // prettier-ignore
+    const step = fc.record({
+      action: fc.nat(3),
+      times,
+      fault: fc.constantFrom('none', 'none', 'unknown', 'lost', 'wiped'),
+    });
     const property = async (steps: readonly { action: number; times: number[]; fault: string }[]): Promise<void> => {
       const engine = new MemoryEngine();
       const store = engine.store();
@@ -176,17 +192,29 @@ describe('a head', () => {
       ...head.snapshot,
       actions: many(actions).map(() => ({ started: LARGE, running: LARGE, ok: LARGE, failed: counts, aborted: LARGE })),
       errors: Object.fromEntries(Object.keys(counts).map((code) => [code, error])),
-      endpoints: Object.fromEntries(many(kinds).map((i) => [`${'h'.repeat(60)}:${i}`, { ...endpoint, attempted: LARGE }])), // prettier-ignore
+      endpoints: Object.fromEntries(
+        many(kinds).map((i) => [`${'h'.repeat(60)}:${i}`, { ...endpoint, attempted: LARGE }]),
+      ),
     };
     return {
-      ...{ ...head, snapshot, dead: { ...head.dead!, snapshot } },
+      ...head,
+      snapshot,
+      dead: { ...head.dead!, snapshot },
       workers: many(workers).map((i) => ({ ...head.workers[0]!, id: `w${i + 1}`, pid: 2 ** 31 })),
       notes: many(50).map((n) => ({ level: 'error' as const, text: '\n"'.repeat(length * 100), n, worker: 'w1' })),
-      traces: many(4).map((i) => ({ token: `t${i}`, lines: many(200).map((n) => `${n} ${'\\x00'.repeat(length)}`), before: 7, is_over: false })), // prettier-ignore
+      traces: many(4).map((i) => ({
+        token: `t${i}`,
+        lines: many(200).map((n) => `${n} ${'\\x00'.repeat(length)}`),
+        before: 7,
+        is_over: false,
+      })),
     };
   }
   const failed = ({ snapshot }: Head): number =>
-    snapshot.actions.reduce((all, one) => all + Object.values(one.failed).reduce((sum, count) => sum + count / 1024, 0), 0); // prettier-ignore
+    snapshot.actions.reduce(
+      (all, one) => all + Object.values(one.failed).reduce((sum, count) => sum + count / 1024, 0),
+      0,
+    );
 
   it('fits whatever an agent has to tell, and counts all of it', () => {
     const property = (actions: number, workers: number, kinds: number, length: number): void => {

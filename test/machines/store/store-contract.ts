@@ -202,7 +202,10 @@ export function store_contract(make: () => Promise<Shared>): void {
       expect(await other.append('r1', 'b', 'three', 'b three')).toBe(true);
       expect(await other.append('r2', 'a', 'four', 'a four')).toBe(true);
       const of_a = (await other.appended('r1')).filter(({ agent }) => agent === 'a');
-      expect(of_a).toEqual([{ agent: 'a', text: 'a one' }, { agent: 'a', text: 'a two' }]); // prettier-ignore
+      expect(of_a).toEqual([
+        { agent: 'a', text: 'a one' },
+        { agent: 'a', text: 'a two' },
+      ]);
       expect(await store.appended('r1')).toHaveLength(3);
       expect(await store.appended('r2')).toEqual([{ agent: 'a', text: 'a four' }]);
       expect(await store.appended('r3')).toEqual([]);

@@ -28,7 +28,9 @@ const talk: EngineOptions['commands'] = { go: (client) => client.send_for_reply(
 async function play(port: number, clients: number, run: EngineOptions['run'] = {}): Promise<Engine> {
   const actions = { go: { after: [1000, 1000] } } as const;
   engine = await start_engine({
-    ...{ port, commands: talk, actions },
+    port,
+    commands: talk,
+    actions,
     // who waits for it never comes
     run: { servers: [{ host: 'chat.example', port }], reconnect_delay_ms: [1e6, 1e6], ...run },
   });
@@ -59,7 +61,10 @@ describe('a name with several addresses', () => {
   it('goes back to its own address when that has others again', async () => {
     addresses.splice(0, Infinity, { address: '127.0.0.8', family: 4 }, { address: '127.0.0.9', family: 4 });
     const port = await listen('127.0.0.9');
-    const e = await play(port, 4, { reconnect_delay_ms: [1, 5], limits: { up_bytes_per_s: null, down_bytes_per_s: null, lifetime_ms: [20, 40], idle_ms: null } }); // prettier-ignore
+    const e = await play(port, 4, {
+      reconnect_delay_ms: [1, 5],
+      limits: { up_bytes_per_s: null, down_bytes_per_s: null, lifetime_ms: [20, 40], idle_ms: null },
+    });
     await e.until((b) => b.connections.open === 4);
     await listen('127.0.0.8', port);
     e.apply(5); // the fifth is at home there

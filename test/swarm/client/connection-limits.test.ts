@@ -333,7 +333,11 @@ describe('a unix socket', () => {
     child.kill('SIGSTOP');
     const play = async (connect_timeout_ms: number): Promise<Engine> => {
       const servers = [{ host: '', port: 0, path }];
-      const e = await start_engine({ port: 0, commands: { go: () => new Promise(() => {}) }, run: { ...later, servers, connect_timeout_ms } }); // prettier-ignore
+      const e = await start_engine({
+        port: 0,
+        commands: { go: () => new Promise(() => {}) },
+        run: { ...later, servers, connect_timeout_ms },
+      });
       e.apply(20);
       return e;
     };

@@ -405,7 +405,9 @@ describe('replies that end with the connection', () => {
     await engine.close();
     engine = await start_engine({ port, commands, run: { max_reply_bytes: 4999 } });
     engine.apply(1);
-    expect(Object.keys((await engine.until((b) => b.connections.closed.wrong_reply >= 2)).errors)).toEqual(['reply_too_large']); // prettier-ignore
+    expect(Object.keys((await engine.until((b) => b.connections.closed.wrong_reply >= 2)).errors)).toEqual([
+      'reply_too_large',
+    ]);
   });
 
   it('fail when a reset ends them', async () => {

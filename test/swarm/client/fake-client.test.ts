@@ -697,7 +697,9 @@ describe('bytes nobody asked for', () => {
     const books = await e.until((b) => b.requests.ok === 3);
     expect(got).toEqual(['hello', 're a', 're b']);
     // how many replies came in time for the next request is the machine's business
-    expect(books.errors['unread_bytes']).toMatchObject({ last: expect.stringMatching(/^a request went out before \d+ bytes/) as string }); // prettier-ignore
+    expect(books.errors['unread_bytes']).toMatchObject({
+      last: expect.stringMatching(/^a request went out before \d+ bytes/) as string,
+    });
     expect(e.warned[0]).toMatch(/each reply for the next one's.*unread_bytes/);
   });
 

@@ -279,7 +279,17 @@ describe('a parser that was not called', () => {
     [undefined, 'undefined'],
     [null, 'null'],
     [-1, '-1'],
-    [new Proxy({}, { get: () => { throw new Error('no'); } }), 'an object'], // prettier-ignore
+    [
+      new Proxy(
+        {},
+        {
+          get: () => {
+            throw new Error('no');
+          },
+        },
+      ),
+      'an object',
+    ],
   ])('anything else that is no number says what it is: %#', async (returned, what) => {
     const w = world();
     await expect(w.ask((() => returned) as unknown as Parser)).rejects.toThrow(
@@ -323,7 +333,14 @@ describe('room for a reply', () => {
           expect(sizes.reduce((all, size) => all + size, 0)).toBeLessThanOrEqual(64 + 4 * came);
         },
       ),
-      { numRuns: 200, examples: [[1_048_570, 0, 1448], [1_048_570, 4 / 1_048_574, 1448], [1_048_570, 1, 1448]] }, // prettier-ignore
+      {
+        numRuns: 200,
+        examples: [
+          [1_048_570, 0, 1448],
+          [1_048_570, 4 / 1_048_574, 1448],
+          [1_048_570, 1, 1448],
+        ],
+      },
     );
   });
 });

@@ -56,7 +56,12 @@ describe('bounds_of', () => {
     ['each address of a server anew', [], [[4, 4, 4]], 3 * PORTS],
     ['clients are spread over servers, not over their addresses', [], [[4, 4, 4], [4]], 2 * PORTS],
     ['each source address', ['10.0.0.1', '10.0.0.2'], [[4]], 2 * PORTS],
-    ['the family with fewer addresses, clients take servers in turn', ['10.0.0.1', '10.0.0.2', 'fd00::1'], [[4], [6]], 2 * PORTS], // prettier-ignore
+    [
+      'the family with fewer addresses, clients take servers in turn',
+      ['10.0.0.1', '10.0.0.2', 'fd00::1'],
+      [[4], [6]],
+      2 * PORTS,
+    ],
     ['a unix socket takes none', [], [[null]], undefined],
     ['but its clients wait for those that do', [], [[null], [4]], 2 * PORTS],
   ])('counts local ports: %s', (_, addresses, endpoints, connections) => {
@@ -105,8 +110,11 @@ describe('bounds_of', () => {
 
   it('counts the memory of workers: those to be started, and those that come when they are needed', () => {
     const of = (first: number, most: number): number =>
-      find('memory', { open_files: FILES, memory: { max: 10e9, used: 0 } }, { processes: { first, most, forked: true } })! // prettier-ignore
-      .connections;
+      find(
+        'memory',
+        { open_files: FILES, memory: { max: 10e9, used: 0 } },
+        { processes: { first, most, forked: true } },
+      )!.connections;
     expect(of(2, 2)).toBe(Math.floor((10e9 - 100e6) / 10_500));
     expect(of(2, 64)).toBe(Math.floor((10e9 - 100e6) / (10_500 + 50e6 / 19_900)));
   });
@@ -122,7 +130,11 @@ describe('bounds_of', () => {
   it('bounds by CPU and socket buffers at the rate of the script', () => {
     const tcp_pages = { max: 575_796, used: 796, tcp_mem: [1, 2, 575_796] };
     const slow = { messages_per_s: 1 / 60 };
-    expect(find('CPU', {}, slow)).toMatchObject({ connections: 2_000_000, hard: false, lift: expect.stringContaining('--workers auto') as string }); // prettier-ignore
+    expect(find('CPU', {}, slow)).toMatchObject({
+      connections: 2_000_000,
+      hard: false,
+      lift: expect.stringContaining('--workers auto') as string,
+    });
     expect(find('CPU', {}, { ...slow, processes: { first: 2, most: 2, forked: true } })!.connections).toBe(4_000_000);
     expect(find('CPU', {}, {})).toBeUndefined();
     expect(find('socket buffers', { tcp_pages }, slow)!.connections).toBe(34_500_000);
@@ -168,10 +180,14 @@ describe('messages_per_s', () => {
   const script = (
     ...actions: { rounds: [number, number]; between: [number, number]; after: [number, number] }[]
   ): Script => ({
-    // prettier-ignore
     protocol: 'p',
     actions: actions.map(({ rounds, between, after }, index) => ({
-      ...{ index, command: 'c', args: {}, rounds, sleep_between_rounds: between, sleep_after_action: after },
+      index,
+      command: 'c',
+      args: {},
+      rounds,
+      sleep_between_rounds: between,
+      sleep_after_action: after,
     })),
   });
 

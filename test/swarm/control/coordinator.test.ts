@@ -135,7 +135,9 @@ describe('ramps', () => {
 describe('limits', () => {
   it('of the machine: asks with what is measured, stops there and shows them', async () => {
     const asked: unknown[] = [];
-    const bounds = [{ code: 'limit_ports', what: 'local ports', connections: 70, hard: true, why: '70', lift: '--bind' }]; // prettier-ignore
+    const bounds = [
+      { code: 'limit_ports', what: 'local ports', connections: 70, hard: true, why: '70', lift: '--bind' },
+    ];
     const swarm = await FakeSwarm.up(['w1', 'w2'], { bounds: (now) => (asked.push(now), bounds) });
     expect(await swarm.incr(100)).toBe('OK target 70 (asked 100: local ports: 70; try --bind)');
     expect(swarm.coordinator.summary().limits.bounds).toEqual(bounds);
@@ -362,7 +364,9 @@ describe('a segment', () => {
     expect(await swarm.incr(3)).toBe('OK target 10 (segment 2/5: 2 here)');
     expect(swarm.coordinator.summary()).toMatchObject({
       run: { segment: '2/5' },
-      ...{ target: 2, planned: 2, connect_per_s: 200 },
+      target: 2,
+      planned: 2,
+      connect_per_s: 200,
     });
     expect(await swarm.decr(11)).toBe('OK target 0 (asked 11, had 10) (segment 2/5: 0 here)');
   });
@@ -391,7 +395,7 @@ describe('a segment', () => {
   });
 
   it('takes --max-connections as one of the whole swarm', async () => {
-    const bound = { ...{ code: 'limit_connections', what: '--max-connections', connections: 50, hard: true } };
+    const bound = { code: 'limit_connections', what: '--max-connections', connections: 50, hard: true };
     const swarm = await up(['w1'], { bounds: () => [{ ...bound, why: 'the limit you gave', lift: 'a larger one' }] });
     expect(await swarm.incr(70)).toMatch(/^OK target 50 \(asked 70: .*\) \(segment 2\/5: 10 here\)$/);
   });

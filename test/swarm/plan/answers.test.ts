@@ -18,13 +18,48 @@ describe('aim', () => {
     ['what fits is the target', [10, 30, 20, LIMITS], 30, 'OK target 30'],
     ['all may go', [20, 0, 20, LIMITS], 0, 'OK target 0'],
     ['more than all: what there was', [50, -30, 20, LIMITS], 0, 'OK target 0 (asked 50, had 20)'],
-    ['full: what fits, why and what helps', [1500, 1500, 0, LIMITS], 1000, 'OK target 1000 (asked 1500: open files 600 per process; try --workers 3)'], // prettier-ignore
-    ['full from a start: what there was, too', [800, 1300, 500, LIMITS], 1000, 'OK target 1000 (asked 800, had 500: open files 600 per process; try --workers 3)'], // prettier-ignore
-    ['nothing fits: an error, the target stays', [1, 1001, 1000, LIMITS], 1000, 'ERR limit_files nothing fits: target 1000 (asked 1: open files 600 per process; try --workers 3)'], // prettier-ignore
-    ['a swarm above what now fits does not shrink by growing', [1, 1201, 1200, LIMITS], 1200, 'ERR limit_files nothing fits: target 1200 (asked 1: open files 600 per process; try --workers 3)'], // prettier-ignore
-    ['more workers than there can be are not advised', [900_000, 900_000, 0, LIMITS], 1000, 'OK target 1000 (asked 900000: open files 600 per process)'], // prettier-ignore
-    ['the most there can be', [MAX_TARGET + 1, MAX_TARGET + 1, 0, ROOMY], MAX_TARGET, `OK target ${MAX_TARGET} (asked ${MAX_TARGET + 1}: at most ${MAX_TARGET} clients)`], // prettier-ignore
-    ['beyond it nothing fits', [1, MAX_TARGET + 1, MAX_TARGET, ROOMY], MAX_TARGET, `ERR limit_clients nothing fits: target ${MAX_TARGET} (asked 1: at most ${MAX_TARGET} clients)`], // prettier-ignore
+    [
+      'full: what fits, why and what helps',
+      [1500, 1500, 0, LIMITS],
+      1000,
+      'OK target 1000 (asked 1500: open files 600 per process; try --workers 3)',
+    ],
+    [
+      'full from a start: what there was, too',
+      [800, 1300, 500, LIMITS],
+      1000,
+      'OK target 1000 (asked 800, had 500: open files 600 per process; try --workers 3)',
+    ],
+    [
+      'nothing fits: an error, the target stays',
+      [1, 1001, 1000, LIMITS],
+      1000,
+      'ERR limit_files nothing fits: target 1000 (asked 1: open files 600 per process; try --workers 3)',
+    ],
+    [
+      'a swarm above what now fits does not shrink by growing',
+      [1, 1201, 1200, LIMITS],
+      1200,
+      'ERR limit_files nothing fits: target 1200 (asked 1: open files 600 per process; try --workers 3)',
+    ],
+    [
+      'more workers than there can be are not advised',
+      [900_000, 900_000, 0, LIMITS],
+      1000,
+      'OK target 1000 (asked 900000: open files 600 per process)',
+    ],
+    [
+      'the most there can be',
+      [MAX_TARGET + 1, MAX_TARGET + 1, 0, ROOMY],
+      MAX_TARGET,
+      `OK target ${MAX_TARGET} (asked ${MAX_TARGET + 1}: at most ${MAX_TARGET} clients)`,
+    ],
+    [
+      'beyond it nothing fits',
+      [1, MAX_TARGET + 1, MAX_TARGET, ROOMY],
+      MAX_TARGET,
+      `ERR limit_clients nothing fits: target ${MAX_TARGET} (asked 1: at most ${MAX_TARGET} clients)`,
+    ],
   ])('%s', (_, [asked, wanted, had, limits], target, text) => {
     const { answer, ...result } = aim(asked, wanted, had, limits);
     expect(result).toEqual({ target });

@@ -34,10 +34,41 @@ describe('ids_within', () => {
     ['nothing while nothing is granted', [[1, 9, 1]], [], []],
     ['the same where the ids begin with 1', [[2, 10, 2]], [[1, 100, 1]], [[2, 10, 2]]],
     ['every third of every second', [[2, 11, 3]], [[7, 107, 2]], [[9, 27, 6]]],
-    ['a piece for each granted range', [[1, 7, 2]], [[1, 3, 1], [20, 60, 10]], [[1, 3, 2], [30, 50, 20]]], // prettier-ignore
-    ['over a granted range that is too short for a step', [[1, 9, 4]], [[1, 2, 1], [5, 5, 1], [8, 20, 2]], [[1, 1, 4], [10, 18, 8]]], // prettier-ignore
+    [
+      'a piece for each granted range',
+      [[1, 7, 2]],
+      [
+        [1, 3, 1],
+        [20, 60, 10],
+      ],
+      [
+        [1, 3, 2],
+        [30, 50, 20],
+      ],
+    ],
+    [
+      'over a granted range that is too short for a step',
+      [[1, 9, 4]],
+      [
+        [1, 2, 1],
+        [5, 5, 1],
+        [8, 20, 2],
+      ],
+      [
+        [1, 1, 4],
+        [10, 18, 8],
+      ],
+    ],
     ['as far as ids are granted', [[1, 99, 2]], [[1, 10, 1]], [[1, 9, 2]]],
-    ['nothing behind what is not granted yet', [[5, 20, 1], [1, 4, 1]], [[1, 10, 1]], [[5, 10, 1]]], // prettier-ignore
+    [
+      'nothing behind what is not granted yet',
+      [
+        [5, 20, 1],
+        [1, 4, 1],
+      ],
+      [[1, 10, 1]],
+      [[5, 10, 1]],
+    ],
     ['lone ids, with the step of their successors', [[2, 2, 3]], [[4, 10, 2]], [[6, 6, 6]]],
   ])('is %s', (_, local, granted, ids) => {
     expect(ids_within(local, granted)).toEqual(ids);
@@ -95,7 +126,11 @@ describe('index_within', () => {
     const ranges = fc.array(fc.tuple(fc.nat(9), fc.integer({ min: 1, max: 4 }), fc.nat(3)), { maxLength: 4 });
     fc.assert(
       fc.property(ranges, (list) => {
-        const granted = list.map(([size, step, gap], i): IdRange => [100 * i + gap + 1, 100 * i + gap + 1 + size * step, step]); // prettier-ignore
+        const granted = list.map(([size, step, gap], i): IdRange => [
+          100 * i + gap + 1,
+          100 * i + gap + 1 + size * step,
+          step,
+        ]);
         const ids = spread(granted);
         for (let id = 0; id < 500; id++) {
           const at = ids.indexOf(id);

@@ -143,9 +143,15 @@ describe('a segment', () => {
   });
 
   it('has the ids that the drawing shows', () => {
-    expect([1, 2, 3, 4, 11, 12, 13].map((id) => index_of(of('0:1/100'), id) !== null)).toEqual(
-      [true, false, false, false, false, false, false], // prettier-ignore
-    );
+    expect([1, 2, 3, 4, 11, 12, 13].map((id) => index_of(of('0:1/100'), id) !== null)).toEqual([
+      true,
+      false,
+      false,
+      false,
+      false,
+      false,
+      false,
+    ]);
     expect(ids_of(of('7/10:71/100'), 1000)[0]).toBe(2);
     expect(ids_of(of('77/100:78/100'), 1000)[0]).toBe(12);
     expect(ids_of(of('47/100:48/100'), 1000)[0]).toBe(13);

@@ -92,7 +92,11 @@ describe('allocate', () => {
       fc.property(fixed, targets, (list, path) => {
         const fresh = list.map(([capacity, weight]) => member(0, capacity, weight));
         let shares = fresh.map(() => 0);
-        for (const target of path) shares = allocate(target, fresh.map((one, i) => ({ ...one, held: shares[i]! }))); // prettier-ignore
+        for (const target of path)
+          shares = allocate(
+            target,
+            fresh.map((one, i) => ({ ...one, held: shares[i]! })),
+          );
         expect(shares).toEqual(allocate(path.at(-1)!, fresh));
       }),
     );
@@ -130,8 +134,20 @@ class Remote {
 describe('grant', () => {
   const step = fc.oneof(
     { weight: 2, arbitrary: fc.record({ op: fc.constant('target' as const), n: fc.integer({ min: 0, max: 300 }) }) },
-    { weight: 6, arbitrary: fc.record({ op: fc.constantFrom('deliver' as const, 'lose_plan' as const, 'ack' as const, 'late_ack' as const), n: fc.nat(20) }) }, // prettier-ignore
-    { weight: 1, arbitrary: fc.record({ op: fc.constantFrom('die' as const, 'give_up' as const, 'revive' as const), n: fc.nat(20) }) }, // prettier-ignore
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        op: fc.constantFrom('deliver' as const, 'lose_plan' as const, 'ack' as const, 'late_ack' as const),
+        n: fc.nat(20),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        op: fc.constantFrom('die' as const, 'give_up' as const, 'revive' as const),
+        n: fc.nat(20),
+      }),
+    },
   );
 
   it('never lets more run than the target, and comes to it exactly', () => {
@@ -140,7 +156,13 @@ describe('grant', () => {
         const remotes = Array.from({ length: n }, () => new Remote());
         let [target, revision, allowed] = [0, 0, 0];
         const orders = (): void => {
-          const all = remotes.map((one) => ({ id: '', may: one.orders.may, held: one.share, capacity: one.capacity, weight: 1 })); // prettier-ignore
+          const all = remotes.map((one) => ({
+            id: '',
+            may: one.orders.may,
+            held: one.share,
+            capacity: one.capacity,
+            weight: 1,
+          }));
           const shares = allocate(target, all);
           const wanted = shares.map((share, i) => (remotes[i]!.alive ? share : 0));
           const granted = grant(target, wanted, all);

@@ -75,9 +75,15 @@ describe('Ids', () => {
         let shares = list.map(() => 0);
         let largest = 0;
         for (const target of path) {
-          shares = allocate(target, list.map((capacity, i) => ({ id: '', may: 0, held: shares[i]!, capacity, weight: 1 }))); // prettier-ignore
+          shares = allocate(
+            target,
+            list.map((capacity, i) => ({ id: '', may: 0, held: shares[i]!, capacity, weight: 1 })),
+          );
           ids.ensure(needs(shares));
-          largest = Math.max(largest, shares.reduce((a, b) => a + b, 0)); // prettier-ignore
+          largest = Math.max(
+            largest,
+            shares.reduce((a, b) => a + b, 0),
+          );
         }
         expect(sorted(all_of(ids, list.length))).toEqual(one_to(largest));
       }),
@@ -85,7 +91,13 @@ describe('Ids', () => {
   });
 
   it('never grants an id twice, and a member that goes on drawing from its list draws only its own', () => {
-    const steps = fc.array(fc.oneof(fc.record({ counts: fc.array(fc.nat(40), { minLength: 3, maxLength: 3 }) }), fc.record({ release: fc.nat(2) })), { maxLength: 20 }); // prettier-ignore
+    const steps = fc.array(
+      fc.oneof(
+        fc.record({ counts: fc.array(fc.nat(40), { minLength: 3, maxLength: 3 }) }),
+        fc.record({ release: fc.nat(2) }),
+      ),
+      { maxLength: 20 },
+    );
     fc.assert(
       fc.property(steps, (list) => {
         const ids = new Ids();

@@ -25,7 +25,8 @@ const grants_for = (
     },
   });
 const need = (id: string, clients: number, step = 1): PortNeed => ({
-  ...{ id, clients },
+  id,
+  clients,
   ids: clients === 0 ? [] : [[1, 1 + (clients - 1) * step, step]],
 });
 const size = ([ranges = []]: readonly (readonly IdRange[])[]): number =>
@@ -89,13 +90,18 @@ describe('PortGrants', () => {
     grants.release('w1');
     grants.ensure(4, [need('w1', 1)]);
     // id 4 it is: place 400000
-    expect(grants.of('w1').map((ranges) => size([ranges]) > 0)).toEqual([true, false, false, false].map((_, server) => (id_at(segment, 1) - 1) % 4 === server)); // prettier-ignore
+    expect(grants.of('w1').map((ranges) => size([ranges]) > 0)).toEqual(
+      [true, false, false, false].map((_, server) => (id_at(segment, 1) - 1) % 4 === server),
+    );
   });
 
   it('suffice for as many clients as there are pairs, whatever the numbers of members and servers', () => {
     for (let servers = 1; servers <= 8; servers++)
       for (let members = 1; members <= 8; members++) {
-        const grants = grants_for(0, Array.from({ length: servers }, () => SERVER)); // prettier-ignore
+        const grants = grants_for(
+          0,
+          Array.from({ length: servers }, () => SERVER),
+        );
         const each = Math.floor((servers * PORTS_PER_ADDRESS) / members / 2);
         const needs = Array.from({ length: members }, (_, i): PortNeed => {
           return { id: `w${i}`, clients: each, ids: [[i + 1, i + 1 + (each - 1) * members, members]] };
@@ -123,7 +129,8 @@ describe('PortGrants', () => {
 
   it('stay few ranges while a target creeps up', () => {
     const grants = grants_for(16);
-    for (let clients = 1; clients <= 5000; clients++) grants.ensure(2 * clients, [need('w1', clients), need('w2', clients)]); // prettier-ignore
+    for (let clients = 1; clients <= 5000; clients++)
+      grants.ensure(2 * clients, [need('w1', clients), need('w2', clients)]);
     expect(grants.of('w1')[0]!.length).toBeLessThan(30);
     expect(size(grants.of('w1'))).toBeLessThan(5000 * 1.25 * 1.25 + 100);
   });
@@ -144,7 +151,11 @@ describe('PortGrants', () => {
           if ('dies' in one) {
             grants.release(one.dies);
             before.delete(one.dies);
-          } else grants.ensure(FAR, members.map((id, i) => need(id, one.clients[i]!, 4))); // prettier-ignore
+          } else
+            grants.ensure(
+              FAR,
+              members.map((id, i) => need(id, one.clients[i]!, 4)),
+            );
           const owned = new Uint8Array(total + 1);
           for (const [first, last, by] of members.flatMap((id) => grants.of(id)[0] ?? [])) {
             for (let n = first; n <= last; n += by) owned[n]!++;

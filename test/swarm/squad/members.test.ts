@@ -12,7 +12,14 @@ describe('Members', () => {
     members.accept('w1', account('a', 3), 0, 0);
     expect(members.up.map(({ id }) => id)).toEqual(['w1']);
     expect(members.capacity).toBe(1000);
-    expect(members.get('w1')!.summary(250)).toMatchObject({ incarnation: 'a', pid: 100, live: 3, open: 3, silent_ms: 250, state: 'up' }); // prettier-ignore
+    expect(members.get('w1')!.summary(250)).toMatchObject({
+      incarnation: 'a',
+      pid: 100,
+      live: 3,
+      open: 3,
+      silent_ms: 250,
+      state: 'up',
+    });
     expect(members.get('w3')).toBeUndefined();
   });
 

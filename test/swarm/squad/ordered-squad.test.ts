@@ -69,9 +69,18 @@ class Bench extends FakeMachine {
 describe('an order', () => {
   it('is shared among the workers, with the ids that were granted and a part of the rate', async () => {
     const bench = await Bench.up(['w1', 'w2']);
-    await bench.order(5, { ids: [[3, 7, 2], [100, 200, 10]], run: { ...ORDER.run, connect_per_s: 50 } }); // prettier-ignore
+    await bench.order(5, {
+      ids: [
+        [3, 7, 2],
+        [100, 200, 10],
+      ],
+      run: { ...ORDER.run, connect_per_s: 50 },
+    });
     expect(bench.clients).toEqual([3, 2]);
-    expect(bench.ids).toEqual([[3, 7, 110], [5, 100]]); // prettier-ignore
+    expect(bench.ids).toEqual([
+      [3, 7, 110],
+      [5, 100],
+    ]);
     expect(bench.members.map(({ entry }) => entry!.groups.main.connect_per_s)).toEqual([25, 25]);
     expect(bench.member('w1').orders).toMatchObject({ phase: 'run', run: { shared: { value: { room: 7 } } } });
     expect(bench.squad.account()).toMatchObject({ applied: 1, live: 5, open: 5, capacity: 2000, ids_wanted: 5 });
@@ -115,10 +124,21 @@ describe('an order', () => {
   it('waits for the workers that have a use for an id not granted yet', async () => {
     const bench = await Bench.up(['w1', 'w2']);
     await bench.order(10, { ids: [[1, 4, 1]] });
-    expect(bench.ids).toEqual([[1, 3], [2, 4]]); // prettier-ignore
+    expect(bench.ids).toEqual([
+      [1, 3],
+      [2, 4],
+    ]);
     expect(bench.squad.account().ids_wanted).toBe(10);
-    await bench.order(10, { ids: [[1, 4, 1], [20, 25, 1]] }); // prettier-ignore
-    expect(bench.ids).toEqual([[1, 3, 20, 22, 24], [2, 4, 21, 23, 25]]); // prettier-ignore
+    await bench.order(10, {
+      ids: [
+        [1, 4, 1],
+        [20, 25, 1],
+      ],
+    });
+    expect(bench.ids).toEqual([
+      [1, 3, 20, 22, 24],
+      [2, 4, 21, 23, 25],
+    ]);
   });
 
   it('says how many ids it takes after one was given up and came again', async () => {
@@ -131,14 +151,22 @@ describe('an order', () => {
     await bench.order(0, { ids: [[1, 10, 1]] });
     await bench.order(10);
     expect([bench.ids[1], bench.squad.account().ids_wanted]).toEqual([[], 15]);
-    await bench.order(10, { ids: [[1, 10, 1], [31, 35, 1]] }); // prettier-ignore
+    await bench.order(10, {
+      ids: [
+        [1, 10, 1],
+        [31, 35, 1],
+      ],
+    });
     expect(bench.ids[1]).toEqual([31, 32, 33, 34, 35]);
   });
 
   it('property: never more clients than ordered or may be left, nor an id that is not granted, or twice', async () => {
     const step = fc.oneof(
       fc.record({ clients: fc.nat(60), more: fc.nat(20) }),
-      fc.record({ who: fc.constantFrom('w1', 'w2', 'w3'), how: fc.constantFrom('restarting' as const, 'given_up' as const) }), // prettier-ignore
+      fc.record({
+        who: fc.constantFrom('w1', 'w2', 'w3'),
+        how: fc.constantFrom('restarting' as const, 'given_up' as const),
+      }),
       fc.record({ deaf: fc.constantFrom('w1', 'w2', 'w3') }),
     );
     await fc.assert(
@@ -164,7 +192,9 @@ describe('an order', () => {
           expect(clients).toBeLessThanOrEqual(Math.max(ordered, may));
           expect(bench.squad.account().may).toBeLessThanOrEqual(Math.max(ordered, may));
           const granted = new Set(spread(ids));
-          const used = bench.members.filter(({ alive }) => alive).flatMap(({ entry }) => spread(entry?.groups.main.ids ?? [])); // prettier-ignore
+          const used = bench.members
+            .filter(({ alive }) => alive)
+            .flatMap(({ entry }) => spread(entry?.groups.main.ids ?? []));
           expect(new Set(used).size).toBe(used.length);
           expect(used.every((id) => granted.has(id))).toBe(true);
         }
@@ -285,7 +315,9 @@ describe('a trace', () => {
   it('of a client that is not here says that', async () => {
     const bench = await Bench.up(['w1']);
     await bench.order(1, { traces: [TRACE] });
-    expect(bench.squad.account().traces).toEqual([{ token: 't', lines: ['no client 30 lives now'], before: 0, is_over: true }]); // prettier-ignore
+    expect(bench.squad.account().traces).toEqual([
+      { token: 't', lines: ['no client 30 lives now'], before: 0, is_over: true },
+    ]);
   });
 });
 
@@ -299,7 +331,10 @@ describe('a report', () => {
       clients: { created: 100, peak: 100, killed: { decr: 60 } },
       connections: { open: 40, open_peak: 100 },
     });
-    expect(account.workers.map(({ id, live, state }) => [id, live, state])).toEqual([['w1', 20, 'up'], ['w2', 20, 'up']]); // prettier-ignore
+    expect(account.workers.map(({ id, live, state }) => [id, live, state])).toEqual([
+      ['w1', 20, 'up'],
+      ['w2', 20, 'up'],
+    ]);
     expect(account.capacity_why).toBe('open files 1100 per process');
   });
 
@@ -442,7 +477,14 @@ describe('with a real worker', () => {
       `const line = { frame: (b, s, e) => { for (let i = s; i < e; i++) if (b[i] === 10) return i + 1 - s; return 0; } };
        export const hi = (client) => client.send_for_reply('hi ' + client.id + '\\r\\n', line);`,
     );
-    const action = { index: 0, command: 'hi', args: {}, rounds: [1, 1], sleep_between_rounds: [0.01, 0.02], sleep_after_action: [0, 0] } as const; // prettier-ignore
+    const action = {
+      index: 0,
+      command: 'hi',
+      args: {},
+      rounds: [1, 1],
+      sleep_between_rounds: [0.01, 0.02],
+      sleep_after_action: [0, 0],
+    } as const;
     const run: RunSpec = {
       ...ORDER.run,
       servers: [{ host: '127.0.0.1', port: ledger.port }],
@@ -455,7 +497,16 @@ describe('with a real worker', () => {
     const worker = start_worker({ member: 'local', incarnation: 'i', seat, internal });
     closing.push(() => worker.stop());
     await squad.ready(5000);
-    squad.order({ ...ORDER, run, clients: 3, target: 3, ids: [[10, 20, 10], [7, 7, 1]] }); // prettier-ignore
+    squad.order({
+      ...ORDER,
+      run,
+      clients: 3,
+      target: 3,
+      ids: [
+        [10, 20, 10],
+        [7, 7, 1],
+      ],
+    });
     await vi.waitFor(() => expect(squad.account()).toMatchObject({ applied: 1, open: 3 }));
     await vi.waitFor(() => expect([...seen].sort()).toEqual(['hi 10', 'hi 20', 'hi 7']));
     await squad.close(1000);

@@ -116,7 +116,11 @@ describe('Planner', () => {
       bench.planner.replan(false);
       return [is_ramp, bench.planner.planned];
     });
-    expect(steps).toEqual([[true, 25], [true, 50], [true, 100]]); // prettier-ignore
+    expect(steps).toEqual([
+      [true, 25],
+      [true, 50],
+      [true, 100],
+    ]);
     expect(bench.planner.step(1100)).toBe(false);
     const ids = bench.orders_out.filter(({ members }) => members.w1!.groups.main.clients > 0);
     expect(new Set(ids.map(({ members }) => JSON.stringify(members.w1!.groups.main.ids))).size).toBe(1);

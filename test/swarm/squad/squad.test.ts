@@ -94,10 +94,15 @@ describe('the end of a run', () => {
       fc.record({
         /** ms after the command, negative: before it */
         from: fc.integer({ min: -40, max: 120 }).map((tenths) => tenths * 100),
-        how: fc.constantFrom(hang, deafen, (member: FakeMember) => (member.lingers = true), () => {}),
+        how: fc.constantFrom(
+          hang,
+          deafen,
+          (member: FakeMember) => (member.lingers = true),
+          () => {},
+        ),
       }),
       { minLength: 1, maxLength: 4 },
-    ); // prettier-ignore
+    );
     const play = async (
       drain_ms: number,
       kinds: { from: number; how: (member: FakeMember) => unknown }[],

@@ -169,7 +169,11 @@ describe('ending idle ones', () => {
     swarm.member('w3').live = 1;
     swarm.member('w3').account();
     await leave(swarm);
-    expect(swarm.coordinator.summary()).toMatchObject({ complete: false, lost_workers: [{ worker: 'w3' }], clients: { lost: 1 } }); // prettier-ignore
+    expect(swarm.coordinator.summary()).toMatchObject({
+      complete: false,
+      lost_workers: [{ worker: 'w3' }],
+      clients: { lost: 1 },
+    });
   });
 
   it('does not begin while the swarm stops', async () => {
@@ -188,7 +192,10 @@ describe('ending idle ones', () => {
 
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ set: fc.integer({ min: 0, max: 5500 }) }) },
-  { weight: 2, arbitrary: fc.record({ dies: fc.nat(4), absence: fc.constantFrom('restarting' as const, 'given_up' as const) }) }, // prettier-ignore
+  {
+    weight: 2,
+    arbitrary: fc.record({ dies: fc.nat(4), absence: fc.constantFrom('restarting' as const, 'given_up' as const) }),
+  },
   { weight: 1, arbitrary: fc.constant({ waits: 65_000 }) },
 );
 
