@@ -55,7 +55,7 @@ export function start_processes(options: ProcessesOptions): Hub {
   const listeners: Listeners = { account: () => {}, gone: () => {} };
   const turns = new Turns(2 * availableParallelism());
   const precedence = new Precedence();
-  const workers = options.members.map((member) => new Worker(member, options, listeners, turns));
+  const workers = options.members.map((member) => new WorkerProcess(member, options, listeners, turns));
   return {
     want: (members) => {
       const in_crowd = members.length > CROWD;
@@ -111,7 +111,7 @@ class Turns {
   }
 }
 
-class Worker {
+class WorkerProcess {
   readonly member: MemberId;
   readonly #options: ProcessesOptions;
   readonly #listeners: Listeners;

@@ -10,7 +10,7 @@ import { check_books } from '../metrics/books.ts';
 import { read_summary } from '../metrics/read-summary.ts';
 import type { Options } from '../options/options.ts';
 import { final_table } from '../outputs/render.ts';
-import { merge_summaries, type Part } from '../runs/merge-summaries.ts';
+import { merge_summaries, type SegmentSummary } from '../runs/merge-summaries.ts';
 
 const MAX_BYTES = 64 * 1024 * 1024;
 const MAX_REASON = 200;
@@ -26,7 +26,7 @@ export async function run_merge(files: readonly string[], options: Options, io: 
       throw new SwarmError('bad_option', { option: '--summary', reason: `${target} is one of the files to merge` });
     check_summary_path(target);
   }
-  const parts = files.map((file): Part => {
+  const parts = files.map((file): SegmentSummary => {
     const refuse = (reason: string): never => {
       throw new SwarmError('bad_summary', { file, reason: escape_text(reason, MAX_REASON) });
     };

@@ -20,3 +20,18 @@ export class Pace {
     return this.#bucket.when(0, at) - at;
   }
 }
+
+/** lines answered at once, and then per second; what changes the swarm waits for its workers anyway, and each such line is logged */
+const [QUESTIONS_AT_ONCE, QUESTIONS_PER_S] = [100, 20];
+const [COMMANDS_AT_ONCE, COMMANDS_PER_S] = [3000, 100];
+
+/** How fast the lines of one session are answered. */
+export class LinePace {
+  readonly #questions = new Pace(QUESTIONS_AT_ONCE, QUESTIONS_PER_S);
+  readonly #commands = new Pace(COMMANDS_AT_ONCE, COMMANDS_PER_S);
+
+  /** ms to wait before the next line; `changes`: this one was a command that changes the swarm */
+  take(changes: boolean): number {
+    return (changes ? this.#commands : this.#questions).take(1);
+  }
+}

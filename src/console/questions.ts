@@ -9,7 +9,7 @@ import type { Control } from '../swarm/plan/control.ts';
 const OF_THE_SESSION = ['auth', 'help', 'quit', 'trace'] as const;
 const QUESTIONS = ['status', 'actions', 'errors', 'workers', 'agents', 'limits'] as const;
 type Question = Extract<SessionRequest, { op: (typeof QUESTIONS)[number] }>;
-type Wait = Extract<SessionRequest, { op: 'wait' }>;
+type WaitRequest = Extract<SessionRequest, { op: 'wait' }>;
 
 /** It changes the swarm. */
 export function is_command(request: Request): request is Command {
@@ -62,7 +62,11 @@ function made(question: Question, summary: Summary): string[] {
 }
 
 /** Resolves when `count` connections (null: the target of that moment) are open, at the deadline, when the run ends, or at `signal`. */
-export function wait_for_open({ count, within_ms }: Wait, control: Control, signal: AbortSignal): Promise<Reply> {
+export function wait_for_open(
+  { count, within_ms }: WaitRequest,
+  control: Control,
+  signal: AbortSignal,
+): Promise<Reply> {
   const wanted = (summary: Summary): number => count ?? summary.target;
   const check = (summary: Summary): Reply | null => {
     const { phase, connections } = summary;

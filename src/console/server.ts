@@ -18,14 +18,14 @@ const MAX_REMOTE = MAX_SESSIONS - 1;
 const MAX_LEAVING = 32;
 const FAREWELL = 'the swarm has ended, good bye';
 
-interface Address {
+interface ListenAddress {
   readonly host: string;
   readonly port: number;
 }
 
 interface ConsoleOptions {
   /** `host` is an IP address */
-  readonly listen: Address;
+  readonly listen: ListenAddress;
   /** what `auth` must say, without white space; required unless `listen` is a loopback address */
   readonly token?: string | undefined;
   readonly log: ConsoleLog;
@@ -33,7 +33,7 @@ interface ConsoleOptions {
 
 export interface Console {
   /** where it listens: the real port when 0 was asked for */
-  readonly address: Address;
+  readonly address: ListenAddress;
   /** Begins to answer, first those who came before and were held. */
   open(control: Control): void;
   /** Ends the sessions, held ones too, with a last line; takes about 2 s at most. */
@@ -59,7 +59,7 @@ export async function start_console({ listen, token, log }: ConsoleOptions): Pro
 }
 
 /** A connection that takes a place. */
-interface Seat {
+interface Visitor {
   readonly socket: Socket;
   readonly is_remote: boolean;
   /** null: held */
@@ -70,7 +70,7 @@ class Door {
   readonly #shared: Shared;
   readonly #server: Server;
   /** in the order in which they came */
-  readonly #seats = new Set<Seat>();
+  readonly #seats = new Set<Visitor>();
   readonly #leaving = new Set<Socket>();
   #control: Control | null = null;
 
@@ -80,7 +80,7 @@ class Door {
   }
 
   /** Returns where. */
-  async listen({ host, port }: Address): Promise<Address> {
+  async listen({ host, port }: ListenAddress): Promise<ListenAddress> {
     this.#server.listen(port, host);
     await once(this.#server, 'listening');
     this.#server.on('error', (error) => this.#shared.log.warn(`console: ${reason_of(error)}`));
@@ -114,7 +114,7 @@ class Door {
       end_with(socket, `ERR too_many_sessions ${this.#seats.size} are open, quit one of them\r\n`);
       return;
     }
-    const seat: Seat = { socket, is_remote, session: null };
+    const seat: Visitor = { socket, is_remote, session: null };
     this.#seats.add(seat);
     if (this.#control) this.#begin(seat, this.#control);
     else this.#hold(seat);
@@ -151,7 +151,7 @@ class Door {
   }
 
   /** Without a listener node:net reads no more than fills its buffer, yet notices an end. */
-  #hold(seat: Seat): void {
+  #hold(seat: Visitor): void {
     // one that ends after its first bytes is answered all the same
     seat.socket.once('end', () => {
       if (seat.session) return;
@@ -163,18 +163,18 @@ class Door {
     });
   }
 
-  #begin(seat: Seat, control: Control): void {
+  #begin(seat: Visitor, control: Control): void {
     seat.session = new Session(seat.socket, control, this.#shared);
     void seat.session.closed.then(() => this.#seats.delete(seat));
   }
 }
 
-async function dismiss({ session, socket }: Seat, last_words: string): Promise<void> {
+async function dismiss({ session, socket }: Visitor, last_words: string): Promise<void> {
   if (session) await session.dismiss(last_words);
   else end_with(socket, `${last_words}\r\n`);
 }
 
-function goes_before(a: Seat, b: Seat): boolean {
+function goes_before(a: Visitor, b: Visitor): boolean {
   const [worth_a, worth_b] = [a.session?.worth ?? 0, b.session?.worth ?? 0];
   // those that are held are in order
   return worth_a !== worth_b ? worth_a < worth_b : (a.session?.idle_since ?? 0) < (b.session?.idle_since ?? 0);

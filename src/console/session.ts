@@ -10,7 +10,7 @@ import type { Control } from '../swarm/plan/control.ts';
 import { banner } from './banner.ts';
 import { end_with } from './farewell.ts';
 import { Intake } from './intake.ts';
-import { Pace } from './pace.ts';
+import { LinePace } from './pace.ts';
 import { answer, is_command, list, reply_line, wait_for_open } from './questions.ts';
 import type { Kind, RareLog } from './rare-log.ts';
 import { introduction, is_tls } from './strangers.ts';
@@ -20,9 +20,6 @@ import { Tracing } from './tracing.ts';
 
 /** lines that may wait for their answer; then the socket is read no further until half of them are answered */
 const QUEUE_LIMIT = 1000;
-/** lines answered at once, and then per second; what changes the swarm waits for its workers anyway, and each such line is logged */
-const [QUESTIONS_AT_ONCE, QUESTIONS_PER_S] = [100, 20];
-const [COMMANDS_AT_ONCE, COMMANDS_PER_S] = [3000, 100];
 /** what a byte that is edited costs more than one of a plain line */
 const EDITED_COST = 32;
 /** bytes of trace lines that may wait for a client that does not read; no answer is begun while another has not left */
@@ -66,8 +63,7 @@ export class Session {
   readonly #intake: Intake;
   readonly #tracing: Tracing;
   readonly #queue: Item[] = [];
-  readonly #questions = new Pace(QUESTIONS_AT_ONCE, QUESTIONS_PER_S);
-  readonly #commands = new Pace(COMMANDS_AT_ONCE, COMMANDS_PER_S);
+  readonly #pace = new LinePace();
   readonly #idle: NodeJS.Timeout;
   readonly #deadline: NodeJS.Timeout | undefined;
   readonly #greeted: Promise<void>;
@@ -266,7 +262,7 @@ export class Session {
   async #have_left(item: Item): Promise<void> {
     if (!('parsed' in item)) return;
     const changes = item.parsed.ok && is_command(item.parsed.request);
-    const ms = this.#gone ? 0 : (changes ? this.#commands : this.#questions).take(1);
+    const ms = this.#gone ? 0 : this.#pace.take(changes);
     await (ms > 0 ? sleep(ms, undefined, { ref: false }) : turn());
     if (this.#socket.writableNeedDrain && !this.#over && !this.#gone)
       await new Promise<void>((resolve) => (this.#on_room = resolve));

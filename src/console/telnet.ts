@@ -29,10 +29,10 @@ export type TelnetEvent =
 
 /** `asked`: GREETING offered or requested it, the client has not answered yet. */
 type OptionState = 'asked' | 'yes' | 'no';
-type Place = 'data' | 'iac' | 'verb' | 'sub' | 'sub_iac' | 'bad';
+type DecoderState = 'data' | 'iac' | 'verb' | 'sub' | 'sub_iac' | 'bad';
 
 export class TelnetDecoder {
-  #place: Place = 'data';
+  #place: DecoderState = 'data';
   #verb = 0;
   #sub: number[] = [];
   // What is not in these tables is refused.

@@ -49,12 +49,12 @@ export function is_host(address: string): boolean {
   return value !== 0n && (family === 4 ? value >> 28n < 0xen : value >> 120n !== 0xffn);
 }
 
-interface Address {
+interface IpNumber {
   readonly family: 4 | 6;
   readonly value: bigint;
 }
 
-function number_of(text: string): Address | null {
+function number_of(text: string): IpNumber | null {
   const family = text.includes('%') ? 0 : isIP(text); // with a zone it is more than a number
   if (family === 4) return { family, value: text.split('.').reduce((all, part) => (all << 8n) | BigInt(part), 0n) };
   if (family !== 6) return null;
@@ -74,7 +74,7 @@ function text_of(family: 4 | 6, value: bigint): string {
   return new URL(`http://[${hex.match(/.{4}/g)!.join(':')}]`).hostname.slice(1, -1);
 }
 
-function net_of({ family, value }: Address, length: string): Span | null {
+function net_of({ family, value }: IpNumber, length: string): Span | null {
   const bits = /^\d{1,3}$/.test(length) ? BITS[family] - Number(length) : -1;
   if (bits < 0) return null;
   const first = (value >> BigInt(bits)) << BigInt(bits);

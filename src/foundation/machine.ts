@@ -1,10 +1,10 @@
 /**
- * What this machine says of its own limits: Linux, through /proc and /sys. Every fact is optional, undefined where the system does not
+ * What this machine says of what bounds it: Linux, through /proc and /sys. Every fact is optional, undefined where the system does not
  * tell; nothing here throws. https://docs.kernel.org/admin-guide/sysctl/
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { parse_limits } from './open-files.ts';
+import { parse_open_files } from './open-files.ts';
 
 /** Of something that the system counts: how much there may be, how much there is. */
 export interface Usage {
@@ -39,9 +39,9 @@ export interface Machine {
 }
 
 /** A file's text, undefined when it cannot be read. */
-export type Read = (path: string) => string | undefined;
+export type ReadFile = (path: string) => string | undefined;
 
-export function read_machine(read: Read = read_start, cores = availableParallelism()): Machine {
+export function read_machine(read: ReadFile = read_start, cores = availableParallelism()): Machine {
   const numbers = (path: string): readonly number[] => numbers_in(read(path));
   const [nr_open] = numbers('/proc/sys/fs/nr_open');
   const [files_open, , file_max] = numbers('/proc/sys/fs/file-nr');
@@ -57,13 +57,13 @@ export function read_machine(read: Read = read_start, cores = availableParalleli
   const pages = usage(tcp_mem[2], number_after(sockets, /^TCP:.* mem (\d+)/m));
   return {
     cores,
-    open_files: parse_limits(read('/proc/self/limits') ?? '') ?? undefined,
+    open_files: parse_open_files(read('/proc/self/limits') ?? '') ?? undefined,
     nr_open,
     files: usage(file_max, files_open),
     port_range: port_first !== undefined && port_last !== undefined ? [port_first, port_last] : undefined,
     time_wait: number_after(sockets, /^TCP:.* tw (\d+)/m),
     memory: usage(total, total !== undefined && available !== undefined ? total - available : undefined),
-    ...cgroup_limits(read),
+    ...cgroup_bounds(read),
     tasks: usage(most_tasks, tasks),
     tcp_pages: pages && { ...pages, tcp_mem },
     // the module may be loaded without a rule that uses it: then it follows nothing, not even an operator's own session
@@ -72,7 +72,7 @@ export function read_machine(read: Read = read_start, cores = availableParalleli
 }
 
 /** The ports somebody listens on, from the texts of /proc/net/tcp and tcp6, where those who listen come first. */
-export function listening_ports(read: Read = read_start): number[] {
+export function listening_ports(read: ReadFile = read_start): number[] {
   const lines = ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((path) => read(path)?.split('\n') ?? []);
   // local address:port, remote address:port, state; 0A is LISTEN
   const ports = lines.map((line) => /^\s*\d+: [\dA-F]+:([\dA-F]{4}) [\dA-F]+:[\dA-F]{4} 0A /.exec(line)?.[1]);
@@ -86,7 +86,7 @@ const MAX_LEVELS = 32;
 const NO_LIMIT = 2 ** 60;
 
 /** v2 has one tree for all, v1 one for each kind; both may be there at once. https://docs.kernel.org/admin-guide/cgroup-v2.html */
-function cgroup_limits(read: Read): Pick<Machine, 'cgroup_memory' | 'cgroup_tasks'> {
+function cgroup_bounds(read: ReadFile): Pick<Machine, 'cgroup_memory' | 'cgroup_tasks'> {
   const own = read('/proc/self/cgroup') ?? '';
   const folders = (kind: string): string[] => {
     const v1 = new RegExp(`^\\d+:(?:\\w+,)*${kind}(?:,\\w+)*:(/.*)$`, 'm').exec(own)?.[1];

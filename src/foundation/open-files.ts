@@ -21,13 +21,13 @@ export const UNLIMITED = 99_999_999;
 
 const number_of = (word: string | number | undefined): number => (word === 'unlimited' ? UNLIMITED : Number(word));
 
-/** The open-files limits in the text of /proc/self/limits; null when they are not there. */
-export function parse_limits(text: string): { soft: number; hard: number } | null {
+/** How many files may be open, from the text of /proc/self/limits; null when they are not there. */
+export function parse_open_files(text: string): { soft: number; hard: number } | null {
   const found = /^Max open files\s+(\d+|unlimited)\s+(\d+|unlimited)/m.exec(text);
   return found && { soft: number_of(found[1]), hard: number_of(found[2]) };
 }
 
-function limits_of_report(): { soft: number; hard: number } | null {
+function from_report(): { soft: number; hard: number } | null {
   const report = process.report?.getReport() as
     { userLimits?: { open_files?: { soft: string; hard: string } } } | undefined;
   const files = report?.userLimits?.open_files;
@@ -42,11 +42,11 @@ export function open_files(): OpenFiles {
       return null;
     }
   };
-  const limits = tried(() => parse_limits(readFileSync('/proc/self/limits', 'utf8'))) ??
-    tried(limits_of_report) ?? { soft: UNLIMITED, hard: UNLIMITED }; // Windows has no such limit
+  const bounds = tried(() => parse_open_files(readFileSync('/proc/self/limits', 'utf8'))) ??
+    tried(from_report) ?? { soft: UNLIMITED, hard: UNLIMITED }; // Windows has no such limit
   // the listing holds its own descriptor too
   const used = tried(() => readdirSync('/proc/self/fd').length - 1) ?? 0;
-  return { ...limits, used };
+  return { ...bounds, used };
 }
 
 /**

@@ -8,14 +8,14 @@ import { within } from './within.ts';
 /** Bytes that may wait for a slow reader; what comes beyond is dropped. */
 const MAX_WAITING = 1024 * 1024;
 
-type Sink = Writable & { fd?: number; isTTY?: boolean; columns?: number };
+type OutputStream = Writable & { fd?: number; isTTY?: boolean; columns?: number };
 
 /**
  * Makes writes to a pipe return at once again. O_NONBLOCK belongs to the open pipe, not to this process: whoever shares it may clear
  * it, and libuv does so in each child that inherits stdout or stderr, as esbuild's does. The next write to a pipe that is full would
  * then stop this process until somebody reads. Node has no public call for it; terminals are left alone, which Node makes blocking on purpose.
  */
-function unblock(stream: Sink): void {
+function unblock(stream: OutputStream): void {
   if (stream.isTTY === true) return;
   const { _handle: handle } = stream as { _handle?: { setBlocking?: (is_blocking: boolean) => unknown } | null };
   handle?.setBlocking?.(false);
@@ -25,21 +25,21 @@ function unblock(stream: Sink): void {
  * The number of the open file behind a stream, or null: a pipe, a terminal. To a file Output writes by itself, since Node's stream takes a part for the whole
  * on a disk that is nearly full, and gives up for good when it is full.
  */
-function file_of({ fd, isTTY }: Sink): number | null {
+function file_of({ fd, isTTY }: OutputStream): number | null {
   if (fd === undefined || isTTY === true) return null;
   const found = fstatSync(fd);
   return found.isFile() || found.isCharacterDevice() ? fd : null;
 }
 
 export class Output {
-  readonly #stream: Sink;
+  readonly #stream: OutputStream;
   readonly #file: number | null;
   #failed = false;
   #dropped = 0;
   /** why the last write to a file did not succeed; null: it did */
   #fault: string | null = null;
 
-  constructor(stream: Sink) {
+  constructor(stream: OutputStream) {
     this.#stream = stream;
     this.#file = file_of(stream);
     // EPIPE, EIO of a terminal that went away: there is nobody left to tell.

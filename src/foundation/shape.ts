@@ -17,7 +17,7 @@ export class Refused {
 }
 
 /** No Error: one that is thrown ten times a second needs no stack. */
-class Fault {
+class ShapeFault {
   path = '';
   readonly what: string;
   constructor(what: string) {
@@ -27,14 +27,14 @@ class Fault {
 
 /** For shapes of one's own. */
 export function fault(what: string): never {
-  throw new Fault(what);
+  throw new ShapeFault(what);
 }
 
 const MAX_SHOWN = 40;
 const shown = (key: string): string => escape_text(key, MAX_SHOWN);
 
 function within(key: string, error: unknown): unknown {
-  if (error instanceof Fault) error.path = `.${shown(key)}${error.path}`;
+  if (error instanceof ShapeFault) error.path = `.${shown(key)}${error.path}`;
   return error;
 }
 
@@ -43,7 +43,7 @@ export function checked<T>(shape: Shape<T>, value: unknown): T | Refused {
   try {
     return shape(value);
   } catch (error) {
-    return new Refused(error instanceof Fault ? `${error.path || 'it'} ${error.what}` : reason_of(error));
+    return new Refused(error instanceof ShapeFault ? `${error.path || 'it'} ${error.what}` : reason_of(error));
   }
 }
 

@@ -23,7 +23,7 @@ export function new_run(options: OptionsWith<'server'>, loaded: Loaded, sources:
     module_path: loaded.module_path,
     module_sha256: loaded.module_sha256,
     tls: read_tls(options),
-    limits: limits_of(options, once),
+    connection_limits: limits_of(options, once),
     keep_alive_ms: options.keep_alive,
     connect_timeout_ms: options.connect_timeout,
     reconnect_delay_ms: options.reconnect_delay,

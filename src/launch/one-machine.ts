@@ -133,7 +133,7 @@ class Daemon {
         servers: server.map(endpoint_text),
         versions: { swarm: VERSION, node: process.versions.node },
       },
-      limits: { open_files_per_process: open_files().soft, reserved_files: RESERVED_FILES },
+      open_files: { open_files_per_process: open_files().soft, reserved_files: RESERVED_FILES },
       bounds: watch_bounds(demand_of(this.#options, loaded, ends)),
       clock: CLOCK,
       has_teardown: module.teardown !== undefined,

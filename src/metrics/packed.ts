@@ -149,7 +149,7 @@ const MAX_COUNT = 2 ** 43;
 /** µs of all rounds together */
 const MAX_SUM = 2 ** 63;
 
-interface Known {
+interface PackedHistogram {
   readonly count: number;
   readonly sum: number;
   readonly bytes: Uint8Array;
@@ -158,7 +158,7 @@ interface Known {
 /** Packs the histograms of one author, each by its number, again and again. What has the same count and sum as before is the same. */
 export class Packer {
   readonly #most: number;
-  readonly #known = new Map<number, Known>();
+  readonly #known = new Map<number, PackedHistogram>();
   #coarse = 0;
 
   /** `most`: bytes of all together; {@link MAX_HISTOGRAMS} of the coarsest are 300 KB at most. */

@@ -22,7 +22,7 @@ export function to_module(exports: Readonly<Record<string, unknown>>, commands: 
   } as ProtocolModule;
 }
 
-type Shape = { readonly wanted: string; is(value: unknown): boolean };
+type ExportShape = { readonly wanted: string; is(value: unknown): boolean };
 
 const is_function = (value: unknown): boolean => typeof value === 'function';
 const is_object = (value: unknown): value is Record<string, unknown> =>
@@ -30,8 +30,8 @@ const is_object = (value: unknown): value is Record<string, unknown> =>
 const is_framer = (value: unknown): boolean =>
   is_object(value) && is_function(value.frame) && (value.decode == null || is_function(value.decode));
 
-const HOOK: Shape = { wanted: 'a function', is: is_function };
-const SHAPES: Record<(typeof RESERVED_EXPORTS)[number], Shape> = {
+const HOOK: ExportShape = { wanted: 'a function', is: is_function };
+const SHAPES: Record<(typeof RESERVED_EXPORTS)[number], ExportShape> = {
   setup: HOOK,
   teardown: HOOK,
   connected: HOOK,

@@ -135,9 +135,9 @@ export function until_close(): Framer {
 
 const UNTIL_CLOSE: Framer = { frame: () => 0, until_close: true };
 
-type Read = (buffer: Buffer, at: number) => number;
+type ReadNumber = (buffer: Buffer, at: number) => number;
 
-const READERS: Record<'big' | 'little', Record<Exclude<LengthPrefix['bytes'], 'varint'>, Read>> = {
+const READERS: Record<'big' | 'little', Record<Exclude<LengthPrefix['bytes'], 'varint'>, ReadNumber>> = {
   big: {
     1: (buffer, at) => buffer.readUInt8(at),
     2: (buffer, at) => buffer.readUInt16BE(at),

@@ -11,7 +11,7 @@ import { cover_of } from '../swarm/plan/segment.ts';
 const AND = '+';
 
 /** A final summary, and the file it came from: faults name it. */
-export interface Part {
+export interface SegmentSummary {
   readonly file: string;
   readonly summary: Summary;
 }
@@ -27,7 +27,7 @@ export interface Merged {
  * the mean within a µs. Peaks are sums: the parts may have peaked at different times.
  * @throws SwarmError `bad_summary` for histograms that cannot be read, `summaries_differ` for what are no parts of one swarm
  */
-export function merge_summaries(parts: readonly Part[]): Merged {
+export function merge_summaries(parts: readonly SegmentSummary[]): Merged {
   const { segment, missing } = check_parts(parts);
   const all = parts.map(({ summary }) => summary);
   const measured = parts.map(measure);
@@ -66,7 +66,7 @@ export function merge_summaries(parts: readonly Part[]): Merged {
   return { summary, notes };
 }
 
-function measure({ file, summary }: Part): Measured {
+function measure({ file, summary }: SegmentSummary): Measured {
   try {
     return measured_of(summary);
   } catch (error) {
@@ -75,12 +75,12 @@ function measure({ file, summary }: Part): Measured {
 }
 
 /** Refuses what were no parts of one swarm. Returns which part they are together, and which are missing. */
-function check_parts(parts: readonly Part[]): { segment: string | null; missing: readonly string[] } {
-  const refuse = (a: Part, b: Part, reason: string): never => {
+function check_parts(parts: readonly SegmentSummary[]): { segment: string | null; missing: readonly string[] } {
+  const refuse = (a: SegmentSummary, b: SegmentSummary, reason: string): never => {
     throw new SwarmError('summaries_differ', { files: `${a.file} and ${b.file}`, reason });
   };
-  const [first] = parts as [Part];
-  const seen = new Map<string, Part>();
+  const [first] = parts as [SegmentSummary];
+  const seen = new Map<string, SegmentSummary>();
   for (const part of parts)
     for (const id of part.summary.run.id.split(AND)) {
       const before = seen.get(id);

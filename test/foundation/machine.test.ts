@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { listening_ports, read_machine, type Read } from '../../src/foundation/machine.ts';
+import { listening_ports, read_machine, type ReadFile } from '../../src/foundation/machine.ts';
 
 const LIMITS = `Limit                     Soft Limit           Hard Limit           Units
 Max processes             96365                96365                processes
@@ -12,7 +12,7 @@ UDP: inuse 0 mem 7
 const MEMINFO = 'MemTotal:       24684084 kB\nMemFree:        22738176 kB\nMemAvailable:   24006616 kB\n';
 
 const of =
-  (files: Record<string, string>): Read =>
+  (files: Record<string, string>): ReadFile =>
   (path) =>
     files[path];
 const machine = (files: Record<string, string>): ReturnType<typeof read_machine> => read_machine(of(files), 2);

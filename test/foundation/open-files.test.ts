@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { capacity, open_files, parse_limits, RESERVED_FILES, UNLIMITED } from '../../src/foundation/open-files.ts';
+import { capacity, open_files, parse_open_files, RESERVED_FILES, UNLIMITED } from '../../src/foundation/open-files.ts';
 
 const LIMITS = `Limit                     Soft Limit           Hard Limit           Units
 Max processes             96365                96365                processes
@@ -8,14 +8,14 @@ Max open files            1024                 524288               files
 Max locked memory         8388608              unlimited            bytes
 `;
 
-describe('parse_limits', () => {
+describe('parse_open_files', () => {
   it('reads the open-files line, and nothing from other text', () => {
-    expect(parse_limits(LIMITS)).toEqual({ soft: 1024, hard: 524288 });
-    expect(parse_limits('Max open files            unlimited            unlimited            files')).toEqual({
+    expect(parse_open_files(LIMITS)).toEqual({ soft: 1024, hard: 524288 });
+    expect(parse_open_files('Max open files            unlimited            unlimited            files')).toEqual({
       soft: UNLIMITED,
       hard: UNLIMITED,
     });
-    expect(parse_limits('Max open windows 3 3')).toBeNull();
+    expect(parse_open_files('Max open windows 3 3')).toBeNull();
   });
 });
 

@@ -8,7 +8,7 @@ import { bury, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshot
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import type { Latency, Summary } from '../../src/metrics/summary.ts';
 import { to_summary, totals_of, type SummaryInput } from '../../src/metrics/totals.ts';
-import { merge_summaries, type Part } from '../../src/runs/merge-summaries.ts';
+import { merge_summaries, type SegmentSummary } from '../../src/runs/merge-summaries.ts';
 import { a_snapshot, histograms, INPUT, recorded, snapshots, times } from '../metrics/arbitraries.ts';
 
 const DEATH = { worker: 'w2', incarnation: 'i1', at: '2026-01-02T03:04:05Z', silent_ms: 900 };
@@ -25,7 +25,7 @@ function final(segment: string | null, last: Snapshot, change: Partial<SummaryIn
     run: { ...INPUT.run, id: `run of ${segment}`, segment, ...change.run },
   });
 }
-const part = (summary: Summary, file = `${summary.run.segment}.json`): Part => ({ file, summary });
+const part = (summary: Summary, file = `${summary.run.segment}.json`): SegmentSummary => ({ file, summary });
 const roundtrip = (summary: Summary): Summary => JSON.parse(JSON.stringify(summary)) as Summary;
 const merge = (...summaries: Summary[]): Summary =>
   merge_summaries(summaries.map((one) => part(roundtrip(one)))).summary;

@@ -19,7 +19,7 @@ export const RUN: RunSpec = {
   module_path: '/m.mjs',
   module_sha256: 'm',
   tls: null,
-  limits: null,
+  connection_limits: null,
   keep_alive_ms: null,
   connect_timeout_ms: 3000,
   reconnect_delay_ms: [1000, 20_000],
@@ -262,7 +262,7 @@ export class FakeSwarm extends FakeMachine {
       commands: [],
       has_teardown: true,
       about: { script_sha256: 's', servers: ['127.0.0.1:1'], versions: { swarm: '0', node: '20' } },
-      limits: { open_files_per_process: 1100, reserved_files: 100 },
+      open_files: { open_files_per_process: 1100, reserved_files: 100 },
       bounds: () => [],
       ...options,
     });

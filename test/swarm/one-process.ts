@@ -62,7 +62,7 @@ export async function start_engine(options: EngineOptions): Promise<Engine> {
     module_path: '',
     module_sha256: '',
     tls: null,
-    limits: null,
+    connection_limits: null,
     keep_alive_ms: null,
     connect_timeout_ms: 2000,
     reconnect_delay_ms: [1, 5],

@@ -325,7 +325,7 @@ const RUN = object<RunSpec>({
     offset: COUNT,
   }),
   tls: nullable(TLS),
-  limits: nullable(LIMITS),
+  connection_limits: nullable(LIMITS),
   keep_alive_ms: nullable(DURATION),
   script: object<Script>({ protocol: exact(300), actions: list(ACTION, 1000) }),
   connect_timeout_ms: DURATION,

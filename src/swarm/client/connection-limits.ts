@@ -17,14 +17,14 @@ export interface Limited extends Sink {
   wore_out(): void;
 }
 
-export class Limits {
+export class ConnectionLimiter {
   readonly #owner: Limited;
   readonly #spec: ConnectionLimits;
   readonly #wheel: Wheel;
   readonly #up: Uplink | null;
   readonly #down: Downlink | null;
   #lifetime: Timer<Limited> | null = null;
-  #silence: Timer<Limits> | null = null;
+  #silence: Timer<ConnectionLimiter> | null = null;
   /** since the last look */
   #active = false;
   /** looks in a row that found nothing */
@@ -43,7 +43,7 @@ export class Limits {
       wheel.arm(this.#lifetime, now() + draw_real(lifetime_ms, unit()));
     }
     if (idle_ms !== null) {
-      this.#silence = new Timer<Limits>(this, (limits) => limits.#look());
+      this.#silence = new Timer<ConnectionLimiter>(this, (limits) => limits.#look());
       wheel.arm(this.#silence, now() + idle_ms / LOOKS);
     }
   }

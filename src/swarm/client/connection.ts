@@ -12,7 +12,7 @@ import type { ConnectionLimits } from '../plan/run-spec.ts';
 import type { Ports } from '../shares/ports.ts';
 import { bad_data, bad_parser, bad_servername } from './call-check.ts';
 import { CallError } from './call-error.ts';
-import { Limits, type Limited } from './connection-limits.ts';
+import { ConnectionLimiter, type Limited } from './connection-limits.ts';
 import type { Endpoint, Endpoints } from './endpoints.ts';
 import { FakeClientHandle, type Calls, type Identity } from './fake-client.ts';
 import { Inbound, reject_quietly, Waiter, type InboundOwner, type InboundRules, type Trace } from './inbound.ts';
@@ -57,7 +57,7 @@ export interface ConnectionRules extends InboundRules {
   readonly endpoints: Endpoints;
   readonly ports: Ports;
   readonly secure: Secure;
-  readonly limits: ConnectionLimits | null;
+  readonly connection_limits: ConnectionLimits | null;
   /** what sockets are made with */
   readonly reads: Reads;
   readonly permit: Permit;
@@ -145,7 +145,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   #servername: string | undefined = undefined;
   /** what start_tls waits for */
   #securing: Waiter | null = null;
-  #limits: Limits | null = null;
+  #limits: ConnectionLimiter | null = null;
   /** text that goes out at the end of the turn */
   #gathered = '';
   /** what is written goes to the kernel as it is: a TLS socket takes one write at a time, its stream's (ADR 16) */
@@ -472,7 +472,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   }
 
   fell_silent(): void {
-    const text = `no byte either way for ${this.#rules.limits!.idle_ms} ms`;
+    const text = `no byte either way for ${this.#rules.connection_limits!.idle_ms} ms`;
     this.#rules.recorder.error('idle_timeout', text);
     this.#end('limit', 'idle_timeout', CallError.make('idle_timeout', text), false);
   }
@@ -518,7 +518,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
 
   /** The client may use it now. */
   #open(): void {
-    const { recorder, wheel, limits } = this.#rules;
+    const { recorder, wheel, connection_limits: limits } = this.#rules;
     const { connections } = recorder;
     const { counts } = this.#endpoint;
     connections.connecting--;
@@ -529,7 +529,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     if (++connections.open > connections.open_peak) connections.open_peak = connections.open;
     this.#established = true;
     wheel.disarm(this.#timer);
-    if (limits !== null) this.#limits = new Limits(this, limits, wheel, this.#rules.unit);
+    if (limits !== null) this.#limits = new ConnectionLimiter(this, limits, wheel, this.#rules.unit);
     this.client.established();
   }
 
@@ -557,7 +557,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
    * time. Not where the server may be sending: bytes that nobody reads any more would make it a reset.
    */
   get #is_quiet(): boolean {
-    const { limits, messages } = this.#rules;
+    const { connection_limits: limits, messages } = this.#rules;
     const waits = this.open_calls > 0 || this.gathers || this.#untaken || this.#buffered > 0;
     if (waits || limits !== null || messages !== null || !this.#plain) return false;
     return now() - this.#sent_at > LINGER_MS;

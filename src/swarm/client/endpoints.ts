@@ -38,11 +38,11 @@ export interface EndpointsOptions {
 }
 
 /** The addresses of one server. */
-interface Place {
+interface ServerAddresses {
   /** what its clients take in turn */
   readonly main: readonly Endpoint[];
   /** of the other family: for those that found nobody at any of the main ones */
-  readonly spare: readonly Address[];
+  readonly spare: readonly IpAddress[];
   /** made when the first client came to it, by host */
   readonly made: Map<string, Endpoint>;
 }
@@ -50,7 +50,7 @@ interface Place {
 export class Endpoints {
   readonly #options: EndpointsOptions;
   /** by server */
-  #all: readonly Place[] = [];
+  #all: readonly ServerAddresses[] = [];
   #timer: NodeJS.Timeout | null = null;
 
   private constructor(options: EndpointsOptions) {
@@ -118,7 +118,7 @@ export class Endpoints {
     });
   }
 
-  #spare(place: number, address: Address): Endpoint {
+  #spare(place: number, address: IpAddress): Endpoint {
     const { made } = this.#all[place]!;
     let endpoint = made.get(address.host);
     if (endpoint === undefined) {
@@ -128,7 +128,7 @@ export class Endpoints {
     return endpoint;
   }
 
-  #make(place: number, server: Server, { host, family }: Address): Endpoint {
+  #make(place: number, server: Server, { host, family }: IpAddress): Endpoint {
     const { port, path, tls = false } = server;
     const label = endpoint_text(path === undefined ? { ...server, host } : server);
     const counts = this.#options.counts(label);
@@ -149,7 +149,7 @@ export class Endpoints {
 
 const is_name = ({ host, path }: Server): boolean => path === undefined && isIP(host) === 0;
 
-interface Address {
+interface IpAddress {
   readonly host: string;
   readonly family: 4 | 6;
 }
@@ -161,7 +161,7 @@ interface Address {
 export async function addresses_of(
   { host, path }: Server,
   families: readonly (4 | 6)[],
-): Promise<{ main: Address[]; spare: Address[] }> {
+): Promise<{ main: IpAddress[]; spare: IpAddress[] }> {
   if (path !== undefined) return { main: [{ host: '', family: 4 }], spare: [] };
   const literal = isIP(host) as 0 | 4 | 6;
   const all =
@@ -170,7 +170,7 @@ export async function addresses_of(
       : ((await lookup(host, { all: true })) as { address: string; family: 4 | 6 }[]);
   const fitting = all.filter(({ family }) => families.length === 0 || families.includes(family));
   if (fitting.length === 0) throw new Error(`no address of --bind is IPv${all[0]!.family}, as ${host} is`);
-  const of = (preferred: boolean): Address[] =>
+  const of = (preferred: boolean): IpAddress[] =>
     fitting
       .filter(({ family }) => (family === fitting[0]!.family) === preferred)
       .map(({ address, family }) => ({ host: address, family }))

@@ -4,17 +4,7 @@ import { reason_of, SwarmError } from '../../foundation/errors.ts';
 import type { Command, Reply } from '../../grammar/command.ts';
 import type { Bound, Summary } from '../../metrics/summary.ts';
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
-import {
-  aim,
-  err,
-  ok,
-  over_whole,
-  stopping,
-  with_acks,
-  with_here,
-  with_starting,
-  type Limits,
-} from '../plan/answers.ts';
+import { aim, err, ok, over_whole, stopping, with_acks, with_here, with_starting, type Room } from '../plan/answers.ts';
 import type { Control } from '../plan/control.ts';
 import type { MemberId } from '../plan/run-spec.ts';
 import { rate_of } from '../plan/segment.ts';
@@ -33,13 +23,13 @@ const STOP_AT_MOST_MS = 120_000;
 
 export interface CoordinatorOptions extends SquadOptions {
   /** the option that makes it more members */
-  readonly more_by: Limits['more_by'];
+  readonly more_by: Room['more_by'];
   /** what no `rate` command can exceed */
   readonly max_connect_per_s: number | null;
   /** of the script's actions in order, then `connected` if the module has it */
   readonly commands: readonly string[];
   readonly about: Pick<Summary['run'], 'script_sha256' | 'servers' | 'versions'>;
-  readonly limits: Pick<Summary['limits'], 'open_files_per_process' | 'reserved_files'>;
+  readonly open_files: Pick<Summary['limits'], 'open_files_per_process' | 'reserved_files'>;
   /** what bounds the number of connections, the tightest first; asked for each summary and each command that grows */
   readonly bounds: (now: Footprint) => readonly Bound[];
   /** does the module export `teardown`? */
@@ -58,7 +48,7 @@ export interface Ended {
 }
 
 /** What a summary shows beyond the numbers of now. */
-type Shown = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
+type SummaryExtras = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
 
 export class Coordinator implements Control {
   /** Resolves once: after `stop`, or by itself when every worker was given up. */
@@ -215,7 +205,7 @@ export class Coordinator implements Control {
     if (on !== undefined) return err('no_agents', 'on LABEL is for a swarm of many machines (swarm run --join)');
     const planner = this.#planner;
     const { segment } = planner.run;
-    const { target, answer } = aim(count, wanted, planner.whole_target, over_whole(this.#limits(), segment));
+    const { target, answer } = aim(count, wanted, planner.whole_target, over_whole(this.#room(), segment));
     if (!answer.ok) return answer;
     planner.aim(target, over_ms, this.#clock.now());
     this.#squad.grow();
@@ -289,8 +279,8 @@ export class Coordinator implements Control {
     }
   }
 
-  #limits(): Limits {
-    return { ...this.#squad.limits, more_by: this.#options.more_by, bounds: this.#bounds() };
+  #room(): Room {
+    return { ...this.#squad.room, more_by: this.#options.more_by, bounds: this.#bounds() };
   }
 
   #bounds(): readonly Bound[] {
@@ -315,14 +305,14 @@ export class Coordinator implements Control {
     this.#watchers.notify(() => this.summary());
   }
 
-  #summarize({ final = false, histograms = false, interval = null }: Partial<Shown>): Summary {
-    const { about, commands, limits } = this.#options;
+  #summarize({ final = false, histograms = false, interval = null }: Partial<SummaryExtras>): Summary {
+    const { about, commands, open_files } = this.#options;
     const { run, phase, target, planned } = this.#planner;
     const { shown, snapshots, dead, peaks } = this.#members;
     const now = this.#clock.now();
     const { id, seed, segment, module_sha256 } = run;
     const started = new Date(this.#started.wall).toISOString();
-    const { capacity, why, bounds } = this.#limits();
+    const { capacity, why, bounds } = this.#room();
     return to_summary({
       final,
       run: { id, seed, segment: segment.text, module_sha256, ...about, started, seconds: this.#seconds() },
@@ -331,7 +321,7 @@ export class Coordinator implements Control {
       planned,
       connect_per_s: run.connect_per_s,
       workers: shown.map((member) => member.summary(now)),
-      limits: { capacity, why, bounds, ...limits },
+      limits: { capacity, why, bounds, ...open_files },
       peaks,
       commands,
       members: snapshots,

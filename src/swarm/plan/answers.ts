@@ -9,7 +9,8 @@ export const MAX_TARGET = 10_000_000;
 /** members named in one answer */
 const MAX_NAMED = 5;
 
-export interface Limits {
+/** How many clients fit, and why no more. */
+export interface Room {
   /** clients that all members together can hold */
   readonly capacity: number;
   /** what bounds it: `open files 20000 per process` */
@@ -36,23 +37,23 @@ export interface Aim {
  * `asked`: the number as typed; `wanted`: the target it means; `had`: the target so far. Growing stops at what the system would refuse;
  * beyond an estimate the answer says so.
  */
-export function aim(asked: number, wanted: number, had: number, limits: Limits): Aim {
+export function aim(asked: number, wanted: number, had: number, room: Room): Aim {
   if (wanted < 0) return { target: 0, answer: ok(`target 0 (asked ${asked}, had ${had})`) };
-  const { most, code, why } = ceiling(wanted, had, limits);
+  const { most, code, why } = ceiling(wanted, had, room);
   const target = Math.min(wanted, most);
-  if (target === wanted) return { target, answer: ok(`target ${target}${doubt(target, had, limits.bounds)}`) };
+  if (target === wanted) return { target, answer: ok(`target ${target}${doubt(target, had, room.bounds)}`) };
   if (wanted > had && target <= had)
     return { target: had, answer: err(code, `nothing fits: target ${had} (asked ${asked}: ${why})`) };
   return { target, answer: ok(`target ${target} (asked ${asked}${had > 0 ? `, had ${had}` : ''}: ${why})`) };
 }
 
 /** How far the target can be raised at all. */
-function ceiling(wanted: number, had: number, limits: Limits): { most: number; code: string; why: string } {
-  const hard = wanted > had ? limits.bounds.find((bound) => bound.hard) : undefined;
-  const least = Math.min(MAX_TARGET, limits.capacity);
+function ceiling(wanted: number, had: number, room: Room): { most: number; code: string; why: string } {
+  const hard = wanted > had ? room.bounds.find((bound) => bound.hard) : undefined;
+  const least = Math.min(MAX_TARGET, room.capacity);
   if (hard && hard.connections < least)
     return { most: hard.connections, code: hard.code, why: `${hard.what}: ${hard.why}; try ${hard.lift}` };
-  if (limits.capacity < MAX_TARGET) return { most: least, code: 'limit_files', why: why_full(wanted, limits) };
+  if (room.capacity < MAX_TARGET) return { most: least, code: 'limit_files', why: why_full(wanted, room) };
   return { most: MAX_TARGET, code: 'limit_clients', why: `at most ${MAX_TARGET} clients` };
 }
 
@@ -62,19 +63,19 @@ function doubt(target: number, had: number, bounds: readonly Bound[]): string {
   return ` (${estimate.what} may not suffice: about ${estimate.connections} fit; try ${estimate.lift})`;
 }
 
-function why_full(wanted: number, { why, per_member, members, more_by }: Limits): string {
+function why_full(wanted: number, { why, per_member, members, more_by }: Room): string {
   const enough = Math.ceil(Math.min(wanted, MAX_TARGET) / per_member);
   return enough > members && enough <= MAX_WORKERS ? `${why}; try ${more_by} ${enough}` : why;
 }
 
-/** Limits on the clients of this process as targets of the whole swarm; `--max-connections` is one already. */
-export function over_whole(limits: Limits, segment: Segment): Limits {
+/** The room of this process as targets of the whole swarm; `--max-connections` is one already. */
+export function over_whole(room: Room, segment: Segment): Room {
   const whole = (clients: number): number => whole_of(segment, clients);
-  const bounds = limits.bounds.map((bound) =>
+  const bounds = room.bounds.map((bound) =>
     bound.code === 'limit_connections' ? bound : { ...bound, connections: whole(bound.connections) },
   );
   bounds.sort((a, b) => a.connections - b.connections || Number(b.hard) - Number(a.hard));
-  return { ...limits, capacity: whole(limits.capacity), per_member: whole(limits.per_member), bounds };
+  return { ...room, capacity: whole(room.capacity), per_member: whole(room.per_member), bounds };
 }
 
 /** Adds what of it is this process' own, where it holds a segment: `… (segment 2/5: 200 here)`. */

@@ -17,7 +17,7 @@ export interface RunSpec {
   /** null: Node's defaults */
   readonly tls: TlsSpec | null;
   /** null: none */
-  readonly limits: ConnectionLimits | null;
+  readonly connection_limits: ConnectionLimits | null;
   /** silence before the kernel asks whether the server is still there, whole seconds; null: it never does */
   readonly keep_alive_ms: number | null;
   readonly script: Script;

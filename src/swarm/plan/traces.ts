@@ -11,7 +11,7 @@ export const MAX_TRACE_LINES = 200;
 /** After its time a trace waits this long for the report with its last lines. */
 const LAST_LINES_WITHIN_MS = 2000;
 
-interface Trace {
+interface TraceSession {
   readonly token: string;
   readonly member: MemberId;
   readonly client: number;
@@ -22,7 +22,7 @@ interface Trace {
 }
 
 export class Traces {
-  readonly #running = new Map<string, Trace>();
+  readonly #running = new Map<string, TraceSession>();
 
   get is_full(): boolean {
     return this.#running.size >= MAX_TRACES;

@@ -8,7 +8,7 @@ import type { Absence, Death } from '../plan/seam.ts';
 import { Outstanding } from './outstanding.ts';
 
 /** What a report changes for the plan. */
-export interface Change {
+export interface AccountChange {
   /** a process said hello, or one can hold more or fewer than before */
   readonly capacity: boolean;
   /** it could be running fewer clients than before */
@@ -150,7 +150,7 @@ export class Members {
    * Takes a report in; null if it is repeated, out of order, of a dead process or of no member. `revision`: of the newest plan; who reports
    * but reads no plans does not answer.
    */
-  accept(id: MemberId, account: Account, now: number, wall: number, revision = 0): Change | null {
+  accept(id: MemberId, account: Account, now: number, wall: number, revision = 0): AccountChange | null {
     const member = this.get(id);
     if (!member || account.incarnation === member.buried) return null;
     const last = member.account;

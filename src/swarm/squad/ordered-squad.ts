@@ -89,7 +89,7 @@ export class OrderedSquad {
   /** orders not applied yet, each with the revision of its plan */
   readonly #pending: { readonly order: number; readonly orders: number }[] = [];
   readonly #hooks: Record<'setup' | 'teardown', HookResult | 'running' | null> = { setup: null, teardown: null };
-  readonly #traces = new Map<string, RunningTrace>();
+  readonly #traces = new Map<string, SquadTrace>();
   #is_closed = false;
 
   constructor(options: SquadOptions) {
@@ -167,14 +167,14 @@ export class OrderedSquad {
   }
 
   account(): SquadAccount {
-    const { members, planner, limits } = this.#squad;
+    const { members, planner, room } = this.#squad;
     const { snapshots, dead, peaks, shown, up } = members;
     const merged = merge_snapshots(snapshots);
     const now = this.#clock.now();
     return {
       applied: this.#applied,
-      capacity: limits.capacity,
-      capacity_why: limits.why,
+      capacity: room.capacity,
+      capacity_why: room.why,
       ids_wanted: planner.ids.highest,
       snapshot: {
         ...merged,
@@ -218,7 +218,7 @@ export class OrderedSquad {
     for (const { token, client, until } of wanted) {
       if (this.#traces.has(token)) continue;
       const lines: string[] = [];
-      const trace: RunningTrace = { lines, before: 0, is_over: false, end: () => {} };
+      const trace: SquadTrace = { lines, before: 0, is_over: false, end: () => {} };
       const say = (line: string): void => {
         lines.push(line);
         if (lines.length <= MAX_TRACE_LINES) return;
@@ -271,7 +271,7 @@ export class OrderedSquad {
   }
 }
 
-interface RunningTrace {
+interface SquadTrace {
   readonly lines: string[];
   before: number;
   is_over: boolean;

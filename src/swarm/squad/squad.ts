@@ -5,7 +5,7 @@
 import type { Clock } from '../../foundation/clock.ts';
 import { SwarmError } from '../../foundation/errors.ts';
 import type { Account, HookResult, Note } from '../plan/account.ts';
-import { seconds, type Limits } from '../plan/answers.ts';
+import { seconds, type Room } from '../plan/answers.ts';
 import type { MemberId, RunSpec } from '../plan/run-spec.ts';
 import type { Absence, Death, Hub } from '../plan/seam.ts';
 import { Traces } from '../plan/traces.ts';
@@ -88,7 +88,7 @@ export class Squad {
   }
 
   /** what the members can hold together, and what bounds it */
-  get limits(): Pick<Limits, 'capacity' | 'why' | 'per_member' | 'members'> {
+  get room(): Pick<Room, 'capacity' | 'why' | 'per_member' | 'members'> {
     const { all, possible_capacity, per_member } = this.members;
     const out = all.filter((member) => member.wanted && member.is_out).map((member) => member.absent_text);
     const why = all.find((member) => member.capacity_why)?.capacity_why ?? 'no worker is up';

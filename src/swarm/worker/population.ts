@@ -31,6 +31,7 @@ import type { RunSpec } from '../plan/run-spec.ts';
 import { id_at, index_of } from '../plan/segment.ts';
 import { IdPool } from '../shares/id-pool.ts';
 import { Ports } from '../shares/ports.ts';
+import { ConnectQueue } from './connect-queue.ts';
 
 /** The order in which `decr` takes: fatal ones, then those without a connection, then random connected ones. */
 const FATAL_POOL = 0;
@@ -98,10 +99,7 @@ export class Population {
   #connect_per_s = 0;
   /** ms that turns are gathered: with many members each opens a few at a time, and wakes less often */
   #gather_ms = 0;
-  /** clients that want to connect, in the order they came */
-  #queue_first: Client | null = null;
-  #queue_last: Client | null = null;
-  #queued = 0;
+  readonly #queue = new ConnectQueue();
   #pump_timer: NodeJS.Timeout | null = null;
   /** clients that go on in the next turn of the event loop */
   #turn: Client[] = [];
@@ -122,9 +120,9 @@ export class Population {
       endpoints: options.endpoints,
       ports: new Ports(run.sources),
       secure: new Secure(run.tls),
-      limits: run.limits,
+      connection_limits: run.connection_limits,
       permit: this.permit,
-      reads: shared_reads(run.limits?.down_bytes_per_s ?? null),
+      reads: shared_reads(run.connection_limits?.down_bytes_per_s ?? null),
       keep_alive_ms: run.keep_alive_ms,
       wheel,
       script: run.script,
@@ -280,7 +278,7 @@ export class Population {
 
   #remove(client: Client, end: typeof KILLED | typeof DONE): void {
     this.#options.wheel.disarm(client.timer);
-    this.#dequeue(client);
+    this.#queue.remove(client);
     if (client.draining) this.#recorder.clients.draining--;
     client.draining = false;
     client.move(end);
@@ -355,29 +353,12 @@ export class Population {
   }
 
   #enqueue(client: Client): void {
-    if (client.queued) return;
-    client.queued = true;
-    client.queue_prev = this.#queue_last;
-    if (this.#queue_last === null) this.#queue_first = client;
-    else this.#queue_last.queue_next = client;
-    this.#queue_last = client;
-    this.#queued++;
+    this.#queue.add(client);
     this.#keep_pumping();
   }
 
-  #dequeue(client: Client): void {
-    if (!client.queued) return;
-    client.queued = false;
-    if (client.queue_prev === null) this.#queue_first = client.queue_next;
-    else client.queue_prev.queue_next = client.queue_next;
-    if (client.queue_next === null) this.#queue_last = client.queue_prev;
-    else client.queue_next.queue_prev = client.queue_prev;
-    client.queue_next = client.queue_prev = null;
-    this.#queued--;
-  }
-
   #keep_pumping(at_least_ms = 1): void {
-    if (this.#pump_timer !== null || this.#queued === 0 || this.#connect_per_s === 0) return;
+    if (this.#pump_timer !== null || this.#queue.size === 0 || this.#connect_per_s === 0) return;
     // native timers are whole milliseconds; what falls due in between goes together
     const wait = Math.max(at_least_ms, Math.min(this.#pacer.next_in(now()) + this.#gather_ms, 1000));
     this.#pump_timer = setTimeout(() => this.#pump(), wait);
@@ -391,13 +372,9 @@ export class Population {
     const in_flight = this.#recorder.connections.connecting;
     // a server that restarts under many clients meets no SYN storm
     const most_in_flight = Math.max(1, Math.floor((this.#connect_per_s * this.#options.run.connect_timeout_ms) / 1000));
-    const room = Math.min(this.#queued, most_in_flight - in_flight, this.#options.capacity() - this.#rules.sockets);
+    const room = Math.min(this.#queue.size, most_in_flight - in_flight, this.#options.capacity() - this.#rules.sockets);
     const turns = this.#pacer.take(now(), Math.max(0, room), MAX_ARREARS_MS + this.#gather_ms);
-    for (let i = 0; i < turns; i++) {
-      const client = this.#queue_first!;
-      this.#dequeue(client);
-      client.connect();
-    }
+    for (let i = 0; i < turns; i++) this.#queue.take()!.connect();
     this.#keep_pumping(room > 0 ? 1 : BLOCKED_MS);
   }
 }

@@ -2,24 +2,24 @@
  * A member: takes the plan, holds a population to its share, reports once a second and at once after applying a revision. Runs in the
  * daemon's own process or in a forked one; it knows only its seat.
  */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Wheel } from '../../foundation/clock.ts';
 import { reason_of } from '../../foundation/errors.ts';
 import { cut, escape_bytes, escape_text } from '../../foundation/escape.ts';
 import { capacity as open_file_capacity } from '../../foundation/open-files.ts';
-import { any_json, checked, Refused } from '../../foundation/shape.ts';
 import { Recorder } from '../../metrics/recorder.ts';
 import { to_module } from '../../protocols/exports.ts';
 import { load_module } from '../../protocols/import-module.ts';
-import type { ModuleLog, ProtocolModule } from '../../protocols/module.ts';
+import type { ProtocolModule } from '../../protocols/module.ts';
 import { Endpoints } from '../client/endpoints.ts';
 import type { Trace } from '../client/inbound.ts';
-import type { Account, HookResult, Note } from '../plan/account.ts';
+import type { Account, Note } from '../plan/account.ts';
 import type { MemberOrders, Orders } from '../plan/orders.ts';
 import { from_machine_ms } from '../plan/permit.ts';
 import type { MemberId, RunSpec } from '../plan/run-spec.ts';
 import type { Seat } from '../plan/seam.ts';
 import { MAX_TRACE_LINES } from '../plan/traces.ts';
+import { GeneratorHealth } from './generator-health.ts';
+import { deep_freeze, Hooks } from './hooks.ts';
 import { BugLog, guard_module } from './module-guard.ts';
 import { Population } from './population.ts';
 
@@ -27,8 +27,6 @@ const REPORT_MS = 1000;
 const MAX_NOTES = 50;
 /** characters of a note: the stack of an error, or what a module printed at once */
 const MAX_NOTE = 16_384;
-/** bytes of what `setup` returns: it travels in each plan */
-const MAX_SHARED = 128 * 1024;
 const TRACE_BYTES = 256;
 
 export interface WorkerOptions {
@@ -56,7 +54,7 @@ export function start_worker(options: WorkerOptions): RunningWorker {
 class Worker {
   readonly #options: WorkerOptions;
   readonly #wheel = new Wheel();
-  readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  readonly #health = new GeneratorHealth();
   readonly #capacity = open_file_capacity();
   readonly #started = performance.now();
   readonly #bugs = new BugLog((note) => this.#note(note));
@@ -76,14 +74,13 @@ class Worker {
   #notes: Note[] = [];
   #notes_dropped = 0;
   #early_report_at = 0;
-  #cpu = process.cpuUsage();
-  #cpu_at = performance.now();
-  #cpu_share = 0;
-  readonly #traces = new Map<string, RunningTrace>();
+  readonly #traces = new Map<string, ClientTrace>();
   /** what traces that are over left for the next report */
   #traces_ended: { token: string; lines: string[] }[] = [];
-  #setup: HookResult | 'running' | null = null;
-  #teardown: HookResult | 'running' | null = null;
+  readonly #hooks = new Hooks(
+    (note) => this.#note(note),
+    () => this.#account(),
+  );
   readonly #warned = new Set<string>();
   #had_clients = false;
   /** without an agent above it nobody says until when */
@@ -100,7 +97,6 @@ class Worker {
       },
       internal: (error) => options.internal(error),
     });
-    this.#lag.enable();
     options.seat.onOrders((orders) => this.#take(orders));
     options.seat.onRefresh?.(() => {
       this.#refreshed_at = performance.now();
@@ -126,7 +122,7 @@ class Worker {
     if (this.#population?.live === 0) await this.#population.sockets_closed();
     this.#stopped = true;
     clearInterval(this.#timer);
-    this.#lag.disable();
+    this.#health.stop();
     this.#guard.undo();
     this.#endpoints?.close();
     this.#population?.close();
@@ -178,8 +174,8 @@ class Worker {
 
   async #apply(orders: Orders, entry: MemberOrders): Promise<void> {
     const { run, phase } = orders;
-    if (run.setup_by === this.#options.member && run.shared === null) this.#run_setup(run);
-    if (run.teardown_by === this.#options.member) this.#run_teardown(run);
+    if (run.setup_by === this.#options.member && run.shared === null) this.#hooks.run_setup(this.#module!, run);
+    if (run.teardown_by === this.#options.member) this.#hooks.run_teardown(this.#module!, run);
     if (run.shared !== null) {
       this.#population ??= this.#populate(run);
       await this.#population.apply(entry.groups.main, phase, run);
@@ -227,40 +223,6 @@ class Worker {
     return population;
   }
 
-  #run_setup(run: RunSpec): void {
-    if (this.#setup !== null) return;
-    this.#setup = 'running';
-    const hook = this.#module!.setup;
-    const called = async (): Promise<unknown> =>
-      json_able(
-        await hook?.({ server: run.servers[0]!, servers: run.servers, seed: run.seed, log: this.#module_log('setup') }),
-      );
-    void outcome(called).then((result) => {
-      this.#setup = result;
-      this.#account();
-    });
-  }
-
-  #run_teardown(run: RunSpec): void {
-    if (this.#teardown !== null) return;
-    this.#teardown = 'running';
-    const hook = this.#module!.teardown;
-    const called = async (): Promise<unknown> => {
-      await hook?.({ shared: run.shared?.value, log: this.#module_log('teardown') });
-      return null;
-    };
-    void outcome(called).then((result) => {
-      this.#teardown = result;
-      this.#account();
-    });
-  }
-
-  #module_log(hook: string): ModuleLog {
-    const note = (level: Note['level']) => (text: string) =>
-      this.#note({ level, text: `${hook}: ${String(text)}`.slice(0, 1000) });
-    return { info: note('info'), warn: note('warn'), error: note('error') };
-  }
-
   /** Keeps a line for the next report. A full page goes at once, but at most one a second more than the regular ones. */
   #note({ level, text: whole }: Note): void {
     const note: Note = { level, text: escape_lines(cut(whole, MAX_NOTE)) };
@@ -292,7 +254,7 @@ class Worker {
     }
     for (const { token, client } of wanted) {
       if (this.#traces.has(token)) continue;
-      const trace: RunningTrace = { client, lines: [], dropped: 0 };
+      const trace: ClientTrace = { client, lines: [], dropped: 0 };
       this.#traces.set(token, trace);
       const traced = this.#population?.client(client);
       if (traced) traced.trace = this.#tracer(client);
@@ -309,7 +271,7 @@ class Worker {
     };
   }
 
-  #trace_line(trace: RunningTrace, event: string, bytes: Uint8Array | null, text: string): void {
+  #trace_line(trace: ClientTrace, event: string, bytes: Uint8Array | null, text: string): void {
     if (trace.lines.length >= MAX_TRACE_LINES) {
       // `swarm try` shows everything
       if (this.#orders?.run.once === true) this.#account();
@@ -336,7 +298,6 @@ class Worker {
     this.#population?.permit.check();
     const notes = this.#notes;
     this.#notes = [];
-    const result = (hook: HookResult | 'running' | null): HookResult | null => (hook === 'running' ? null : hook);
     this.#options.seat.account({
       incarnation: this.#options.incarnation,
       pid: process.pid,
@@ -345,48 +306,25 @@ class Worker {
       taken: this.#orders?.revision ?? 0,
       capacity: this.#capacity.clients,
       capacity_why: this.#capacity.why,
-      snapshot: this.#recorder.snapshot(this.#generator()),
+      snapshot: this.#recorder.snapshot(this.#health.measure()),
       notes,
       notes_dropped: this.#notes_dropped + this.#guard.dropped(),
       traces: this.#take_trace_lines(),
-      setup: result(this.#setup),
-      teardown: result(this.#teardown),
+      setup: this.#hooks.setup,
+      teardown: this.#hooks.teardown,
       finished: this.#had_clients && this.#population?.live === 0,
     });
   }
-
-  #generator(): Account['snapshot']['generator'] {
-    const at = performance.now();
-    const elapsed = at - this.#cpu_at;
-    const cpu = process.cpuUsage();
-    // reports forced by a command come close together: a share of a few milliseconds says nothing
-    if (elapsed >= REPORT_MS / 2) {
-      this.#cpu_share = (cpu.user + cpu.system - this.#cpu.user - this.#cpu.system) / 1000 / elapsed;
-      this.#cpu = cpu;
-      this.#cpu_at = at;
-    }
-    const lag = Math.max(0, this.#lag.percentile(99) / 1e6 - LAG_RESOLUTION_MS);
-    if (elapsed >= REPORT_MS / 2) this.#lag.reset();
-    return {
-      cpu_s: (cpu.user + cpu.system) / 1e6,
-      cpu: this.#cpu_share,
-      rss_bytes: process.memoryUsage.rss(),
-      lag_p99_ms: Math.round(lag * 1000) / 1000,
-    };
-  }
 }
 
-/** each look at the lag wakes the process: fifty idle workers that looked more often cost a tenth of a core and more */
-const LAG_RESOLUTION_MS = 50;
-
-interface RunningTrace {
+interface ClientTrace {
   readonly client: number;
   lines: string[];
   dropped: number;
 }
 
 /** Takes the lines of a trace since the last report. */
-function lines_of(trace: RunningTrace): string[] {
+function lines_of(trace: ClientTrace): string[] {
   const lines = trace.dropped > 0 ? [...trace.lines, `(${trace.dropped} more events not shown)`] : trace.lines;
   trace.lines = [];
   trace.dropped = 0;
@@ -399,33 +337,3 @@ const escape_lines = (text: string): string =>
     .split('\n')
     .map((line) => escape_text(line, 1000))
     .join('\n');
-
-async function outcome(called: () => Promise<unknown>): Promise<HookResult> {
-  try {
-    return { ok: true, value: await called() };
-  } catch (error) {
-    const stack = error instanceof Error ? (error.stack ?? '').split('\n')[1]?.trim() : undefined;
-    return { ok: false, reason: escape_text(`${reason_of(error)}${stack === undefined ? '' : ` (${stack})`}`, 500) };
-  }
-}
-
-/** What survives the way to the other members: the same in local mode, so that a module does not work there alone. */
-function json_able(value: unknown): unknown {
-  const text = value === undefined ? undefined : JSON.stringify(value);
-  if (text === undefined) return undefined;
-  const bytes = Buffer.byteLength(text);
-  if (bytes > MAX_SHARED)
-    throw new RangeError(
-      `what it returned has ${bytes} bytes as JSON: at most ${MAX_SHARED} can be sent to all others, return less or the name of a file`,
-    );
-  const sent = checked(any_json, JSON.parse(text));
-  if (sent instanceof Refused) throw new TypeError(`what it returned cannot be sent to others: ${sent.why}`);
-  return deep_freeze(sent);
-}
-
-function deep_freeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
-  Object.freeze(value);
-  for (const inner of Object.values(value)) deep_freeze(inner);
-  return value;
-}

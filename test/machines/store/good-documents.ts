@@ -201,7 +201,7 @@ export const BUNDLE: Bundle = {
       min_version: 'TLSv1.3',
       alpn: ['h2'],
     },
-    limits: { up_bytes_per_s: 1000, down_bytes_per_s: null, lifetime_ms: [1, 2], idle_ms: 500 },
+    connection_limits: { up_bytes_per_s: 1000, down_bytes_per_s: null, lifetime_ms: [1, 2], idle_ms: 500 },
     script: {
       protocol: 'p',
       actions: [

@@ -63,7 +63,7 @@ describe('a name with several addresses', () => {
     const port = await listen('127.0.0.9');
     const e = await play(port, 4, {
       reconnect_delay_ms: [1, 5],
-      limits: { up_bytes_per_s: null, down_bytes_per_s: null, lifetime_ms: [20, 40], idle_ms: null },
+      connection_limits: { up_bytes_per_s: null, down_bytes_per_s: null, lifetime_ms: [20, 40], idle_ms: null },
     });
     await e.until((b) => b.connections.open === 4);
     await listen('127.0.0.8', port);

@@ -220,7 +220,8 @@ async function play(kind: Kind, up: number | null, pieces: readonly Piece[], how
         on_message: (client, message) => void say(client, String(message).replace('PUSH', 'PONG').concat('\n')),
       },
       run: {
-        limits: up === null ? null : { up_bytes_per_s: up, down_bytes_per_s: null, lifetime_ms: null, idle_ms: null },
+        connection_limits:
+          up === null ? null : { up_bytes_per_s: up, down_bytes_per_s: null, lifetime_ms: null, idle_ms: null },
       },
     },
   );

@@ -184,7 +184,7 @@ describe('--limit-down', () => {
     engine = await start_engine({
       port,
       commands: { go: (client) => client.send_for_reply('', fixed(3000)).then(forever) },
-      run: { ...later, limits: limits({ down_bytes_per_s: 8000 }) },
+      run: { ...later, connection_limits: limits({ down_bytes_per_s: 8000 }) },
     });
     engine.apply(1);
     const books = await engine.until((b) => b.connections.closed.server === 1);

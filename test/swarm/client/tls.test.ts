@@ -165,7 +165,7 @@ describe('a tls:// server', () => {
     const e = await play(port, {
       commands: { hi: (client) => client.send_for_reply(`${'x'.repeat(50_000)}\r\n`, line()) },
       run: {
-        limits: { up_bytes_per_s: rate, down_bytes_per_s: rate, lifetime_ms: null, idle_ms: 5000 },
+        connection_limits: { up_bytes_per_s: rate, down_bytes_per_s: rate, lifetime_ms: null, idle_ms: 5000 },
         keep_alive_ms: 60_000,
       },
     });
@@ -409,7 +409,11 @@ describe('start_tls', () => {
           await client.send_for_reply(`${'x'.repeat(50_000)}\r\n`, line());
         },
       },
-      { run: { limits: { up_bytes_per_s: 200_000, down_bytes_per_s: 200_000, lifetime_ms: null, idle_ms: 5000 } } },
+      {
+        run: {
+          connection_limits: { up_bytes_per_s: 200_000, down_bytes_per_s: 200_000, lifetime_ms: null, idle_ms: 5000 },
+        },
+      },
     );
     const books = await e.until((b) => b.actions[0]!.ok === 1);
     expect(books.bytes).toEqual({ sent: 50_012, received: 50_012 });
@@ -439,7 +443,11 @@ describe('start_tls', () => {
           await client.send_for_reply('hi\r\n', line());
         },
       },
-      { run: { limits: { up_bytes_per_s: 600_000, down_bytes_per_s: null, lifetime_ms: null, idle_ms: null } } },
+      {
+        run: {
+          connection_limits: { up_bytes_per_s: 600_000, down_bytes_per_s: null, lifetime_ms: null, idle_ms: null },
+        },
+      },
     );
     const books = await e.until((b) => b.actions[0]!.ok === 1);
     expect(books.connections.handshake.count).toBe(1);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { aim, MAX_TARGET, seconds, with_acks, type Limits } from '../../../src/swarm/plan/answers.ts';
+import { aim, MAX_TARGET, seconds, with_acks, type Room } from '../../../src/swarm/plan/answers.ts';
 import { account, members_of } from '../accounts.ts';
 
-const LIMITS: Limits = {
+const LIMITS: Room = {
   capacity: 1000,
   why: 'open files 600 per process',
   per_member: 500,
@@ -14,7 +14,7 @@ const ROOMY = { ...LIMITS, capacity: 2 * MAX_TARGET };
 
 describe('aim', () => {
   // asked, wanted, had, limits -> target, answer
-  it.each<[string, [number, number, number, Limits], number, string]>([
+  it.each<[string, [number, number, number, Room], number, string]>([
     ['what fits is the target', [10, 30, 20, LIMITS], 30, 'OK target 30'],
     ['all may go', [20, 0, 20, LIMITS], 0, 'OK target 0'],
     ['more than all: what there was', [50, -30, 20, LIMITS], 0, 'OK target 0 (asked 50, had 20)'],
@@ -60,8 +60,8 @@ describe('aim', () => {
       MAX_TARGET,
       `ERR limit_clients nothing fits: target ${MAX_TARGET} (asked 1: at most ${MAX_TARGET} clients)`,
     ],
-  ])('%s', (_, [asked, wanted, had, limits], target, text) => {
-    const { answer, ...result } = aim(asked, wanted, had, limits);
+  ])('%s', (_, [asked, wanted, had, room], target, text) => {
+    const { answer, ...result } = aim(asked, wanted, had, room);
     expect(result).toEqual({ target });
     expect(answer.ok ? `OK ${answer.text}` : `ERR ${answer.code} ${answer.text}`).toBe(text);
   });

@@ -85,7 +85,7 @@ function orders(
       module_path: join(dir, 'm.mjs'),
       module_sha256: '',
       tls: null,
-      limits: null,
+      connection_limits: null,
       keep_alive_ms: null,
       connect_timeout_ms: 1000,
       reconnect_delay_ms: [1, 2],
