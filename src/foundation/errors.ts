@@ -122,7 +122,7 @@ export const FAULTS = {
   },
   engine_unreachable: {
     text: 'no engine answers at {engine}: {reason}',
-    hint: '`swarm engine up` starts one; docs/security.md says what the two join lines it prints are for',
+    hint: '`swarm engine up` starts one; docs/many-machines.md says what the two join lines it prints are for',
     exit: 1,
   },
   engine_refused: {
