@@ -1,4 +1,4 @@
-/** The books (DESIGN 3.5): every client, connection, request and round that began is still going on or ended in exactly one way. */
+/** The books (docs/summary.md): every client, connection, request and round that began is still going on or ended in exactly one way. */
 import type { Summary } from './summary.ts';
 
 /**

@@ -1,5 +1,5 @@
 /**
- * What one member counts. Every counter is incremented where its event happens, none is computed from others (DESIGN 3.5); the
+ * What one member counts. Every counter is incremented where its event happens, none is computed from others (docs/summary.md); the
  * message path writes plain fields and typed arrays, `snapshot` copies them in one synchronous turn.
  */
 import { cut } from '../foundation/escape.ts';

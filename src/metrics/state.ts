@@ -1,4 +1,4 @@
-/** The states of a client and the legal moves between them, as data (DESIGN 3.4). */
+/** The states of a client and the legal moves between them, as data (docs/summary.md). */
 
 /** Gauges: their sum is `live`. The numbers index the state counters of a snapshot. */
 export const STATES = ['initial', 'connect', 'acting', 'standby', 'backoff', 'fatal'] as const;

@@ -1,5 +1,5 @@
 /**
- * The summary: the one object everybody reads (DESIGN 3.6). snake_case; durations `_ms` with µs resolution, sizes `_bytes`,
+ * The summary: the one object everybody reads (docs/summary.md). snake_case; durations `_ms` with µs resolution, sizes `_bytes`,
  * instants RFC 3339. `docs/summary.schema.json` describes it; a test validates real summaries against that.
  */
 import type { CloseCause, Counts, EndpointCounts } from './snapshot.ts';
@@ -179,7 +179,7 @@ export interface Summary {
   generator: { cpu: number; rss_bytes: number; lag_p99_ms: number };
   /** the newest 100 */
   lost_workers: LostWorker[];
-  /** the equations of the books hold (DESIGN 3.5) */
+  /** the equations of the books hold (docs/summary.md) */
   balanced: boolean;
   /** false: counts of up to `lost_workers[].silent_ms` are missing */
   complete: boolean;

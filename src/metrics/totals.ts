@@ -1,4 +1,4 @@
-/** From what the members measured to the summary that everybody reads (DESIGN 3.6). */
+/** From what the members measured to the summary that everybody reads (docs/summary.md). */
 import { check_books } from './books.ts';
 import { encode_hdr } from './hdr.ts';
 import { EMPTY, latency_ms, merge, resolution, RESOLUTION, subtract } from './histogram.ts';

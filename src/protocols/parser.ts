@@ -1,5 +1,5 @@
 /**
- * The parser contract (DESIGN 3.1): the three things a reply can be cut and recognised by, told apart by shape.
+ * The parser contract (docs/protocols.md): the three things a reply can be cut and recognised by, told apart by shape.
  */
 
 /**

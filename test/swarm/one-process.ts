@@ -149,7 +149,7 @@ export const starting_at = (port: number, addresses: string[]): Sources => ({
   offset: port - 1026,
 });
 
-/** The equations of DESIGN 3.5 that a member's own books must satisfy at every instant; returns those that do not hold. */
+/** The equations of docs/summary.md that a member's own books must satisfy at every instant; returns those that do not hold. */
 export function imbalances(s: Snapshot): string[] {
   const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
   const wrong: string[] = [];

@@ -1,4 +1,4 @@
-/** How many clients each member holds (DESIGN 3.3), as pure arithmetic: the cost grows with members, not with clients. */
+/** How many clients each member holds (docs/architecture.md), as pure arithmetic: the cost grows with members, not with clients. */
 import type { MemberId } from '../plan/run-spec.ts';
 
 export interface Allotment {

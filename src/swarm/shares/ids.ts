@@ -1,4 +1,4 @@
-/** Who owns which numbers, client ids above all: ranges, granted lowest first and never to two members at once (DESIGN 3.1). */
+/** Who owns which numbers, client ids above all: ranges, granted lowest first and never to two members at once (docs/architecture.md). */
 import type { IdRange } from '../plan/orders.ts';
 import type { MemberId } from '../plan/run-spec.ts';
 

@@ -6,7 +6,7 @@ import { start_ledger, type Ledger, type LedgerOptions } from '../../ledger.ts';
 import { until } from '../../patience.ts';
 import { imbalances, start_engine, type Engine, type EngineOptions } from '../one-process.ts';
 
-// The sentences of DESIGN 3.1, each against a real socket and a server that keeps its own books.
+// The sentences of docs/protocols.md, each against a real socket and a server that keeps its own books.
 
 let ledger: Ledger | undefined;
 let engine: Engine | undefined;
