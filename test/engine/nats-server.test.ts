@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { is_error } from '../../src/commands/engine.ts';
+import { is_error } from '../../src/engine/nats-server.ts';
 
 it.each([
   ['[77] 2026/11/29 01:00:00.000000 [INF] Starting nats-server', false],
