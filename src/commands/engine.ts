@@ -2,7 +2,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { claim_folder, prepare_engine, type EngineFolder } from '../engine/folder.ts';
-import { answers, is_sound_version, end, follow_stderr, free_port, old_server, server_version } from '../engine/nats-server.ts';
+import {
+  answers,
+  is_sound_version,
+  end,
+  follow_stderr,
+  free_port,
+  old_server,
+  server_version,
+} from '../engine/nats-server.ts';
 import { is_loopback } from '../foundation/addresses.ts';
 import { endpoint_text } from '../foundation/endpoint-text.ts';
 import { SwarmError } from '../foundation/errors.ts';
