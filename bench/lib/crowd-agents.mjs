@@ -3,7 +3,7 @@
  * `node crowd-agents.mjs <engine> <first> <count>`; says `ready` once all offer themselves.
  */
 import { hostname } from 'node:os';
-import { Agent } from '../../dist/machines/agent/holding.js';
+import { Agent } from '../../dist/machines/agent/swarm-agent.js';
 import { fetch_bundle } from '../../dist/machines/store/bundles.js';
 import { open_nats_store } from '../../dist/machines/store/nats.js';
 import { CLOCK } from '../../dist/foundation/clock.js';

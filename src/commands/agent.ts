@@ -19,7 +19,7 @@ import { processes_of } from '../launch/demand.ts';
 import { HOST_ENTRY } from '../launch/load.ts';
 import { with_run_folder } from '../launch/run-folder.ts';
 import { find_sources } from '../launch/sources.ts';
-import { Agent, type Made } from '../machines/agent/holding.ts';
+import { Agent, type LoadedRun } from '../machines/agent/swarm-agent.ts';
 import { fetch_bundle } from '../machines/store/bundles.ts';
 import { HOST_MARK, type RunHeader } from '../machines/store/documents.ts';
 import { open_engine, type Engine } from '../machines/store/open-engine.ts';
@@ -124,7 +124,7 @@ interface Making {
   readonly verify_key: string | null;
 }
 
-async function make(header: RunHeader, making: Making): Promise<Made> {
+async function make(header: RunHeader, making: Making): Promise<LoadedRun> {
   const { options, store, folder, log, on_note, processes, verify_key } = making;
   const bundle = await fetch_bundle(store, header, verify_key);
   if (bundle instanceof Refused) throw new Error(bundle.why);

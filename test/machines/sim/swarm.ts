@@ -3,7 +3,7 @@
  * the seed. {@link play} rejects with the first thing that is not as it must be; `Truth` says what that is.
  */
 import type { Command } from '../../../src/grammar/command.ts';
-import { Agent } from '../../../src/machines/agent/holding.ts';
+import { Agent } from '../../../src/machines/agent/swarm-agent.ts';
 import { Joined, type JoinedEnd } from '../../../src/machines/coordinator/commanding.ts';
 import { DESIRED } from '../../../src/machines/coordinator/view.ts';
 import type { Bundle, Desired, RunHeader } from '../../../src/machines/store/documents.ts';

@@ -62,7 +62,7 @@ export interface Crew {
 }
 
 /** A bundle that was read and checked, ready to run here. */
-export interface Made {
+export interface LoadedRun {
   readonly crew: Crew;
   /** with what is this machine's own: sources, the module's path */
   readonly run: RunSpec;
@@ -75,7 +75,7 @@ export interface AgentOptions {
   readonly facts: Pick<Presence, 'host' | 'machine' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight'>;
   readonly max_connections: number | null;
   /** Reads the bundle, checks hash and signature, starts workers. Rejects with the reason why this agent cannot play. */
-  readonly make: (run: RunHeader, on_note: (worker: MemberId, note: Note) => void) => Promise<Made>;
+  readonly make: (run: RunHeader, on_note: (worker: MemberId, note: Note) => void) => Promise<LoadedRun>;
   readonly log: (level: Note['level'], text: string) => void;
   /** the process `pid` of this very host is dead */
   readonly is_dead: (place: Place) => boolean;
@@ -86,7 +86,7 @@ type CrewOrders = Omit<SquadOrder, 'revision' | 'run' | 'retry_fatal'> & { reado
 
 interface Playing {
   readonly run: RunHeader;
-  readonly made: Made | null;
+  readonly made: LoadedRun | null;
   readonly refuses: string | null;
 }
 
@@ -435,7 +435,7 @@ export class Agent {
     });
   }
 
-  #tell_crew({ crew, run }: Made, { connect_per_s, ...order }: CrewOrders): void {
+  #tell_crew({ crew, run }: LoadedRun, { connect_per_s, ...order }: CrewOrders): void {
     const { shared, retry_fatal } = this.#plan!;
     const told = JSON.stringify([order, connect_per_s, shared !== null, retry_fatal]);
     if (told === this.#told) return;
