@@ -6,13 +6,11 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../foundation/clock.ts';
 import { reason_of } from '../../foundation/errors.ts';
 import { Refused } from '../../foundation/shape.ts';
-import { within } from '../../foundation/within.ts';
 import { planned_at } from '../../swarm/load/pacer.ts';
 import type { Note } from '../../swarm/plan/account.ts';
 import { index_within } from '../../swarm/plan/id-map.ts';
 import type { MemberId, RunSpec } from '../../swarm/plan/run-spec.ts';
 import type { SquadAccount, SquadOrder } from '../../swarm/squad/ordered-squad.ts';
-import { Recording } from '../store/course.ts';
 import {
   MEMBER,
   plan_name,
@@ -26,8 +24,8 @@ import {
 import { LEASE } from '../store/lease.ts';
 import { read_lease, read_plan, read_presence } from '../store/readers.ts';
 import { LEADERS, Refusals } from '../store/refusals.ts';
-import { ResultsWriter } from '../store/results.ts';
 import type { Store } from '../store/store.ts';
+import { CrewRecording, type CrewAccount } from './recording.ts';
 
 const STEP_MS = 200;
 /** it looks and tells so often, without drift: each second of a run is told of */
@@ -117,7 +115,7 @@ export class Agent {
   #ids: MemberShare['ids'] = [];
   #orders = 0;
   readonly #presence = { revision: 0, seq: 0 };
-  readonly #results: ResultsWriter;
+  readonly #recording: CrewRecording;
   #base: number | null = null;
   /** when what the engine answered last was asked, and how long the machine had been suspended by then */
   #answered_at: number;
@@ -127,7 +125,6 @@ export class Agent {
   #beat = 0;
   #refreshed_beat = -1;
   readonly #started: number;
-  readonly #series: Recording;
   #is_wanted = false;
   #reads = true;
   /** it lets go of all it holds */
@@ -146,8 +143,7 @@ export class Agent {
     this.#incarnation = this.#fresh();
     const { timers, store, id } = options;
     this.#answered_at = this.#started = timers.now();
-    this.#series = new Recording(store, id);
-    this.#results = new ResultsWriter(store, id);
+    this.#recording = new CrewRecording(store, id);
     this.#refusals = new Refusals((_, text) => options.log('error', `the load stays as it is: ${text}`));
     this.#answered_slept = this.#slept;
     this.failed = new Promise((_, reject) => (this.#failed = reject));
@@ -183,7 +179,7 @@ export class Agent {
     this.#is_closed = true;
     for (const stop of this.#stops) stop();
     await this.#drop_crew();
-    await this.#results.send_unsent();
+    await this.#recording.send_last_words();
     // whoever comes next under this name knows that nothing of this one lives
     if (this.#presence.revision > 0) {
       this.#replaces = [...this.#replaces, this.#incarnation].slice(-MAX_REPLACED);
@@ -191,7 +187,7 @@ export class Agent {
       this.#playing = null;
       for (let tries = 3; tries > 0 && !(await this.#write_presence()); tries--);
     }
-    await within(this.#series.flush(true), CLOSE_WITHIN_MS, () => undefined);
+    await this.#recording.close();
   }
 
   get #crew(): Crew | null {
@@ -223,16 +219,20 @@ export class Agent {
     if (this.#beat !== beat) {
       this.#beat = beat;
       this.#look();
-      if (this.#crew) this.#sample(this.#crew.account());
-      void this.#series.flush();
+      this.#recording.beat(this.#measured, this.#run_ms);
     }
     if (this.#is_silent_too_long()) return void this.#fence('the engine does not answer');
     this.#order();
   }
 
-  #sample(account: SquadAccount): void {
-    const run_ms = this.#run_ms;
-    if (run_ms !== null) this.#series.sample(this.#playing!.run.id, this.#incarnation, run_ms, account);
+  /** Null: there is no crew. */
+  get #measured(): CrewAccount | null {
+    if (!this.#playing?.made) return null;
+    return {
+      run: this.#playing.run.id,
+      incarnation: this.#incarnation,
+      account: this.#playing.made.crew.account(),
+    };
   }
 
   get #slept(): number {
@@ -395,7 +395,7 @@ export class Agent {
       const { facts } = this.#options;
       if (run.swarm !== facts.swarm)
         throw new Error(`the run is of swarm ${run.swarm}, this agent is swarm ${facts.swarm}`);
-      const made = await this.#options.make(run, (worker, note) => this.#results.note(worker, note));
+      const made = await this.#options.make(run, (worker, note) => this.#recording.note(worker, note));
       made.crew.on_change(() => this.#look(false));
       this.#playing = { run, made, refuses: null };
     } catch (error) {
@@ -504,10 +504,7 @@ export class Agent {
     if (!playing?.made) return;
     await playing.made.crew.close(CLOSE_WITHIN_MS);
     if (this.#playing !== playing) return;
-    const account = playing.made.crew.account();
-    this.#sample(account);
-    void this.#series.flush(true);
-    this.#results.retire(playing.run.id, this.#incarnation, account);
+    this.#recording.retire(this.#measured!, this.#run_ms);
     this.#playing = { ...playing, made: null };
   }
 
@@ -516,15 +513,15 @@ export class Agent {
    * end of a run nothing may say that all clients are gone before their last measurements are there. False: the engine did not take it.
    */
   async #tell(fully: boolean): Promise<boolean> {
-    if (!(await this.#results.send_unsent())) return false;
-    const [crew, playing] = [this.#crew, this.#playing];
-    const is_brief = !fully && this.#plan?.stage === 'open' && !this.#is_leaving && this.#results.seq > 0;
-    if (crew && playing && this.#plan && !is_brief) {
-      const written = await this.#results.tell(playing.run.id, this.#incarnation, crew.account());
+    if (!(await this.#recording.send_last_words())) return false;
+    const is_brief = !fully && this.#plan?.stage === 'open' && !this.#is_leaving && this.#recording.seq > 0;
+    const measured = is_brief ? null : this.#measured;
+    if (measured && this.#plan) {
+      const written = await this.#recording.store(measured);
       if (!written || this.#is_closed) return written;
     }
     // it may have cut itself off meanwhile: whoever reads that it did counts on what was measured until then
-    if (!(await this.#results.send_unsent())) return false;
+    if (!(await this.#recording.send_last_words())) return false;
     return await this.#write_presence();
   }
 
@@ -611,7 +608,7 @@ export class Agent {
       applied: this.#applied,
       may: account?.may ?? 0,
       ids_wanted: account?.ids_wanted ?? 0,
-      results: this.#results.seq,
+      results: this.#recording.seq,
       live: account?.live ?? 0,
       open: account?.open ?? 0,
       states: account?.snapshot.clients.states ?? NO_STATES,
