@@ -2,8 +2,6 @@
  * An agent: holds its share of a swarm with the workers of one machine and answers to the plan, whoever writes it. It decides one thing by
  * itself: cut off from the engine for too long it closes everything it holds, as by then its share goes to others.
  */
-import { randomBytes } from 'node:crypto';
-import type { Clock } from '../../foundation/clock.ts';
 import { reason_of } from '../../foundation/errors.ts';
 import { Refused } from '../../foundation/shape.ts';
 import { planned_at } from '../../swarm/load/pacer.ts';
@@ -11,21 +9,13 @@ import type { Note } from '../../swarm/plan/account.ts';
 import { index_within } from '../../swarm/plan/id-map.ts';
 import type { MemberId, RunSpec } from '../../swarm/plan/run-spec.ts';
 import type { SquadAccount, SquadOrder } from '../../swarm/squad/ordered-squad.ts';
-import {
-  MEMBER,
-  plan_name,
-  type Lease,
-  type MemberShare,
-  type Place,
-  type Presence,
-  type RunHeader,
-  type SwarmPlan,
-} from '../store/documents.ts';
+import { plan_name, type Lease, type MemberShare, type RunHeader, type SwarmPlan } from '../store/documents.ts';
 import { LEASE } from '../store/lease.ts';
-import { read_lease, read_plan, read_presence } from '../store/readers.ts';
+import { read_lease, read_plan } from '../store/readers.ts';
 import { LEADERS, Refusals } from '../store/refusals.ts';
-import type { Store } from '../store/store.ts';
+import { PresenceWriter, type PresenceOptions } from './presence.ts';
 import { CrewRecording, type CrewAccount } from './recording.ts';
+import { until } from './until.ts';
 
 const STEP_MS = 200;
 /** it looks and tells so often, without drift: each second of a run is told of */
@@ -39,11 +29,6 @@ const PERMIT_MORE_MS = 2 * STEP_MS;
 /** from the order to close everything to the end of the workers that do not */
 const FENCE_WITHIN_MS = 5000;
 const CLOSE_WITHIN_MS = 5000;
-const MAX_REPLACED = 20;
-/** a stranger with this agent's name that still writes does so within that */
-const STRANGER_MS = 3500;
-/** so often in a row another one has to write over this agent's presence what it cannot read */
-const MAX_SPOILED = 5;
 
 /** The workers of an agent, all that it needs of a Squad. */
 export interface Crew {
@@ -66,18 +51,9 @@ export interface LoadedRun {
   readonly run: RunSpec;
 }
 
-export interface AgentOptions {
-  readonly store: Store;
-  readonly timers: Clock;
-  readonly id: MemberId;
-  readonly facts: Pick<Presence, 'host' | 'machine' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight'>;
-  readonly max_connections: number | null;
+export interface AgentOptions extends PresenceOptions {
   /** Reads the bundle, checks hash and signature, starts workers. Rejects with the reason why this agent cannot play. */
   readonly make: (run: RunHeader, on_note: (worker: MemberId, note: Note) => void) => Promise<LoadedRun>;
-  readonly log: (level: Note['level'], text: string) => void;
-  /** the process `pid` of this very host is dead */
-  readonly is_dead: (place: Place) => boolean;
-  readonly new_incarnation?: () => string;
 }
 
 type CrewOrders = Omit<SquadOrder, 'revision' | 'run' | 'retry_fatal'> & { readonly connect_per_s: number };
@@ -91,8 +67,7 @@ interface Playing {
 export class Agent {
   readonly #options: AgentOptions;
   readonly #stops: (() => void)[] = [];
-  #incarnation: string;
-  #replaces: string[] = [];
+  readonly #presence: PresenceWriter;
   #playing: Playing | null = null;
   #is_making = false;
   #plan: SwarmPlan | null = null;
@@ -114,7 +89,6 @@ export class Agent {
   #ordered: { readonly plan: SwarmPlan; readonly clients: number } | null = null;
   #ids: MemberShare['ids'] = [];
   #orders = 0;
-  readonly #presence = { revision: 0, seq: 0 };
   readonly #recording: CrewRecording;
   #base: number | null = null;
   /** when what the engine answered last was asked, and how long the machine had been suspended by then */
@@ -129,8 +103,6 @@ export class Agent {
   #reads = true;
   /** it lets go of all it holds */
   #is_fencing = false;
-  /** when somebody had written over this agent's presence what nobody can read, and how often in a row */
-  #spoiled = { at: -Infinity, times: 0 };
   #fenced = 0;
   #is_leaving = false;
   #is_closed = false;
@@ -140,9 +112,13 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#incarnation = this.#fresh();
     const { timers, store, id } = options;
     this.#answered_at = this.#started = timers.now();
+    this.#presence = new PresenceWriter(
+      options,
+      () => this.#look(false),
+      (where) => this.#fail_as_second(where),
+    );
     this.#recording = new CrewRecording(store, id);
     this.#refusals = new Refusals((_, text) => options.log('error', `the load stays as it is: ${text}`));
     this.#answered_slept = this.#slept;
@@ -181,9 +157,8 @@ export class Agent {
     await this.#drop_crew();
     await this.#recording.send_last_words();
     // whoever comes next under this name knows that nothing of this one lives
-    if (this.#presence.revision > 0) {
-      this.#replaces = [...this.#replaces, this.#incarnation].slice(-MAX_REPLACED);
-      this.#incarnation = this.#fresh();
+    if (this.#presence.is_stored) {
+      this.#presence.renew();
       this.#playing = null;
       for (let tries = 3; tries > 0 && !(await this.#write_presence()); tries--);
     }
@@ -197,15 +172,11 @@ export class Agent {
   /** what the plan says of this incarnation */
   get #entry(): MemberShare | null {
     const entry = this.#plan?.members[this.#options.id];
-    return entry?.incarnation === this.#incarnation ? entry : null;
+    return entry?.incarnation === this.#presence.incarnation ? entry : null;
   }
 
   get #run_ms(): number | null {
     return this.#base === null ? null : this.#options.timers.now() - this.#base;
-  }
-
-  #fresh(): string {
-    return this.#options.new_incarnation?.() ?? randomBytes(8).toString('hex');
   }
 
   /** Five times a second, without asking anybody: ramps go on and silence counts whoever is away. */
@@ -230,7 +201,7 @@ export class Agent {
     if (!this.#playing?.made) return null;
     return {
       run: this.#playing.run.id,
-      incarnation: this.#incarnation,
+      incarnation: this.#presence.incarnation,
       account: this.#playing.made.crew.account(),
     };
   }
@@ -370,22 +341,15 @@ export class Agent {
     this.#plan = plan;
     if (plan.run.id !== old?.run.id || this.#base === null) this.#hear_run_ms(plan.run_ms);
     if (lease?.run === plan.run.id) this.#hear_run_ms(lease.run_ms);
-    if (plan.departed.some((gone) => gone.agent === id && gone.incarnation === this.#incarnation))
+    if (plan.departed.some((gone) => gone.agent === id && gone.incarnation === this.#presence.incarnation))
       return void this.#fence('it was written off');
-    this.#attest(plan.members[id]);
+    this.#presence.attest(plan.members[id]);
     if (this.#playing && (this.#playing.run.id !== plan.run.id || plan.stage === 'ended')) return void this.#let_go();
     if (this.#orders > 0 && !is_more(this.#ids, this.#entry?.ids ?? []))
       return void this.#fence('the plan was written from an older memory');
     if (!this.#playing && plan.stage !== 'ended' && !this.#is_making && !this.#is_leaving) void this.#make(plan.run);
     this.#accepted = plan.revision;
     this.#order();
-  }
-
-  /** The engine lost what the one before this said of itself; the plan, written from memory, says where it was. */
-  #attest(entry: MemberShare | undefined): void {
-    if (!entry?.place || entry.incarnation === this.#incarnation || this.#replaces.includes(entry.incarnation)) return;
-    if (this.#options.is_dead(entry.place))
-      this.#replaces = [...this.#replaces, entry.incarnation].slice(-MAX_REPLACED);
   }
 
   /** Loads the run: a while later it is ready, or says why not. Never rejects. */
@@ -468,7 +432,7 @@ export class Agent {
         this.#tell_crew(made, { phase: 'stop', ...nothing });
         const deadline = this.#options.timers.now() + FENCE_WITHIN_MS;
         const is_idle = (): boolean => crew.account().live + crew.account().open === 0;
-        await this.#until(() => is_idle() || this.#options.timers.now() >= deadline);
+        await until(this.#options.timers, () => is_idle() || this.#options.timers.now() >= deadline);
       }
       await this.#retire();
     } finally {
@@ -491,8 +455,7 @@ export class Agent {
   /** Lets go of the run: the next one, or the same, begins with another incarnation. */
   async #retire(): Promise<void> {
     await this.#drop_crew();
-    this.#replaces = [...this.#replaces, this.#incarnation].slice(-MAX_REPLACED);
-    this.#incarnation = this.#fresh();
+    this.#presence.renew();
     this.#playing = null;
     this.#accepted = this.#applied = this.#orders = 0;
     this.#told = '';
@@ -525,116 +488,26 @@ export class Agent {
     return await this.#write_presence();
   }
 
-  async #write_presence(): Promise<boolean> {
-    const { store, id } = this.#options;
-    const key = `${MEMBER}${id}`;
-    const text = JSON.stringify(this.#make_presence());
-    const written = await store.put(key, text, this.#presence.revision);
-    if (written.outcome === 'done') {
-      this.#presence.revision = written.revision;
-      return true;
-    }
-    let entry;
-    try {
-      entry = await store.get(key);
-    } catch {
-      return false;
-    }
-    // the engine lost its memory: whether it answers now matters at once, not at the next beat
-    if (!entry) [this.#presence.revision, this.#is_wanted] = [0, true];
-    else if (entry.text === text) this.#presence.revision = entry.revision;
-    else await this.#meet(read_presence(entry.text), entry.revision);
-    return entry?.text === text;
-  }
-
-  /** The key of this agent says something that it did not just write. */
-  async #meet(other: Presence | Refused, found: number): Promise<void> {
-    const { store, id, is_dead, timers } = this.#options;
-    let revision = found;
-    if (other instanceof Refused) {
-      const is_again = timers.now() - this.#spoiled.at < STRANGER_MS;
-      this.#spoiled = { at: timers.now(), times: is_again ? this.#spoiled.times + 1 : 1 };
-      if (!is_again)
-        this.#options.log('warn', `somebody else wrote what is stored of this agent, and ${other.why}: written anew`);
-      // no agent writes that; one of another version might, each second
-      if (this.#spoiled.times >= MAX_SPOILED) return await this.#fail_as_second('perhaps one of another version');
-      this.#presence.revision = revision;
-      this.#is_wanted = true;
-      return;
-    }
-    const is_own = other.incarnation === this.#incarnation || this.#replaces.includes(other.incarnation);
-    if (!is_own) {
-      if (is_dead(other)) this.#replaces.push(...other.replaces, other.incarnation);
-      else {
-        // a single change may be what a dead one wrote last, arriving late
-        for (let changes = 0; ; changes++) {
-          await this.#until_passed(STRANGER_MS);
-          const later = await store.get(`${MEMBER}${id}`).catch(() => null);
-          if (!later || later.revision === revision) break;
-          revision = later.revision;
-          if (changes === 0) continue;
-          return await this.#fail_as_second(`${other.host}, pid ${other.pid}`);
-        }
-      }
-      this.#replaces = this.#replaces.slice(-MAX_REPLACED);
-    }
-    this.#presence.revision = revision;
-    this.#is_wanted = true;
+  #write_presence(): Promise<boolean> {
+    const [playing, account] = [this.#playing, this.#crew?.account() ?? null];
+    // what was told before the newest order is of no interest any more
+    if (account && account.applied >= this.#orders) this.#applied = this.#accepted;
+    return this.#presence.write({
+      account,
+      ready: account && account.capacity > 0 && !this.#is_fencing ? playing!.run.id : null,
+      refuses: playing?.refuses ?? this.#refusals.of(LEADERS),
+      accepted: this.#accepted,
+      applied: this.#applied,
+      results: this.#recording.seq,
+      leaving: this.#is_leaving,
+      run_ms: this.#run_ms,
+      fenced: this.#fenced,
+    });
   }
 
   async #fail_as_second(where: string): Promise<void> {
     await this.#fence(`another agent plays as ${this.#options.id} (${where})`);
     this.#failed!(new Error(`another agent plays as ${this.#options.id}: ${where}`));
-  }
-
-  #make_presence(): Presence {
-    const { facts, max_connections, timers } = this.#options;
-    const [playing, crew] = [this.#playing, this.#crew];
-    const account = crew?.account();
-    const { cpu, rss_bytes, lag_p99_ms } = account?.snapshot.generator ?? { cpu: 0, rss_bytes: 0, lag_p99_ms: 0 };
-    // what was told before the newest order is of no interest any more
-    if (account && account.applied >= this.#orders) this.#applied = this.#accepted;
-    const capacity = Math.min(account?.capacity ?? 0, max_connections ?? Infinity);
-    return {
-      incarnation: this.#incarnation,
-      replaces: this.#replaces,
-      seq: ++this.#presence.seq,
-      ...facts,
-      capacity,
-      capacity_why: account?.capacity_why ?? '',
-      ready: crew && account!.capacity > 0 && !this.#is_fencing ? playing!.run.id : null,
-      refuses: playing?.refuses ?? this.#refusals.of(LEADERS),
-      accepted: this.#accepted,
-      applied: this.#applied,
-      may: account?.may ?? 0,
-      ids_wanted: account?.ids_wanted ?? 0,
-      results: this.#recording.seq,
-      live: account?.live ?? 0,
-      open: account?.open ?? 0,
-      states: account?.snapshot.clients.states ?? NO_STATES,
-      cpu,
-      rss_bytes,
-      lag_p99_ms,
-      leaving: this.#is_leaving,
-      run_ms: this.#run_ms,
-      wall_ms: timers.wall(),
-      fenced: this.#fenced,
-    };
-  }
-
-  #until_passed(ms: number): Promise<void> {
-    const end = this.#options.timers.now() + ms;
-    return this.#until(() => this.#options.timers.now() >= end);
-  }
-
-  #until(is_so: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      const stop = this.#options.timers.every(50, () => {
-        if (!is_so()) return;
-        stop();
-        resolve();
-      });
-    });
   }
 }
 
@@ -649,5 +522,3 @@ function is_more(before: MemberShare['ids'], now: MemberShare['ids']): boolean {
     return range?.[0] === first && range[2] === step && (is_last ? range[1] >= last : range[1] === last);
   });
 }
-
-const NO_STATES: Presence['states'] = { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 };

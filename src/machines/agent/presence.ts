@@ -1,0 +1,186 @@
+/** What an agent tells of itself: which incarnation of whom it is, and that it lives. */
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../foundation/clock.ts';
+import { Refused } from '../../foundation/shape.ts';
+import type { Note } from '../../swarm/plan/account.ts';
+import type { MemberId } from '../../swarm/plan/run-spec.ts';
+import type { SquadAccount } from '../../swarm/squad/ordered-squad.ts';
+import { MEMBER, type MemberShare, type Place, type Presence } from '../store/documents.ts';
+import { read_presence } from '../store/readers.ts';
+import type { Store } from '../store/store.ts';
+import { until } from './until.ts';
+
+const MAX_REPLACED = 20;
+/** a stranger with this agent's name that still writes does so within that */
+const STRANGER_MS = 3500;
+/** so often in a row another one has to write over this agent's presence what it cannot read */
+const MAX_SPOILED = 5;
+
+export interface PresenceOptions {
+  readonly store: Store;
+  readonly timers: Clock;
+  readonly id: MemberId;
+  readonly facts: Pick<Presence, 'host' | 'machine' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight'>;
+  readonly max_connections: number | null;
+  readonly log: (level: Note['level'], text: string) => void;
+  /** the process `pid` of this very host is dead */
+  readonly is_dead: (place: Place) => boolean;
+  readonly new_incarnation?: () => string;
+}
+
+/** What a presence says that others of the agent's parts know. */
+export interface PresenceState extends Pick<
+  Presence,
+  'ready' | 'refuses' | 'accepted' | 'applied' | 'results' | 'leaving' | 'run_ms' | 'fenced'
+> {
+  /** null: it has no crew */
+  readonly account: SquadAccount | null;
+}
+
+/** Writes the presence of an agent, and notices who else does. */
+export class PresenceWriter {
+  readonly #options: PresenceOptions;
+  readonly #key: string;
+  readonly #on_stale: () => void;
+  readonly #on_second: (where: string) => Promise<void>;
+  #incarnation: string;
+  #replaces: string[] = [];
+  #revision = 0;
+  #seq = 0;
+  /** when somebody had written over this agent's presence what nobody can read, and how often in a row */
+  #spoiled = { at: -Infinity, times: 0 };
+
+  /** `on_stale`: it must be written again at once. `on_second`: another process plays under this agent's name. */
+  constructor(options: PresenceOptions, on_stale: () => void, on_second: (where: string) => Promise<void>) {
+    this.#options = options;
+    this.#key = `${MEMBER}${options.id}`;
+    this.#on_stale = on_stale;
+    this.#on_second = on_second;
+    this.#incarnation = this.#fresh();
+  }
+
+  get incarnation(): string {
+    return this.#incarnation;
+  }
+
+  get is_stored(): boolean {
+    return this.#revision > 0;
+  }
+
+  /** Nothing lives of the incarnation until now: another one begins. */
+  renew(): void {
+    this.#replace(this.#incarnation);
+    this.#incarnation = this.#fresh();
+  }
+
+  /** The engine lost what the one before this said of itself; the plan, written from memory, says where it was. */
+  attest(entry: MemberShare | undefined): void {
+    if (entry?.place && !this.#is_own(entry.incarnation) && this.#options.is_dead(entry.place))
+      this.#replace(entry.incarnation);
+  }
+
+  /** False: the engine did not take it. */
+  async write(state: PresenceState): Promise<boolean> {
+    const { store } = this.#options;
+    const text = JSON.stringify(this.#document(state));
+    const written = await store.put(this.#key, text, this.#revision);
+    if (written.outcome === 'done') {
+      this.#revision = written.revision;
+      return true;
+    }
+    let entry;
+    try {
+      entry = await store.get(this.#key);
+    } catch {
+      return false;
+    }
+    // the engine lost its memory: whether it answers now matters at once, not at the next beat
+    if (!entry) this.#write_over(0);
+    else if (entry.text === text) this.#revision = entry.revision;
+    else await this.#meet(read_presence(entry.text), entry.revision);
+    return entry?.text === text;
+  }
+
+  #write_over(revision: number): void {
+    this.#revision = revision;
+    this.#on_stale();
+  }
+
+  /** The key of this agent says something that it did not just write. */
+  async #meet(other: Presence | Refused, found: number): Promise<void> {
+    if (other instanceof Refused) return await this.#meet_spoiled(other, found);
+    let revision = found;
+    if (!this.#is_own(other.incarnation)) {
+      const { store, is_dead, timers } = this.#options;
+      if (is_dead(other)) this.#replaces.push(...other.replaces, other.incarnation);
+      else {
+        // a single change may be what a dead one wrote last, arriving late
+        for (let changes = 0; ; changes++) {
+          const end = timers.now() + STRANGER_MS;
+          await until(timers, () => timers.now() >= end);
+          const later = await store.get(this.#key).catch(() => null);
+          if (!later || later.revision === revision) break;
+          revision = later.revision;
+          if (changes === 0) continue;
+          return await this.#on_second(`${other.host}, pid ${other.pid}`);
+        }
+      }
+      this.#replaces = this.#replaces.slice(-MAX_REPLACED);
+    }
+    this.#write_over(revision);
+  }
+
+  async #meet_spoiled({ why }: Refused, revision: number): Promise<void> {
+    const { log, timers } = this.#options;
+    const is_again = timers.now() - this.#spoiled.at < STRANGER_MS;
+    this.#spoiled = { at: timers.now(), times: is_again ? this.#spoiled.times + 1 : 1 };
+    if (!is_again) log('warn', `somebody else wrote what is stored of this agent, and ${why}: written anew`);
+    // no agent writes that; one of another version might, each second
+    if (this.#spoiled.times >= MAX_SPOILED) return await this.#on_second('perhaps one of another version');
+    this.#write_over(revision);
+  }
+
+  #is_own(incarnation: string): boolean {
+    return incarnation === this.#incarnation || this.#replaces.includes(incarnation);
+  }
+
+  #replace(incarnation: string): void {
+    this.#replaces = [...this.#replaces, incarnation].slice(-MAX_REPLACED);
+  }
+
+  #fresh(): string {
+    return this.#options.new_incarnation?.() ?? randomBytes(8).toString('hex');
+  }
+
+  #document({ account, ready, refuses, accepted, applied, results, leaving, run_ms, fenced }: PresenceState): Presence {
+    const { facts, max_connections, timers } = this.#options;
+    const { cpu, rss_bytes, lag_p99_ms } = account?.snapshot.generator ?? { cpu: 0, rss_bytes: 0, lag_p99_ms: 0 };
+    return {
+      incarnation: this.#incarnation,
+      replaces: this.#replaces,
+      seq: ++this.#seq,
+      ...facts,
+      capacity: Math.min(account?.capacity ?? 0, max_connections ?? Infinity),
+      capacity_why: account?.capacity_why ?? '',
+      ready,
+      refuses,
+      accepted,
+      applied,
+      may: account?.may ?? 0,
+      ids_wanted: account?.ids_wanted ?? 0,
+      results,
+      live: account?.live ?? 0,
+      open: account?.open ?? 0,
+      states: account?.snapshot.clients.states ?? NO_STATES,
+      cpu,
+      rss_bytes,
+      lag_p99_ms,
+      leaving,
+      run_ms,
+      wall_ms: timers.wall(),
+      fenced,
+    };
+  }
+}
+
+const NO_STATES: Presence['states'] = { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 };
