@@ -3,16 +3,13 @@
  * itself: cut off from the engine for too long it closes everything it holds, as by then its share goes to others.
  */
 import { reason_of } from '../../foundation/errors.ts';
-import { Refused } from '../../foundation/shape.ts';
 import { planned_at } from '../../swarm/load/pacer.ts';
 import type { Note } from '../../swarm/plan/account.ts';
 import { index_within } from '../../swarm/plan/id-map.ts';
 import type { MemberId, RunSpec } from '../../swarm/plan/run-spec.ts';
 import type { SquadAccount, SquadOrder } from '../../swarm/squad/ordered-squad.ts';
-import { plan_name, type Lease, type MemberShare, type RunHeader, type SwarmPlan } from '../store/documents.ts';
-import { LEASE } from '../store/lease.ts';
-import { read_lease, read_plan } from '../store/readers.ts';
-import { LEADERS, Refusals } from '../store/refusals.ts';
+import type { Lease, MemberShare, RunHeader, SwarmPlan } from '../store/documents.ts';
+import { Hearing } from './hearing.ts';
 import { PresenceWriter, type PresenceOptions } from './presence.ts';
 import { CrewRecording, type CrewAccount } from './recording.ts';
 import { until } from './until.ts';
@@ -22,8 +19,6 @@ const STEP_MS = 200;
 const BEAT_MS = 1000;
 /** a beat's last step is within that */
 const LAST_STEP_MS = 1.25 * STEP_MS;
-/** the plan is read so often at least, whatever the lease says of it */
-const READ_MS = 5000;
 /** an agent that is awake closes its clients in good order, before its workers see that their permit ran out; their share goes to others at +1000 */
 const PERMIT_MORE_MS = 2 * STEP_MS;
 /** from the order to close everything to the end of the workers that do not */
@@ -70,16 +65,7 @@ export class Agent {
   readonly #presence: PresenceWriter;
   #playing: Playing | null = null;
   #is_making = false;
-  #plan: SwarmPlan | null = null;
-  /** what was read last */
-  #read: { readonly text: string; readonly plan: SwarmPlan | Refused } | null = null;
-  /** documents of leaders that were not taken */
-  readonly #refusals: Refusals;
-  #read_at = -Infinity;
-  /** somebody says that there is another plan */
-  #is_nudged = false;
-  /** the newest plan that came by itself: only this agent's part of it, and it may be late */
-  #nudged: SwarmPlan | null = null;
+  readonly #hearing: Hearing;
   /** the revision that was taken over */
   #accepted = 0;
   /** the newest revision that the crew has applied altogether */
@@ -90,10 +76,6 @@ export class Agent {
   #ids: MemberShare['ids'] = [];
   #orders = 0;
   readonly #recording: CrewRecording;
-  #base: number | null = null;
-  /** when what the engine answered last was asked, and how long the machine had been suspended by then */
-  #answered_at: number;
-  #answered_slept: number;
   #is_turning = false;
   /** since it started */
   #beat = 0;
@@ -113,19 +95,18 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     const { timers, store, id } = options;
-    this.#answered_at = this.#started = timers.now();
+    this.#started = timers.now();
     this.#presence = new PresenceWriter(
       options,
       () => this.#look(false),
       (where) => this.#fail_as_second(where),
     );
     this.#recording = new CrewRecording(store, id);
-    this.#refusals = new Refusals((_, text) => options.log('error', `the load stays as it is: ${text}`));
-    this.#answered_slept = this.#slept;
+    this.#hearing = new Hearing(options);
     this.failed = new Promise((_, reject) => (this.#failed = reject));
     this.failed.catch(() => {});
     this.#stops.push(timers.every(STEP_MS, () => this.#step()));
-    this.#stops.push(store.on_nudge(id, (text) => this.#hear_plan(text === '' ? null : read_plan(text))));
+    this.#stops.push(store.on_nudge(id, (text) => this.#hear_nudge(text)));
     this.#look();
   }
 
@@ -171,12 +152,8 @@ export class Agent {
 
   /** what the plan says of this incarnation */
   get #entry(): MemberShare | null {
-    const entry = this.#plan?.members[this.#options.id];
+    const entry = this.#hearing.plan?.members[this.#options.id];
     return entry?.incarnation === this.#presence.incarnation ? entry : null;
-  }
-
-  get #run_ms(): number | null {
-    return this.#base === null ? null : this.#options.timers.now() - this.#base;
   }
 
   /** Five times a second, without asking anybody: ramps go on and silence counts whoever is away. */
@@ -190,7 +167,7 @@ export class Agent {
     if (this.#beat !== beat) {
       this.#beat = beat;
       this.#look();
-      this.#recording.beat(this.#measured, this.#run_ms);
+      this.#recording.beat(this.#measured, this.#hearing.run_ms);
     }
     if (this.#is_silent_too_long()) return void this.#fence('the engine does not answer');
     this.#order();
@@ -206,13 +183,8 @@ export class Agent {
     };
   }
 
-  get #slept(): number {
-    return this.#options.timers.slept?.() ?? 0;
-  }
-
   #is_silent_too_long(): boolean {
-    const silent_ms = this.#options.timers.now() - this.#answered_at + this.#slept - this.#answered_slept;
-    return this.#crew !== null && silent_ms >= (this.#playing!.run.isolation_ms ?? Infinity);
+    return this.#crew !== null && this.#hearing.silent_ms >= (this.#playing!.run.isolation_ms ?? Infinity);
   }
 
   /** `reads`: not only tells, but looks whether there is another plan: for hundreds of agents that is most of the work. */
@@ -241,36 +213,24 @@ export class Agent {
   async #turn(reads: boolean): Promise<void> {
     // one that was frozen may be long written off: nothing else comes before that
     if (this.#is_silent_too_long()) await this.#fence('it was frozen, or the engine did not answer');
-    const [sent, slept] = [this.#options.timers.now(), this.#slept];
+    const answered = this.#hearing.ask();
     if (reads && !(await this.#hear())) return;
     // what was ordered by it is told when it is applied
     if (this.#take_nudged() && !reads && this.#is_behind) return;
     if (!(await this.#tell(reads))) return;
-    if (sent > this.#answered_at) [this.#answered_at, this.#answered_slept] = [sent, slept];
-    const slept_since = this.#slept - this.#answered_slept;
-    this.#crew?.permit(
-      this.#answered_at + (this.#playing?.run.isolation_ms ?? Infinity) + PERMIT_MORE_MS - slept_since,
-    );
+    answered();
+    this.#crew?.permit(this.#hearing.answered_at + (this.#playing?.run.isolation_ms ?? Infinity) + PERMIT_MORE_MS);
   }
 
-  /** A plan that follows the one in force need not be read: it was stored before it was sent. Anything else only says that there is something to read. */
-  #hear_plan(plan: SwarmPlan | Refused | null): void {
-    const known = this.#nudged ?? this.#plan;
-    if (plan === null || plan instanceof Refused || known?.run.id !== plan.run.id || known.epoch !== plan.epoch) {
-      this.#is_nudged = true;
-      return this.#look();
-    }
-    if (!is_newer(plan, known)) return;
-    this.#nudged = plan;
-    this.#look(false);
+  #hear_nudge(text: string): void {
+    const news = this.#hearing.nudge(text);
+    if (news) this.#look(news === 'read');
   }
 
   /** Does what the plan says that came by itself; false: there is none. */
   #take_nudged(): boolean {
-    const plan = this.#nudged;
-    this.#nudged = null;
-    if (!plan || this.#plan?.run.id !== plan.run.id || this.#is_fencing) return false;
-    this.#read = { text: '', plan };
+    const plan = this.#hearing.take_nudged();
+    if (!plan || this.#is_fencing) return false;
     this.#take(plan, null);
     return true;
   }
@@ -283,15 +243,7 @@ export class Agent {
   /** Reads plan and lease, and does what they say. False: there is nothing to tell now. */
   async #hear(): Promise<boolean> {
     try {
-      const { store, timers } = this.#options;
-      const entry = await store.get(LEASE);
-      const lease = this.#checked('lease', entry && read_lease(entry.text));
-      const last = this.#read?.plan instanceof Refused ? null : this.#read?.plan;
-      const known = last && lease?.plan === plan_name(last) ? last : null;
-      // that of a large swarm is long, and most of the time the one that was read last
-      const is_due = this.#is_nudged || timers.now() - this.#read_at >= READ_MS;
-      if (!known || is_due) this.#is_nudged = false;
-      const plan = known && !is_due ? known : await this.#read_plan();
+      const { plan, lease } = await this.#hearing.read();
       if (this.#is_closed) return false;
       // it may have been frozen while it waited for that
       if (this.#is_silent_too_long()) {
@@ -305,42 +257,9 @@ export class Agent {
     }
   }
 
-  async #read_plan(): Promise<SwarmPlan | null> {
-    const asked_at = this.#options.timers.now();
-    const entry = await this.#options.store.get('plan');
-    this.#read_at = asked_at;
-    if (entry && this.#read?.text !== entry.text) this.#read = { text: entry.text, plan: read_plan(entry.text) };
-    return this.#checked('plan', entry && this.#read!.plan);
-  }
-
-  /** Null: it cannot be read, and whatever was known before it stays in force. */
-  #checked<T>(what: string, found: T | Refused | null): T | null {
-    if (found instanceof Refused) {
-      this.#refusals.note(LEADERS, what, found.why);
-      return null;
-    }
-    this.#refusals.clear(LEADERS, what);
-    return found;
-  }
-
-  #hear_run_ms(run_ms: number | null): void {
-    if (run_ms === null) return;
-    const base = this.#options.timers.now() - run_ms;
-    this.#base = this.#base === null ? base : Math.min(this.#base, base);
-  }
-
   #take(plan: SwarmPlan, lease: Lease | null): void {
     const { id } = this.#options;
-    const old = this.#plan;
-    if (old && old.run.id === plan.run.id) {
-      if (is_newer(old, plan)) return;
-    } else {
-      // another run: the one before is over
-      this.#base = null;
-    }
-    this.#plan = plan;
-    if (plan.run.id !== old?.run.id || this.#base === null) this.#hear_run_ms(plan.run_ms);
-    if (lease?.run === plan.run.id) this.#hear_run_ms(lease.run_ms);
+    if (!this.#hearing.accept(plan, lease)) return;
     if (plan.departed.some((gone) => gone.agent === id && gone.incarnation === this.#presence.incarnation))
       return void this.#fence('it was written off');
     this.#presence.attest(plan.members[id]);
@@ -376,7 +295,7 @@ export class Agent {
   /** Tells the crew what it shall hold now. */
   #order(): void {
     const { id } = this.#options;
-    const [plan, made, entry, run_ms] = [this.#plan, this.#playing?.made, this.#entry, this.#run_ms];
+    const [plan, made, entry, run_ms] = [this.#hearing.plan, this.#playing?.made, this.#entry, this.#hearing.run_ms];
     if (!plan || !made || !entry || run_ms === null || this.#is_fencing || plan.run.id !== this.#playing?.run.id)
       return;
     const clients = planned_at(entry.ramp, run_ms);
@@ -395,12 +314,12 @@ export class Agent {
       connect_per_s: entry.connect_per_s,
       traces: plan.traces
         .filter(({ client }) => index_within(client, entry.ids) !== null)
-        .map(({ token, client, until_ms }) => ({ token, client, until: Math.round(this.#base! + until_ms) })),
+        .map(({ token, client, until_ms }) => ({ token, client, until: Math.round(this.#hearing.clock_ms(until_ms)) })),
     });
   }
 
   #tell_crew({ crew, run }: LoadedRun, { connect_per_s, ...order }: CrewOrders): void {
-    const { shared, retry_fatal } = this.#plan!;
+    const { shared, retry_fatal } = this.#hearing.plan!;
     const told = JSON.stringify([order, connect_per_s, shared !== null, retry_fatal]);
     if (told === this.#told) return;
     this.#told = told;
@@ -467,7 +386,7 @@ export class Agent {
     if (!playing?.made) return;
     await playing.made.crew.close(CLOSE_WITHIN_MS);
     if (this.#playing !== playing) return;
-    this.#recording.retire(this.#measured!, this.#run_ms);
+    this.#recording.retire(this.#measured!, this.#hearing.run_ms);
     this.#playing = { ...playing, made: null };
   }
 
@@ -477,9 +396,9 @@ export class Agent {
    */
   async #tell(fully: boolean): Promise<boolean> {
     if (!(await this.#recording.send_last_words())) return false;
-    const is_brief = !fully && this.#plan?.stage === 'open' && !this.#is_leaving && this.#recording.seq > 0;
+    const is_brief = !fully && this.#hearing.plan?.stage === 'open' && !this.#is_leaving && this.#recording.seq > 0;
     const measured = is_brief ? null : this.#measured;
-    if (measured && this.#plan) {
+    if (measured && this.#hearing.plan) {
       const written = await this.#recording.store(measured);
       if (!written || this.#is_closed) return written;
     }
@@ -495,12 +414,12 @@ export class Agent {
     return this.#presence.write({
       account,
       ready: account && account.capacity > 0 && !this.#is_fencing ? playing!.run.id : null,
-      refuses: playing?.refuses ?? this.#refusals.of(LEADERS),
+      refuses: playing?.refuses ?? this.#hearing.refuses,
       accepted: this.#accepted,
       applied: this.#applied,
       results: this.#recording.seq,
       leaving: this.#is_leaving,
-      run_ms: this.#run_ms,
+      run_ms: this.#hearing.run_ms,
       fenced: this.#fenced,
     });
   }
@@ -510,9 +429,6 @@ export class Agent {
     this.#failed!(new Error(`another agent plays as ${this.#options.id}: ${where}`));
   }
 }
-
-const is_newer = (plan: SwarmPlan, than: SwarmPlan): boolean =>
-  plan.term > than.term || (plan.term === than.term && plan.revision > than.revision);
 
 /** `now` begins as `before` does: ids of an incarnation only ever become more. */
 function is_more(before: MemberShare['ids'], now: MemberShare['ids']): boolean {

@@ -1,0 +1,162 @@
+/** What an agent hears: the plan in force, what the lease says of it, the time of the run, and for how long the engine said nothing. */
+import type { Clock } from '../../foundation/clock.ts';
+import { Refused } from '../../foundation/shape.ts';
+import type { Note } from '../../swarm/plan/account.ts';
+import { plan_name, type Lease, type SwarmPlan } from '../store/documents.ts';
+import { LEASE } from '../store/lease.ts';
+import { read_lease, read_plan } from '../store/readers.ts';
+import { LEADERS, Refusals } from '../store/refusals.ts';
+import type { Store } from '../store/store.ts';
+
+/** the plan is read so often at least, whatever the lease says of it */
+const READ_MS = 5000;
+
+export interface HearingOptions {
+  readonly store: Store;
+  readonly timers: Clock;
+  readonly log: (level: Note['level'], text: string) => void;
+}
+
+/** Reads plan and lease; which plan is in force its agent says, see {@link Hearing.accept}. */
+export class Hearing {
+  readonly #store: Store;
+  readonly #timers: Clock;
+  /** documents of leaders that were not taken */
+  readonly #refusals: Refusals;
+  #plan: SwarmPlan | null = null;
+  /** what was read last */
+  #read: { readonly text: string; readonly plan: SwarmPlan | Refused } | null = null;
+  #read_at = -Infinity;
+  /** somebody says that there is another plan */
+  #is_nudged = false;
+  /** the newest plan that came by itself: only this agent's part of it, and it may be late */
+  #nudged: SwarmPlan | null = null;
+  /** when the run began, by this clock */
+  #base: number | null = null;
+  /** when what the engine answered last was asked, and how long the machine had been suspended by then */
+  #answered: { readonly at: number; readonly slept: number };
+
+  constructor({ store, timers, log }: HearingOptions) {
+    this.#store = store;
+    this.#timers = timers;
+    this.#refusals = new Refusals((_, text) => log('error', `the load stays as it is: ${text}`));
+    this.#answered = { at: timers.now(), slept: this.#slept };
+  }
+
+  /** the one in force */
+  get plan(): SwarmPlan | null {
+    return this.#plan;
+  }
+
+  /** why what leaders wrote last was not taken; null: it was */
+  get refuses(): string | null {
+    return this.#refusals.of(LEADERS);
+  }
+
+  /** null: it is not known yet */
+  get run_ms(): number | null {
+    return this.#base === null ? null : this.#timers.now() - this.#base;
+  }
+
+  /** Of an instant of the run, whose time is known, by this clock. */
+  clock_ms(run_ms: number): number {
+    return this.#base! + run_ms;
+  }
+
+  /** By this clock, as if the machine had not been suspended since. */
+  get answered_at(): number {
+    return this.#answered.at - (this.#slept - this.#answered.slept);
+  }
+
+  get silent_ms(): number {
+    return this.#timers.now() - this.answered_at;
+  }
+
+  /** Before the engine is asked. What it returns is to be called once it has answered all. */
+  ask(): () => void {
+    const asked = { at: this.#timers.now(), slept: this.#slept };
+    return () => {
+      if (asked.at > this.#answered.at) this.#answered = asked;
+    };
+  }
+
+  /**
+   * A plan that follows the one in force need not be read: it was stored before it was sent. Anything else only says that there is something to
+   * read. Null: it is no news.
+   */
+  nudge(text: string): 'take' | 'read' | null {
+    const plan = text === '' ? null : read_plan(text);
+    const known = this.#nudged ?? this.#plan;
+    if (plan === null || plan instanceof Refused || known?.run.id !== plan.run.id || known.epoch !== plan.epoch) {
+      this.#is_nudged = true;
+      return 'read';
+    }
+    if (!is_newer(plan, known)) return null;
+    this.#nudged = plan;
+    return 'take';
+  }
+
+  /** The plan that came by itself, once. */
+  take_nudged(): SwarmPlan | null {
+    const plan = this.#nudged;
+    this.#nudged = null;
+    return this.#plan?.run.id === plan?.run.id ? plan : null;
+  }
+
+  /** Rejects when the engine does not answer. Null: it cannot be read, and whatever was known before it stays in force. */
+  async read(): Promise<{ readonly plan: SwarmPlan | null; readonly lease: Lease | null }> {
+    const entry = await this.#store.get(LEASE);
+    const lease = this.#checked('lease', entry && read_lease(entry.text));
+    const last = this.#read?.plan instanceof Refused ? null : this.#read?.plan;
+    const known = last && lease?.plan === plan_name(last) ? last : null;
+    // that of a large swarm is long, and most of the time the one that was read last
+    const is_due = this.#is_nudged || this.#timers.now() - this.#read_at >= READ_MS;
+    if (!known || is_due) this.#is_nudged = false;
+    return { plan: known && !is_due ? known : await this.#read_plan(), lease };
+  }
+
+  async #read_plan(): Promise<SwarmPlan | null> {
+    const asked_at = this.#timers.now();
+    const entry = await this.#store.get('plan');
+    this.#read_at = asked_at;
+    if (entry && this.#read?.text !== entry.text) this.#read = { text: entry.text, plan: read_plan(entry.text) };
+    return this.#checked('plan', entry && this.#read!.plan);
+  }
+
+  #checked<T>(what: string, found: T | Refused | null): T | null {
+    if (found instanceof Refused) {
+      this.#refusals.note(LEADERS, what, found.why);
+      return null;
+    }
+    this.#refusals.clear(LEADERS, what);
+    return found;
+  }
+
+  /** Puts a plan in force. False: it is older than the one that is. */
+  accept(plan: SwarmPlan, lease: Lease | null): boolean {
+    // what came by itself counts as read
+    if (this.#read?.plan !== plan) this.#read = { text: '', plan };
+    const old = this.#plan?.run.id === plan.run.id ? this.#plan : null;
+    if (old && is_newer(old, plan)) return false;
+    // another run: the one before is over
+    if (!old) this.#base = null;
+    this.#plan = plan;
+    if (this.#base === null) this.#hear_run_ms(plan.run_ms);
+    if (lease?.run === plan.run.id) this.#hear_run_ms(lease.run_ms);
+    return true;
+  }
+
+  /** The earliest start is the truest: each is told some time after it was true. */
+  #hear_run_ms(run_ms: number | null): void {
+    if (run_ms === null) return;
+    const base = this.#timers.now() - run_ms;
+    this.#base = Math.min(this.#base ?? base, base);
+  }
+
+  get #slept(): number {
+    return this.#timers.slept?.() ?? 0;
+  }
+}
+
+const is_newer = (plan: SwarmPlan, than: SwarmPlan): boolean =>
+  plan.term > than.term || (plan.term === than.term && plan.revision > than.revision);
