@@ -1,4 +1,4 @@
-/** `swarm agent`: offers this machine to a swarm of many. Its workers are processes of their own; what they do the plan says. */
+/** `swarm agent`: offers this machine to a swarm of many. Its workers are processes; what they do the plan says. */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,7 +19,8 @@ import { processes_of } from '../launch/demand.ts';
 import { HOST_ENTRY } from '../launch/load.ts';
 import { with_run_folder } from '../launch/run-folder.ts';
 import { find_sources } from '../launch/sources.ts';
-import { Agent, type LoadedRun } from '../machines/agent/swarm-agent.ts';
+import type { LoadedRun } from '../machines/agent/holding.ts';
+import { Agent } from '../machines/agent/swarm-agent.ts';
 import { fetch_bundle } from '../machines/store/bundles.ts';
 import { HOST_MARK, type RunHeader } from '../machines/store/documents.ts';
 import { open_engine, type Engine } from '../machines/store/open-engine.ts';

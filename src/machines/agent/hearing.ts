@@ -1,7 +1,6 @@
-/** What an agent hears: the plan in force, what the lease says of it, the time of the run, and for how long the engine said nothing. */
+/** What an agent hears: the plan in force, the lease, the time of the run, and for how long the engine said nothing. */
 import type { Clock } from '../../foundation/clock.ts';
 import { Refused } from '../../foundation/shape.ts';
-import type { Note } from '../../swarm/plan/account.ts';
 import { plan_name, type Lease, type SwarmPlan } from '../store/documents.ts';
 import { LEASE } from '../store/lease.ts';
 import { read_lease, read_plan } from '../store/readers.ts';
@@ -11,13 +10,7 @@ import type { Store } from '../store/store.ts';
 /** the plan is read so often at least, whatever the lease says of it */
 const READ_MS = 5000;
 
-export interface HearingOptions {
-  readonly store: Store;
-  readonly timers: Clock;
-  readonly log: (level: Note['level'], text: string) => void;
-}
-
-/** Reads plan and lease; which plan is in force its agent says, see {@link Hearing.accept}. */
+/** Reads plan and lease, and keeps of them what is in force. */
 export class Hearing {
   readonly #store: Store;
   readonly #timers: Clock;
@@ -31,15 +24,16 @@ export class Hearing {
   #is_nudged = false;
   /** the newest plan that came by itself: only this agent's part of it, and it may be late */
   #nudged: SwarmPlan | null = null;
-  /** when the run began, by this clock */
+  /** when the run began, ms of this clock */
   #base: number | null = null;
   /** when what the engine answered last was asked, and how long the machine had been suspended by then */
   #answered: { readonly at: number; readonly slept: number };
 
-  constructor({ store, timers, log }: HearingOptions) {
+  /** `on_refusal` is called once for each kind of document. */
+  constructor(store: Store, timers: Clock, on_refusal: (text: string) => void) {
     this.#store = store;
     this.#timers = timers;
-    this.#refusals = new Refusals((_, text) => log('error', `the load stays as it is: ${text}`));
+    this.#refusals = new Refusals((_, text) => on_refusal(text));
     this.#answered = { at: timers.now(), slept: this.#slept };
   }
 
@@ -58,12 +52,12 @@ export class Hearing {
     return this.#base === null ? null : this.#timers.now() - this.#base;
   }
 
-  /** Of an instant of the run, whose time is known, by this clock. */
+  /** Of an instant of the run, ms of this clock. Only while {@link run_ms} is known. */
   clock_ms(run_ms: number): number {
     return this.#base! + run_ms;
   }
 
-  /** By this clock, as if the machine had not been suspended since. */
+  /** when the engine was asked what it answered last, as if the machine had not been suspended since */
   get answered_at(): number {
     return this.#answered.at - (this.#slept - this.#answered.slept);
   }
@@ -81,8 +75,8 @@ export class Hearing {
   }
 
   /**
-   * A plan that follows the one in force need not be read: it was stored before it was sent. Anything else only says that there is something to
-   * read. Null: it is no news.
+   * A plan that follows the one in force need not be read: it was stored before it was sent. Anything else only says
+   * that there is something to read. Null: it is no news.
    */
   nudge(text: string): 'take' | 'read' | null {
     const plan = text === '' ? null : read_plan(text);
@@ -103,7 +97,7 @@ export class Hearing {
     return this.#plan?.run.id === plan?.run.id ? plan : null;
   }
 
-  /** Rejects when the engine does not answer. Null: it cannot be read, and whatever was known before it stays in force. */
+  /** Reads the lease, and the plan if need be. Rejects when the engine does not answer. */
   async read(): Promise<{ readonly plan: SwarmPlan | null; readonly lease: Lease | null }> {
     const entry = await this.#store.get(LEASE);
     const lease = this.#checked('lease', entry && read_lease(entry.text));
@@ -123,6 +117,7 @@ export class Hearing {
     return this.#checked('plan', entry && this.#read!.plan);
   }
 
+  /** Null: it cannot be read, and whatever was known before it stays in force. */
   #checked<T>(what: string, found: T | Refused | null): T | null {
     if (found instanceof Refused) {
       this.#refusals.note(LEADERS, what, found.why);

@@ -16,6 +16,7 @@ const STRANGER_MS = 3500;
 /** so often in a row another one has to write over this agent's presence what it cannot read */
 const MAX_SPOILED = 5;
 
+/** Who the agent is, and where it says so. */
 export interface PresenceOptions {
   readonly store: Store;
   readonly timers: Clock;
@@ -26,6 +27,13 @@ export interface PresenceOptions {
   /** the process `pid` of this very host is dead */
   readonly is_dead: (place: Place) => boolean;
   readonly new_incarnation?: () => string;
+}
+
+interface PresenceEvents {
+  /** it must be written again at once */
+  readonly on_stale: () => void;
+  /** another process plays under this agent's name */
+  readonly on_second: (where: string) => Promise<void>;
 }
 
 /** What a presence says that others of the agent's parts know. */
@@ -39,10 +47,8 @@ export interface PresenceState extends Pick<
 
 /** Writes the presence of an agent, and notices who else does. */
 export class PresenceWriter {
-  readonly #options: PresenceOptions;
+  readonly #options: PresenceOptions & PresenceEvents;
   readonly #key: string;
-  readonly #on_stale: () => void;
-  readonly #on_second: (where: string) => Promise<void>;
   #incarnation: string;
   #replaces: string[] = [];
   #revision = 0;
@@ -50,12 +56,9 @@ export class PresenceWriter {
   /** when somebody had written over this agent's presence what nobody can read, and how often in a row */
   #spoiled = { at: -Infinity, times: 0 };
 
-  /** `on_stale`: it must be written again at once. `on_second`: another process plays under this agent's name. */
-  constructor(options: PresenceOptions, on_stale: () => void, on_second: (where: string) => Promise<void>) {
+  constructor(options: PresenceOptions & PresenceEvents) {
     this.#options = options;
     this.#key = `${MEMBER}${options.id}`;
-    this.#on_stale = on_stale;
-    this.#on_second = on_second;
     this.#incarnation = this.#fresh();
   }
 
@@ -103,7 +106,7 @@ export class PresenceWriter {
 
   #write_over(revision: number): void {
     this.#revision = revision;
-    this.#on_stale();
+    this.#options.on_stale();
   }
 
   /** The key of this agent says something that it did not just write. */
@@ -122,7 +125,7 @@ export class PresenceWriter {
           if (!later || later.revision === revision) break;
           revision = later.revision;
           if (changes === 0) continue;
-          return await this.#on_second(`${other.host}, pid ${other.pid}`);
+          return await this.#options.on_second(`${other.host}, pid ${other.pid}`);
         }
       }
       this.#replaces = this.#replaces.slice(-MAX_REPLACED);
@@ -136,7 +139,7 @@ export class PresenceWriter {
     this.#spoiled = { at: timers.now(), times: is_again ? this.#spoiled.times + 1 : 1 };
     if (!is_again) log('warn', `somebody else wrote what is stored of this agent, and ${why}: written anew`);
     // no agent writes that; one of another version might, each second
-    if (this.#spoiled.times >= MAX_SPOILED) return await this.#on_second('perhaps one of another version');
+    if (this.#spoiled.times >= MAX_SPOILED) return await this.#options.on_second('perhaps one of another version');
     this.#write_over(revision);
   }
 

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { Agent, type Crew } from '../../../src/machines/agent/swarm-agent.ts';
+import type { Crew } from '../../../src/machines/agent/holding.ts';
+import { Agent } from '../../../src/machines/agent/swarm-agent.ts';
 import { first_desired } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
 import type { MemberShare, Presence, RunHeader, SwarmPlan } from '../../../src/machines/store/documents.ts';

@@ -1,5 +1,5 @@
 /** The workers of a simulated agent: they hold what they are ordered a moment later, count while they hold, and say what they may be running. */
-import type { Crew } from '../../../src/machines/agent/swarm-agent.ts';
+import type { Crew } from '../../../src/machines/agent/holding.ts';
 import { bury, merge_snapshots, NO_DEAD, type Dead } from '../../../src/metrics/merge-snapshots.ts';
 import type { Snapshot } from '../../../src/metrics/snapshot.ts';
 import type { HookResult } from '../../../src/swarm/plan/account.ts';

@@ -1,0 +1,300 @@
+/** What an agent holds: a crew of workers made for a run, told what the plan says, until it ends or is given up. */
+import { reason_of } from '../../foundation/errors.ts';
+import { planned_at } from '../../swarm/load/pacer.ts';
+import type { Note } from '../../swarm/plan/account.ts';
+import { index_within } from '../../swarm/plan/id-map.ts';
+import type { MemberId, RunSpec } from '../../swarm/plan/run-spec.ts';
+import type { SquadAccount, SquadOrder } from '../../swarm/squad/ordered-squad.ts';
+import type { MemberShare, RunHeader, SwarmPlan } from '../store/documents.ts';
+import type { Hearing } from './hearing.ts';
+import type { PresenceOptions, PresenceState, PresenceWriter } from './presence.ts';
+import type { CrewAccount, CrewRecording } from './recording.ts';
+import { until } from './until.ts';
+
+/**
+ * An agent that is awake closes its clients in good order, before its workers see that their permit ran out; their
+ * share goes to others at +1000.
+ */
+const PERMIT_MORE_MS = 400;
+/** from the order to close everything to the end of the workers that do not */
+const FENCE_WITHIN_MS = 5000;
+const CLOSE_WITHIN_MS = 5000;
+
+/** The workers of an agent, all that it needs of a Squad. */
+export interface Crew {
+  order(order: SquadOrder): void;
+  /** Has the workers report now: what is told a little later is not a second old. */
+  refresh(): void;
+  /** Lets the workers go on by themselves until then, ms. */
+  permit(until: number): void;
+  account(): SquadAccount;
+  /** something of the report should be told now */
+  on_change(f: () => void): void;
+  /** Ends the workers, whatever they hold. */
+  close(deadline_ms: number): Promise<unknown>;
+}
+
+/** A bundle that was read and checked, ready to run here. */
+export interface LoadedRun {
+  readonly crew: Crew;
+  /** with what is this machine's own: sources, the module's path */
+  readonly run: RunSpec;
+}
+
+/** Of its agent, and the parts that it asks and tells. */
+export interface HoldingOptions extends Pick<PresenceOptions, 'timers' | 'id' | 'facts' | 'log'> {
+  /** Reads the bundle, checks hash and signature, starts workers. Rejects with why this agent cannot play. */
+  readonly make: (run: RunHeader, on_note: (worker: MemberId, note: Note) => void) => Promise<LoadedRun>;
+  readonly hearing: Hearing;
+  readonly presence: PresenceWriter;
+  readonly recording: CrewRecording;
+  /** its presence is not true any more; `reads`: and there may be a plan that it could not follow until now */
+  readonly on_change: (reads: boolean) => void;
+}
+
+type CrewOrders = Omit<SquadOrder, 'revision' | 'run' | 'retry_fatal'> & { readonly connect_per_s: number };
+
+interface Playing {
+  readonly run: RunHeader;
+  /** null: it could not be loaded, or is over */
+  readonly loaded: LoadedRun | null;
+  readonly refuses: string | null;
+}
+
+/** Plays one run after the other, each as another incarnation. */
+export class Holding {
+  readonly #options: HoldingOptions;
+  #playing: Playing | null = null;
+  #is_making = false;
+  /** the revision that was taken over */
+  #accepted = 0;
+  /** the newest revision that the crew has applied altogether */
+  #applied = 0;
+  /** what the crew was told last, of which plan, with which ids, and how often it was told something */
+  #told = '';
+  #ordered: { readonly plan: SwarmPlan; readonly clients: number } | null = null;
+  #ids: MemberShare['ids'] = [];
+  #orders = 0;
+  /** it lets go of all it holds */
+  #is_fencing = false;
+  #fenced = 0;
+  #is_closed = false;
+
+  constructor(options: HoldingOptions) {
+    this.#options = options;
+  }
+
+  get is_fencing(): boolean {
+    return this.#is_fencing;
+  }
+
+  get is_closed(): boolean {
+    return this.#is_closed;
+  }
+
+  /** the crew has not applied yet what it was ordered last */
+  get is_behind(): boolean {
+    return this.#crew !== null && this.#crew.account().applied < this.#orders;
+  }
+
+  /** it holds nothing, and no plan says that it shall */
+  get is_empty(): boolean {
+    return !this.#crew || (is_idle(this.#crew) && (this.#entry?.ramp.to ?? 0) === 0);
+  }
+
+  /** ms of silence after which nothing may be held any more */
+  get isolation_ms(): number {
+    return (this.#crew && this.#playing!.run.isolation_ms) ?? Infinity;
+  }
+
+  /** null: there is no crew */
+  get measured(): CrewAccount | null {
+    const { run, loaded } = this.#playing ?? {};
+    if (!run || !loaded) return null;
+    return { run: run.id, incarnation: this.#options.presence.incarnation, account: loaded.crew.account() };
+  }
+
+  /** What its presence says of it now. */
+  report(): Omit<PresenceState, 'results' | 'leaving' | 'run_ms'> {
+    const [playing, account] = [this.#playing, this.#crew?.account() ?? null];
+    // what was told before the newest order is of no interest any more
+    if (account && account.applied >= this.#orders) this.#applied = this.#accepted;
+    return {
+      account,
+      ready: account && account.capacity > 0 && !this.#is_fencing ? playing!.run.id : null,
+      refuses: playing?.refuses ?? this.#options.hearing.refuses,
+      accepted: this.#accepted,
+      applied: this.#applied,
+      fenced: this.#fenced,
+    };
+  }
+
+  refresh(): void {
+    this.#crew?.refresh();
+  }
+
+  /** The engine answered then: until the agent has to close everything, the crew may go on by itself. */
+  permit(answered_at: number): void {
+    this.#crew?.permit(answered_at + this.isolation_ms + PERMIT_MORE_MS);
+  }
+
+  /** Does what a plan says that came into force. `plays`: it may begin with a run. */
+  follow(plan: SwarmPlan, plays: boolean): void {
+    const { id, presence } = this.#options;
+    if (plan.departed.some((gone) => gone.agent === id && gone.incarnation === presence.incarnation))
+      return void this.fence('it was written off');
+    presence.attest(plan.members[id]);
+    const playing = this.#playing;
+    if (playing && (playing.run.id !== plan.run.id || plan.stage === 'ended')) return void this.#let_go();
+    if (this.#orders > 0 && !is_more(this.#ids, this.#entry?.ids ?? []))
+      return void this.fence('the plan was written from an older memory');
+    if (!playing && plan.stage !== 'ended' && !this.#is_making && plays) void this.#make(plan.run);
+    this.#accepted = plan.revision;
+    this.order();
+  }
+
+  /** Tells the crew what it shall hold now. To be called several times a second: ramps go on. */
+  order(): void {
+    const { id, hearing } = this.#options;
+    const [plan, loaded, entry, run_ms] = [hearing.plan, this.#playing?.loaded, this.#entry, hearing.run_ms];
+    if (!plan || !loaded || !entry || run_ms === null || this.#is_fencing || plan.run.id !== this.#playing?.run.id)
+      return;
+    const clients = planned_at(entry.ramp, run_ms);
+    // between two plans most steps change nothing
+    const is_told = this.#ordered?.plan === plan && this.#ordered.clients === clients && this.#told !== '';
+    if (is_told && plan.traces.length === 0) return;
+    this.#ordered = { plan, clients };
+    this.#tell(loaded, {
+      phase: plan.phase,
+      clients,
+      target: entry.ramp.to,
+      ids: entry.ids,
+      graceful: plan.graceful,
+      setup: plan.setup_by === id,
+      teardown: plan.teardown_by === id,
+      connect_per_s: entry.connect_per_s,
+      traces: plan.traces
+        .filter(({ client }) => index_within(client, entry.ids) !== null)
+        .map(({ token, client, until_ms }) => ({ token, client, until: Math.round(hearing.clock_ms(until_ms)) })),
+    });
+  }
+
+  /** Closes everything, and goes on as another incarnation: what it held goes to others, or did already. */
+  async fence(why: string): Promise<void> {
+    if (this.#is_fencing) return;
+    this.#fenced++;
+    this.#options.log('warn', `cut off: ${why}; its clients are closed`);
+    await this.#let_go(true);
+  }
+
+  /** Ends the workers, also those that are on their way. */
+  async close(): Promise<void> {
+    this.#is_closed = true;
+    await this.#drop_crew();
+  }
+
+  /** Nothing more is said of the run. */
+  forget(): void {
+    this.#playing = null;
+  }
+
+  get #crew(): Crew | null {
+    return this.#playing?.loaded?.crew ?? null;
+  }
+
+  /** what the plan says of this incarnation */
+  get #entry(): MemberShare | null {
+    const { id, hearing, presence } = this.#options;
+    const entry = hearing.plan?.members[id];
+    return entry?.incarnation === presence.incarnation ? entry : null;
+  }
+
+  /** Loads the run: a while later it is ready, or says why not. Never rejects. */
+  async #make(run: RunHeader): Promise<void> {
+    const { facts, make, recording, on_change, log } = this.#options;
+    this.#is_making = true;
+    try {
+      if (run.swarm !== facts.swarm)
+        throw new Error(`the run is of swarm ${run.swarm}, this agent is swarm ${facts.swarm}`);
+      const loaded = await make(run, (worker, note) => recording.note(worker, note));
+      loaded.crew.on_change(() => on_change(false));
+      this.#playing = { run, loaded, refuses: null };
+    } catch (error) {
+      const refuses = reason_of(error);
+      log('error', `cannot play run ${run.id}: ${refuses}`);
+      this.#playing = { run, loaded: null, refuses };
+    } finally {
+      this.#is_making = false;
+    }
+    if (this.#is_closed) await this.#drop_crew();
+    else on_change(true);
+  }
+
+  #tell({ crew, run }: LoadedRun, { connect_per_s, ...order }: CrewOrders): void {
+    const { shared, retry_fatal } = this.#options.hearing.plan!;
+    const told = JSON.stringify([order, connect_per_s, shared !== null, retry_fatal]);
+    if (told === this.#told) return;
+    this.#told = told;
+    this.#ids = order.ids;
+    const known = shared && { value: shared.value };
+    crew.order({ ...order, revision: ++this.#orders, retry_fatal, run: { ...run, shared: known, connect_per_s } });
+  }
+
+  /** Lets go of the run: the next one, or the same, begins with another incarnation. */
+  async #let_go(closes_clients = false): Promise<void> {
+    this.#is_fencing = true;
+    try {
+      if (closes_clients && this.#playing?.loaded) await this.#close_clients(this.#playing.loaded);
+      await this.#drop_crew();
+      this.#options.presence.renew();
+      this.#playing = null;
+      this.#accepted = this.#applied = this.#orders = 0;
+      this.#told = '';
+      this.#ids = [];
+    } finally {
+      this.#is_fencing = false;
+    }
+    this.#options.on_change(true);
+  }
+
+  async #close_clients(loaded: LoadedRun): Promise<void> {
+    const { timers } = this.#options;
+    this.#tell(loaded, {
+      phase: 'stop',
+      clients: 0,
+      target: 0,
+      ids: this.#ids,
+      graceful: false,
+      setup: false,
+      teardown: false,
+      connect_per_s: 1,
+      traces: [],
+    });
+    const deadline = timers.now() + FENCE_WITHIN_MS;
+    await until(timers, () => is_idle(loaded.crew) || timers.now() >= deadline);
+  }
+
+  async #drop_crew(): Promise<void> {
+    const playing = this.#playing;
+    if (!playing?.loaded) return;
+    await playing.loaded.crew.close(CLOSE_WITHIN_MS);
+    if (this.#playing !== playing) return;
+    const { recording, hearing } = this.#options;
+    recording.end(this.measured!, hearing.run_ms);
+    this.#playing = { ...playing, loaded: null };
+  }
+}
+
+function is_idle(crew: Crew): boolean {
+  const { live, open } = crew.account();
+  return live + open === 0;
+}
+
+/** `now` begins as `before` does: ids of an incarnation only ever become more. */
+function is_more(before: MemberShare['ids'], now: MemberShare['ids']): boolean {
+  return before.every(([first, last, step], i) => {
+    const range = now[i];
+    const is_last = i === before.length - 1;
+    return range?.[0] === first && range[2] === step && (is_last ? range[1] >= last : range[1] === last);
+  });
+}
