@@ -18,7 +18,8 @@ const BENCH = join(import.meta.dirname, '..');
  * @property {() => Promise<void>} end  whatever state it is in
  *
  * @param {{ server_port: number | readonly number[], script: string, connect_per_s: number, options?: readonly string[], checkout?: string }} options
- *   script: a name in bench/scripts/, or a path without its .yml; options: more of the command line; checkout: whose swarm, default this one's
+ *   script: a name in bench/scripts/, or a path without its .yml; options: more of the command line, instead of what is usual;
+ *   checkout: whose swarm, default this one's
  * @returns {Promise<Swarm>}
  */
 export async function start_swarm({ server_port, script, connect_per_s, options = [], checkout = join(BENCH, '..') }) {
@@ -31,8 +32,10 @@ export async function start_swarm({ server_port, script, connect_per_s, options 
     '--summary': summary,
     '--seed': 'bench',
   };
+  // an option given twice is refused
+  const own = Object.entries(args).filter(([flag]) => !options.includes(flag));
   const servers = [server_port].flat().flatMap((port) => ['--server', `127.0.0.1:${port}`]);
-  const child = start(join(checkout, 'bin/swarm'), [...Object.entries(args).flat(), ...servers, ...options]);
+  const child = start(join(checkout, 'bin/swarm'), [...own.flat(), ...servers, ...options]);
   const end = async () => {
     child.signal('SIGKILL');
     await child.ended(0);

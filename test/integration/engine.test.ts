@@ -42,8 +42,10 @@ describe.skipIf(!HAS_NATS)('swarm engine up (needs nats-server)', () => {
     await place.close();
   });
 
-  const up = (...args: string[]): SwarmProcess =>
-    place.swarm('engine', 'up', '--dir', dir, '--listen', '127.0.0.1:0', ...args);
+  const up = (...args: string[]): SwarmProcess => {
+    const listen = args.includes('--listen') ? [] : ['--listen', '127.0.0.1:0'];
+    return place.swarm('engine', 'up', '--dir', dir, ...listen, ...args);
+  };
   const server_pid = (): number => Number(readFileSync(join(dir, 'nats-server.pid'), 'utf8'));
   const read = (file: string): string => readFileSync(join(dir, file), 'utf8');
   async function end(engine: SwarmProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {

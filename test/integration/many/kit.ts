@@ -236,13 +236,13 @@ export class World {
 
   /** Begins a run and leads it. */
   async run(...more: string[]): Promise<Coordinator> {
-    return await this.#coordinator('run', [], ...this.#made_of(), ...more);
+    return await this.#coordinator('run', [], ...this.#made_of(more), ...more);
   }
 
   /** As {@link run}, but it may never have a console. */
   start_run(...more: string[]): SwarmProcess {
     const where = ['--join', this.join, '--name', this.name, '-l', '127.0.0.1:0'];
-    return this.place.swarm('run', ...where, ...this.#made_of(), ...more);
+    return this.place.swarm('run', ...where, ...this.#made_of(more), ...more);
   }
 
   /** Another coordinator. */
@@ -257,7 +257,7 @@ export class World {
 
   /** As {@link run} or {@link attach}, behind a command that becomes it. */
   async through(prefix: readonly string[], command: 'run' | 'attach', ...more: string[]): Promise<Coordinator> {
-    return await this.#coordinator(command, prefix, ...(command === 'run' ? this.#made_of() : []), ...more);
+    return await this.#coordinator(command, prefix, ...(command === 'run' ? this.#made_of(more) : []), ...more);
   }
 
   /** Of an agent's workers. */
@@ -413,15 +413,15 @@ export class World {
     return this.#credentials ? ['--credentials', join(this.place.folder, 'engine', `${user}.json`)] : [];
   }
 
-  /** What a run is made of. */
-  #made_of(): string[] {
+  /** What a run is made of, besides `more`. */
+  #made_of(more: readonly string[]): string[] {
     const { isolation = '20s', host } = this.#options;
     const s =
       typeof isolation === 'number' ? Math.ceil(isolation * Math.min(MOST_CROWDED, crowding())) : parseInt(isolation);
     this.isolation_ms = 1000 * s;
     const server = `${host?.reach ?? '127.0.0.1'}:${this.ledger.port}`;
-    const agents = String(this.agents.length);
-    return ['-r', server, '-s', this.#script, '--isolation', `${s}s`, '--min-agents', agents];
+    const agents = more.includes('--min-agents') ? [] : ['--min-agents', String(this.agents.length)];
+    return ['-r', server, '-s', this.#script, '--isolation', `${s}s`, ...agents];
   }
 
   async #coordinator(command: 'run' | 'attach', through: readonly string[], ...more: string[]): Promise<Coordinator> {
