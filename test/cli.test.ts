@@ -1,49 +1,7 @@
-import { Writable } from 'node:stream';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { SwarmError } from '../src/foundation/errors.ts';
-import { Output } from '../src/foundation/output.ts';
 import { VERSION } from '../src/foundation/version.ts';
-import { run_program, type Commands } from '../src/options/program.ts';
-
-const sink = (): { output: Output; text: () => string } => {
-  const chunks: string[] = [];
-  const stream = new Writable({ write: (chunk, _, done) => (chunks.push(String(chunk)), done()) });
-  return { output: new Output(stream), text: () => chunks.join('') };
-};
-
-async function run(
-  args: string[],
-  commands: Partial<Commands> = {},
-): Promise<{ code: number; out: string; err: string; called: unknown[] }> {
-  const [out, err] = [sink(), sink()];
-  const called: unknown[] = [];
-  const call = (name: Exclude<keyof Commands, 'summary' | 'series' | 'merge'>) => (options: never, io: never) => {
-    called.push(name, options);
-    return commands[name] ? commands[name](options, io) : Promise.resolve(0);
-  };
-  const code = await run_program(
-    args,
-    {
-      run: call('run'),
-      check: call('check'),
-      try: call('try'),
-      limits: call('limits'),
-      merge: (files, options, io) => {
-        called.push('merge', files, options);
-        return commands.merge?.(files, options, io) ?? Promise.resolve(0);
-      },
-      schema: call('schema') as never,
-      demo: call('demo') as never,
-      agent: call('agent'),
-      attach: call('attach'),
-      summary: (name) => Promise.resolve(called.push('summary', name) && 0),
-      series: (name) => Promise.resolve(called.push('series', name) && 0),
-      engine_up: call('engine_up'),
-    },
-    { out: out.output, err: err.output, colour: { out: false, err: false } },
-  );
-  return { code, out: out.text(), err: err.text(), called };
-}
+import { run } from './options/run-program.ts';
 
 const USUAL = ['-r', 'localhost:7000', '-s', 'a.yml'];
 
@@ -59,8 +17,15 @@ describe('the command line', () => {
     }
   });
 
-  it.each(['check', 'try', 'limits', 'schema', 'agent', 'attach'])('runs %s', async (name) => {
-    expect((await run([name, ...USUAL])).called[0]).toBe(name);
+  it.each([
+    ['check', ['-s', 'a.yml']],
+    ['try', USUAL],
+    ['limits', USUAL],
+    ['schema', []],
+    ['agent', ['--join', 'nats://127.0.0.1:4222']],
+    ['attach', ['--join', 'nats://127.0.0.1:4222']],
+  ])('runs %s', async (name, args) => {
+    expect((await run([name, ...args])).called[0]).toBe(name);
   });
 
   it('runs merge with its files, options before or after them', async () => {
@@ -107,7 +72,7 @@ describe('the command line', () => {
     [['engine', 'up', '--listen', 'here'], '--listen: "here" is not <ip:port>'],
     [['engine', 'up', '--host', 'a b'], '--host: "a b" is not a host name or an address'],
     [['engine', 'up', '--listen', '[::]:1'], '--host: :: is no address that others could join'],
-    [['engine', 'up', '-s', 'a.yml'], '--script: swarm engine up takes none of these'],
+    [['engine', 'up', '-s', 'a.yml'], '--script: `swarm engine up` does not take it, `swarm run`, '],
   ])('refuses %j', async (args, text) => {
     const { code, err, called } = await run(args);
     expect(code).toBe(2);
@@ -125,7 +90,7 @@ describe('the command line', () => {
       const { code, err, called } = await run(args);
       expect(code).toBe(2);
       expect(called).toEqual([]);
-      expect(err).toMatch(/^swarm: .*--server, --script.*demo takes no options.*\n$/);
+      expect(err).toMatch(/^(swarm: --(server|script): `swarm demo` does not take it, `swarm run`, .*\n){2}$/);
     }
     const { out } = await run(['demo', '-h']);
     expect(out).toMatch(/takes no\s+options/);
@@ -191,6 +156,7 @@ describe('the command line', () => {
     [['rum'], /unknown command 'rum'/],
     [['run', 'again'], /unknown command 'again'/],
     [['check', 'again'], /argument|unknown/],
+    [['check', '--scirpt', 'a.yml'], /unknown option '--scirpt'[^]*did you mean --script/i],
   ])('ends with 2 on %j', async (args, text) => {
     const { code, err, called } = await run([...USUAL, ...args]);
     expect(code).toBe(2);
@@ -216,19 +182,9 @@ describe('the command line', () => {
     expect(await run(['--version'])).toMatchObject({ code: 0, out: `${VERSION}\n`, err: '' });
     const { code, out, err } = await run(['-h']);
     expect({ code, err }).toEqual({ code: 0, err: '' });
-    for (const word of [
-      'run',
-      'check',
-      'try',
-      'limits',
-      'merge',
-      'schema',
-      'demo',
-      '--max-reply',
-      'SWARM_MAX_REPLY',
-      'Exit codes',
-    ])
+    for (const word of ['run', 'check', 'try', 'limits', 'merge', 'schema', 'demo', 'Exit codes'])
       expect(out).toContain(word);
-    expect((await run(['try', '-h'])).out).toContain('--server');
+    const { out: of_try } = await run(['try', '-h']);
+    for (const word of ['--server', '--max-reply', 'SWARM_MAX_REPLY']) expect(of_try).toContain(word);
   });
 });

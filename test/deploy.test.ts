@@ -15,7 +15,8 @@ import { loadAll } from 'js-yaml';
 import { describe, expect, it } from 'vitest';
 import { MAX_STORE_BYTES } from '../src/engine/configuration.ts';
 import { VERSION } from '../src/foundation/version.ts';
-import { flag_of, OPTIONS, variable_of, type OptionName } from '../src/options/options.ts';
+import { COMMANDS, type CommandName } from '../src/options/option-row.ts';
+import { flag_of, OPTION_NAMES, OPTIONS, takes, variable_of } from '../src/options/options.ts';
 
 // As far as files can be judged without a cluster, an image or a running systemd: docs/deploy.md says what of them was never run.
 const ROOT = join(import.meta.dirname, '..');
@@ -67,32 +68,29 @@ const containers = pods.flatMap(({ pod: { spec } }) => [...(spec.initContainers 
 const selects = (selector: Labels, labels: Labels): boolean =>
   Object.entries(selector).every(([name, value]) => labels[name] === value);
 
-/** What is wrong with the words behind `swarm`. */
-async function faults_of(words: readonly string[]): Promise<string[]> {
-  const [command, ...rest] = words;
-  const known = command === 'engine' ? await engine_flags() : new Map(own_flags);
-  const given = command === 'engine' ? rest.slice(1) : rest;
-  const faults = ['run', 'agent', 'attach', 'engine'].includes(command ?? '') ? [] : [`no command ${command}`];
+/** What is wrong with the words behind `swarm`, or with the names of variables that it is given. */
+function faults_of(words: readonly string[], variables: readonly string[] = []): string[] {
+  const command = command_of(words);
+  if (command === undefined) return [`no command ${words[0]}`];
+  const faults: string[] = [];
+  const given = words.slice(command === 'engine up' ? 2 : 1);
   for (let i = 0; i < given.length; i++) {
     const [flag = '', joined] = given[i]!.split(/=(.*)/s);
-    const option = known.get(flag);
-    if (option === undefined) faults.push(`no option ${flag}`);
-    else if (option !== null && OPTIONS[option].parse(joined ?? given[++i] ?? '') === undefined)
+    const name = OPTION_NAMES.find((one) => flag_of(one) === flag && takes(command, one));
+    const value = joined ?? given[++i] ?? '';
+    if (name === undefined) faults.push(`${command} takes no option ${flag}`);
+    // systemd puts its own in place of these
+    else if (!value.startsWith('${') && OPTIONS[name].shape.parse(value) === undefined)
       faults.push(`${flag} does not take its value`);
-    else if (option === null && joined === undefined) i++;
   }
-  return faults;
+  const known = OPTION_NAMES.filter((name) => takes(command, name)).map(variable_of);
+  return [...faults, ...variables.filter((one) => !known.includes(one))];
 }
-const names = Object.keys(OPTIONS) as OptionName[];
-const own_flags = names.map((name): [string, OptionName | null] => [flag_of(name), name]);
 
-/** Those of `swarm engine up`, whose values are not checked here. */
-async function engine_flags(): Promise<Map<string, null>> {
-  const path = '../src/options/engine-options.ts';
-  if (!existsSync(join(import.meta.dirname, path)))
-    return new Map(['--listen', '--agents', '--host', '--dir'].map((f) => [f, null]));
-  const { ENGINE_FLAGS } = (await import(path)) as { ENGINE_FLAGS: readonly { long: string }[] };
-  return new Map(ENGINE_FLAGS.map(({ long }) => [long, null]));
+function command_of([first, ...rest]: readonly string[]): CommandName | undefined {
+  if (first === 'engine' && rest[0] === 'up') return 'engine up';
+  if (first === 'run') return rest.some((word) => /^--(join|credentials)\b/.test(word)) ? 'run --join' : 'run';
+  return COMMANDS.find((command) => command === first);
 }
 
 describe('deploy/kubernetes', () => {
@@ -163,12 +161,16 @@ describe('deploy/kubernetes', () => {
     expect(Number(gib) * 2 ** 30).toBeGreaterThan(1.1 * MAX_STORE_BYTES);
   });
 
-  it('gives swarm commands, options and variables that it knows, and files of its mounts', async () => {
+  it('gives swarm commands, and options and variables that they take, and files of its mounts', () => {
     const own = containers.filter(({ image, command }) => image.startsWith('swarm:') && !command);
     expect(own).toHaveLength(3);
     for (const { args = [], env = [], volumeMounts } of own) {
-      expect(await faults_of(args)).toEqual([]);
-      for (const { name } of env) expect(names.map(variable_of)).toContain(name);
+      expect(
+        faults_of(
+          args,
+          env.map(({ name }) => name),
+        ),
+      ).toEqual([]);
       const paths = args.map((word) => word.replace(/^--[a-z-]+=/, '')).filter((word) => word.startsWith('/'));
       for (const path of paths)
         expect(
@@ -215,12 +217,12 @@ describe('deploy/kubernetes', () => {
 describe('deploy/*.service', () => {
   const units = readdirSync(DEPLOY).filter((file) => file.endsWith('.service'));
 
-  it.each(units)('%s has the known sections, and options that swarm knows', async (file) => {
+  it.each(units)('%s has the known sections, and options that the command takes', (file) => {
     const text = read(`deploy/${file}`);
     expect([...text.matchAll(/^\[(.*)\]$/gm)].map(([, name]) => name)).toEqual(['Unit', 'Service', 'Install']);
     for (const line of text.split('\n')) expect(line).toMatch(/^(|#.*|\[\w+\]|[A-Z][A-Za-z]+=.*)$/);
     const [, words = ''] = /^ExecStart=\/usr\/local\/bin\/swarm (.*)$/m.exec(text) ?? [];
-    expect(await faults_of(words.split(' '))).toEqual([]);
+    expect(faults_of(words.split(' '))).toEqual([]);
     expect(Number(/^LimitNOFILE=(\d+)$/m.exec(text)?.[1])).toBeGreaterThanOrEqual(65_536);
   });
 
@@ -278,14 +280,14 @@ describe('deploy/Dockerfile', () => {
 });
 
 describe('docs of many machines', () => {
-  it('name options and variables that there are', async () => {
-    const flags = [...own_flags.map(([flag]) => flag), ...(await engine_flags()).keys()];
+  it('name options and variables that there are', () => {
+    const flags = OPTION_NAMES.map(flag_of);
     const many = read('docs/many-machines.md');
     const deploy = read('docs/deploy.md');
     const lines = deploy.split('\n').filter((line) => /(^| )swarm (run|agent|attach|engine up)/.test(line));
     for (const [flag] of [many, ...lines].join('\n').matchAll(/(?<![\w-])--[a-z][a-z-]*/g))
       expect(flags).toContain(flag);
-    const variables = [...names.map(variable_of), 'SWARM_ENGINE_HOST'];
+    const variables = [...OPTION_NAMES.map(variable_of), 'SWARM_ENGINE_HOST'];
     const units = readdirSync(DEPLOY)
       .filter((file) => file.endsWith('.service'))
       .map((file) => read(`deploy/${file}`));

@@ -43,7 +43,7 @@ const WAIT_STEP_MS = 1000;
  */
 export async function run_agent(options: Options, io: Io): Promise<number> {
   const log = make_log(options.log_level, io.err, io.colour.err);
-  // as many as there are cores, unless it was asked for others
+  // 0 is what the environment may say for a swarm of one process, which an agent is not
   const processes = processes_of({ ...options, workers: options.workers === 0 ? 'auto' : options.workers });
   return await with_run_folder(async (folder) => {
     const suspension = new Suspension();

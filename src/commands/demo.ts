@@ -10,7 +10,8 @@ import { reason_of } from '../foundation/errors.ts';
 import type { Io } from '../foundation/io.ts';
 import { on_signals } from '../foundation/signals.ts';
 import { run_daemon } from '../launch/one-machine.ts';
-import { parse_options, type Given, type OptionName } from '../options/options.ts';
+import type { OptionName } from '../options/options.ts';
+import { parse_options, type Given } from '../options/parse-options.ts';
 import type { Server } from '../protocols/module.ts';
 
 const TARGET = fileURLToPath(new URL('../../examples/targets/durian.mjs', import.meta.url));
@@ -76,7 +77,7 @@ function demo_options(server: string): Parameters<typeof run_daemon>[0] {
     log_level: 'warn',
   };
   const flags = Object.entries(given).map(([name, text]): [string, Given] => [name, { texts: [text], from: 'flag' }]);
-  const result = parse_options(Object.fromEntries(flags), ['server', 'script']);
+  const result = parse_options(Object.fromEntries(flags), 'run', ['server', 'script']);
   if ('faults' in result) throw result.faults[0];
   return result.options;
 }

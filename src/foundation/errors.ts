@@ -7,7 +7,7 @@
  * `{name}` is filled from the details. `exit` is the process' exit code when the fault ends the run (2 = bad usage, script or module, 1 = at run time).
  */
 export const FAULTS = {
-  bad_option: { text: '{option}: {reason}', hint: 'run `swarm --help` for the shape it takes', exit: 2 },
+  bad_option: { text: '{option}: {reason}', hint: '`swarm <command> --help` lists what each command takes', exit: 2 },
   bad_script: {
     text: '{file} is not a script that can run:{faults}',
     hint: '`swarm schema` prints what editors complete and check scripts with',

@@ -5,7 +5,6 @@ import { hostname } from 'node:os';
 import { start_console, type Console } from '../console/server.ts';
 import { CLOCK } from '../foundation/clock.ts';
 import { endpoint_text } from '../foundation/endpoint-text.ts';
-import { SwarmError } from '../foundation/errors.ts';
 import { exit } from '../foundation/exit.ts';
 import type { Io } from '../foundation/io.ts';
 import { make_log, type Log } from '../foundation/log.ts';
@@ -36,11 +35,6 @@ const NO_SOURCES = { addresses: [], excluded_ports: [], kernel_ports: [0, 0], of
  * @throws SwarmError when it cannot begin
  */
 export async function run_joined(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number> {
-  if (options.segment !== null)
-    throw new SwarmError('bad_option', {
-      option: '--segment',
-      reason: 'is for swarms that nothing connects, not for --join',
-    });
   return await with_joined(options, io, 'stop', async ({ joined, store, credentials, log }) => {
     for (const { host } of options.server) if (host !== '') await check_name(host);
     const bundle = await with_run_folder((folder) => make_bundle(options, folder, log, io));

@@ -6,13 +6,14 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { run_limits } from '../../src/commands/limits.ts';
 import { Output } from '../../src/foundation/output.ts';
 import { processes_of, watch_bounds } from '../../src/launch/demand.ts';
-import { parse_options, type Given, type OptionName } from '../../src/options/options.ts';
+import type { OptionName } from '../../src/options/options.ts';
+import { parse_options, type Given } from '../../src/options/parse-options.ts';
 
 async function limits(given: Partial<Record<OptionName, string[]>>): Promise<string[]> {
   const chunks: string[] = [];
   const out = new Output(new Writable({ write: (chunk, _, done) => (chunks.push(String(chunk)), done()) }));
   const rows = Object.entries(given).map(([name, texts]): [string, Given] => [name, { texts, from: 'flag' }]);
-  const result = parse_options(Object.fromEntries(rows));
+  const result = parse_options(Object.fromEntries(rows), 'limits');
   if ('faults' in result) throw result.faults[0]!;
   expect(await run_limits(result.options, { out, err: out, colour: { out: false, err: false } })).toBe(0);
   await out.flush(1000);

@@ -9,7 +9,7 @@ import { Output } from '../../src/foundation/output.ts';
 import { bury, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
 import { to_summary } from '../../src/metrics/totals.ts';
-import { parse_options } from '../../src/options/options.ts';
+import { parse_options } from '../../src/options/parse-options.ts';
 import { a_snapshot, INPUT } from '../metrics/arbitraries.ts';
 
 let folder: string;
@@ -33,7 +33,7 @@ async function merge(files: string[], summary?: string): Promise<{ code: number;
   const text = { out: '', err: '' };
   const output = (to: 'out' | 'err'): Output =>
     new Output(new Writable({ write: (chunk, _, done) => ((text[to] += String(chunk)), done()) }));
-  const parsed = parse_options(summary === undefined ? {} : { summary: { texts: [summary], from: 'flag' } });
+  const parsed = parse_options(summary === undefined ? {} : { summary: { texts: [summary], from: 'flag' } }, 'merge');
   if (!('options' in parsed)) throw new Error('bad options');
   const io = { out: output('out'), err: output('err'), colour: { out: false, err: false } };
   const code = await run_merge(files, parsed.options, io);

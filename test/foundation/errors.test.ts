@@ -35,7 +35,7 @@ describe('SwarmError', () => {
     const cause = new Error('why');
     const error = new SwarmError('bad_option', { option: '--workers', reason: '"x" is not a number' }, cause);
     expect(error.message).toBe(
-      '--workers: "x" is not a number (bad_option: run `swarm --help` for the shape it takes)',
+      '--workers: "x" is not a number (bad_option: `swarm <command> --help` lists what each command takes)',
     );
     expect(error).toMatchObject({ code: 'bad_option', exit: 2, cause });
   });

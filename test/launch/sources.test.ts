@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { expand_bind, find_endpoints, find_sources, type Interfaces } from '../../src/launch/sources.ts';
-import { parse_options } from '../../src/options/options.ts';
+import { parse_options } from '../../src/options/parse-options.ts';
 import type { Server } from '../../src/protocols/module.ts';
 import type { Sources } from '../../src/swarm/plan/run-spec.ts';
 
@@ -58,7 +58,7 @@ describe('expand_bind', () => {
 const LOOPBACK: Server = { host: '127.0.0.1', port: 7000 };
 
 function sources(bind: string[], servers: Server[] = [LOOPBACK]): Promise<Sources> {
-  const result = parse_options({ bind: { texts: bind, from: 'flag' } });
+  const result = parse_options({ bind: { texts: bind, from: 'flag' } }, 'run');
   if ('faults' in result) throw result.faults[0]!;
   return find_sources({ ...result.options, bind: bind.length === 0 ? null : bind, server: servers });
 }

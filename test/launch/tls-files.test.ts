@@ -2,7 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { read_tls } from '../../src/launch/tls-files.ts';
-import { parse_options, type Given, type OptionName } from '../../src/options/options.ts';
+import type { OptionName } from '../../src/options/options.ts';
+import { parse_options, type Given } from '../../src/options/parse-options.ts';
 import type { TlsSpec } from '../../src/swarm/plan/run-spec.ts';
 import { Certificates, type Certificate } from '../certificates.ts';
 
@@ -17,7 +18,7 @@ afterAll(() => store.remove());
 
 function read(given: Partial<Record<OptionName, string>>): TlsSpec | null {
   const texts = Object.entries(given).map(([name, text]): [string, Given] => [name, { texts: [text], from: 'flag' }]);
-  const result = parse_options(Object.fromEntries(texts));
+  const result = parse_options(Object.fromEntries(texts), 'run');
   if ('faults' in result) throw result.faults[0]!;
   return read_tls(result.options);
 }

@@ -1,32 +1,33 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { CommandName } from '../../src/options/option-row.ts';
 import {
   flag_of,
+  OPTION_NAMES,
   OPTIONS,
-  parse_options,
   variable_of,
-  type Given,
   type OptionName,
   type Options,
 } from '../../src/options/options.ts';
+import { parse_options, way_of_run, type AllGiven } from '../../src/options/parse-options.ts';
 
-const flags = (given: Partial<Record<OptionName, string>>): Partial<Record<OptionName, Given>> =>
+const flags = (given: Partial<Record<OptionName, string>>): AllGiven =>
   Object.fromEntries(Object.entries(given).map(([name, text]) => [name, { texts: [text], from: 'flag' }]));
 
-/** What one option becomes; undefined when it is refused. */
+/** What one option becomes for the first command that takes it; undefined when it is refused. */
 function parsed(name: OptionName, text: string): Options[OptionName] | undefined {
-  const result = parse_options(flags({ [name]: text }));
+  const result = parse_options(flags({ [name]: text }), OPTIONS[name].commands[0]!);
   return 'options' in result ? result.options[name] : undefined;
 }
 
-const faults_of = (given: Partial<Record<OptionName, Given>>, required: OptionName[] = []): string[] => {
-  const result = parse_options(given, required);
+const faults_of = (given: AllGiven, command: CommandName = 'run', required: OptionName[] = []): string[] => {
+  const result = parse_options(given, command, required);
   return 'faults' in result ? result.faults.map((fault) => fault.message) : [];
 };
 
 describe('parse_options', () => {
   it('has defaults for everything but the server, the script and files', () => {
-    expect(parse_options({})).toEqual({
+    expect(parse_options({}, 'run')).toEqual({
       options: {
         listen: { host: '127.0.0.1', port: 8411 },
         server: null,
@@ -72,8 +73,16 @@ describe('parse_options', () => {
         summary: null,
         console_token_file: null,
         log_level: 'info',
+        agents: 16,
+        host: null,
+        dir: null,
       },
     });
+  });
+
+  it('has other defaults where a command differs', () => {
+    expect(parse_options({}, 'agent')).toMatchObject({ options: { workers: 'auto' } });
+    expect(parse_options({}, 'engine up')).toMatchObject({ options: { listen: { host: '127.0.0.1', port: 4222 } } });
   });
 
   it.each<[OptionName, string, unknown]>([
@@ -196,16 +205,20 @@ describe('parse_options', () => {
   ])('refuses --%s %j', (name, text) => expect(parsed(name, text)).toBeUndefined());
 
   it('keeps the connect rate below its maximum: the default gives way, another is a fault', () => {
-    expect(parse_options(flags({ max_connect_rate: '500' }))).toMatchObject({ options: { connect_rate: 500 } });
-    expect(parse_options(flags({ max_connect_rate: '500', connect_rate: '500' }))).toHaveProperty('options');
+    expect(parse_options(flags({ max_connect_rate: '500' }), 'run')).toMatchObject({ options: { connect_rate: 500 } });
+    expect(parse_options(flags({ max_connect_rate: '500', connect_rate: '500' }), 'run')).toHaveProperty('options');
     expect(faults_of(flags({ max_connect_rate: '500', connect_rate: '501' }))).toEqual([
       expect.stringMatching(/^--connect-rate: 501 is above --max-connect-rate 500 /),
     ]);
+    // a coordinator that joins a run has no rate of its own
+    const variable = { connect_rate: { texts: ['501'], from: 'environment' } } as const;
+    expect(faults_of({ ...flags({ max_connect_rate: '500' }), ...variable }, 'attach')).toEqual([]);
   });
 
   it('says option, what was given and the shape wanted, for every fault at once', () => {
     const faults = faults_of(
       { workers: { texts: ['many'], from: 'flag' }, connect_rate: { texts: ['1k'], from: 'environment' } },
+      'run',
       ['server', 'script'],
     );
     expect(faults).toHaveLength(4);
@@ -213,6 +226,43 @@ describe('parse_options', () => {
     expect(faults.join('\n')).toContain('SWARM_CONNECT_RATE: "1k" is not a number above 0 up to 1000000, such as 1000');
     expect(faults.join('\n')).toContain('--server: not given; it takes <host:port>');
     expect(faults.join('\n')).toContain('here or in SWARM_SCRIPT');
+  });
+
+  it('refuses what was typed and the command does not take, whatever its value, and ignores the variable', () => {
+    const given = flags({ workers: 'many', script: 'a.yml' });
+    expect(faults_of(given, 'check')).toEqual([
+      '--workers: `swarm check` does not take it, `swarm run` without --join, `swarm limits` and `swarm agent` do: ' +
+        'leave it out here (bad_option: `swarm <command> --help` lists what each command takes)',
+    ]);
+    const variable = { ...given, workers: { texts: ['4'], from: 'environment' } } as const;
+    expect(parse_options(variable, 'check')).toMatchObject({ options: { script: 'a.yml', workers: 0 } });
+  });
+
+  it('tells the two ways of `swarm run` apart where only one of them takes an option', () => {
+    expect(faults_of(flags({ paused: 'true' }), 'run')[0]).toMatch(
+      /^--paused: `swarm run` without --join does not take it, `swarm run --join` does: leave it out here /,
+    );
+    expect(faults_of(flags({ segment: '1/2' }), 'run --join')[0]).toMatch(
+      /^--segment: `swarm run --join` does not take it, `swarm run` without --join does: leave it out here /,
+    );
+    expect(faults_of(flags({ labels: 'eu' }), 'run')[0]).toMatch(
+      /^--labels: `swarm run` does not take it, `swarm agent`/,
+    );
+    expect(faults_of(flags({ seed: 'a' }), 'merge')[0]).toContain('`swarm run` and `swarm try` do: leave it out here');
+    expect(way_of_run({})).toBe('run');
+    expect(way_of_run(flags({ join: 'nats://a:1' }))).toBe('run --join');
+    expect(way_of_run({ credentials: { texts: ['a'], from: 'environment' } })).toBe('run --join');
+  });
+
+  it('refuses a second value of what takes one, with all of them', () => {
+    const given = (...texts: string[]): AllGiven => ({ script: { texts, from: 'flag' } });
+    expect(faults_of(given('a.yml', 'b.yml'))[0]).toMatch(
+      /^--script: given twice, as "a.yml" and "b.yml", but it takes one value: leave out all but one /,
+    );
+    expect(faults_of(given('a', 'b', 'a'))[0]).toMatch(/^--script: given 3 times, as "a", "b" and "a", but/);
+    // what it does not take at all it needs no second fault for
+    expect(faults_of(given('a', 'b'), 'merge')).toHaveLength(1);
+    expect(faults_of({ insecure: { texts: ['true', 'true'], from: 'flag' } })).toEqual([]);
   });
 
   it('names flags and variables as the table does', () => {
@@ -223,10 +273,9 @@ describe('parse_options', () => {
   });
 
   it('accepts its own defaults and never throws, whatever it is given', () => {
-    const names = Object.keys(OPTIONS) as OptionName[];
     fc.assert(
-      fc.property(fc.constantFrom(...names), fc.string(), (name, text) => {
-        const result = parse_options(flags({ [name]: text }));
+      fc.property(fc.constantFrom(...OPTION_NAMES), fc.string(), (name, text) => {
+        const result = parse_options(flags({ [name]: text }), OPTIONS[name].commands[0]!);
         if ('faults' in result) for (const fault of result.faults) expect(fault.exit).toBe(2);
       }),
     );
