@@ -269,8 +269,8 @@ describe('deploy/Dockerfile', () => {
   it('has in it what the package has, and starts that as nobody special', () => {
     const { files, scripts } = JSON.parse(read('package.json')) as { files: string[]; scripts: Record<string, string> };
     const targets = words('COPY').map((all) => all.at(-1));
-    // an image has no use for what it is made with
-    const shipped = files.filter((path) => !path.startsWith('!') && path !== 'deploy');
+    // an image has no use for what it is made with, nor for what only people read
+    const shipped = files.filter((path) => !/^!|^deploy$|\.md$/.test(path));
     for (const path of [...shipped, 'package.json', 'node_modules']) expect(targets).toContain(`/opt/swarm/${path}`);
     for (const [, name] of read('deploy/Dockerfile').matchAll(/npm run (\w+)/g)) expect(scripts).toHaveProperty(name!);
     expect(words('ENTRYPOINT')).toEqual([['["/opt/swarm/bin/swarm"]']]);
