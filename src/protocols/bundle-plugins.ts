@@ -1,9 +1,9 @@
 /** What esbuild has to be told about swarm's modules: whose `swarm` it is, what cannot be shipped, where each file really lies. */
 import { readFile } from 'node:fs/promises';
-import { dirname, extname, resolve, sep } from 'node:path';
+import { dirname, extname, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { compileFunction } from 'node:vm';
-import { transform, type Loader, type Metafile, type Plugin } from 'esbuild';
+import type { Loader, Plugin } from 'esbuild';
 import { bad_byte, bad_byte_text } from '../foundation/utf8.ts';
 
 /** The namespace of {@link host_swarm}, as it stands in esbuild's errors. */
@@ -63,7 +63,7 @@ export function refuse_native(): Plugin {
   };
 }
 
-const PACKAGES = `${sep}node_modules${sep}`;
+export const PACKAGES = `${sep}node_modules${sep}`;
 
 /** Code and data of the user's own in another encoding: esbuild would read U+FFFD. Packages may have it in their comments. */
 export function refuse_other_encodings(): Plugin {
@@ -108,65 +108,19 @@ export function own_place(): Plugin {
     setup(build) {
       build.onLoad({ filter: /\.[cm]?[jt]sx?$/, namespace: 'file' }, async ({ path }) => {
         const text = await readFile(path, 'utf8');
-        if (!/\b(import\.meta|__filename|__dirname)\b/.test(text)) return undefined;
-        return { contents: with_place(text, path), loader: loader_of(path) };
+        const contents = as_bundled(text, path);
+        return contents === text ? undefined : { contents, loader: LOADERS[extname(path)] ?? 'js' };
       });
     },
   };
 }
 
-const loader_of = (path: string): Loader => LOADERS[extname(path)] ?? 'js';
-
-function with_place(text: string, path: string): string {
+/** The file's text as the bundler gets it, which its source map is about. */
+export function as_bundled(text: string, path: string): string {
+  if (!/\b(import\.meta|__filename|__dirname)\b/.test(text)) return text;
   const places = { __swarm_url: pathToFileURL(path).href, __swarm_filename: path, __swarm_dirname: dirname(path) };
   const told = Object.entries(places).map(([name, value]) => `${name} = ${JSON.stringify(value)}`);
   return `var ${told.join(', ')}; ${text.replace(/^#!/, '//')}`;
-}
-
-/**
- * Files that import each other see what the other has not made yet as Node has it: an error. In one scope, as the bundler puts them, it would be undefined,
- * and NaN is sent. As functions of their own they keep their order.
- *
- * @param files absolute paths
- */
-export function keep_order(files: ReadonlySet<string>): Plugin {
-  return {
-    name: 'keep-order',
-    setup(build) {
-      build.onLoad({ filter: /\.[cm]?[jt]sx?$/, namespace: 'file' }, async ({ path }) => {
-        if (!files.has(path)) return undefined;
-        const text = with_place(await readFile(path, 'utf8'), path);
-        const options = { loader: loader_of(path), format: 'cjs', define: PLACES, target: 'node20' } as const;
-        // one that awaits at its top level cannot be a function: it stays as it is
-        const made = await transform(text, {
-          ...options,
-          sourcefile: path,
-          sourcemap: 'inline',
-          logLevel: 'silent',
-        }).catch(() => null);
-        if (made === null) return undefined;
-        const [code, map] = made.code.split(/(?=^\/\/# sourceMappingURL=)/m) as [string, string];
-        // within a function: what is declared at the top of a file the bundler makes `var`, which is undefined before
-        return { contents: `(() => {${code}})();\n${map}`, loader: 'js' };
-      });
-    },
-  };
-}
-
-/** The user's own files that import each other, as absolute paths. `folder`: what the paths of `inputs` are relative to. */
-export function circular(inputs: Metafile['inputs'], folder: string): Set<string> {
-  const imported = (file: string): string[] =>
-    (inputs[file]?.imports ?? []).flatMap(({ kind, path }) => (kind === 'import-statement' ? [path] : []));
-  const reaches_itself = (file: string): boolean => {
-    const seen = new Set<string>();
-    for (let next = imported(file); next.length > 0; next = next.flatMap(imported)) {
-      next = next.filter((one) => !seen.has(one) && seen.add(one));
-      if (seen.has(file)) return true;
-    }
-    return false;
-  };
-  const own = Object.keys(inputs).filter((file) => !file.includes('node_modules/'));
-  return new Set(own.filter(reaches_itself).map((file) => resolve(folder, file)));
 }
 
 /** Its first statement is the directive. */

@@ -2,18 +2,16 @@
 import { createHash } from 'node:crypto';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build, stop, type BuildFailure, type BuildOptions, type Message } from 'esbuild';
+import { build, stop, type BuildFailure, type Message } from 'esbuild';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { write_module } from '../foundation/files.ts';
-import { exact, list, object, reader, Refused } from '../foundation/shape.ts';
+import { exact, integer, list, object, reader, Refused } from '../foundation/shape.ts';
 import {
-  circular,
   DATA,
   ENDINGS,
   HOST,
   host_swarm,
   keep_mode,
-  keep_order,
   NATIVE,
   own_place,
   PLACES,
@@ -21,6 +19,7 @@ import {
   refuse_other_encodings,
 } from './bundle-plugins.ts';
 import { find_module } from './find-module.ts';
+import { keep_order, type SourceMap } from './keep-order.ts';
 
 /** At most this many errors of one build are shown. */
 const SHOWN = 10;
@@ -74,7 +73,7 @@ async function compiled(entry: string, host: string): Promise<{ code: string; co
   const folder = dirname(entry);
   builds++;
   try {
-    const options: BuildOptions & { write: false; metafile: true } = {
+    const { outputFiles, warnings } = await build({
       entryPoints: [entry],
       absWorkingDir: folder,
       outfile: join(folder, 'bundle.mjs'), // never written: the sources of the map are relative to it
@@ -95,18 +94,13 @@ async function compiled(entry: string, host: string): Promise<{ code: string; co
       banner: {
         js: `import { createRequire as __swarm_create_require } from 'node:module'; const require = __swarm_create_require(${JSON.stringify(pathToFileURL(entry).href)});`,
       },
-      metafile: true,
-    };
-    const plugins = [host_swarm(host, names), refuse_native(), refuse_other_encodings(), keep_mode(), own_place()];
-    const built = await build({ ...options, plugins });
-    const files = circular(built.metafile.inputs, folder);
-    const { outputFiles } =
-      files.size === 0 ? built : await build({ ...options, plugins: [keep_order(files), ...plugins] });
+      plugins: [host_swarm(host, names), refuse_native(), refuse_other_encodings(), keep_mode(), own_place()],
+    });
     const text = (suffix: string): string => outputFiles.find(({ path }) => path.endsWith(suffix))?.text ?? '';
-    const own = built.warnings.filter(
-      ({ id, location }) => id === COMPUTED && !location?.file.includes('node_modules/'),
-    );
-    return { code: text('.mjs') + inline_map(text('.map'), folder), computed: own.map((one) => place_of(one, entry)) };
+    const own = warnings.filter(({ id, location }) => id === COMPUTED && !location?.file.includes('node_modules/'));
+    const map = map_of(text('.map'));
+    const code = keep_order(text('.mjs'), map, folder) + inline_map(map, folder);
+    return { code, computed: own.map((one) => place_of(one, entry)) };
   } catch (error) {
     throw fault_of(error, entry);
   } finally {
@@ -114,15 +108,22 @@ async function compiled(entry: string, host: string): Promise<{ code: string; co
   }
 }
 
-const read_sources = reader(object<{ sources: string[] }>({ sources: list(exact(65_536), 1_000_000) }), 2 ** 29);
+const texts = list(exact(65_536), 1_000_000);
+const read_map = reader(
+  object<SourceMap>({ version: integer(3, 3), sources: texts, names: texts, mappings: exact(2 ** 29) }),
+  2 ** 29,
+);
+
+function map_of(text: string): SourceMap {
+  const map = read_map(text);
+  if (map instanceof Refused) throw new Error(`the bundler's source map cannot be read: ${map.why}`);
+  return map;
+}
 
 /** The source map as a comment, its sources as file URLs: right wherever the bundle lies. */
-function inline_map(text: string, folder: string): string {
-  const found = read_sources(text);
-  if (found instanceof Refused) throw new Error(`the bundler's source map cannot be read: ${found.why}`);
-  const sources = found.sources.map((source) => pathToFileURL(resolve(folder, source)).href);
-  const map: unknown = JSON.parse(text);
-  const moved = JSON.stringify({ ...(map as object), sources });
+function inline_map(map: SourceMap, folder: string): string {
+  const sources = map.sources.map((source) => pathToFileURL(resolve(folder, source)).href);
+  const moved = JSON.stringify({ ...map, sources });
   return `//# sourceMappingURL=data:application/json;base64,${Buffer.from(moved).toString('base64')}\n`;
 }
 

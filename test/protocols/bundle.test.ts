@@ -1,7 +1,9 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { transformSync } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundle_module } from '../../src/protocols/bundle.ts';
 import { Workshop } from './workshop.ts';
@@ -15,6 +17,302 @@ const failure = async (protocol: string): Promise<{ code: string; message: strin
     () => expect.unreachable('it built'),
     (error: unknown) => error as { code: string; message: string; exit: number },
   );
+
+/** What a module's `read` gives, as JSON, or the name of the error with which it does not load. Node runs the text of this function too. */
+async function outcome(load: () => Promise<Record<string, unknown>>): Promise<string> {
+  try {
+    return JSON.stringify(await ((await load()).read as () => unknown)());
+  } catch (error) {
+    return ((error as Error).cause as Error | undefined)?.name ?? (error as Error).name;
+  }
+}
+
+/** Files that import each other, main.mjs first, and what comes of them. */
+const CIRCLES: [what: string, files: Record<string, string>, outcome: string][] = [
+  [
+    'nothing is used too early',
+    {
+      'main.mjs': "import { two } from './b.mjs'; export const one = 1; export const read = () => two();",
+      'b.mjs': "import { one } from './main.mjs'; export const two = () => one + one;",
+    },
+    '2',
+  ],
+  [
+    'a const is used too early',
+    {
+      'main.mjs': "import { b } from './b.mjs';\nexport const a = 1;\nexport const read = () => b;",
+      'b.mjs': "import { a } from './main.mjs';\nexport const b = a + 1;",
+    },
+    'ReferenceError',
+  ],
+  [
+    'the second of a let on the first line, behind a comment that is not ASCII',
+    {
+      'main.mjs':
+        "/* é😀 */ let z = 0, a = 1; import { b } from './b.mjs'; export { a }; export const read = () => [b, z];",
+      'b.mjs': "import { a } from './main.mjs'; export const b = a + 1;",
+    },
+    'ReferenceError',
+  ],
+  [
+    'behind its own place and line ends of other systems',
+    {
+      'main.mjs':
+        "const at = import.meta.url; import { b } from './b.mjs';\r\n/* \u2028 */\rexport const a = 1;\r\nexport const read = () => [b, at];",
+      'b.mjs': "import { a } from './main.mjs'; export const b = a + 1;",
+    },
+    'ReferenceError',
+  ],
+  [
+    'what a file takes apart is used too early',
+    {
+      'main.mjs': "import { b } from './b.mjs'; export const { a } = { a: 1 }; export const read = () => b;",
+      'b.mjs': "import { a } from './main.mjs'; export const b = a + 1;",
+    },
+    'ReferenceError',
+  ],
+  [
+    'a class is used too early',
+    {
+      'main.mjs': "import { b } from './b.mjs'; export class A {} export const read = () => b;",
+      'b.mjs': "import { A } from './main.mjs'; export const b = typeof A;",
+    },
+    'ReferenceError',
+  ],
+  [
+    'a default is used too early',
+    {
+      'main.mjs': "import { b } from './b.mjs'; export default 1; export const read = () => b;",
+      'b.mjs': "import a from './main.mjs'; export const b = a + 1;",
+    },
+    'ReferenceError',
+  ],
+  [
+    'a default class is used too early',
+    {
+      'main.mjs': "import { b } from './b.mjs'; export default class {} export const read = () => b;",
+      'b.mjs': "import a from './main.mjs'; export const b = typeof a;",
+    },
+    'ReferenceError',
+  ],
+  [
+    'a namespace is asked too early',
+    {
+      'main.mjs': "import { b } from './b.mjs'; export const a = 1; export const read = () => b;",
+      'b.mjs': "import * as all from './main.mjs'; export const b = Object.values(all);",
+    },
+    'ReferenceError',
+  ],
+  [
+    'a var and functions are there from the first',
+    {
+      'main.mjs':
+        "import { b } from './b.mjs'; export var a = 1; export function f() { return a; } export default function () { return 7; } export const read = () => [b, a];",
+      'b.mjs': "import g, { a, f } from './main.mjs'; export const b = [a === undefined, f() === undefined, g()];",
+    },
+    '[[true,true,7],1]',
+  ],
+  [
+    'functions of a file that has not begun',
+    {
+      'main.mjs':
+        "import { b } from './b.mjs'; import { c } from './c.mjs'; export function f() { return c(); } export const read = () => b;",
+      'b.mjs': "import { f } from './main.mjs'; export const b = f();",
+      'c.mjs': 'export function c() { return 3; }',
+    },
+    '3',
+  ],
+  [
+    'side effects in order, with files outside of the circle',
+    {
+      'main.mjs':
+        "import './first.mjs'; import './b.mjs'; import './last.mjs'; import { seen } from './seen.mjs'; seen.push('main'); export const read = () => seen;",
+      'b.mjs': "import './inner.mjs'; import './c.mjs'; import { seen } from './seen.mjs'; seen.push('b');",
+      'c.mjs': "import './b.mjs'; import './main.mjs'; import { seen } from './seen.mjs'; seen.push('c');",
+      'first.mjs': "import { seen } from './seen.mjs'; seen.push('first');",
+      'inner.mjs': "import { seen } from './seen.mjs'; seen.push('inner');",
+      'last.mjs': "import { seen } from './seen.mjs'; seen.push('last');",
+      'seen.mjs': 'export const seen = [];',
+    },
+    '["first","inner","c","b","last","main"]',
+  ],
+  [
+    'a circle beside main',
+    {
+      'main.mjs':
+        "import { a } from './a.mjs'; import { seen } from './c.mjs'; seen.push('main'); export const read = () => [a(), seen];",
+      'a.mjs': "import { b } from './b.mjs'; import { seen } from './c.mjs'; seen.push('a'); export const a = () => b;",
+      'b.mjs':
+        "import { a } from './a.mjs'; import { seen } from './c.mjs'; seen.push('b'); export let b = () => a; b = 2;",
+      'c.mjs': 'export const seen = [];',
+    },
+    '[2,["b","a","main"]]',
+  ],
+  [
+    'export * of three',
+    {
+      'main.mjs':
+        "import * as c from './c.mjs'; export * from './b.mjs'; export const x = 1; export const read = () => ({ ...c.all() });",
+      'b.mjs': "export * from './c.mjs'; export const y = 2;",
+      'c.mjs':
+        "import * as main from './main.mjs'; export * from './main.mjs'; import { y } from './c.mjs'; export const z = 3; export const all = () => ({ x: main.x, y, z: main.z, names: Object.keys(main).sort() });",
+    },
+    '{"x":1,"y":2,"z":3,"names":["all","read","x","y","z"]}',
+  ],
+  [
+    're-exports under other names, and default',
+    {
+      'main.mjs':
+        "import d, { two as deux } from './b.mjs'; export { two, default as three } from './b.mjs'; export const one = 1; export const read = () => [d(), deux()];",
+      'b.mjs':
+        "import { one, two as mine, three } from './main.mjs'; export const two = () => one + 1; export default () => [mine(), three === undefined];",
+    },
+    '[[2,false],2]',
+  ],
+  [
+    'a namespace is kept before it is filled',
+    {
+      'main.mjs':
+        "import { all } from './b.mjs'; export const a = 1; export default 2; export const read = () => all.main.a + all.main['default'];",
+      'b.mjs': "import * as main from './main.mjs'; export const all = { main };",
+    },
+    '3',
+  ],
+  [
+    'a namespace without names is kept, and one exported',
+    {
+      'main.mjs':
+        "import { kept, other } from './b.mjs'; export * as mine from './b.mjs'; export const read = () => [typeof kept, Object.keys(kept), typeof other.mine.kept];",
+      'b.mjs':
+        "import * as kept from './c.mjs'; import * as other from './main.mjs'; const all = [kept, other]; export { kept, other, all };",
+      'c.mjs': "import './b.mjs'; export {};",
+    },
+    '["object",[],"object"]',
+  ],
+  [
+    'live bindings',
+    {
+      'main.mjs':
+        "import { count, more } from './b.mjs'; export let step = 1; export const read = () => { more(); step = 5; more(); return count; };",
+      'b.mjs': "import { step } from './main.mjs'; export let count = 0; export const more = () => { count += step; };",
+    },
+    '6',
+  ],
+  [
+    'a binding of another is written',
+    {
+      'main.mjs': "import { f } from './b.mjs'; export let a = 1; export const read = () => f();",
+      'b.mjs':
+        "import * as main from './main.mjs'; export const f = () => { try { Reflect.defineProperty(main, 'a', { value: 2 }); } catch {} return main.a; };",
+    },
+    '1',
+  ],
+  [
+    'imports itself',
+    {
+      'main.mjs':
+        "import * as self from './main.mjs'; import { one as same } from './main.mjs'; export const one = 1; export const read = () => [self.one, same, typeof self.read];",
+    },
+    '[1,1,"function"]',
+  ],
+  [
+    'imports itself and uses it too early',
+    {
+      'main.mjs':
+        "import { one as same } from './main.mjs'; export const two = same + 1; export const one = 1; export const read = () => two;",
+    },
+    'ReferenceError',
+  ],
+  [
+    'no circle at all, used too early',
+    { 'main.mjs': 'const first = next(); let n = 1; function next() { return n++; } export const read = () => first;' },
+    'ReferenceError',
+  ],
+  [
+    'an await at the top',
+    {
+      'main.mjs':
+        "import { b } from './b.mjs'; export const a = await Promise.resolve(1); export const read = () => b();",
+      'b.mjs': "import { a } from './main.mjs'; import { c } from './c.mjs'; export const b = () => a + c;",
+      'c.mjs': 'export const c = await Promise.resolve(2);',
+    },
+    '3',
+  ],
+  [
+    'an await at the top, used too early',
+    {
+      'main.mjs': "import { b } from './b.mjs'; export const a = 1; export const read = () => b;",
+      'b.mjs': "import { a } from './main.mjs'; await null; export const b = a + 1;",
+    },
+    'ReferenceError',
+  ],
+  [
+    'the same names in all files, in texts too',
+    {
+      'main.mjs':
+        "import { b } from './b.mjs'; const a = 1; export const text = `\nvar a = 1;\nlet a;\n`; export const read = () => [a, b()];",
+      'b.mjs': "import { text } from './main.mjs'; const a = 2; export const b = () => [a, text];",
+    },
+    '[1,[2,"\\nvar a = 1;\\nlet a;\\n"]]',
+  ],
+  [
+    'a namespace of nothing but another module',
+    {
+      'main.mjs': "import { kept } from './b.mjs'; export const read = () => kept.all.basename('/x/y');",
+      'b.mjs': "import * as all from './c.mjs'; export const kept = { all };",
+      'c.mjs': "import './b.mjs'; export * from 'node:path';",
+    },
+    '"y"',
+  ],
+  [
+    'a file is loaded once more, later',
+    {
+      'main.mjs':
+        "const one = 1; import { b } from './b.mjs'; export { one }; export const read = async () => [b(), (await import('./b.mjs')).b()];",
+      'b.mjs': "const two = 2; import * as main from './main.mjs'; export const b = () => [main.one, two];",
+    },
+    '[[1,2],[1,2]]',
+  ],
+  [
+    'nothing but a namespace of nothing but another module',
+    {
+      'main.mjs':
+        "import * as kept from './b.mjs'; export function read() { return Object.keys(kept).includes('basename'); }",
+      'b.mjs': "import './main.mjs'; export * from 'node:path';",
+    },
+    'true',
+  ],
+  [
+    'a namespace is kept of a file that begins with a const, and whose names are those of the bundler',
+    {
+      'main.mjs':
+        "const __export = () => 1; import { all } from './b.mjs'; export const a = __export(); export const read = () => all.main.a;",
+      'b.mjs': "const __export = 5; import * as main from './main.mjs'; export const all = { main, __export };",
+    },
+    '1',
+  ],
+  [
+    'CommonJS in a circle',
+    {
+      'main.mjs': "import a from './a.cjs'; export const read = () => [a.early, a.late()];",
+      'a.cjs':
+        "'use strict'; exports.one = 1; const b = require('./b.cjs'); exports.early = b.early; exports.two = 2; exports.late = b.late;",
+      'b.cjs':
+        "'use strict'; const a = require('./a.cjs'); exports.early = [a.one, a.two === undefined]; exports.late = () => a.two;",
+    },
+    '[[1,true],2]',
+  ],
+  [
+    'CommonJS that a circle imports, and that imports it later',
+    {
+      'main.mjs':
+        "import { b } from './b.mjs'; import { later } from './a.cjs'; export const one = 1; export const read = async () => [b(), (await later()).one];",
+      'b.mjs': "import { one } from './main.mjs'; import a from './a.cjs'; export const b = () => one + a.two;",
+      'a.cjs': "'use strict'; exports.two = 2; exports.later = () => import('./main.mjs');",
+    },
+    '[3,1]',
+  ],
+];
 
 describe('bundle_module', () => {
   it('brings npm dependencies and relative imports along', async () => {
@@ -82,7 +380,7 @@ describe('bundle_module', () => {
   });
 
   describe('files that import each other', () => {
-    it('work when nothing is used before it is there, as in Node', async () => {
+    it('tell their place, and have what is no code', async () => {
       shop.file('protocols/users.csv', 'ada');
       shop.file(
         'protocols/ring.ts',
@@ -101,18 +399,85 @@ describe('bundle_module', () => {
         'lib/ring_b.ts',
         "import { one } from '../protocols/ring.ts'; import { twice } from './ring_a.ts'; export const two = () => one + one + twice.length;",
       );
-      const found = await shop.load('ring');
-      const { read } = (found['default'] ?? found) as { read: () => unknown };
+      const { read } = (await shop.load('ring')) as { read: () => unknown };
       expect(read()).toEqual([2, join(shop.root, 'lib'), 'ada', 'function']);
     });
 
-    it('fail as in Node when something is used before it is there', async () => {
-      shop.file(
-        'protocols/knot.ts',
-        "import { b } from '../lib/knot_b.ts';\nexport const a = 1;\nexport const read = () => b;",
+    const endings: [string, string | undefined][] = [
+      ['.mjs', undefined],
+      ['.mts', undefined],
+      ['.ts', undefined],
+      ['.js', undefined],
+      ['.js', 'module'],
+      ['.ts', 'module'],
+      ['.ts', 'commonjs'],
+    ];
+    const circle_of = (ending: string, type: string | undefined, at: number): string =>
+      `circles/${ending.slice(1)}_${type}/${at}`;
+
+    beforeAll(() => {
+      for (const [ending, type] of endings)
+        for (const [at, [, files]] of CIRCLES.entries()) {
+          const folder = circle_of(ending, type, at);
+          shop.file(`${folder}/package.json`, JSON.stringify({ type }));
+          for (const [name, text] of Object.entries(files))
+            shop.file(`${folder}/${name.replace('.mjs', ending)}`, text.replaceAll('.mjs', ending));
+        }
+    });
+
+    /** What Node makes of each circle, in a process of its own. */
+    let by_node: string[];
+    beforeAll(() => {
+      const urls = CIRCLES.map((_, at) => pathToFileURL(join(shop.root, circle_of('.mjs', undefined, at), 'main.mjs')));
+      const script = `const outcome = ${outcome.toString()};
+        const all = [];
+        for (const url of ${JSON.stringify(urls)}) all.push(await outcome(() => import(url)));
+        console.log(JSON.stringify(all));`;
+      const told = execFileSync(process.execPath, ['--no-warnings', '--input-type=module', '-e', script]);
+      by_node = JSON.parse(told.toString()) as string[];
+    });
+
+    it.each(endings.flatMap(([ending, type]) => CIRCLES.map((circle, at) => [circle[0], ending, type, at] as const)))(
+      'do what they do in Node: %s (%s, type %s)',
+      async (_, ending, type, at) => {
+        const told = await outcome(() => shop.load('main', join(shop.root, circle_of(ending, type, at))));
+        expect(told).toBe(CIRCLES[at]![2]);
+        expect(by_node[at]).toBe(told);
+      },
+    );
+    it.each([
+      ['an enum is undefined', 'export enum E { e }', 'E', 'undefined'],
+      ['a constant enum is in its place', 'export const enum E { e }', 'E.e', 'number'],
+      ['an abstract class is refused', 'export abstract class A {}', 'A', 'ReferenceError'],
+      [
+        'a decorated class is refused',
+        'const d = (c: unknown) => {}; @d class D {} export { D };',
+        'D',
+        'ReferenceError',
+      ],
+      ['a const of a type is refused', 'export const c: Record<string, number> = {};', 'c', 'ReferenceError'],
+      ['a const behind a byte order mark is refused', '\ufeffconst f = 1; export { f };', 'f', 'ReferenceError'],
+    ])('in TypeScript, used too early: %s', async (_, text, name, told) => {
+      const imported = name.split('.')[0]!;
+      shop.file('protocols/early.ts', `${text} import { b } from './early_b.ts'; export const read = () => b;`);
+      shop.file('protocols/early_b.ts', `import { ${imported} } from './early.ts'; export const b = typeof ${name};`);
+      expect((await outcome(() => shop.load('early'))).replaceAll('"', '')).toBe(told);
+    });
+
+    it('refuse what is used too early where they were compiled and their source map names what they were', async () => {
+      const compiled = (file: string, text: string): void => {
+        const source = shop.file(`lib/${file}.ts`, text);
+        const sourcemap = { sourcemap: 'inline', sourcefile: source, loader: 'ts' } as const;
+        shop.file(`protocols/${file}.js`, transformSync(text, sourcemap).code);
+      };
+      compiled(
+        'made',
+        "import { b } from './made_b.js';\ninterface A {}\nexport const a: A = 1; export const read = () => b;",
       );
-      shop.file('lib/knot_b.ts', "import { a } from '../protocols/knot.ts';\nexport const b = a + 1;");
-      await expect(shop.load('knot')).rejects.toThrow("Cannot access 'a' before initialization");
+      compiled('made_b', "import { a } from './made.js';\nexport const b = String(a);");
+      expect(await outcome(() => shop.load('made'))).toBe('ReferenceError');
+      rmSync(join(shop.root, 'lib/made.ts'));
+      expect(await outcome(() => shop.load('made'))).toBe('"undefined"');
     });
   });
 
