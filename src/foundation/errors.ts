@@ -61,7 +61,7 @@ export const FAULTS = {
   },
   module_name: {
     text: '{protocol} is not a module name',
-    hint: 'protocol: takes a name in the protocol folder, without path or ending: letters, digits, _ and -, at most 64',
+    hint: 'protocol: takes a name in the protocol folder, without path or ending: at most 64 letters, digits, _ and -, the first no -',
     exit: 2,
   },
   module_not_found: {

@@ -13,7 +13,7 @@ const LISTED = 20;
 /**
  * The real path of the module's file.
  *
- * @param protocol letters, digits, `_` and `-`, at most 64
+ * @param protocol at most 64 letters, digits, `_` and `-`, the first no `-`
  * @param dir the protocol folder
  * @throws SwarmError `module_name`, `module_not_found` (lists what is there), `module_outside` (a symbolic link out of `dir`)
  */
