@@ -54,7 +54,7 @@ describe.skipIf(!HAS_NATS)('an engine', () => {
     const since = performance.now();
     await world.engine.kill();
     world.engine.wipe();
-    // over each length: test/cluster/sim/outages.test.ts
+    // over each length: test/machines/sim/outages.test.ts
     const outage_ms = Math.round(200 + 8000 * Math.random());
     await sleep(outage_ms);
     await world.engine.start();

@@ -56,7 +56,7 @@ test(
       const processes = availableParallelism();
       const said = await Promise.all(Array.from({ length: processes }, (_, i) => plays(outfile, from + i, processes)));
       const failed = said.flat().filter((line) => !line.startsWith('played '));
-      const replay = 'SWARM_SIM_SEEDS=<seed> npx vitest run --project unit test/cluster/sim/swarm.test.ts';
+      const replay = 'SWARM_SIM_SEEDS=<seed> npx vitest run --project unit test/machines/sim/swarm.test.ts';
       expect(failed.length === 0 ? '' : [...failed, `replay with ${replay}`].join('\n')).toBe('');
       const played = said.map((lines) => Number(/^played (\d+)$/.exec(lines.at(-1)!)?.[1]));
       expect(played.reduce((all, count) => all + count, 0)).toBe(to - from + 1);
