@@ -5,7 +5,7 @@ import { Refused } from '../../foundation/shape.ts';
 import type { Note } from '../../swarm/plan/account.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import type { SquadAccount } from '../../swarm/squad/ordered-squad.ts';
-import { MEMBER, type MemberShare, type Place, type Presence } from '../store/documents.ts';
+import { MEMBER, type MemberShare, type ProcessPlace, type Presence } from '../store/documents.ts';
 import { read_presence } from '../store/readers.ts';
 import type { Store } from '../store/store.ts';
 import { until } from './until.ts';
@@ -25,7 +25,7 @@ export interface PresenceOptions {
   readonly max_connections: number | null;
   readonly log: (level: Note['level'], text: string) => void;
   /** the process `pid` of this very host is dead */
-  readonly is_dead: (place: Place) => boolean;
+  readonly is_dead: (place: ProcessPlace) => boolean;
   readonly new_incarnation?: () => string;
 }
 

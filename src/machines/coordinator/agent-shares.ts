@@ -17,7 +17,7 @@ const MAX_DEPARTED = 200;
 export const RETURN_MS = 15_000;
 
 /** An agent as the leader knows it. */
-export interface Known {
+export interface KnownAgent {
   readonly id: MemberId;
   readonly presence: Presence;
   /** since its presence changed last, by the leader's own clock */
@@ -26,9 +26,9 @@ export interface Known {
   readonly known_ms: number;
 }
 
-export interface Now {
+export interface ShareInput {
   readonly desired: Desired;
-  readonly agents: readonly Known[];
+  readonly agents: readonly KnownAgent[];
   /** ms of run time */
   readonly run_ms: number;
   /** silence after which an agent is written off: by then it has cut itself off */
@@ -41,7 +41,7 @@ export interface Now {
 export type Shares = Pick<SwarmPlan, 'seeded' | 'members' | 'departed' | 'next_id' | 'free_ids' | 'rebalance'>;
 
 /** What the next plan says of its members; `revision` is the one it will have. */
-export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares {
+export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): Shares {
   const known = new Map(now.agents.map((agent) => [agent.id, agent]));
   const gone = Object.entries(old.members).flatMap(([id, entry]) => departure(id, entry, known.get(id), now) ?? []);
   const ids = Ids.from({
@@ -102,14 +102,14 @@ export function next_shares(old: SwarmPlan, revision: number, now: Now): Shares 
  * they have so far, if they can be told so.
  */
 function share_out(
-  seats: readonly Seat[],
+  seats: readonly AgentSeat[],
   { target, labelled }: Desired,
   anew: boolean,
 ): { readonly shares: number[]; readonly labelled: Record<string, number>[] } {
   const parts = seats.map((): Record<string, number> => ({}));
   const taken = seats.map(() => 0);
   let rest = target;
-  const deal = (clients: number, held: (seat: Seat) => number, can: (seat: Seat) => boolean): number[] =>
+  const deal = (clients: number, held: (seat: AgentSeat) => number, can: (seat: AgentSeat) => boolean): number[] =>
     allocate(
       clients,
       seats.map((seat, i) => ({
@@ -119,16 +119,16 @@ function share_out(
       })),
     );
   for (const [label, clients] of Object.entries(labelled).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const held = (seat: Seat): number => seat.entry?.labelled[label] ?? 0;
+    const held = (seat: AgentSeat): number => seat.entry?.labelled[label] ?? 0;
     // one that is away keeps what it has
-    const can = (seat: Seat): boolean => (seat.live ? seat.labels.includes(label) : held(seat) > 0);
+    const can = (seat: AgentSeat): boolean => (seat.live ? seat.labels.includes(label) : held(seat) > 0);
     for (const [i, part] of deal(clients, held, can).entries()) {
       taken[i]! += part;
       if (part > 0) parts[i]![label] = part;
     }
     rest -= clients;
   }
-  const free = ({ entry }: Seat): number =>
+  const free = ({ entry }: AgentSeat): number =>
     entry ? entry.share - Object.values(entry.labelled).reduce((all, part) => all + part, 0) : 0;
   const shares = deal(Math.max(0, rest), free, () => true).map((part, i) => part + taken[i]!);
   return { shares, labelled: parts };
@@ -138,9 +138,9 @@ function share_out(
  * A plan that was written from memory may be older than what agents were told since. Once all have taken it over, or are written off, what
  * they say they may be running is the truth again; before that nothing grows.
  */
-function is_known(old: SwarmPlan, gone: readonly Departed[], { agents, reassign_ms }: Now): boolean {
+function is_known(old: SwarmPlan, gone: readonly Departed[], { agents, reassign_ms }: ShareInput): boolean {
   const members = Object.entries(old.members).filter(([id]) => !gone.some(({ agent }) => agent === id));
-  const is_told = ({ presence, silent_ms }: Known): boolean =>
+  const is_told = ({ presence, silent_ms }: KnownAgent): boolean =>
     presence.ready !== old.run.id || presence.accepted >= old.seeded || silent_ms >= reassign_ms;
   return (
     agents.every(is_told) &&
@@ -154,7 +154,7 @@ function is_known(old: SwarmPlan, gone: readonly Departed[], { agents, reassign_
 }
 
 /** The most an agent could be running: what it says once it has taken over its order, until then what all its orders allow. */
-export function may_of(entry: MemberShare, known: Pick<Known, 'presence'> | undefined): number {
+export function may_of(entry: MemberShare, known: Pick<KnownAgent, 'presence'> | undefined): number {
   if (known?.presence.incarnation !== entry.incarnation || known.presence.accepted < entry.since) return entry.may;
   return Math.max(known.presence.may, entry.ramp.to);
 }
@@ -195,7 +195,7 @@ function most_open(entry: MemberShare, presence: Presence | undefined): number {
   );
 }
 
-interface Seat {
+interface AgentSeat {
   readonly id: MemberId;
   readonly incarnation: string;
   /** it can be given orders now */
@@ -206,7 +206,12 @@ interface Seat {
   readonly allotment: Allotment;
 }
 
-function seats_of(old: SwarmPlan, gone: readonly Departed[], departed: readonly Departed[], now: Now): Seat[] {
+function seats_of(
+  old: SwarmPlan,
+  gone: readonly Departed[],
+  departed: readonly Departed[],
+  now: ShareInput,
+): AgentSeat[] {
   const known = new Map(now.agents.map((agent) => [agent.id, agent]));
   const is_gone = (id: MemberId): boolean => gone.some(({ agent }) => agent === id);
   const kept = Object.entries(old.members).flatMap(([id, entry]): [MemberId, MemberShare][] => {
@@ -218,7 +223,7 @@ function seats_of(old: SwarmPlan, gone: readonly Departed[], departed: readonly 
       ? [[id, heir_of(entry, agent)]]
       : [];
   });
-  const seats = kept.map(([id, entry]): Seat => {
+  const seats = kept.map(([id, entry]): AgentSeat => {
     const agent = known.get(id);
     const is_heard = agent?.presence.incarnation === entry.incarnation && agent.silent_ms < now.reassign_ms / 2;
     const live = is_heard && !is_coming(agent, old, now);
@@ -241,7 +246,7 @@ function seats_of(old: SwarmPlan, gone: readonly Departed[], departed: readonly 
       return !has_seat && !is_over && presence.ready === old.run.id && silent_ms < now.reassign_ms / 2;
     })
     .sort((a, b) => (a.id < b.id ? -1 : 1))
-    .map((agent): Seat => {
+    .map((agent): AgentSeat => {
       const { id, presence } = agent;
       const allotment = { id, may: 0, held: 0, capacity: capacity_of(agent, old, now), weight: presence.weight };
       return {
@@ -259,16 +264,16 @@ function seats_of(old: SwarmPlan, gone: readonly Departed[], departed: readonly 
 
 /** It is there and will play, but its workers are not up yet. */
 function is_coming(
-  { id, presence, known_ms, silent_ms }: Known,
+  { id, presence, known_ms, silent_ms }: KnownAgent,
   { run }: SwarmPlan,
-  { desired, reassign_ms }: Now,
+  { desired, reassign_ms }: ShareInput,
 ): boolean {
   const is_able = presence.refuses === null && !presence.leaving && !desired.drained.includes(id);
   return is_able && presence.ready !== run.id && known_ms < RETURN_MS && silent_ms < reassign_ms / 2;
 }
 
 /** What is left to the next incarnation: the share, of which nothing is ordered yet. */
-const heir_of = ({ share, labelled }: MemberShare, { presence }: Known): MemberShare => ({
+const heir_of = ({ share, labelled }: MemberShare, { presence }: KnownAgent): MemberShare => ({
   incarnation: presence.incarnation,
   share,
   labelled,
@@ -279,13 +284,13 @@ const heir_of = ({ share, labelled }: MemberShare, { presence }: Known): MemberS
   connect_per_s: 0,
 });
 
-function capacity_of({ id, presence }: Known, { run }: SwarmPlan, { desired }: Now): number {
+function capacity_of({ id, presence }: KnownAgent, { run }: SwarmPlan, { desired }: ShareInput): number {
   const holds_nothing = presence.leaving || desired.drained.includes(id) || presence.ready !== run.id;
   return holds_nothing ? 0 : presence.capacity;
 }
 
 /** Why a member's incarnation is written off now; null: it is not. */
-function departure(id: MemberId, entry: MemberShare, agent: Known | undefined, now: Now): Departed | null {
+function departure(id: MemberId, entry: MemberShare, agent: KnownAgent | undefined, now: ShareInput): Departed | null {
   const { incarnation } = entry;
   const is_its = agent?.presence.incarnation === incarnation;
   const attested = agent !== undefined && !is_its && agent.presence.replaces.includes(incarnation);
@@ -300,7 +305,7 @@ function departure(id: MemberId, entry: MemberShare, agent: Known | undefined, n
  * The old one goes on if it leads where it shall, so that a plan for others does not bend it. A new one never begins above what the agent may
  * be running: its clock may be ahead of ours, and what it gave up belongs to others.
  */
-function next_ramp(old: Ramp | undefined, granted: number, may: number, { desired, run_ms }: Now): Ramp {
+function next_ramp(old: Ramp | undefined, granted: number, may: number, { desired, run_ms }: ShareInput): Ramp {
   const from = old === undefined ? 0 : Math.min(planned_at(old, run_ms), Math.max(may, granted));
   const is_ramping = desired.ramp !== null && run_ms < desired.ramp.end_ms && from !== granted;
   const end_ms = is_ramping ? desired.ramp.end_ms : 0;

@@ -184,7 +184,7 @@ function changed(before: Desired, command: Command, asking: Asking, facts: Facts
   }
 }
 
-interface Aim {
+interface TargetCommand {
   readonly count: number;
   readonly over_ms: number;
   readonly on?: string;
@@ -197,7 +197,7 @@ const had = ({ target, labelled }: Desired, { on }: { readonly on?: string }): n
 /** Unlike on one machine the target may exceed what fits now: agents may come later. */
 function aim(
   before: Desired,
-  command: Aim,
+  command: TargetCommand,
   wanted: number,
   graceful: boolean,
   { run_ms }: Asking,

@@ -11,9 +11,9 @@ import {
   type Stage,
   type SwarmPlan,
 } from '../store/documents.ts';
-import { next_shares, type Known } from './agent-shares.ts';
+import { next_shares, type KnownAgent } from './agent-shares.ts';
 import { is_ending, traces_at } from './desired.ts';
-import type { Heard } from './view.ts';
+import type { HeardAgent } from './view.ts';
 
 const MAX_NAMED = 20;
 /**
@@ -23,9 +23,9 @@ const MAX_NAMED = 20;
 export const STOP_WITHIN_MS = 5000;
 const STOP_AT_MOST_MS = 120_000;
 
-export interface Seen {
+export interface LeaderInput {
   readonly desired: Desired;
-  readonly agents: readonly Known[];
+  readonly agents: readonly KnownAgent[];
   readonly results: (agent: MemberId, incarnation: string) => Results | null;
   readonly silent_ms: (agent: MemberId, incarnation: string) => number;
   /** ms, this process' monotonic clock */
@@ -91,7 +91,7 @@ export class Leader {
   }
 
   /** Null: nothing changes. */
-  next(old: SwarmPlan, seen: Seen): SwarmPlan | null {
+  next(old: SwarmPlan, seen: LeaderInput): SwarmPlan | null {
     if (old.stage === 'ended') return null;
     const { desired, run_ms, wall_ms, agents, silent_ms } = seen;
     const { term } = this.#options;
@@ -106,7 +106,7 @@ export class Leader {
     return same_orders(old, next) ? null : next;
   }
 
-  #stage_after(old: SwarmPlan, seen: Seen): Partial<SwarmPlan> {
+  #stage_after(old: SwarmPlan, seen: LeaderInput): Partial<SwarmPlan> {
     const { now, desired } = seen;
     const left = seen.agents.reduce((all, { presence }) => all + presence.live + presence.open, 0);
     const stage = this.#stage;
@@ -131,7 +131,7 @@ export class Leader {
   }
 
   /** After this stage the clients may come: `setup` has run, where there is one. */
-  #gather(old: SwarmPlan, { agents, now }: Seen): Partial<SwarmPlan> {
+  #gather(old: SwarmPlan, { agents, now }: LeaderInput): Partial<SwarmPlan> {
     const ready = agents.filter(({ presence }) => presence.ready === old.run.id);
     if (ready.length < old.run.agents) {
       if (now - this.#stage!.since < this.#options.gather_ms) return {};
@@ -159,14 +159,14 @@ export class Leader {
     return ready.length > 0 ? { stage: 'setup' } : {};
   }
 
-  #set_up(old: SwarmPlan, seen: Seen): Partial<SwarmPlan> {
+  #set_up(old: SwarmPlan, seen: LeaderInput): Partial<SwarmPlan> {
     const result = this.#run_hook('setup', old.setup_by, old, seen);
     if ('by' in result) return { setup_by: result.by };
     if (result.ok) return { stage: 'open', setup_by: null, shared: { value: result.value } };
     return { stage: 'ending', phase: 'stop', setup_by: null, failed: `setup of the module failed: ${result.reason}` };
   }
 
-  #end(old: SwarmPlan, { desired, agents, results, now, run_ms, silent_ms }: Seen): Partial<SwarmPlan> {
+  #end(old: SwarmPlan, { desired, agents, results, now, run_ms, silent_ms }: LeaderInput): Partial<SwarmPlan> {
     const { since, moved } = this.#stage!;
     // counted from the command, whoever led then
     const ending_ms = run_ms - (old.ending_ms ?? run_ms);
@@ -194,7 +194,7 @@ export class Leader {
     return { stage: has_hook ? 'teardown' : 'ended', unconfirmed };
   }
 
-  #tear_down(old: SwarmPlan, seen: Seen): Partial<SwarmPlan> {
+  #tear_down(old: SwarmPlan, seen: LeaderInput): Partial<SwarmPlan> {
     const result = this.#run_hook('teardown', old.teardown_by, old, seen);
     if ('by' in result) return { teardown_by: result.by };
     return {
@@ -205,7 +205,7 @@ export class Leader {
   }
 
   /** `by`: who shall run it, or null while nobody can. */
-  #run_hook(hook: 'setup' | 'teardown', by: MemberId | null, old: SwarmPlan, { agents, results, now }: Seen) {
+  #run_hook(hook: 'setup' | 'teardown', by: MemberId | null, old: SwarmPlan, { agents, results, now }: LeaderInput) {
     const { since } = this.#stage!;
     if (by === null) {
       const all_able = agents.filter(
@@ -236,9 +236,9 @@ const same_orders = (a: SwarmPlan, b: SwarmPlan): boolean =>
 
 /** Who is there, for {@link Leader} and for people. */
 export const known_of = (
-  members: ReadonlyMap<MemberId, Pick<Heard, 'doc' | 'heard_at' | 'first_at'>>,
+  members: ReadonlyMap<MemberId, Pick<HeardAgent, 'doc' | 'heard_at' | 'first_at'>>,
   now: number,
-): Known[] =>
+): KnownAgent[] =>
   [...members].map(([id, { doc, heard_at, first_at }]) => ({
     id,
     presence: doc,

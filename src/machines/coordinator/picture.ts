@@ -10,9 +10,9 @@ import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
 import { reassign_ms_of, type Bundle, type Presence, type Results, type SwarmPlan } from '../store/documents.ts';
 import { RETURN_MS, unsure_of, type Unsure } from './agent-shares.ts';
 import { planned_of } from './desired.ts';
-import type { Heard, View } from './view.ts';
+import type { HeardAgent, View } from './view.ts';
 
-type Shown = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
+type SummaryOptions = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
 
 export class Picture {
   readonly #view: View;
@@ -209,7 +209,7 @@ export class Picture {
       }));
   }
 
-  #agent(id: MemberId, { doc, heard_at, offsets }: Heard, share: number, errors: Counts): AgentSummary {
+  #agent(id: MemberId, { doc, heard_at, offsets }: HeardAgent, share: number, errors: Counts): AgentSummary {
     const silent_ms = Math.round(this.#timers.now() - heard_at);
     const results = this.#view.results_of(id, doc.incarnation);
     const { host, swarm, labels, capacity, live, open, states, cpu, lag_p99_ms } = doc;
@@ -238,7 +238,7 @@ export class Picture {
     };
   }
 
-  summary({ final = false, histograms = false, interval = null }: Partial<Shown>, as?: SwarmPlan): Summary {
+  summary({ final = false, histograms = false, interval = null }: Partial<SummaryOptions>, as?: SwarmPlan): Summary {
     const plan = as ?? this.#view.plan!.doc;
     const desired = this.#view.desired!.doc;
     const { run, commands, script_sha256 } = this.#bundle;

@@ -12,7 +12,7 @@ import {
   results_key,
   type Desired,
   type Head,
-  type Place,
+  type ProcessPlace,
   type Presence,
   type Results,
   type SwarmPlan,
@@ -42,7 +42,7 @@ const MAX_HEARD = 100;
 const MAX_RESULTS = 64 * 1024 * 1024;
 
 /** A document with the revision of its key. */
-export interface Kept<T> {
+export interface VersionedDocument<T> {
   readonly doc: T;
   readonly text: string;
   readonly revision: number;
@@ -50,7 +50,7 @@ export interface Kept<T> {
   readonly heard_at: number;
 }
 
-export interface Heard extends Kept<Presence> {
+export interface HeardAgent extends VersionedDocument<Presence> {
   /** local time when its incarnation was heard first */
   readonly first_at: number;
   /** its wall clock less ours when it was heard, the newest ten: the highest travelled shortest */
@@ -58,11 +58,11 @@ export interface Heard extends Kept<Presence> {
 }
 
 export class View {
-  readonly members = new Map<MemberId, Heard>();
+  readonly members = new Map<MemberId, HeardAgent>();
   /** documents that were not taken, of whom they are */
   readonly refusals: Refusals;
   /** when each incarnation of each agent was heard last, and where it is; when each agent was asked for last that was answered */
-  readonly #heard = new Map<MemberId, Map<string, { at: number; readonly place: Place }>>();
+  readonly #heard = new Map<MemberId, Map<string, { at: number; readonly place: ProcessPlace }>>();
   readonly #asked = new Map<MemberId, number>();
   readonly #results = new Map<string, Collected>();
   readonly #store: Store;
@@ -71,8 +71,8 @@ export class View {
   readonly #changed: () => void;
   readonly #unwatch: () => void;
   readonly #since: number;
-  #plan: Kept<SwarmPlan> | null = null;
-  #desired: Kept<Desired> | null = null;
+  #plan: VersionedDocument<SwarmPlan> | null = null;
+  #desired: VersionedDocument<Desired> | null = null;
   /** local monotonic time at run time 0: the least of all estimates, as what travels only comes later */
   #base: number | null = null;
   #looked_at = -Infinity;
@@ -111,11 +111,11 @@ export class View {
     });
   }
 
-  get plan(): Kept<SwarmPlan> | null {
+  get plan(): VersionedDocument<SwarmPlan> | null {
     return this.#plan;
   }
 
-  get desired(): Kept<Desired> | null {
+  get desired(): VersionedDocument<Desired> | null {
     return this.#desired;
   }
 
@@ -141,7 +141,7 @@ export class View {
   }
 
   /** Where an incarnation is, or was; null: it was not heard, or is long forgotten. */
-  place_of(agent: MemberId, incarnation: string): Place | null {
+  place_of(agent: MemberId, incarnation: string): ProcessPlace | null {
     return this.#heard.get(agent)?.get(incarnation)?.place ?? null;
   }
 
@@ -404,7 +404,7 @@ export class View {
   }
 
   #hear(agent: MemberId, { incarnation, machine, pid }: Presence, at: number): void {
-    const known = this.#heard.get(agent) ?? new Map<string, { at: number; readonly place: Place }>();
+    const known = this.#heard.get(agent) ?? new Map<string, { at: number; readonly place: ProcessPlace }>();
     this.#heard.set(agent, known);
     // the newest stand last
     known.delete(incarnation);
@@ -438,7 +438,7 @@ export class View {
     if (lease && lease.run === this.#plan?.doc.run.id) this.#hear_run_ms(lease.run_ms);
   }
 
-  #kept<T>({ key, text, revision }: Entry, doc: T | Refused): Kept<T> | null {
+  #kept<T>({ key, text, revision }: Entry, doc: T | Refused): VersionedDocument<T> | null {
     if (!(doc instanceof Refused)) {
       this.refusals.clear(LEADERS, key);
       return { doc, text, revision, heard_at: this.#timers.now() };
@@ -454,7 +454,12 @@ const is_name = (name: string): boolean => !(checked(token, name) instanceof Ref
  * A store that lost its memory counts its revisions anew, a document's own count (`ahead` of the known one) goes on. The same document under
  * another revision is news too: the next write must name it.
  */
-function is_news(kept: Kept<unknown>, known: Kept<unknown>, ahead: number, is_same_run: boolean): boolean {
+function is_news(
+  kept: VersionedDocument<unknown>,
+  known: VersionedDocument<unknown>,
+  ahead: number,
+  is_same_run: boolean,
+): boolean {
   if (!is_same_run) return kept.revision > known.revision;
   return ahead > 0 || (ahead === 0 && kept.revision !== known.revision);
 }

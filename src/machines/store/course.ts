@@ -56,7 +56,7 @@ function bucket_of(index: number): number {
 const ms_of = (bucket: number): number => (2 ** (bucket / STEPS) - 1) / 1000;
 
 /** Some seconds of an incarnation of an agent. */
-export interface Part {
+export interface CoursePart {
   readonly incarnation: string;
   /** counts the parts of an incarnation, from 0 */
   readonly n: number;
@@ -130,7 +130,7 @@ export class Recording {
   #close(): void {
     if (this.#rows.length === 0) return;
     const { run, incarnation } = this.#of;
-    const part: Part = { incarnation, n: this.#parts++, rows: this.#rows };
+    const part: CoursePart = { incarnation, n: this.#parts++, rows: this.#rows };
     this.#waiting.push({ run, id: `${this.#nonce}-${part.n}`, text: JSON.stringify(part) });
     this.#rows = [];
     if (this.#waiting.length > MAX_WAITING) this.#waiting.shift();
@@ -192,7 +192,7 @@ const ROWS_SHAPE = list(ROW, ROWS);
 
 /** Whoever has the credentials of an agent can store anything as its series. */
 const read_part = reader(
-  object<Part>({
+  object<CoursePart>({
     incarnation: exact(64),
     n: integer(0, MAX_COUNT),
     rows: (value) => {
@@ -206,7 +206,7 @@ const read_part = reader(
 
 /** Adds up what all agents told, in any order and however often. */
 export function course_of(told: readonly { readonly agent: string; readonly text: string }[]): Course {
-  const incarnations = new Map<string, { agent: string; parts: Map<number, Part> }>();
+  const incarnations = new Map<string, { agent: string; parts: Map<number, CoursePart> }>();
   const unreadable = new Set<string>();
   for (const { agent: name, text } of told) {
     const agent = escape_text(name, MAX_NAME);
@@ -216,7 +216,7 @@ export function course_of(told: readonly { readonly agent: string; readonly text
       continue;
     }
     const key = `${agent}.${part.incarnation}`;
-    const known = incarnations.get(key) ?? { agent, parts: new Map<number, Part>() };
+    const known = incarnations.get(key) ?? { agent, parts: new Map<number, CoursePart>() };
     known.parts.set(part.n, part);
     incarnations.set(key, known);
   }

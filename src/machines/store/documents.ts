@@ -6,7 +6,7 @@
  *     plan                           SwarmPlan  the leader
  *     members.<agent>                Presence   that agent, each second
  *     results.<agent>.<incarnation>  Head       that agent, each second
- *     latencies.<agent>.<incarnation>.<n>  Part  that agent, when they changed
+ *     latencies.<agent>.<incarnation>.<n>  LatencyPart  that agent, when they changed
  *     bundle.<sha256>.<n>            text       who starts a run: parts of a Bundle, at most 256 KiB each
  *     summary.<run>.<n>              text       the leader at the end: parts of the final summary
  */
@@ -129,11 +129,11 @@ export interface MemberShare {
   readonly ids: readonly IdRange[];
   readonly connect_per_s: number;
   /** in a plan that was written from memory: what its next incarnation must know to say that this one is dead */
-  readonly place?: Place;
+  readonly place?: ProcessPlace;
 }
 
 /** See `pid_place`: within `machine`, `pid` names one process at a time. */
-export interface Place {
+export interface ProcessPlace {
   readonly machine: string;
   readonly pid: number;
 }
@@ -195,7 +195,7 @@ export interface SwarmPlan {
 export const plan_name = ({ epoch, term, revision }: SwarmPlan): string => `${epoch} ${term} ${revision}`;
 
 /** An agent, each second. */
-export interface Presence extends Place {
+export interface Presence extends ProcessPlace {
   /** fresh for each start of the process, and after each time it cut itself off */
   readonly incarnation: string;
   /** earlier incarnations of this agent of which it knows that nothing of them lives; the newest 20 */
@@ -267,7 +267,7 @@ export type Head = Omit<Results, 'snapshot' | 'dead'> & {
 
 export const MAX_PARTS = 16;
 
-export interface Part {
+export interface LatencyPart {
   readonly run: string;
   readonly seq: number;
   /** by number, see {@link histograms_of}; those of the dead from MAX_HISTOGRAMS on. Stored as base64 of {@link pack}. */

@@ -5,7 +5,7 @@ import { SwarmError } from '../../foundation/errors.ts';
 import { read_credentials, type Credentials, type Role } from './credentials.ts';
 import type { Store } from './store.ts';
 
-export interface EngineOptions {
+export interface JoinOptions {
   readonly join: string | null;
   readonly credentials: string | null;
   readonly name: string;
@@ -24,7 +24,7 @@ export interface Engine {
  * @throws SwarmError `bad_option`, `bad_credentials`, `engine_unreachable`, `engine_refused`
  */
 export async function open_engine(
-  options: EngineOptions,
+  options: JoinOptions,
   roles: readonly [Role, ...Role[]],
   say: (text: string) => void,
 ): Promise<Engine> {

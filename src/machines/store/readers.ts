@@ -43,8 +43,8 @@ import {
   type Head,
   type Lease,
   type MemberShare,
-  type Part,
-  type Place,
+  type LatencyPart,
+  type ProcessPlace,
   type Presence,
   type RunHeader,
   type Stage,
@@ -142,7 +142,7 @@ const SHARE = object<MemberShare>({
   since: NUMBER,
   ids: ID_RANGES,
   connect_per_s: PER_S,
-  place: optional(object<Place>(PLACE)),
+  place: optional(object<ProcessPlace>(PLACE)),
 });
 
 const DEPARTED = object<Departed>({
@@ -242,7 +242,7 @@ type Base64 = readonly (readonly [number, string])[];
 const ANY_PAIR = list<unknown>((value) => value, 2, 2);
 const NUMBER_OF_ONE = integer(0, 2 * MAX_HISTOGRAMS - 1);
 const read_packed_part = reader(
-  object<Omit<Part, 'histograms'> & { readonly histograms: Base64 }>({
+  object<Omit<LatencyPart, 'histograms'> & { readonly histograms: Base64 }>({
     run: token,
     seq: NUMBER,
     histograms: list((value) => {
@@ -253,7 +253,7 @@ const read_packed_part = reader(
   MAX_VALUE,
 );
 
-export function read_part(text: string): Part | Refused {
+export function read_part(text: string): LatencyPart | Refused {
   const found = read_packed_part(text);
   if (found instanceof Refused) return found;
   const histograms: [number, HistogramSnapshot][] = [];

@@ -3,7 +3,7 @@
  * their own, of which only those travel that changed. All of it is bounded: what would be too large is told in less detail, which is said.
  *
  *     results.<agent>.<incarnation>        Head
- *     latencies.<agent>.<incarnation>.<n>  Part, at most 16
+ *     latencies.<agent>.<incarnation>.<n>  LatencyPart, at most 16
  */
 import { cut } from '../../foundation/escape.ts';
 import { fewer_kinds, NO_DEAD } from '../../metrics/merge-snapshots.ts';
@@ -19,7 +19,7 @@ import type { HistogramSnapshot, Snapshot } from '../../metrics/snapshot.ts';
 import type { Note } from '../../swarm/plan/account.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import type { SquadAccount } from '../../swarm/squad/ordered-squad.ts';
-import { latencies_key, results_key, type Head, type Part, type Results } from './documents.ts';
+import { latencies_key, results_key, type Head, type LatencyPart, type Results } from './documents.ts';
 import type { Entry, Store } from './store.ts';
 
 /** characters of a head without what `setup` returned */
@@ -276,34 +276,34 @@ export class ResultsWriter {
 export class Collected {
   readonly agent: MemberId;
   readonly incarnation: string;
-  #head: Kept<Head>;
-  readonly #parts: (Kept<Part> | undefined)[] = [];
+  #head: ParsedEntry<Head>;
+  readonly #parts: (ParsedEntry<LatencyPart> | undefined)[] = [];
   #results: Results | null = null;
   /** of the newest head whose parts were all here */
   #whole = 0;
 
-  constructor(agent: MemberId, incarnation: string, head: Kept<Head>) {
+  constructor(agent: MemberId, incarnation: string, head: ParsedEntry<Head>) {
     this.agent = agent;
     this.incarnation = incarnation;
     this.#head = head;
     this.#look();
   }
 
-  get head(): Kept<Head> {
+  get head(): ParsedEntry<Head> {
     return this.#head;
   }
 
-  part(n: number): Kept<Part> | undefined {
+  part(n: number): ParsedEntry<LatencyPart> | undefined {
     return this.#parts[n];
   }
 
-  take_head(head: Kept<Head>): void {
+  take_head(head: ParsedEntry<Head>): void {
     this.#head = head;
     this.#parts.length = Math.min(this.#parts.length, head.doc.parts.length);
     this.#look();
   }
 
-  take_part(n: number, part: Kept<Part>): void {
+  take_part(n: number, part: ParsedEntry<LatencyPart>): void {
     this.#parts[n] = part;
     this.#look();
   }
@@ -355,8 +355,8 @@ export class Collected {
   }
 }
 
-/** A document as it came. */
-export interface Kept<T> {
+/** A document with the entry it was read from. */
+export interface ParsedEntry<T> {
   readonly entry: Entry;
   readonly doc: T;
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, decodeFromCompressedBase64 } from 'hdr-histogram-js';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Part } from '../../../src/machines/store/documents.ts';
+import type { LatencyPart } from '../../../src/machines/store/documents.ts';
 import { read_part } from '../../../src/machines/store/readers.ts';
 import { decode_hdr } from '../../../src/metrics/hdr.ts';
 import { HIGHEST, lowest_of } from '../../../src/metrics/histogram.ts';
@@ -104,7 +104,7 @@ describe.skipIf(!HAS_NATS)('five agents', () => {
     expect(many.bytes.sent).toBe(books.bytes.received);
 
     await world.expect_course(many);
-    const stored = (await world.list('latencies.')).map((part) => read_part(JSON.stringify(part)) as Part);
+    const stored = (await world.list('latencies.')).map((part) => read_part(JSON.stringify(part)) as LatencyPart);
     const parts = stored.filter(({ run }) => run === many.run.id);
     expect(parts.length).toBe(5);
     // an agent whose workers have ended has what they measured among its dead

@@ -5,8 +5,8 @@ import {
   next_shares,
   RETURN_MS,
   unsure_of,
-  type Known,
-  type Now,
+  type KnownAgent,
+  type ShareInput,
 } from '../../../src/machines/coordinator/agent-shares.ts';
 import { first_desired } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
@@ -28,7 +28,7 @@ const FIRST = first_plan(RUN, DESIRED, 1, 'e', null);
 type Told = Partial<Presence> & { readonly silent_ms?: number; readonly known_ms?: number };
 
 /** An agent that does as it is told: it says that it took over everything, and holds what it may. */
-function agent(id: string, { silent_ms = 0, known_ms = 0, ...told }: Told = {}): Known {
+function agent(id: string, { silent_ms = 0, known_ms = 0, ...told }: Told = {}): KnownAgent {
   const presence = {
     incarnation: `${id}-1`,
     replaces: [],
@@ -46,8 +46,8 @@ function agent(id: string, { silent_ms = 0, known_ms = 0, ...told }: Told = {}):
   return { id, presence, silent_ms, known_ms };
 }
 
-function next(old: SwarmPlan, agents: readonly Known[], desired: Partial<Desired> = {}, run_ms = 0): SwarmPlan {
-  const now: Now = {
+function next(old: SwarmPlan, agents: readonly KnownAgent[], desired: Partial<Desired> = {}, run_ms = 0): SwarmPlan {
+  const now: ShareInput = {
     desired: { ...DESIRED, ...desired },
     agents,
     run_ms,
@@ -66,7 +66,7 @@ const all_ids = (ranges: readonly IdRange[]): number[] =>
   ranges.flatMap(([first, last, step]) =>
     Array.from({ length: (last - first) / step + 1 }, (_, i) => first + i * step),
   );
-const holding = (may: Record<string, number>, told: Record<string, Told> = {}): Known[] =>
+const holding = (may: Record<string, number>, told: Record<string, Told> = {}): KnownAgent[] =>
   Object.entries(may).map(([id, held]) => agent(id, { may: held, open: held, ...told[id] }));
 
 describe('the shares of the next plan', () => {
@@ -135,7 +135,7 @@ describe('the shares of the next plan', () => {
 
   test('wait for an agent that was started anew until its workers are up, but not for ever', () => {
     const loading: Told = { incarnation: 'a-2', replaces: ['a-1'], ready: null, capacity: 0 };
-    const agents = (told: Told): Known[] => holding({ a: 0, b: 5 }, { a: { ...loading, ...told } });
+    const agents = (told: Told): KnownAgent[] => holding({ a: 0, b: 5 }, { a: { ...loading, ...told } });
     const waits = next(two, agents({}), { target: 10 });
     expect(shares(waits)).toEqual({ a: [5, 0, 0], b: [5, 5, 5] });
     expect(waits.members['a']!.incarnation).toBe('a-2');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Command } from '../../../src/grammar/command.ts';
-import { next_shares, type Known } from '../../../src/machines/coordinator/agent-shares.ts';
+import { next_shares, type KnownAgent } from '../../../src/machines/coordinator/agent-shares.ts';
 import { carry_out, first_desired, type Asking, type Facts } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
 import type { Desired, Presence, SwarmPlan } from '../../../src/machines/store/documents.ts';
@@ -27,7 +27,7 @@ const RUN = {
 };
 const asking: Asking = { session: 's', seq: 1, run_ms: 0, wall_ms: 0 };
 
-const agent = (id: string, labels: string[], more: Partial<Presence> = {}): Known => ({
+const agent = (id: string, labels: string[], more: Partial<Presence> = {}): KnownAgent => ({
   id,
   silent_ms: 0,
   known_ms: 0,
@@ -69,10 +69,10 @@ const agent = (id: string, labels: string[], more: Partial<Presence> = {}): Know
 class Small {
   desired: Desired = first_desired('r', 1000, false);
   plan: SwarmPlan = first_plan(RUN, this.desired, 1, 'e', null);
-  agents: Known[];
+  agents: KnownAgent[];
   said = '';
 
-  constructor(...agents: Known[]) {
+  constructor(...agents: KnownAgent[]) {
     this.agents = agents;
   }
 

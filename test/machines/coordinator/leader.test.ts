@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Known } from '../../../src/machines/coordinator/agent-shares.ts';
+import type { KnownAgent } from '../../../src/machines/coordinator/agent-shares.ts';
 import { first_desired } from '../../../src/machines/coordinator/desired.ts';
-import { first_plan, Leader, type Seen } from '../../../src/machines/coordinator/leader.ts';
+import { first_plan, Leader, type LeaderInput } from '../../../src/machines/coordinator/leader.ts';
 import type { Desired, Presence, Results, RunHeader, SwarmPlan } from '../../../src/machines/store/documents.ts';
 import type { HookResult } from '../../../src/swarm/plan/account.ts';
 
@@ -67,10 +67,10 @@ class Play {
     return stages;
   }
 
-  #seen(): Seen {
+  #seen(): LeaderInput {
     const { now, desired } = this;
     const results = { seq: 1, setup: null, teardown: null, ...this.#hooks } as unknown as Results;
-    const agents = [...this.#told].map(([id, told]): Known => ({
+    const agents = [...this.#told].map(([id, told]): KnownAgent => ({
       id,
       presence: this.#presence(id, told),
       silent_ms: this.silent_ms[id] ?? 0,

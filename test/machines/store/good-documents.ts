@@ -6,7 +6,7 @@ import {
   type Head,
   type Lease,
   type MemberShare,
-  type Part,
+  type LatencyPart,
   type Presence,
   type RunHeader,
   type SwarmPlan,
@@ -176,10 +176,10 @@ export function a_head(): Head {
   };
 }
 
-export const A_PART: Part = { run: 'r1', seq: 11, histograms: [...histograms_of(a_snapshot()).entries()] };
+export const A_PART: LatencyPart = { run: 'r1', seq: 11, histograms: [...histograms_of(a_snapshot()).entries()] };
 
 /** As its author writes it. */
-export const part_text = ({ histograms, ...part }: Part): string =>
+export const part_text = ({ histograms, ...part }: LatencyPart): string =>
   JSON.stringify({
     ...part,
     histograms: histograms.map(([number, one]) => [number, Buffer.from(pack(one)).toString('base64')]),
