@@ -1,4 +1,7 @@
-/** The leader's arithmetic: from what is wanted and who is there to each agent's share, never more than the target in all. Pure. */
+/**
+ * The leader's arithmetic: from what is wanted and who is there to each agent's share, never more than the target in
+ * all. Pure.
+ */
 import { planned_at, type Ramp } from '../../swarm/load/pacer.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { allocate, grant, split_rate, type Allotment } from '../../swarm/shares/allocate.ts';
@@ -98,8 +101,8 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
 }
 
 /**
- * Each seat's part of the target: first of what belongs on agents with a label, which only they can take, then of the rest. `anew`: whatever
- * they have so far, if they can be told so.
+ * Each seat's part of the target: first of what belongs on agents with a label, which only they can take, then of the
+ * rest. `anew`: whatever they have so far, if they can be told so.
  */
 function share_out(
   seats: readonly AgentSeat[],
@@ -135,8 +138,8 @@ function share_out(
 }
 
 /**
- * A plan that was written from memory may be older than what agents were told since. Once all have taken it over, or are written off, what
- * they say they may be running is the truth again; before that nothing grows.
+ * A plan that was written from memory may be older than what agents were told since. Once all have taken it over, or
+ * are written off, what they say they may be running is the truth again; before that nothing grows.
  */
 function is_known(old: SwarmPlan, gone: readonly Departed[], { agents, reassign_ms }: ShareInput): boolean {
   const members = Object.entries(old.members).filter(([id]) => !gone.some(({ agent }) => agent === id));
@@ -153,7 +156,10 @@ function is_known(old: SwarmPlan, gone: readonly Departed[], { agents, reassign_
   );
 }
 
-/** The most an agent could be running: what it says once it has taken over its order, until then what all its orders allow. */
+/**
+ * The most an agent could be running: what it says once it has taken over its order, until then what all its orders
+ * allow.
+ */
 export function may_of(entry: MemberShare, known: Pick<KnownAgent, 'presence'> | undefined): number {
   if (known?.presence.incarnation !== entry.incarnation || known.presence.accepted < entry.since) return entry.may;
   return Math.max(known.presence.may, entry.ramp.to);
@@ -166,8 +172,8 @@ export interface Unsure {
 }
 
 /**
- * Of incarnations that were silent for too long, or did not confirm the end, and have not been heard since. An operator who evicts one vouches
- * for it.
+ * Of incarnations that were silent for too long, or did not confirm the end, and have not been heard since. An operator
+ * who evicts one vouches for it.
  */
 export function unsure_of(
   plan: Pick<SwarmPlan, 'members' | 'departed' | 'unconfirmed'>,
@@ -302,8 +308,8 @@ function departure(id: MemberId, entry: MemberShare, agent: KnownAgent | undefin
 }
 
 /**
- * The old one goes on if it leads where it shall, so that a plan for others does not bend it. A new one never begins above what the agent may
- * be running: its clock may be ahead of ours, and what it gave up belongs to others.
+ * The old one goes on if it leads where it shall, so that a plan for others does not bend it. A new one never begins
+ * above what the agent may be running: its clock may be ahead of ours, and what it gave up belongs to others.
  */
 function next_ramp(old: Ramp | undefined, granted: number, may: number, { desired, run_ms }: ShareInput): Ramp {
   const from = old === undefined ? 0 : Math.min(planned_at(old, run_ms), Math.max(may, granted));

@@ -1,6 +1,6 @@
 /**
- * A coordinator of a swarm of many machines. Any number may run: each shows the swarm and takes commands, one of them leads and writes the
- * plan. What it is asked for goes into `desired` first, so that a leader's death loses no command.
+ * A coordinator of a swarm of many machines. Any number may run: each shows the swarm and takes commands, one of them
+ * leads and writes the plan. What it is asked for goes into `desired` first, so that a leader's death loses no command.
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../foundation/clock.ts';
@@ -341,7 +341,10 @@ export class Joined implements Control {
       void this.#waits.until(() => this.#is_closed, wait_ms).then(() => this.#options.store.nudge(null));
   }
 
-  /** See {@link LeaseOptions.knows_newest}: agents of a later plan than this process knows were told it by another leader. */
+  /**
+   * See {@link LeaseOptions.knows_newest}: agents of a later plan than this process knows were told it by another
+   * leader.
+   */
   #knows_newest(since: number): boolean | null {
     const plan = this.#view.plan?.doc;
     if (!plan) return null;
@@ -436,7 +439,10 @@ export class Joined implements Control {
     }
   }
 
-  /** To each its own part of a plan that is stored: hundreds that all read all of it would keep the engine busy for a second. */
+  /**
+   * To each its own part of a plan that is stored: hundreds that all read all of it would keep the engine busy for a
+   * second.
+   */
   #tell_agents(plan: SwarmPlan): void {
     const { store } = this.#options;
     const value = plan.shared?.value;
@@ -457,7 +463,8 @@ export class Joined implements Control {
     const lost = is_wiped ? 'the engine lost what it had stored' : 'somebody wrote over it what cannot be read';
     this.#options.on_note('coordinator', { level: 'warn', text: `${lost}: written anew` });
     const epoch = `${this.#options.id}-${term}-${plan.revision}`;
-    // agents may know later plans than this process: none may take this one for an old one, and all must say what they hold
+    // agents may know later plans than this process: none may take this one for an old one, and all must say what they
+    // hold
     const accepted = [...this.#view.members.values()].map(({ doc }) => doc.accepted);
     const revision = Math.max(plan.revision, ...accepted) + MISSED_PLANS;
     const members = Object.fromEntries(
@@ -537,7 +544,8 @@ export class Joined implements Control {
     const deadline = this.#timers.now() + WRITE_WITHIN_MS;
     let tried = null as { reply: Reply; text: string; seq: number; revision: number } | null;
     while (this.#timers.now() < deadline && !this.#is_closed) {
-      // another console was first, nobody knows, or the engine lost its memory and counts revisions anew: what is stored now says
+      // another console was first, nobody knows, or the engine lost its memory and counts revisions anew: what is
+      // stored now says
       // or somebody wrote there what cannot be read, and the leader has yet to write it anew
       if (!(await this.#view.read(DESIRED).catch(() => null)) || this.#view.spoiled.desired > 0) {
         await this.#waits.until(() => false, WRITE_AGAIN_MS);

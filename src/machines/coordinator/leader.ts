@@ -1,4 +1,6 @@
-/** What the leader decides: the next plan, from the last one and what it knows. Pure but for the moments it remembers. */
+/**
+ * What the leader decides: the next plan, from the last one and what it knows. Pure but for the moments it remembers.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { HOOK_WITHIN_MS } from '../../swarm/squad/squad.ts';
@@ -17,8 +19,8 @@ import type { HeardAgent } from './view.ts';
 
 const MAX_NAMED = 20;
 /**
- * ending every client at once: for so long no client may end, and so long may it take in all. An agent ends its own workers that do not answer
- * in less than half of it.
+ * ending every client at once: for so long no client may end, and so long may it take in all. An agent ends its own
+ * workers that do not answer in less than half of it.
  */
 export const STOP_WITHIN_MS = 5000;
 const STOP_AT_MOST_MS = 120_000;

@@ -1,4 +1,7 @@
-/** What a coordinator shows of a swarm of many machines: the newest results of all agents, living and dead, as one summary. */
+/**
+ * What a coordinator shows of a swarm of many machines: the newest results of all agents, living and dead, as one
+ * summary.
+ */
 import type { Clock } from '../../foundation/clock.ts';
 import { bury, is_idle, merge_counts, merge_dead, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
 import { LATEST_MS } from '../../metrics/snapshot-shape.ts';
@@ -88,7 +91,9 @@ export class Picture {
     return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
   }
 
-  /** With instants of this process' clock instead of the agent's, if it was heard often enough to know the difference. */
+  /**
+   * With instants of this process' clock instead of the agent's, if it was heard often enough to know the difference.
+   */
   #by_our_clock(agent: MemberId, { snapshot, dead, ...results }: Results): Results {
     const { offsets = [] } = this.#view.members.get(agent) ?? {};
     const ahead_ms = offsets.length < 2 ? 0 : Math.max(...offsets);

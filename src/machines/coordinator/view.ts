@@ -1,6 +1,6 @@
 /**
- * What a coordinator knows of the store: fed by a watch, which is only a hint, and put right by looking once a second. An agent is heard
- * when its presence changes, by this process' own clock.
+ * What a coordinator knows of the store: fed by a watch, which is only a hint, and put right by looking once a second.
+ * An agent is heard when its presence changes, by this process' own clock.
  */
 import type { Clock } from '../../foundation/clock.ts';
 import { checked, Refused, token } from '../../foundation/shape.ts';
@@ -27,11 +27,15 @@ export const PLAN = 'plan';
 export const DESIRED = 'desired';
 
 const LOOK_MS = 1000;
-/** the same for members that are silent, so many of them at most, and while the store does not answer or lost its memory */
+/**
+ * the same for members that are silent, so many of them at most, and while the store does not answer or lost its memory
+ */
 const ASK_MS = 200;
 const MAX_ASKED = 16;
 const LIST_MS = 5000;
-/** after the store was away: agents that it did not answer come back, and nobody is written off before they had time to */
+/**
+ * after the store was away: agents that it did not answer come back, and nobody is written off before they had time to
+ */
 const BACK_MS = 5000;
 /** an agent not heard for so long is asked for */
 const SUSPECT_MS = 2000;
@@ -61,7 +65,10 @@ export class View {
   readonly members = new Map<MemberId, HeardAgent>();
   /** documents that were not taken, of whom they are */
   readonly refusals: Refusals;
-  /** when each incarnation of each agent was heard last, and where it is; when each agent was asked for last that was answered */
+  /**
+   * when each incarnation of each agent was heard last, and where it is; when each agent was asked for last that was
+   * answered
+   */
   readonly #heard = new Map<MemberId, Map<string, { at: number; readonly place: ProcessPlace }>>();
   readonly #asked = new Map<MemberId, number>();
   readonly #results = new Map<string, Collected>();
@@ -130,8 +137,9 @@ export class View {
   }
 
   /**
-   * So long an incarnation was not heard, as far as is known: until the agent was asked for last. That nothing came proves nothing, it may be
-   * this process that was cut off. Of one never heard: since this process looks. When the store comes back it counts anew for a while.
+   * So long an incarnation was not heard, as far as is known: until the agent was asked for last. That nothing came
+   * proves nothing, it may be this process that was cut off. Of one never heard: since this process looks. When the
+   * store comes back it counts anew for a while.
    */
   silent_ms(agent: MemberId, incarnation: string): number {
     const heard_at = this.#heard.get(agent)?.get(incarnation)?.at ?? this.#since;
@@ -181,7 +189,9 @@ export class View {
     return entry;
   }
 
-  /** Looks once a second at what a watch may have missed. Never rejects; false: the store did not answer the last time. */
+  /**
+   * Looks once a second at what a watch may have missed. Never rejects; false: the store did not answer the last time.
+   */
   async look(): Promise<boolean> {
     const now = this.#timers.now();
     const is_well = this.#answers && !this.is_wiped;
@@ -237,7 +247,10 @@ export class View {
     }
   }
 
-  /** Only the first one is waited for: an engine of several servers lists nothing while it elects a leader, but answers all else. */
+  /**
+   * Only the first one is waited for: an engine of several servers lists nothing while it elects a leader, but answers
+   * all else.
+   */
   async #list(now: number): Promise<void> {
     const is_first = this.#listed_at === -Infinity;
     if (!is_first) this.#listed_at = now;
@@ -257,8 +270,8 @@ export class View {
   }
 
   /**
-   * True if it is news. `asked_at`: when it was asked for; what is stored is right against all that was known by then, even if it is older:
-   * the store may have lost its memory since. -Infinity: it came by itself, late perhaps.
+   * True if it is news. `asked_at`: when it was asked for; what is stored is right against all that was known by then,
+   * even if it is older: the store may have lost its memory since. -Infinity: it came by itself, late perhaps.
    */
   #take(entry: Entry, asked_at: number): boolean {
     const { key } = entry;
@@ -397,7 +410,10 @@ export class View {
     return true;
   }
 
-  /** The store lost its memory, and with it what agents had told last: each may have been answered up to now, and counts on that. */
+  /**
+   * The store lost its memory, and with it what agents had told last: each may have been answered up to now, and counts
+   * on that.
+   */
   #forgive(): void {
     for (const incarnations of this.#heard.values())
       for (const heard of incarnations.values()) heard.at = this.#timers.now();
@@ -451,8 +467,8 @@ export class View {
 const is_name = (name: string): boolean => !(checked(token, name) instanceof Refused);
 
 /**
- * A store that lost its memory counts its revisions anew, a document's own count (`ahead` of the known one) goes on. The same document under
- * another revision is news too: the next write must name it.
+ * A store that lost its memory counts its revisions anew, a document's own count (`ahead` of the known one) goes on.
+ * The same document under another revision is news too: the next write must name it.
  */
 function is_news(
   kept: VersionedDocument<unknown>,

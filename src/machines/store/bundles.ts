@@ -1,4 +1,7 @@
-/** What a run is made of, on its way to the agents: in parts, by content hash, signed. Bundles are code: nothing runs whose signature is wrong. */
+/**
+ * What a run is made of, on its way to the agents: in parts, by content hash, signed. Bundles are code: nothing runs
+ * whose signature is wrong.
+ */
 import { createHash, sign, verify } from 'node:crypto';
 import { SwarmError } from '../../foundation/errors.ts';
 import { Refused } from '../../foundation/shape.ts';
@@ -12,7 +15,9 @@ const TRIES = 5;
 
 export const sha256_of = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-/** The hash and the signature of a bundle; `key`: ed25519, PEM; null: there is none, and agents that have one refuse it. */
+/**
+ * The hash and the signature of a bundle; `key`: ed25519, PEM; null: there is none, and agents that have one refuse it.
+ */
 export function sign_bundle(
   run: string,
   bundle: Bundle,
@@ -29,8 +34,8 @@ export async function store_bundle(store: Store, { bundle_sha256 }: RunHeader, b
 }
 
 /**
- * Refused when it is not there, is not what its hash says, or is not signed with the key whose public half (PEM) is `key`. Rejects when nobody
- * answers.
+ * Refused when it is not there, is not what its hash says, or is not signed with the key whose public half (PEM) is
+ * `key`. Rejects when nobody answers.
  */
 export async function fetch_bundle(store: Store, run: RunHeader, key: string | null): Promise<Bundle | Refused> {
   if (key !== null && !is_signed(run, key))
@@ -51,7 +56,10 @@ function is_signed({ id, bundle_sha256, signature }: RunHeader, key: string): bo
   }
 }
 
-/** Writes a long text under `<key>.0`, `<key>.1`, …, each at most 256 KiB of it. A part that is there with the same text stays. */
+/**
+ * Writes a long text under `<key>.0`, `<key>.1`, …, each at most 256 KiB of it. A part that is there with the same text
+ * stays.
+ */
 export async function write_parts(store: Store, key: string, text: string): Promise<void> {
   const bytes = Buffer.from(text);
   const parts = Math.max(1, Math.ceil(bytes.length / PART_BYTES));

@@ -1,6 +1,7 @@
 /**
- * The course of a run, second by second, for charts. Each agent tells what it did in each second, and keeps that while the engine is away, for a
- * quarter of an hour. Sums over all seconds are those of the summary; a second of which nobody told is named, not made up.
+ * The course of a run, second by second, for charts. Each agent tells what it did in each second, and keeps that while
+ * the engine is away, for a quarter of an hour. Sums over all seconds are those of the summary; a second of which
+ * nobody told is named, not made up.
  */
 import { randomBytes } from 'node:crypto';
 import { escape_text } from '../../foundation/escape.ts';
@@ -24,7 +25,10 @@ const MAX_FILLED = 100_000;
 /** of a second: a sample may be early by so much, if the first one was late */
 const EARLY = 0.3;
 
-/** In a row they stand behind second, live and open, each the difference to the row before; behind them bucket and count of each response time. */
+/**
+ * In a row they stand behind second, live and open, each the difference to the row before; behind them bucket and count
+ * of each response time.
+ */
 const COUNTERS = {
   established: ({ connections }: Snapshot) => connections.established,
   connect_failed: ({ connections }: Snapshot) => sum(Object.values(connections.failed)),
@@ -42,7 +46,10 @@ const TIMES = GAUGES + NAMES.length;
 
 const sum = (list: readonly number[]): number => list.reduce((all, one) => all + one, 0);
 
-/** Buckets for each doubling of a time: the middle of one is within 2.2 % of all that it counts, in three digits within 2.7 %. */
+/**
+ * Buckets for each doubling of a time: the middle of one is within 2.2 % of all that it counts, in three digits within
+ * 2.7 %.
+ */
 const STEPS = 16;
 let buckets: Uint16Array | null = null;
 
@@ -98,7 +105,10 @@ export class Recording {
     if (this.#rows.length >= ROWS) this.#close();
   }
 
-  /** Sends what waits, all of it or until nobody answers. Never rejects. `whole`: also what is not {@link ROWS} seconds yet. */
+  /**
+   * Sends what waits, all of it or until nobody answers. Never rejects. `whole`: also what is not {@link ROWS} seconds
+   * yet.
+   */
   flush(whole = false): Promise<void> {
     if (whole) this.#close();
     if (this.#waiting.length > 0) this.#sending ??= this.#send();
@@ -167,7 +177,10 @@ export interface Course {
   /** by second of the run */
   readonly seconds: ReadonlyMap<number, Second>;
   readonly totals: Readonly<Record<Counter, number>>;
-  /** seconds that an agent did not tell of, in which it may have held clients: their counts, if it told them later, are in the second after them */
+  /**
+   * seconds that an agent did not tell of, in which it may have held clients: their counts, if it told them later, are
+   * in the second after them
+   */
   readonly missing: readonly { readonly agent: string; readonly from: number; readonly to: number }[];
   /** agents that told what cannot be read */
   readonly unreadable: readonly string[];
@@ -291,7 +304,10 @@ function quantile(ranked: readonly (readonly [number, number])[], share: number)
   return '';
 }
 
-/** What people should know of it: what is missing, and whether it adds up to the summary. `summary` null: there is none yet. */
+/**
+ * What people should know of it: what is missing, and whether it adds up to the summary. `summary` null: there is none
+ * yet.
+ */
 export function balance_of({ seconds, totals, missing, unreadable }: Course, summary: Summary | null): string[] {
   const gaps = missing
     .slice(0, MAX_NAMED)

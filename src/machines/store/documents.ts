@@ -21,7 +21,10 @@ import type { IdRange, Orders } from '../../swarm/plan/orders.ts';
 import type { MemberId, RunSpec } from '../../swarm/plan/run-spec.ts';
 import type { TraceLines } from '../../swarm/squad/ordered-squad.ts';
 
-/** Who leads. Renewed by its holder; whoever has seen it unchanged for its whole time may take it over, with the next term. */
+/**
+ * Who leads. Renewed by its holder; whoever has seen it unchanged for its whole time may take it over, with the next
+ * term.
+ */
 export interface Lease {
   readonly id: string;
   /** of this renewal: two texts are never equal */
@@ -84,7 +87,10 @@ export interface RunHeader {
   readonly id: string;
   readonly swarm: string;
   readonly bundle_sha256: string;
-  /** ms of silence after which an agent cuts itself off, and a second or a tenth later is written off; null: neither ever happens */
+  /**
+   * ms of silence after which an agent cuts itself off, and a second or a tenth later is written off; null: neither
+   * ever happens
+   */
   readonly isolation_ms: number | null;
   /** so many agents must be ready before it starts, 0 = it starts without */
   readonly agents: number;
@@ -96,7 +102,9 @@ export interface RunHeader {
 
 /** Everything an agent needs to play, by content hash. */
 export interface Bundle {
-  /** `sources` and `module_path` are the agent's own; shared, setup_by, teardown_by and connect_per_s come with the plan */
+  /**
+   * `sources` and `module_path` are the agent's own; shared, setup_by, teardown_by and connect_per_s come with the plan
+   */
   readonly run: RunSpec;
   readonly module_text: string;
   /** of the script's actions in order, then `connected` if the module has it */
@@ -107,8 +115,8 @@ export interface Bundle {
 }
 
 /**
- * gather: waiting for the agents asked for; setup: one of them runs the module's; open: consoles may steer; ending: clients leave;
- * teardown; ended: nothing is left, the summary is stored.
+ * gather: waiting for the agents asked for; setup: one of them runs the module's; open: consoles may steer; ending:
+ * clients leave; teardown; ended: nothing is left, the summary is stored.
  */
 export type Stage = 'gather' | 'setup' | 'open' | 'ending' | 'teardown' | 'ended';
 
@@ -157,11 +165,16 @@ export interface SwarmPlan {
   readonly term: number;
   /** grows with every change, over all terms */
   readonly revision: number;
-  /** the revision that was written from memory after the store lost its own, until all agents have taken it over; 0: all have */
+  /**
+   * the revision that was written from memory after the store lost its own, until all agents have taken it over; 0: all
+   * have
+   */
   readonly seeded: number;
   readonly run: RunHeader;
   readonly stage: Stage;
-  /** ms of run time when the end began that was asked for, from which its time counts, whoever leads; null: it has not */
+  /**
+   * ms of run time when the end began that was asked for, from which its time counts, whoever leads; null: it has not
+   */
   readonly ending_ms: number | null;
   readonly phase: Orders['phase'];
   /** `seq` of the {@link Desired} it follows */
@@ -270,7 +283,9 @@ export const MAX_PARTS = 16;
 export interface LatencyPart {
   readonly run: string;
   readonly seq: number;
-  /** by number, see {@link histograms_of}; those of the dead from MAX_HISTOGRAMS on. Stored as base64 of {@link pack}. */
+  /**
+   * by number, see {@link histograms_of}; those of the dead from MAX_HISTOGRAMS on. Stored as base64 of {@link pack}.
+   */
   readonly histograms: readonly (readonly [number, HistogramSnapshot])[];
 }
 

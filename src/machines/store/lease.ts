@@ -1,6 +1,7 @@
 /**
- * Who leads. The lease is one key that its holder renews by compare-and-set; whoever has seen it unchanged for its whole time by the own clock
- * takes it over with the next term. Nothing here depends on clocks agreeing or on the store's own ideas of age.
+ * Who leads. The lease is one key that its holder renews by compare-and-set; whoever has seen it unchanged for its
+ * whole time by the own clock takes it over with the next term. Nothing here depends on clocks agreeing or on the
+ * store's own ideas of age.
  */
 import type { Clock } from '../../foundation/clock.ts';
 import { Refused } from '../../foundation/shape.ts';
@@ -19,8 +20,8 @@ export interface LeaseOptions {
   /** what people are told of the holder, and the run time of now */
   readonly about: () => Pick<Lease, 'console' | 'host' | 'run' | 'run_ms' | 'plan'>;
   /**
-   * Asked while an engine that lost its memory has no lease: does this process know the newest plan, by what agents said since then? null: not all
-   * have spoken yet. Default: null.
+   * Asked while an engine that lost its memory has no lease: does this process know the newest plan, by what agents
+   * said since then? null: not all have spoken yet. Default: null.
    */
   readonly knows_newest?: (since: number) => boolean | null;
 }
@@ -30,7 +31,10 @@ export const LEASE = 'lease';
 const MISSED_TERMS = 1000;
 /** How much longer who has not looked for long waits before it writes anew what an engine lost, in times of a lease. */
 const MAX_LATE_TTLS = 5;
-/** So long agents are waited for that shall say which plan is the newest, when an engine lost its memory; and others wait for who led last. */
+/**
+ * So long agents are waited for that shall say which plan is the newest, when an engine lost its memory; and others
+ * wait for who led last.
+ */
 const SPEAK_MS = 300;
 const BEHIND_LEADER_MS = 400;
 
@@ -90,7 +94,9 @@ export class LeaseKeeper {
     return lease instanceof Refused ? lease.why : null;
   }
 
-  /** Takes note of what a watch showed: only time since it changed counts, so an early look makes for an early takeover. */
+  /**
+   * Takes note of what a watch showed: only time since it changed counts, so an early look makes for an early takeover.
+   */
   saw(entry: Entry): void {
     if (this.#seen && entry.revision <= this.#seen.entry.revision && entry.text === this.#seen.entry.text) return;
     const lease = read_lease(entry.text);
@@ -104,7 +110,10 @@ export class LeaseKeeper {
     this.#highest_term = Math.max(this.#highest_term, term);
   }
 
-  /** Renews what it holds, or takes over what nobody renews. Call it several times in a fifth of the time. Never rejects. */
+  /**
+   * Renews what it holds, or takes over what nobody renews. Call it several times in a fifth of the time. Never
+   * rejects.
+   */
   async turn(is_candidate: boolean): Promise<void> {
     const { timers, ttl_ms } = this.#options;
     if (this.#highest_term > this.#term) this.#lose();
@@ -168,8 +177,9 @@ export class LeaseKeeper {
   }
 
   /**
-   * For so long an engine that lost its memory is left without a leader by this process. Who led last goes first. Who knows only older plans than
-   * agents do comes last, and of those who looked last, as that one knows most of what was lost.
+   * For so long an engine that lost its memory is left without a leader by this process. Who led last goes first. Who
+   * knows only older plans than agents do comes last, and of those who looked last, as that one knows most of what was
+   * lost.
    */
   #missing_ms(): number {
     const { ttl_ms, knows_newest } = this.#options;

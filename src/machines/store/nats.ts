@@ -1,6 +1,7 @@
 /**
- * The store in NATS JetStream: one bucket (stream `KV_swarm_<name>`) for each name of a swarm. Speaks the JetStream API by plain requests, without
- * consumers, so that an agent needs no more than direct gets of what it reads and publishes to its own keys.
+ * The store in NATS JetStream: one bucket (stream `KV_swarm_<name>`) for each name of a swarm. Speaks the JetStream API
+ * by plain requests, without consumers, so that an agent needs no more than direct gets of what it reads and publishes
+ * to its own keys.
  *
  *     $KV.swarm_<name>.<key>    what is written: the stream keeps the newest of each
  *     swarm.<name>.kv.<key>     the engine's echo of it, once it is stored and with its sequence: what `watch` hears
@@ -46,11 +47,15 @@ export interface NatsOptions {
 /** ms */
 const ANSWER = 2000;
 const LIST = 5000;
-/** for making what a write found missing: servers that elect a leader say the same of what is there, and do not answer at all */
+/**
+ * for making what a write found missing: servers that elect a leader say the same of what is there, and do not answer
+ * at all
+ */
 const CREATE = 500;
 /**
- * For opening: a fleet that starts at once, or others, may keep machine and engine busy for longer than one {@link ANSWER}. The second try may take twice
- * as long as the first, and so on: one that begins all over again must not be cut at the same point for ever.
+ * For opening: a fleet that starts at once, or others, may keep machine and engine busy for longer than one
+ * {@link ANSWER}. The second try may take twice as long as the first, and so on: one that begins all over again must
+ * not be cut at the same point for ever.
  */
 const OPEN = 30_000;
 const LONGEST_TRY = 8000;
@@ -112,7 +117,9 @@ export async function open_nats_store(options: NatsOptions): Promise<Store> {
   }
 }
 
-/** The version of the server, once it lets these credentials in. @throws SwarmError engine_unreachable, engine_refused */
+/**
+ * The version of the server, once it lets these credentials in. @throws SwarmError engine_unreachable, engine_refused
+ */
 export async function probe_engine(engine: string, credentials: Credentials): Promise<string> {
   const connection = await dial({ engine, credentials }, time_left(OPEN));
   const version = connection.info?.version ?? '';
@@ -169,8 +176,8 @@ async function dial(
 }
 
 /**
- * The client library asks for no name where the engine is given by address; Node then looks for `localhost` in the certificate. It must be one of the
- * addresses instead.
+ * The client library asks for no name where the engine is given by address; Node then looks for `localhost` in the
+ * certificate. It must be one of the addresses instead.
  */
 function checks(engine: string): Pick<ConnectionOptions, 'checkServerIdentity'> {
   const hosts = engine.split(',').map((url) => new URL(url).hostname.replace(/^\[|\]$/g, ''));
@@ -184,9 +191,10 @@ function checks(engine: string): Pick<ConnectionOptions, 'checkServerIdentity'> 
 }
 
 /**
- * Where the bucket is missing: `get` says null (after a timeout, if it went while the engine was connected), `list` nothing, and `get` and `put` make it
- * if this store `creates`; otherwise the outcome is unknown, since an engine of several servers says the same while they have no quorum.
- * In such an engine any server answers `get`, and may be behind for a moment: a compare-and-set upon what it said is refused.
+ * Where the bucket is missing: `get` says null (after a timeout, if it went while the engine was connected), `list`
+ * nothing, and `get` and `put` make it if this store `creates`; otherwise the outcome is unknown, since an engine of
+ * several servers says the same while they have no quorum. In such an engine any server answers `get`, and may be
+ * behind for a moment: a compare-and-set upon what it said is refused.
  */
 class NatsStore implements Store {
   readonly #connection: NatsConnection;
@@ -337,7 +345,10 @@ class NatsStore implements Store {
     return this.#connection.close();
   }
 
-  /** The stream of series, without which a swarm does if there is no room for it, and the bucket. Does nothing about one that is there. */
+  /**
+   * The stream of series, without which a swarm does if there is no room for it, and the bucket. Does nothing about one
+   * that is there.
+   */
   async create_bucket(ms: number): Promise<void> {
     const series = { subjects: [`swarm.${this.#name}.series.>`], max_bytes: SERIES_BYTES, discard: 'old' };
     // asked for first, and never again once the bucket is there
@@ -393,7 +404,9 @@ class NatsStore implements Store {
     }
   }
 
-  /** Asks when there is reason to; where that is not permitted, or there is no answer, the bucket is taken to be there. */
+  /**
+   * Asks when there is reason to; where that is not permitted, or there is no answer, the bucket is taken to be there.
+   */
   async #is_missing(left: () => number): Promise<boolean> {
     if (!this.#is_doubtful) return false;
     const info = await this.#api(`${this.#info}.${this.#stream}`, {}, left() / 2).catch(() => null);

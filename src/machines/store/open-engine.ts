@@ -1,4 +1,7 @@
-/** The way from a command's options to the store of its swarm. NATS is loaded here, and only when a swarm of many machines is asked for. */
+/**
+ * The way from a command's options to the store of its swarm. NATS is loaded here, and only when a swarm of many
+ * machines is asked for.
+ */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { SwarmError } from '../../foundation/errors.ts';

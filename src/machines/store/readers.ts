@@ -1,6 +1,7 @@
 /**
- * What is stored of a swarm of many machines, as it is read: whoever has credentials wrote it, and an agent is a machine that somebody else may
- * own. A document is taken whole or not at all; numbers are bounded, so that sums of them, and counts that go on from them, stay whole numbers.
+ * What is stored of a swarm of many machines, as it is read: whoever has credentials wrote it, and an agent is a
+ * machine that somebody else may own. A document is taken whole or not at all; numbers are bounded, so that sums of
+ * them, and counts that go on from them, stay whole numbers.
  */
 import {
   any_json,
@@ -353,7 +354,8 @@ export const read_bundle = reader(
 );
 
 /**
- * Which of the counters of an incarnation is lower than it was: they only ever grow, and a swarm's sums with them. Null: none is.
+ * Which of the counters of an incarnation is lower than it was: they only ever grow, and a swarm's sums with them.
+ * Null: none is.
  */
 export function fallen(before: Head, now: Head): string | null {
   const [old, next] = [counters_of(before), counters_of(now)];

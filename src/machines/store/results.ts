@@ -1,6 +1,7 @@
 /**
- * What an agent measured, on its way to everybody else. Counters go first, in one document each second; histograms go behind them in parts of
- * their own, of which only those travel that changed. All of it is bounded: what would be too large is told in less detail, which is said.
+ * What an agent measured, on its way to everybody else. Counters go first, in one document each second; histograms go
+ * behind them in parts of their own, of which only those travel that changed. All of it is bounded: what would be too
+ * large is told in less detail, which is said.
  *
  *     results.<agent>.<incarnation>        Head
  *     latencies.<agent>.<incarnation>.<n>  LatencyPart, at most 16
@@ -32,7 +33,10 @@ const MAX_NOTES = 50;
 /** the last words of so many incarnations wait for an engine */
 const MAX_UNSENT = 5;
 
-/** How much of what may be long is told, from all that people read to what must be. Characters, kinds; counts are never left out. */
+/**
+ * How much of what may be long is told, from all that people read to what must be. Characters, kinds; counts are never
+ * left out.
+ */
 const DETAILS = [
   { note: 2000, trace: 24_000, error: Infinity, kinds: Infinity },
   { note: 500, trace: 6000, error: Infinity, kinds: Infinity },
@@ -248,7 +252,10 @@ export class ResultsWriter {
     return this.#telling!;
   }
 
-  /** Writes over what is there: nobody else writes this key. A late write of ours is overwritten too. `lost`: what was there is not any more. */
+  /**
+   * Writes over what is there: nobody else writes this key. A late write of ours is overwritten too. `lost`: what was
+   * there is not any more.
+   */
   async #put({ key, text }: Document, chain: Chain, lost: () => void = () => {}): Promise<boolean> {
     for (let tries = 3; tries > 0; tries--) {
       if (chain.revision >= 0) {

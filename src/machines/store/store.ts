@@ -1,4 +1,7 @@
-/** Where a swarm of many machines keeps what all must agree on: a small key-value store with compare-and-set. NATS has one (nats.ts), tests have another. */
+/**
+ * Where a swarm of many machines keeps what all must agree on: a small key-value store with compare-and-set. NATS has
+ * one (nats.ts), tests have another.
+ */
 
 export interface Entry {
   readonly key: string;
@@ -8,8 +11,8 @@ export interface Entry {
 }
 
 /**
- * A write has three outcomes. refused: the key is at another revision. unknown: no answer came, it may have been applied or may be yet: read
- * back and compare, then decide.
+ * A write has three outcomes. refused: the key is at another revision. unknown: no answer came, it may have been
+ * applied or may be yet: read back and compare, then decide.
  */
 export type Written =
   | { readonly outcome: 'done'; readonly revision: number }
@@ -31,15 +34,21 @@ export interface Store {
   list(prefix: string): Promise<Entry[]>;
   /** Forgets a key whatever its revision, as far as that can be done now. Never rejects. */
   remove(key: string): Promise<void>;
-  /** Calls `f` with what is written below `prefix` from now on: a hint, it may be late or never come. Returns the end of it. */
+  /**
+   * Calls `f` with what is written below `prefix` from now on: a hint, it may be late or never come. Returns the end of
+   * it.
+   */
   watch(prefix: string, f: (entry: Entry) => void): () => void;
-  /** A word to one (or `null`: all) to look now instead of within a second, or what it would see; may be lost, late or come twice. */
+  /**
+   * A word to one (or `null`: all) to look now instead of within a second, or what it would see; may be lost, late or
+   * come twice.
+   */
   nudge(agent: string | null, text?: string): void;
   /** Calls `f` at each nudge for `agent`, with the text or ''. */
   on_nudge(agent: string, f: (text: string) => void): () => void;
   /**
-   * Adds to what an agent tells of the course of a run: once, however often the same `id` is tried within two minutes. The oldest of all runs
-   * go when there is too much. Never rejects; false: it is not known to be stored.
+   * Adds to what an agent tells of the course of a run: once, however often the same `id` is tried within two minutes.
+   * The oldest of all runs go when there is too much. Never rejects; false: it is not known to be stored.
    */
   append(run: string, agent: string, id: string, text: string): Promise<boolean>;
   /** All that agents told of the course of a run. Rejects when nobody answers for 5 s. */
