@@ -10,7 +10,7 @@ import type { Io } from '../foundation/io.ts';
 import { make_log, type Log } from '../foundation/log.ts';
 import { on_signals } from '../foundation/signals.ts';
 import { VERSION } from '../foundation/version.ts';
-import { Joined, type JoinedEnd } from '../machines/coordinator/commanding.ts';
+import { ManyCoordinator, type RunEnd } from '../machines/coordinator/many-coordinator.ts';
 import { sha256_of, sign_bundle, store_bundle } from '../machines/store/bundles.ts';
 import type { Credentials } from '../machines/store/credentials.ts';
 import { HOST_MARK, type Bundle, type RunHeader } from '../machines/store/documents.ts';
@@ -52,7 +52,7 @@ export async function run_joined(options: OptionsWith<'server' | 'script'>, io: 
 }
 
 interface Ready {
-  readonly joined: Joined;
+  readonly joined: ManyCoordinator;
   readonly store: Store;
   readonly credentials: Credentials | null;
   readonly log: Log;
@@ -81,7 +81,7 @@ export async function with_joined(
   try {
     const console: Console = await start_console({ listen: options.listen, token, log });
     closing.push(() => console.close());
-    const joined = new Joined({
+    const joined = new ManyCoordinator({
       store,
       timers: CLOCK,
       id: randomBytes(8).toString('hex'),
@@ -116,7 +116,7 @@ export async function with_joined(
   }
 }
 
-function concluded({ summary, unconfirmed, unsure, failed }: JoinedEnd, options: Options, log: Log, io: Io): number {
+function concluded({ summary, unconfirmed, unsure, failed }: RunEnd, options: Options, log: Log, io: Io): number {
   const reasons = [
     ...unconfirmed_text(unconfirmed),
     ...possibly_open_text(summary, unsure),

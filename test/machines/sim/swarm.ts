@@ -4,7 +4,7 @@
  */
 import type { Command } from '../../../src/grammar/command.ts';
 import { Agent } from '../../../src/machines/agent/swarm-agent.ts';
-import { Joined, type JoinedEnd } from '../../../src/machines/coordinator/commanding.ts';
+import { ManyCoordinator, type RunEnd } from '../../../src/machines/coordinator/many-coordinator.ts';
 import { DESIRED } from '../../../src/machines/coordinator/view.ts';
 import type { Bundle, Desired, RunHeader } from '../../../src/machines/store/documents.ts';
 import type { Store } from '../../../src/machines/store/store.ts';
@@ -46,12 +46,12 @@ interface Machine {
 interface Desk {
   readonly name: string;
   process: Process;
-  joined: Joined;
+  joined: ManyCoordinator;
   is_playing: boolean;
   asked: Asked | null;
   /** of its last command that was answered */
   last_seq: number;
-  end: JoinedEnd | null;
+  end: RunEnd | null;
 }
 
 const RUN: RunSpec = {
@@ -225,7 +225,7 @@ export class SimSwarm {
   #open_desk(name: string, desk = {} as Desk): Desk {
     const process = this.#process(name);
     Object.assign(desk, { name, process, is_playing: false, asked: null, last_seq: 0, end: null });
-    desk.joined = new Joined({
+    desk.joined = new ManyCoordinator({
       store: this.#listening(process.store, desk),
       timers: process.clock,
       id: process.name,
@@ -502,7 +502,7 @@ async function play_in(world: World, random: SimRandom, misfortune: Misfortune, 
 }
 
 /** Each was heard after `since_ms` ago, and is well. */
-function are_healthy(joined: Joined, names: readonly string[], since_ms: number): boolean {
+function are_healthy(joined: ManyCoordinator, names: readonly string[], since_ms: number): boolean {
   const agents = joined.summary().agents!;
   return names.every((name) => {
     const agent = agents.find(({ id }) => id === name);

@@ -3,7 +3,7 @@
  * thing that is wrong is kept until {@link Truth.check}, as code that runs in the world must not see it.
  */
 import type { Command, Reply } from '../../../src/grammar/command.ts';
-import type { JoinedEnd } from '../../../src/machines/coordinator/commanding.ts';
+import type { RunEnd } from '../../../src/machines/coordinator/many-coordinator.ts';
 import { DESIRED, PLAN } from '../../../src/machines/coordinator/view.ts';
 import { RESULTS, type Desired, type Head, type SwarmPlan } from '../../../src/machines/store/documents.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
@@ -107,7 +107,7 @@ export class Truth {
     crew.crash();
   }
 
-  check_end({ summary }: JoinedEnd): void {
+  check_end({ summary }: RunEnd): void {
     const ok = [...this.#results.values()].reduce((all, one) => all + one.ok, 0);
     const truth = this.crews.reduce((all, crew) => all + crew.ok, 0);
     this.#world.note(

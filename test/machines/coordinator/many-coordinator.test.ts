@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CLOCK } from '../../../src/foundation/clock.ts';
-import { Joined } from '../../../src/machines/coordinator/commanding.ts';
+import { ManyCoordinator } from '../../../src/machines/coordinator/many-coordinator.ts';
 import type { Bundle, RunHeader } from '../../../src/machines/store/documents.ts';
 import type { Store, Written } from '../../../src/machines/store/store.ts';
 import type { RunSpec } from '../../../src/swarm/plan/run-spec.ts';
@@ -26,7 +26,7 @@ const BUNDLE: Bundle = {
   run: { connect_per_s: 1000, drain_timeout_ms: 3000, actions: [] } as unknown as RunSpec,
 };
 
-let joined: Joined | null = null;
+let joined: ManyCoordinator | null = null;
 afterEach(() => joined?.close());
 
 /** A store whose answers of such numbers come too late: what was asked for may have happened all the same. */
@@ -54,7 +54,7 @@ function late(store: Store, numbers: ReadonlySet<number>): Store {
 }
 
 const start = async (store: Store, within_ms: number): Promise<void> => {
-  joined = new Joined({
+  joined = new ManyCoordinator({
     store,
     timers: CLOCK,
     id: 'c1',

@@ -64,7 +64,7 @@ const MAX_SUMMARIES = 50;
 /** more plans than any coordinator can have missed */
 const MISSED_PLANS = 1_000_000;
 
-export interface JoinedOptions {
+export interface ManyCoordinatorOptions {
   readonly store: Store;
   readonly timers: Clock;
   /** of this process, never used before */
@@ -82,7 +82,7 @@ export interface JoinedOptions {
   readonly on_note: (worker: string, note: Note) => void;
 }
 
-export interface JoinedEnd {
+export interface RunEnd {
   readonly summary: Summary;
   /** agents, and workers of agents (`agent/w1`) */
   readonly unconfirmed: readonly MemberId[];
@@ -111,9 +111,9 @@ interface Answered {
   readonly seq: number;
 }
 
-export class Joined implements Control {
-  readonly ended: Promise<JoinedEnd>;
-  readonly #options: JoinedOptions;
+export class ManyCoordinator implements Control {
+  readonly ended: Promise<RunEnd>;
+  readonly #options: ManyCoordinatorOptions;
   readonly #timers: Clock;
   readonly #lease: LeaseKeeper;
   readonly #view: View;
@@ -143,9 +143,9 @@ export class Joined implements Control {
   #is_closed = false;
   #away_since: number | null = null;
   #final: Summary | null = null;
-  #resolve_ended: (end: JoinedEnd) => void = () => {};
+  #resolve_ended: (end: RunEnd) => void = () => {};
 
-  constructor(options: JoinedOptions) {
+  constructor(options: ManyCoordinatorOptions) {
     this.#options = options;
     const { store, timers, id, host, lease_ms: ttl_ms } = options;
     this.#timers = timers;
