@@ -29,6 +29,7 @@ export interface KnownAgent {
   readonly known_ms: number;
 }
 
+/** What the shares are dealt by. */
 export interface ShareInput {
   readonly desired: Desired;
   readonly agents: readonly KnownAgent[];
@@ -41,6 +42,7 @@ export interface ShareInput {
   readonly at: string;
 }
 
+/** What a plan says of its members. */
 export type Shares = Pick<SwarmPlan, 'seeded' | 'members' | 'departed' | 'next_id' | 'free_ids' | 'rebalance'>;
 
 /** What the next plan says of its members; `revision` is the one it will have. */

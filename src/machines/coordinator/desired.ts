@@ -62,6 +62,7 @@ export function first_desired(run: string, connect_per_s: number, is_paused: boo
 export const planned_of = ({ target, ramp }: Pick<Desired, 'target' | 'ramp'>, run_ms: number): number =>
   ramp === null ? target : planned_at(ramp, run_ms);
 
+/** The clients shall leave. */
 export const is_ending = ({ phase }: Pick<Desired, 'phase'>): boolean => phase === 'drain' || phase === 'stop';
 
 /** This command of this session was carried out, whatever became of the answer to the write. */

@@ -8,6 +8,7 @@ import {
   reassign_ms_of,
   type Bundle,
   type Desired,
+  type ProcessPlace,
   type Results,
   type RunHeader,
   type Stage,
@@ -25,6 +26,7 @@ const MAX_NAMED = 20;
 export const STOP_WITHIN_MS = 5000;
 const STOP_AT_MOST_MS = 120_000;
 
+/** What the leader knows when it decides. */
 export interface LeaderInput {
   readonly desired: Desired;
   readonly agents: readonly KnownAgent[];
@@ -36,6 +38,7 @@ export interface LeaderInput {
   readonly wall_ms: number;
 }
 
+/** What stays the same for a whole term. */
 export interface LeaderOptions {
   readonly term: number;
   readonly gather_ms: number;
@@ -79,6 +82,51 @@ export function first_plan(
     members: {},
     departed: [],
   };
+}
+
+/** more plans than any coordinator can have missed */
+const MISSED_PLANS = 1_000_000;
+
+/**
+ * The plan that stands in place of one that the engine lost. Agents may know later plans than this process, up to the
+ * revisions they `accepted`: none may take this one for an old one, and all must say what they hold.
+ */
+export function plan_from_memory(
+  plan: SwarmPlan,
+  {
+    epoch,
+    term,
+    run_ms,
+    accepted,
+    place_of,
+  }: Pick<SwarmPlan, 'epoch' | 'term' | 'run_ms'> & {
+    readonly accepted: readonly number[];
+    readonly place_of: (agent: MemberId, incarnation: string) => ProcessPlace | null;
+  },
+): SwarmPlan {
+  const revision = Math.max(plan.revision, ...accepted) + MISSED_PLANS;
+  const members = Object.fromEntries(
+    Object.entries(plan.members).map(([id, entry]) => {
+      // what one that is dead said of itself is lost: its next incarnation must find it here
+      const place = place_of(id, entry.incarnation);
+      return [id, { ...entry, since: revision, ...(place && { place }) }];
+    }),
+  );
+  return { ...plan, epoch, term, revision, seeded: revision, run_ms, members };
+}
+
+/**
+ * See {@link LeaseOptions.knows_newest}: agents of a later plan than this process knows were told it by another leader.
+ */
+export function knows_newest(
+  plan: SwarmPlan | undefined,
+  members: ReadonlyMap<MemberId, Pick<HeardAgent, 'doc' | 'heard_at'>>,
+  since: number,
+): boolean | null {
+  if (!plan) return null;
+  const heard = [...members].filter(([, { heard_at }]) => heard_at >= since);
+  if (heard.some(([, { doc }]) => doc.ready === plan.run.id && doc.accepted > plan.revision)) return false;
+  return Object.keys(plan.members).every((id) => heard.some(([other]) => other === id)) ? true : null;
 }
 
 /** One per term. */

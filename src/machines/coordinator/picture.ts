@@ -10,13 +10,28 @@ import type { AgentSummary, Summary, WorkerSummary } from '../../metrics/summary
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
-import { reassign_ms_of, type Bundle, type Presence, type Results, type SwarmPlan } from '../store/documents.ts';
+import {
+  reassign_ms_of,
+  type Bundle,
+  type Presence,
+  type Results,
+  type RunHeader,
+  type SwarmPlan,
+} from '../store/documents.ts';
 import { RETURN_MS, unsure_of, type Unsure } from './agent-shares.ts';
 import { planned_of } from './desired.ts';
 import type { HeardAgent, View } from './view.ts';
 
 type SummaryOptions = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
 
+/** The run that a coordinator plays, and what it shows of it. */
+export interface PlayedRun {
+  readonly run: RunHeader;
+  readonly bundle: Bundle;
+  readonly picture: Picture;
+}
+
+/** Made anew for each call, but for marks, peaks and intervals. */
 export class Picture {
   readonly #view: View;
   readonly #timers: Clock;

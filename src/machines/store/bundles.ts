@@ -5,13 +5,15 @@
 import { createHash, sign, verify } from 'node:crypto';
 import { SwarmError } from '../../foundation/errors.ts';
 import { Refused } from '../../foundation/shape.ts';
-import { signed_text, to_text, type Bundle, type RunHeader } from './documents.ts';
+import { LATENCIES, RESULTS, signed_text, to_text, type Bundle, type RunHeader } from './documents.ts';
 import { read_bundle } from './readers.ts';
 import type { Store } from './store.ts';
 
 const PART_BYTES = 256 * 1024;
 const MAX_PARTS = 256;
 const TRIES = 5;
+/** runs whose final summary stays */
+const MAX_SUMMARIES = 50;
 
 export const sha256_of = (text: string): string => createHash('sha256').update(text).digest('hex');
 
@@ -46,6 +48,16 @@ export async function fetch_bundle(store: Store, run: RunHeader, key: string | n
   const bundle = read_bundle(text);
   if (bundle instanceof Refused || sha256_of(bundle.module_text) === bundle.run.module_sha256) return bundle;
   return new Refused('its module is not what its hash says');
+}
+
+/** Removes what the runs before `run` left, but for the newest summaries. Rejects when nobody answers. */
+export async function remove_old_runs(store: Store, run: RunHeader): Promise<void> {
+  const keys = async (prefix: string): Promise<string[]> => (await store.list(prefix)).map(({ key }) => key);
+  const summaries = await keys('summary.');
+  const runs = [...new Set(summaries.map((key) => key.split('.')[1]!))].sort().slice(0, -MAX_SUMMARIES);
+  const old = summaries.filter((key) => runs.includes(key.split('.')[1]!));
+  const bundles = (await keys('bundle.')).filter((key) => !key.startsWith(`bundle.${run.bundle_sha256}.`));
+  for (const key of [...old, ...bundles, ...(await keys(RESULTS)), ...(await keys(LATENCIES))]) await store.remove(key);
 }
 
 function is_signed({ id, bundle_sha256, signature }: RunHeader, key: string): boolean {

@@ -4,7 +4,8 @@
  */
 import type { Command } from '../../../src/grammar/command.ts';
 import { Agent } from '../../../src/machines/agent/swarm-agent.ts';
-import { ManyCoordinator, type RunEnd } from '../../../src/machines/coordinator/many-coordinator.ts';
+import type { RunEnd } from '../../../src/machines/coordinator/leading.ts';
+import { ManyCoordinator } from '../../../src/machines/coordinator/many-coordinator.ts';
 import { DESIRED } from '../../../src/machines/coordinator/view.ts';
 import type { Bundle, Desired, RunHeader } from '../../../src/machines/store/documents.ts';
 import type { Store } from '../../../src/machines/store/store.ts';

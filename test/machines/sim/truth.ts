@@ -3,7 +3,7 @@
  * thing that is wrong is kept until {@link Truth.check}, as code that runs in the world must not see it.
  */
 import type { Command, Reply } from '../../../src/grammar/command.ts';
-import type { RunEnd } from '../../../src/machines/coordinator/many-coordinator.ts';
+import type { RunEnd } from '../../../src/machines/coordinator/leading.ts';
 import { DESIRED, PLAN } from '../../../src/machines/coordinator/view.ts';
 import { RESULTS, type Desired, type Head, type SwarmPlan } from '../../../src/machines/store/documents.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
