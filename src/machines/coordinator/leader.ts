@@ -16,7 +16,7 @@ import {
 } from '../store/documents.ts';
 import { next_shares, type KnownAgent } from './agent-shares.ts';
 import { is_ending, traces_at } from './desired.ts';
-import type { HeardAgent } from './view.ts';
+import type { HeardAgent } from './heard-agents.ts';
 
 const MAX_NAMED = 20;
 /**

@@ -273,7 +273,7 @@ export class Leading {
   async #seed(plan: SwarmPlan, bundle: Bundle, term: number): Promise<void> {
     const { store, id, on_note } = this.#options;
     const desired = this.#view.desired!;
-    const { is_wiped, spoiled, members } = this.#view;
+    const { is_wiped, members } = this.#view;
     const lost = is_wiped ? 'the engine lost what it had stored' : 'somebody wrote over it what cannot be read';
     on_note('coordinator', { level: 'warn', text: `${lost}: written anew` });
     const anew = plan_from_memory(plan, {
@@ -285,17 +285,17 @@ export class Leading {
     });
     await store_bundle(store, anew.run, bundle);
     for (const { key, text } of this.#view.left_results()) await store.put(key, text, 0);
-    const wrote = await store.put(DESIRED, desired.text, spoiled.desired);
+    const wrote = await store.put(DESIRED, desired.text, this.#view.spoiled.desired);
     if (wrote.outcome === 'unknown') return;
     if (wrote.outcome === 'done') this.#view.wrote(DESIRED, desired.text, wrote.revision);
     else await this.#view.read(DESIRED);
     if (this.#lease.term !== term) return;
     const text = to_text(anew);
-    const written = await store.put(PLAN, text, is_wiped ? 0 : spoiled.plan || this.#view.plan!.revision);
+    const written = await store.put(PLAN, text, is_wiped ? 0 : this.#view.spoiled.plan || this.#view.plan!.revision);
     if (written.outcome === 'unknown') return;
     if (written.outcome === 'done') this.#view.wrote(PLAN, text, written.revision);
     else await this.#view.read(PLAN);
-    this.#view.is_wiped = false;
+    this.#view.restored();
     store.nudge(null);
   }
 

@@ -20,7 +20,8 @@ import {
 } from '../store/documents.ts';
 import { RETURN_MS, unsure_of, type Unsure } from './agent-shares.ts';
 import { planned_of } from './desired.ts';
-import type { HeardAgent, View } from './view.ts';
+import type { HeardAgent } from './heard-agents.ts';
+import type { View } from './view.ts';
 
 type SummaryOptions = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
 
