@@ -16,6 +16,10 @@ import { endpoint_text } from '../foundation/endpoint-text.ts';
 import { SwarmError } from '../foundation/errors.ts';
 import type { Io } from '../foundation/io.ts';
 import { on_signals } from '../foundation/signals.ts';
+<<<<<<< HEAD
+=======
+import { probe_engine } from '../machines/store/jetstream.ts';
+>>>>>>> 76adec8 (Store: connecting to the engine and its JetStream API apart from what the store does with them)
 import type { EngineOptions } from '../options/engine-options.ts';
 
 export async function run_engine({ dir, listen, agents, hosts }: EngineOptions, io: Io): Promise<number> {

@@ -28,7 +28,7 @@ import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { write_named } from '../foundation/files.ts';
 import { lock } from '../foundation/lock.ts';
 import { read_credentials, type Credentials, type Role } from '../machines/store/credentials.ts';
-import { make_seed, nkey_of } from '../machines/store/nats.ts';
+import { make_seed, nkey_of } from '../machines/store/jetstream.ts';
 import { Certificates } from './certificates.ts';
 import { engine_config, MAX_STORE_BYTES } from './configuration.ts';
 

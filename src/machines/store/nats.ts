@@ -8,36 +8,35 @@
  *     swarm.<name>.ctl.<agent>  nudges; `all` for everybody
  *     swarm.<name>.series.<run>.<agent>  what is appended, in a stream of its own (`SERIES_swarm_<name>`)
  */
-import { isIP } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
-import {
-  connect,
-  errors,
-  headers,
-  nkeyAuthenticator,
-  nkeys,
-  type Msg,
-  type MsgHdrs,
-  type NatsConnection,
-} from '@nats-io/transport-node';
 import { reason_of, SwarmError } from '../../foundation/errors.ts';
-import { integer, kinds, object, optional, reader, Refused, text } from '../../foundation/shape.ts';
-import { is_token, type Credentials } from './credentials.ts';
+import { is_token } from './credentials.ts';
+import {
+  ANSWER,
+  answer_of,
+  dial,
+  is_timeout,
+  JetStream,
+  NO_STREAM,
+  nobody,
+  OPEN,
+  patiently,
+  said,
+  sequence_of,
+  time_left,
+  type EngineLogin,
+  type EngineState,
+  type Msg,
+  type NatsConnection,
+} from './jetstream.ts';
 import { MAX_VALUE_BYTES, type Entry, type Store, type Written } from './store.ts';
 
 /** Where others than leaders ask for STREAM.INFO: in an account of one's own `$JS.API` means that account's. */
 export const INFO_SUBJECT = 'swarm_info';
 
-export type EngineState = 'connected' | 'away';
-
-export interface NatsOptions {
-  /** one URL (`nats://host:port`), or several with commas */
-  readonly engine: string;
+/** Which store, and how it is opened. */
+export interface NatsOptions extends EngineLogin {
   /** of the swarm: letters, digits, _ and -, at most 64 */
   readonly name: string;
-  /** null: the engine asks for none */
-  readonly credentials: Credentials | null;
   /** Makes the bucket, now and whenever it is found missing. Leaders do. */
   readonly creates?: boolean;
   /** Called at once and then at each change: since when it is so, in ms since the epoch. */
@@ -45,61 +44,18 @@ export interface NatsOptions {
 }
 
 /** ms */
-const ANSWER = 2000;
 const LIST = 5000;
 /**
  * for making what a write found missing: servers that elect a leader say the same of what is there, and do not answer
  * at all
  */
 const CREATE = 500;
-/**
- * For opening: a fleet that starts at once, or others, may keep machine and engine busy for longer than one
- * {@link ANSWER}. The second try may take twice as long as the first, and so on: one that begins all over again must
- * not be cut at the same point for ever.
- */
-const OPEN = 30_000;
-const LONGEST_TRY = 8000;
 /** gets of one `list` that wait for their answers at the same time */
 const LIST_GETS = 64;
 /** of all series of a swarm together; the oldest go. The engine sets as much aside for each swarm. */
 const SERIES_BYTES = 128 * 1024 * 1024;
 /** JetStream's numbers of errors: the second one is of servers from 2.11 on */
 const WRONG_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164];
-const NO_STREAM = 10_059;
-const NAME_IN_USE = 10_058;
-/** also said of a stream that another process makes at the same instant */
-const OVERLAP = 10_065;
-const OVERLAP_TRIES = 3;
-const OVERLAP_MS = 50;
-
-interface ApiError {
-  readonly err_code?: number | undefined;
-  readonly description?: string | undefined;
-}
-
-interface ApiAnswer {
-  readonly seq?: number | undefined;
-  readonly error?: ApiError | undefined;
-  readonly state?: { readonly subjects?: Record<string, number> | undefined } | undefined;
-}
-
-const REVISION = integer(0, Number.MAX_SAFE_INTEGER);
-/** An answer of the engine, long if it names all keys. */
-const read_answer = reader(
-  object<ApiAnswer>({
-    seq: optional(REVISION),
-    error: optional(object<ApiError>({ err_code: optional(REVISION), description: optional(text(1000)) })),
-    state: optional(object<NonNullable<ApiAnswer['state']>>({ subjects: optional(kinds(REVISION, 1e6)) })),
-  }),
-  256 * 1024 * 1024,
-);
-
-/** @throws Error when it is none */
-function answer_of(message: Msg): ApiAnswer {
-  const answer = read_answer(message.string());
-  if (answer instanceof Refused) throw new Error(`what the engine answers cannot be read: ${answer.why}`);
-  return answer;
-}
 
 /** @throws SwarmError engine_unreachable, engine_refused */
 export async function open_nats_store(options: NatsOptions): Promise<Store> {
@@ -112,82 +68,9 @@ export async function open_nats_store(options: NatsOptions): Promise<Store> {
     return store;
   } catch (error) {
     await store.close();
-    const code = error instanceof errors.TimeoutError ? 'engine_unreachable' : 'engine_refused';
+    const code = is_timeout(error) ? 'engine_unreachable' : 'engine_refused';
     throw new SwarmError(code, { engine: options.engine, reason: reason_of(error) }, error);
   }
-}
-
-/**
- * The version of the server, once it lets these credentials in. @throws SwarmError engine_unreachable, engine_refused
- */
-export async function probe_engine(engine: string, credentials: Credentials): Promise<string> {
-  const connection = await dial({ engine, credentials }, time_left(OPEN));
-  const version = connection.info?.version ?? '';
-  await connection.close();
-  return version;
-}
-
-/** A new identity's seed. */
-export const make_seed = (): string => new TextDecoder().decode(nkeys.createUser().getSeed());
-/** What the engine knows an identity by. */
-export const nkey_of = (seed: string): string => nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey();
-
-/** Asks again who did not answer in time, while there is time for another try. */
-async function patiently<T>(left: () => number, ask: (ms: number) => Promise<T>): Promise<T> {
-  for (let ms = ANSWER; ; ms = Math.min(2 * ms, LONGEST_TRY)) {
-    try {
-      return await ask(ms);
-    } catch (error) {
-      if (!(error instanceof errors.TimeoutError) || left() < ANSWER) throw error;
-    }
-  }
-}
-
-async function dial(
-  { engine, credentials }: Pick<NatsOptions, 'engine' | 'credentials'>,
-  left: () => number,
-): Promise<NatsConnection> {
-  const { ca, cert, key } = credentials ?? {};
-  // who needed longer has that also whenever the connection is made anew
-  const once = (timeout: number): Promise<NatsConnection> =>
-    connect({
-      servers: engine.split(','),
-      name: credentials?.user ?? 'swarm',
-      inboxPrefix: `_INBOX_${credentials?.user ?? 'swarm'}`,
-      timeout,
-      pingInterval: 2000,
-      maxPingOut: 2,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 250,
-      reconnectJitter: 500,
-      reconnectJitterTLS: 500,
-      // an engine that is set up anew may refuse for a while
-      ignoreAuthErrorAbort: true,
-      noAsyncTraces: true,
-      ...(credentials && { authenticator: nkeyAuthenticator(new TextEncoder().encode(credentials.seed)) }),
-      ...(ca !== undefined && cert !== undefined && key !== undefined && { tls: { ca, cert, key, ...checks(engine) } }),
-    });
-  try {
-    return await patiently(left, once);
-  } catch (error) {
-    const code = error instanceof errors.AuthorizationError ? 'engine_refused' : 'engine_unreachable';
-    throw new SwarmError(code, { engine, reason: reason_of(error) }, error);
-  }
-}
-
-/**
- * The client library asks for no name where the engine is given by address; Node then looks for `localhost` in the
- * certificate. It must be one of the addresses instead.
- */
-function checks(engine: string): Pick<ConnectionOptions, 'checkServerIdentity'> {
-  const hosts = engine.split(',').map((url) => new URL(url).hostname.replace(/^\[|\]$/g, ''));
-  return {
-    checkServerIdentity: (asked, certificate) => {
-      const wanted = hosts.includes(asked) ? [asked] : hosts.filter((host) => isIP(host) !== 0);
-      const faults = (wanted.length > 0 ? wanted : [asked]).map((host) => checkServerIdentity(host, certificate));
-      return faults.includes(undefined) ? undefined : faults[0];
-    },
-  };
 }
 
 /**
@@ -197,30 +80,28 @@ function checks(engine: string): Pick<ConnectionOptions, 'checkServerIdentity'> 
  * behind for a moment: a compare-and-set upon what it said is refused.
  */
 class NatsStore implements Store {
-  readonly #connection: NatsConnection;
+  readonly #jetstream: JetStream;
   readonly #name: string;
   readonly #creates: boolean;
-  readonly #on_state: NatsOptions['on_state'];
   readonly #stream: string;
   readonly #series: string;
   readonly #keys: string;
   readonly #info: string;
-  #state: EngineState = 'connected';
   /** The bucket may be missing. A direct get from one that is missing has no answer at all. */
   #is_doubtful = true;
 
   constructor(connection: NatsConnection, { name, credentials, creates = false, on_state }: NatsOptions) {
-    this.#connection = connection;
     this.#name = name;
     this.#creates = creates;
-    this.#on_state = on_state;
     this.#stream = `KV_swarm_${name}`;
     this.#series = `SERIES_swarm_${name}`;
     this.#keys = `$KV.swarm_${name}.`;
     const is_leader = credentials === null || credentials.role === 'leader';
     this.#info = is_leader ? '$JS.API.STREAM.INFO' : INFO_SUBJECT;
-    on_state?.(this.#state, Date.now());
-    void this.#follow();
+    this.#jetstream = new JetStream(connection, (state, since_ms) => {
+      this.#is_doubtful = true;
+      on_state?.(state, since_ms);
+    });
   }
 
   async get(key: string): Promise<Entry | null> {
@@ -250,7 +131,7 @@ class NatsStore implements Store {
   async list(prefix: string): Promise<Entry[]> {
     const left = time_left(LIST);
     const filter = `${this.#keys}${prefix.slice(0, prefix.lastIndexOf('.') + 1)}>`;
-    const info = await this.#api(`${this.#info}.${this.#stream}`, { subjects_filter: filter }, left());
+    const info = await this.#jetstream.api(`${this.#info}.${this.#stream}`, { subjects_filter: filter }, left());
     if (info.error?.err_code === NO_STREAM) return [];
     if (info.error) throw said(info.error);
     this.#is_doubtful = false;
@@ -269,15 +150,14 @@ class NatsStore implements Store {
   }
 
   async remove(key: string): Promise<void> {
-    const marks = headers();
-    marks.set('KV-Operation', 'DEL');
-    await this.#request(this.#keys + checked(key), new Uint8Array(), ANSWER, marks).catch(() => undefined);
+    const marks = { 'KV-Operation': 'DEL' };
+    await this.#jetstream.request(this.#keys + checked(key), new Uint8Array(), ANSWER, marks).catch(() => undefined);
   }
 
   /** What was removed is not told. Needs the engine's echo, which only leaders and viewers may hear. */
   watch(prefix: string, f: (entry: Entry) => void): () => void {
     const root = `swarm.${this.#name}.kv.`;
-    return this.#hear(`${root}${prefix.slice(0, prefix.lastIndexOf('.') + 1)}>`, (message) => {
+    return this.#jetstream.hear(`${root}${prefix.slice(0, prefix.lastIndexOf('.') + 1)}>`, (message) => {
       const key = message.subject.slice(root.length);
       if (!key.startsWith(prefix) || is_removed(message)) return;
       f({ key, text: message.string(), revision: sequence_of(message) });
@@ -285,19 +165,18 @@ class NatsStore implements Store {
   }
 
   nudge(agent: string | null, text = ''): void {
-    if (this.#state === 'connected') this.#connection.publish(this.#ctl(agent ?? 'all'), text);
+    this.#jetstream.publish(this.#ctl(agent ?? 'all'), text);
   }
 
   on_nudge(agent: string, f: (text: string) => void): () => void {
-    const ends = [agent, 'all'].map((to) => this.#hear(this.#ctl(to), (message) => f(message.string())));
+    const ends = [agent, 'all'].map((to) => this.#jetstream.hear(this.#ctl(to), (message) => f(message.string())));
     return () => ends.forEach((end) => end());
   }
 
   async append(run: string, agent: string, id: string, text: string): Promise<boolean> {
     try {
-      const marks = headers();
-      marks.set('Nats-Msg-Id', id);
-      const answer = await this.#request(`${this.#series_of(run)}.${checked(agent)}`, text, ANSWER, marks);
+      const marks = { 'Nats-Msg-Id': id };
+      const answer = await this.#jetstream.request(`${this.#series_of(run)}.${checked(agent)}`, text, ANSWER, marks);
       const { seq, error } = answer_of(answer);
       return !error && !!seq;
     } catch {
@@ -307,7 +186,7 @@ class NatsStore implements Store {
 
   async appended(run: string): Promise<{ readonly agent: string; readonly text: string }[]> {
     const root = `${this.#series_of(run)}.`;
-    const info = await this.#api(`${this.#info}.${this.#series}`, { subjects_filter: `${root}>` }, LIST);
+    const info = await this.#jetstream.api(`${this.#info}.${this.#series}`, { subjects_filter: `${root}>` }, LIST);
     if (info.error?.err_code === NO_STREAM) return [];
     if (info.error) throw said(info.error);
     const subjects = Object.keys(info.state?.subjects ?? {});
@@ -329,11 +208,8 @@ class NatsStore implements Store {
   /** The next of a series behind a number; null: there is none. */
   async #after(seq: number, next_by_subj: string): Promise<Msg | null> {
     const request = JSON.stringify({ seq: seq + 1, next_by_subj });
-    const message = await this.#request(`$JS.API.DIRECT.GET.${this.#series}`, request, LIST);
-    const { code = 0, description = '' } = message.headers ?? {};
-    if (code === 404) return null;
-    if (code !== 0) throw new Error(description);
-    if (!(sequence_of(message) > seq)) throw new Error('the engine reads a series backwards');
+    const message = await this.#jetstream.direct(this.#series, request, LIST);
+    if (message && !(sequence_of(message) > seq)) throw new Error('the engine reads a series backwards');
     return message;
   }
 
@@ -342,7 +218,7 @@ class NatsStore implements Store {
   }
 
   close(): Promise<void> {
-    return this.#connection.close();
+    return this.#jetstream.close();
   }
 
   /**
@@ -352,30 +228,18 @@ class NatsStore implements Store {
   async create_bucket(ms: number): Promise<void> {
     const series = { subjects: [`swarm.${this.#name}.series.>`], max_bytes: SERIES_BYTES, discard: 'old' };
     // asked for first, and never again once the bucket is there
-    const made = this.#create(this.#series, ms, series).catch(() => undefined);
+    const made = this.#jetstream.create_stream(this.#series, ms, series).catch(() => undefined);
     const keys = { subjects: [`${this.#keys}>`], max_msgs_per_subject: 1, discard: 'new' };
     const republish = { src: `${this.#keys}>`, dest: `swarm.${this.#name}.kv.>` };
-    await this.#create(this.#stream, ms, { ...keys, republish });
+    await this.#jetstream.create_stream(this.#stream, ms, { ...keys, republish });
     this.#is_doubtful = false;
     await made;
   }
 
-  async #create(name: string, ms: number, more: object): Promise<void> {
-    const num_replicas = this.#connection.info?.cluster === undefined ? 1 : 3;
-    const guards = { storage: 'file', num_replicas, allow_direct: true, deny_delete: true, deny_purge: true };
-    for (let tries = 1; ; tries++) {
-      const { error } = await this.#api(`$JS.API.STREAM.CREATE.${name}`, { name, ...guards, ...more }, ms);
-      if (!error || error.err_code === NAME_IN_USE) return;
-      if (error.err_code !== OVERLAP || tries === OVERLAP_TRIES) throw said(error);
-      await sleep(OVERLAP_MS);
-    }
-  }
-
   /** Writes once, or twice where the bucket has to be made. Rejects when there is no answer. */
   async #write(key: string, bytes: Uint8Array, revision: number, left: () => number): Promise<Written> {
-    const expected = headers();
-    expected.set('Nats-Expected-Last-Subject-Sequence', String(revision));
-    const write = (): Promise<Msg> => this.#request(this.#keys + key, bytes, left(), expected);
+    const expected = { 'Nats-Expected-Last-Subject-Sequence': String(revision) };
+    const write = (): Promise<Msg> => this.#jetstream.request(this.#keys + key, bytes, left(), expected);
     const answer = await write().catch(async (error: unknown) => {
       if (!this.#creates || !nobody(error)) throw error;
       await this.create_bucket(Math.min(CREATE, left()));
@@ -392,10 +256,8 @@ class NatsStore implements Store {
   async #newest(key: string, left: () => number): Promise<{ entry: Entry; removed: boolean } | null> {
     if (await this.#is_missing(left)) return null;
     try {
-      const message = await this.#request(`$JS.API.DIRECT.GET.${this.#stream}.${this.#keys}${key}`, '', left());
-      const { code = 0, description = '' } = message.headers ?? {};
-      if (code === 404) return null;
-      if (code !== 0) throw new Error(description);
+      const message = await this.#jetstream.direct(`${this.#stream}.${this.#keys}${key}`, '', left());
+      if (!message) return null;
       const entry = { key, text: message.string(), revision: sequence_of(message) };
       return { entry, removed: is_removed(message) };
     } catch (error) {
@@ -409,7 +271,7 @@ class NatsStore implements Store {
    */
   async #is_missing(left: () => number): Promise<boolean> {
     if (!this.#is_doubtful) return false;
-    const info = await this.#api(`${this.#info}.${this.#stream}`, {}, left() / 2).catch(() => null);
+    const info = await this.#jetstream.api(`${this.#info}.${this.#stream}`, {}, left() / 2).catch(() => null);
     this.#is_doubtful = info === null || info.error !== undefined;
     const is_missing = info?.error?.err_code === NO_STREAM;
     // until it is there nobody's writes are answered: agents would soon be silent for too long
@@ -417,43 +279,9 @@ class NatsStore implements Store {
     return is_missing;
   }
 
-  async #api(subject: string, request: object, ms: number): Promise<ApiAnswer> {
-    return answer_of(await this.#request(subject, JSON.stringify(request), ms));
-  }
-
-  /** Asks only while connected: the client library would send it later. */
-  async #request(subject: string, data: Uint8Array | string, timeout: number, marks?: MsgHdrs): Promise<Msg> {
-    if (this.#state === 'away') throw new Error('the engine is away');
-    return this.#connection.request(subject, data, { timeout, ...(marks && { headers: marks }) });
-  }
-
-  #hear(subject: string, f: (message: Msg) => void): () => void {
-    const subscription = this.#connection.subscribe(subject, {
-      callback: (error, message) => {
-        if (!error) f(message);
-      },
-    });
-    return () => subscription.unsubscribe();
-  }
-
   #ctl(to: string): string {
     return `swarm.${this.#name}.ctl.${to}`;
   }
-
-  async #follow(): Promise<void> {
-    for await (const { type } of this.#connection.status()) {
-      if (type !== 'disconnect' && type !== 'reconnect') continue;
-      this.#state = type === 'disconnect' ? 'away' : 'connected';
-      this.#is_doubtful = true;
-      this.#on_state?.(this.#state, Date.now());
-    }
-  }
-}
-
-/** How many ms are left of `ms` from now on, never 0. */
-function time_left(ms: number): () => number {
-  const until = performance.now() + ms;
-  return () => Math.max(1, until - performance.now());
 }
 
 function checked(key: string): string {
@@ -461,11 +289,4 @@ function checked(key: string): string {
   return key;
 }
 
-const said = ({ description, err_code }: ApiError): Error =>
-  new Error(`the engine said ${description ?? 'something unknown'} (${err_code ?? 'no number'})`);
-/** The engine's own stands behind any that who published it wrote. */
-const sequence_of = (message: Msg): number => Number(message.headers?.values('Nats-Sequence').at(-1));
 const is_removed = (message: Msg): boolean => /^(DEL|PURGE)$/.test(message.headers?.get('KV-Operation') ?? '');
-/** The engine says that nobody takes it: no such bucket, no JetStream, or no quorum. */
-const nobody = (error: unknown): boolean =>
-  error instanceof errors.NoRespondersError || (error as Error | null)?.cause instanceof errors.NoRespondersError;

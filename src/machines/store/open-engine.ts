@@ -8,12 +8,14 @@ import { SwarmError } from '../../foundation/errors.ts';
 import { read_credentials, type Credentials, type Role } from './credentials.ts';
 import type { Store } from './store.ts';
 
+/** How a command was told of the engine. */
 export interface JoinOptions {
   readonly join: string | null;
   readonly credentials: string | null;
   readonly name: string;
 }
 
+/** The store, and as whom it was opened. */
 export interface Engine {
   readonly store: Store;
   /** null: the engine asks for none */
@@ -41,7 +43,8 @@ export async function open_engine(
       file: options.credentials!,
       reason: `it is for ${named(role)}, not for ${roles.map(named).join(' or ')}`,
     });
-  const { open_nats_store, nkey_of } = await import('./nats.ts');
+  const { open_nats_store } = await import('./nats.ts');
+  const { nkey_of } = await import('./jetstream.ts');
   try {
     if (credentials) nkey_of(credentials.seed);
   } catch (error) {

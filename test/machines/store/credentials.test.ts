@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { read_credentials } from '../../../src/machines/store/credentials.ts';
-import { make_seed, nkey_of } from '../../../src/machines/store/nats.ts';
+import { make_seed, nkey_of } from '../../../src/machines/store/jetstream.ts';
 import { Certificates } from '../../certificates.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'swarm-credentials-'));

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { make_seed } from '../../../src/machines/store/nats.ts';
+import { make_seed } from '../../../src/machines/store/jetstream.ts';
 import { open_engine } from '../../../src/machines/store/open-engine.ts';
 
 it('says of a seed that is not whole that the credentials are bad, whether the engine answers or not', async () => {
