@@ -13,7 +13,7 @@ export interface VersionedDocument<T> {
   readonly heard_at: number;
 }
 
-/** Its own count, whatever the store's revisions are, grows with each write within a run. */
+/** A document's own count, which grows with each write within a run, whatever the revisions of the store do. */
 interface DocumentNumber {
   readonly run: string;
   readonly count: number;
@@ -50,7 +50,10 @@ export class LatestDocument<T> {
     return this.#spoiled;
   }
 
-  /** The one that it takes the place of; undefined: it is no news. `asked_at`: see {@link View}. */
+  /**
+   * The one that it takes the place of; undefined: it is no news. `asked_at`: when it was asked for; -Infinity: it came
+   * by itself.
+   */
   take(entry: Entry, asked_at: number): VersionedDocument<T> | null | undefined {
     const { key, text, revision } = entry;
     const known = this.#known;

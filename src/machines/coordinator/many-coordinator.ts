@@ -27,7 +27,7 @@ export interface ManyCoordinatorOptions extends CommandingOptions, LeadingOption
   readonly versions: Summary['run']['versions'];
 }
 
-/** Begins with {@link attach} and {@link play}, or with {@link start}. */
+/** Begins with {@link attach} and {@link play}, or with {@link start}. Its parts do the rest. */
 export class ManyCoordinator implements Control {
   readonly ended: Promise<RunEnd>;
   readonly #options: ManyCoordinatorOptions;
