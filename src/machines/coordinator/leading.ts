@@ -88,11 +88,6 @@ export class Leading {
     this.#stop = options.timers.every(turn_ms, () => void this.#lease_turn());
   }
 
-  /** this process leads */
-  get leads(): boolean {
-    return this.#lease.holds;
-  }
-
   /** of whoever leads, as far as is known; null: nobody does */
   get host(): string | null {
     return this.#lease.current?.host ?? null;
@@ -107,7 +102,7 @@ export class Leading {
   get is_due(): boolean {
     const [plan, desired] = [this.#view.plan?.doc, this.#view.desired?.doc];
     const is_behind = plan !== undefined && desired !== undefined && plan.desired < desired.seq;
-    return is_behind && this.leads && this.#options.timers.now() - this.#planned_at >= TURN_MS / 2;
+    return is_behind && this.#lease.holds && this.#options.timers.now() - this.#planned_at >= TURN_MS / 2;
   }
 
   /** From now on it leads when nobody else does. */

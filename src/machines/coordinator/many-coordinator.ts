@@ -80,11 +80,6 @@ export class ManyCoordinator implements Control {
     ];
   }
 
-  /** this process leads */
-  get leads(): boolean {
-    return this.#leading.leads;
-  }
-
   /**
    * The run of the store, once known: the plan of the moment.
    * @throws SwarmError `no_run` within `within_ms`, `bad_document` when what is stored cannot be read
