@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { claim_folder, prepare_engine, type EngineFolder } from '../engine/folder.ts';
 import {
   answers,
-  is_sound_version,
   end,
   follow_stderr,
   free_port,
+  is_sound_version,
   old_server,
   server_version,
 } from '../engine/nats-server.ts';
@@ -16,10 +16,6 @@ import { endpoint_text } from '../foundation/endpoint-text.ts';
 import { SwarmError } from '../foundation/errors.ts';
 import type { Io } from '../foundation/io.ts';
 import { on_signals } from '../foundation/signals.ts';
-<<<<<<< HEAD
-=======
-import { probe_engine } from '../machines/store/jetstream.ts';
->>>>>>> 76adec8 (Store: connecting to the engine and its JetStream API apart from what the store does with them)
 import type { EngineOptions } from '../options/engine-options.ts';
 
 export async function run_engine({ dir, listen, agents, hosts }: EngineOptions, io: Io): Promise<number> {

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { endpoint_text } from '../foundation/endpoint-text.ts';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import type { Io } from '../foundation/io.ts';
-import { probe_engine } from '../machines/store/nats.ts';
+import { probe_engine } from '../machines/store/jetstream.ts';
 import type { EngineFolder } from './folder.ts';
 
 const START_MS = 60_000;

@@ -1,5 +1,5 @@
 /** What a row of the table of options says, and which commands there are to say it of. */
-import type { Shape } from './shapes.ts';
+import type { OptionShape } from './shapes.ts';
 
 /** Whoever takes options. `swarm run` is two: alone on one machine, and with --join (or --credentials) on many. */
 export const COMMANDS = [
@@ -45,7 +45,7 @@ export interface OptionRow<T> {
   readonly fallback?: string;
   /** what holds then, in words */
   readonly otherwise?: string;
-  readonly shape: Shape<T>;
+  readonly shape: OptionShape<T>;
   /** may be given several times; its variable takes a list with commas. The value is a list of what the shape makes. */
   readonly many?: true;
   /** so may the flag */

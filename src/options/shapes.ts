@@ -7,7 +7,7 @@ import type { Server } from '../protocols/module.ts';
 import { parse_segment, SEGMENT_SHAPE } from '../swarm/plan/segment.ts';
 
 /** Times are in ms after parsing, sizes in bytes. */
-export interface Shape<T> {
+export interface OptionShape<T> {
   /** completes the sentence "… is not …" */
   readonly text: string;
   /** undefined = the text does not have the shape */
@@ -27,19 +27,19 @@ function parse_integer(text: string, min: number, max: number): number | undefin
 }
 
 /** A whole number; `more` is said behind it. */
-export const integer = (min: number, max: number, more = ''): Shape<number> => ({
+export const integer = (min: number, max: number, more = ''): OptionShape<number> => ({
   text: `a whole number from ${min} to ${max}${more}`,
   parse: (text) => parse_integer(text, min, max),
 });
 
 /** A shape whose text names one word besides, and the value that the word stands for. */
-export const or_word = <T, V>(shape: Shape<T>, word: string, value: V): Shape<T | V> => ({
+export const or_word = <T, V>(shape: OptionShape<T>, word: string, value: V): OptionShape<T | V> => ({
   text: shape.text,
   parse: (text) => (text === word ? value : shape.parse(text)),
 });
 
 /** A time up to a day; `text` is what is said of it before the units, `fits` what must hold of it, in ms. */
-export const duration = (text: string, fits: (ms: number) => boolean): Shape<number> => ({
+export const duration = (text: string, fits: (ms: number) => boolean): OptionShape<number> => ({
   text: `${text}; ${UNITS_TEXT}`,
   parse: (given) => {
     const ms = parse_duration(given);
@@ -51,7 +51,7 @@ export const duration = (text: string, fits: (ms: number) => boolean): Shape<num
 export const TIMEOUT = duration('a time above 0 up to 24h, such as 1.5 (seconds), 500ms, 2s or 1m', (ms) => ms >= 1);
 
 /** A time, or two between which one is drawn; `range` is what is said of them, `fits` what must hold of the smaller. */
-export const delays = (range: string, fits: (ms: number) => boolean): Shape<readonly [number, number]> => ({
+export const delays = (range: string, fits: (ms: number) => boolean): OptionShape<readonly [number, number]> => ({
   text: `one time or two with a dash between, the smaller first, ${range}`,
   parse: (text) => {
     const span = parse_span(text);
@@ -60,13 +60,13 @@ export const delays = (range: string, fits: (ms: number) => boolean): Shape<read
 });
 
 /** So many a second, or a weight. */
-export const rate = (examples: string): Shape<number> => ({
+export const rate = (examples: string): OptionShape<number> => ({
   text: `a number above 0 up to 1000000, such as ${examples}`,
   parse: parse_rate,
 });
 
 /** A number of `what`, with the letters of binary multiples. */
-export const size = (what: string, examples: string): Shape<number> => ({
+export const size = (what: string, examples: string): OptionShape<number> => ({
   text: `a number of ${what} from 1 up to 1GiB, such as ${examples}`,
   parse: (text) => {
     const [, number, unit] = /^(\d{1,10})(?:([kmg])(?:ib)?)?$/i.exec(text) ?? [];
@@ -76,13 +76,13 @@ export const size = (what: string, examples: string): Shape<number> => ({
 });
 
 /** Any text that is not empty. */
-export const words = (text: string, most = MAX_TEXT): Shape<string> => ({
+export const words = (text: string, most = MAX_TEXT): OptionShape<string> => ({
   text,
   parse: (given) => (given.length >= 1 && given.length <= most ? given : undefined),
 });
 
 /** A text that a pattern describes. */
-export const pattern = (text: string, expected: RegExp): Shape<string> => ({
+export const pattern = (text: string, expected: RegExp): OptionShape<string> => ({
   text,
   parse: (given) => (given.length <= MAX_TEXT && expected.test(given) ? given : undefined),
 });
@@ -93,7 +93,7 @@ export const FILE = words('the name of a file');
 export const FOLDER = words('the name of a folder');
 
 /** What a switch says in the environment. */
-export const TRUE_OR_FALSE: Shape<boolean> = {
+export const TRUE_OR_FALSE: OptionShape<boolean> = {
   text: 'true or false',
   parse: (text) => (text === 'true' || text === 'false' ? text === 'true' : undefined),
 };
@@ -116,13 +116,13 @@ function is_name(host: string): boolean {
 }
 
 /** Where this machine listens: an address of its own. */
-export const LISTEN: Shape<Server> = {
+export const LISTEN: OptionShape<Server> = {
   text: '<ip:port>, such as 127.0.0.1:8411 or [::1]:8411',
   parse: (text) => endpoint(text, 0, (host) => isIP(host) === 4),
 };
 
 /** `host:port`, `tls://host:port` or `unix:/path`. */
-export const SERVER: Shape<Server> = {
+export const SERVER: OptionShape<Server> = {
   text:
     '<host:port>, such as chat.example:7000, 10.0.0.5:7000, [::1]:7000 or tls://chat.example:7443 ' +
     '(port 1 to 65535), or unix:/path (107 bytes at most)',
@@ -137,19 +137,19 @@ export const SERVER: Shape<Server> = {
 };
 
 /** A host name for a TLS handshake: it cannot ask for an address. */
-export const HOST_NAME: Shape<string> = {
+export const HOST_NAME: OptionShape<string> = {
   text: 'a host name, such as chat.example',
   parse: (text) => (text !== '' && isIP(text) === 0 && is_name(text) ? text : undefined),
 };
 
 /** What others call this machine. */
-export const HOST: Shape<string> = {
+export const HOST: OptionShape<string> = {
   text: 'a host name or an address',
   parse: (text) => (isIP(text) !== 0 || is_name(text) ? text : undefined),
 };
 
 /** Names of protocols for ALPN. */
-export const ALPN: Shape<readonly string[]> = {
+export const ALPN: OptionShape<readonly string[]> = {
   text: 'one to 16 names of 1 to 255 characters of ASCII with commas between, such as h2,http/1.1',
   parse: (text) => {
     const names = text.split(',');
@@ -158,7 +158,7 @@ export const ALPN: Shape<readonly string[]> = {
 };
 
 /** A version of TLS, as Node calls it. */
-export const TLS_VERSION: Shape<(typeof TLS_VERSIONS)[keyof typeof TLS_VERSIONS]> = {
+export const TLS_VERSION: OptionShape<(typeof TLS_VERSIONS)[keyof typeof TLS_VERSIONS]> = {
   text: '1.2 or 1.3',
   parse: (text) => (Object.hasOwn(TLS_VERSIONS, text) ? TLS_VERSIONS[text as keyof typeof TLS_VERSIONS] : undefined),
 };
@@ -167,7 +167,7 @@ export const TLS_VERSION: Shape<(typeof TLS_VERSIONS)[keyof typeof TLS_VERSIONS]
 export const SEGMENT = { text: SEGMENT_SHAPE, parse: parse_segment };
 
 /** How much the log says. */
-export const LOG_LEVEL: Shape<(typeof LOG_LEVELS)[number]> = {
+export const LOG_LEVEL: OptionShape<(typeof LOG_LEVELS)[number]> = {
   text: `one of ${LOG_LEVELS.join(', ')}`,
   parse: (text) => LOG_LEVELS.find((level) => level === text),
 };

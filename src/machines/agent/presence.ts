@@ -5,7 +5,7 @@ import { Refused } from '../../foundation/shape.ts';
 import type { Note } from '../../swarm/plan/account.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import type { SquadAccount } from '../../swarm/squad/ordered-squad.ts';
-import { MEMBER, type MemberShare, type ProcessPlace, type Presence } from '../store/documents.ts';
+import { MEMBER, type MemberShare, type Presence, type ProcessPlace } from '../store/documents.ts';
 import { read_presence } from '../store/readers.ts';
 import type { Store } from '../store/store.ts';
 import { until } from './until.ts';
