@@ -1,7 +1,7 @@
 /** IP addresses as texts and as numbers: one address, a range, a net. Pure. */
 import { BlockList, isIP, isIPv6 } from 'node:net';
 
-/** Consecutive addresses, both ends included; `first` > `last` is for the caller to refuse. */
+/** Consecutive addresses, both ends included. `first` may be above `last`: the caller refuses that. */
 export interface Span {
   readonly family: 4 | 6;
   readonly first: bigint;
@@ -9,19 +9,20 @@ export interface Span {
 }
 
 const BITS = { 4: 32, 6: 128 } as const;
-/** ::ffff:0:0/96, IPv4 addresses in IPv6 clothes (RFC 4291 2.5.5.2) */
+/** ::ffff:0:0/96, IPv4 addresses written as IPv6 ones (RFC 4291 2.5.5.2) */
 const MAPPED = 0xffffn;
 
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
 
-/** Only this machine reaches it. */
+/** Only this machine reaches the address. */
 export const is_loopback = (ip: string): boolean => LOOPBACK.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4');
 
 /**
- * `10.0.0.1`, `10.0.0.1-10.0.0.9`, `10.0.0.1-9` (IPv4: the last number alone) or `10.0.0.0/28`, IPv6 likewise; null when it is none of
- * these. Of an IPv4 net wider than /31 the first and the last address are not for hosts (RFC 1122 3.2.1.3, RFC 3021), except on loopback.
+ * `10.0.0.1`, `10.0.0.1-10.0.0.9`, `10.0.0.1-9` (IPv4 only: a new last number) or `10.0.0.0/28`, IPv6 likewise; null
+ * otherwise. An IPv4 net wider than /31 loses its first and last address, which are not for hosts (RFC 1122 3.2.1.3,
+ * RFC 3021), except on loopback.
  */
 export function parse_span(text: string): Span | null {
   const [, start, mark, end] = /^([^/-]+)(?:([/-])([^/-]+))?$/.exec(text) ?? [];
@@ -36,14 +37,16 @@ export function parse_span(text: string): Span | null {
 
 export const size_of = ({ first, last }: Span): bigint => last - first + 1n;
 
-/** Every address of it, in the shortest form: check {@link size_of} first. */
+/** Every address of the span, in the shortest form. Check {@link size_of} first. */
 export function list_span({ family, first, last }: Span): string[] {
   const all: string[] = [];
   for (let value = first; value <= last; value++) all.push(text_of(family, value));
   return all;
 }
 
-/** Can a connection come from there? Not from 0.0.0.0, ::, or a group's address (224.0.0.0 and above, ff00::/8). */
+/**
+ * Whether a connection can come from there: not from 0.0.0.0, ::, or a group's address (224.0.0.0 and above, ff00::/8).
+ */
 export function is_host(address: string): boolean {
   const { family, value } = number_of(address)!;
   return value !== 0n && (family === 4 ? value >> 28n < 0xen : value >> 120n !== 0xffn);
@@ -55,10 +58,10 @@ interface IpNumber {
 }
 
 function number_of(text: string): IpNumber | null {
-  const family = text.includes('%') ? 0 : isIP(text); // with a zone it is more than a number
+  const family = text.includes('%') ? 0 : isIP(text); // an address with a zone is more than a number
   if (family === 4) return { family, value: text.split('.').reduce((all, part) => (all << 8n) | BigInt(part), 0n) };
   if (family !== 6) return null;
-  // URL writes each form of it in the shortest one, an IPv4 address at its end too
+  // URL writes every form of an IPv6 address in the shortest one, even with an IPv4 address at its end
   const [left = [], right = []] = new URL(`http://[${text}]`).hostname
     .slice(1, -1)
     .split('::')

@@ -1,4 +1,4 @@
-/** A token bucket: so much at once, then at an even rate. Fills up evenly; may be overdrawn, by what came in one piece. Pure. */
+/** A token bucket: a burst at once, then an even rate. Something large in one piece may overdraw it. Pure. */
 export class Bucket {
   readonly burst: number;
   readonly #per_ms: number;
@@ -13,7 +13,7 @@ export class Bucket {
     this.#at = at;
   }
 
-  /** What may pass at `at`; below 0: overdrawn. */
+  /** The tokens at `at`, ms; below 0 it is overdrawn. */
   tokens(at: number): number {
     this.#tokens = Math.min(this.burst, this.#tokens + Math.max(0, at - this.#at) * this.#per_ms);
     this.#at = Math.max(this.#at, at);
@@ -24,7 +24,7 @@ export class Bucket {
     this.#tokens -= count;
   }
 
-  /** When `count` may pass, of which it can hold a burst. */
+  /** When `count` may pass, ms; for more than a burst, when the bucket is full. */
   when(count: number, at: number): number {
     return at + Math.max(0, Math.min(count, this.burst) - this.tokens(at)) / this.#per_ms;
   }

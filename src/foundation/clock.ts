@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks'; // the global one is looked up at
 /** Milliseconds since an arbitrary instant, monotonic, µs resolution. */
 export const now = (): number => performance.now();
 
-/** What is steered by the clock is given one: {@link CLOCK}, or that of a test. */
+/** {@link CLOCK} is the real one; tests pass their own. */
 export interface Clock {
   /** ms, monotonic */
   now(): number;
@@ -12,11 +12,10 @@ export interface Clock {
   wall(): number;
   /** calls `f` each `ms` until the returned function is called */
   every(ms: number, f: () => void): () => void;
-  /** ms for which the machine was suspended so far, when `now` stood still; a clock that cannot be leaves it out */
+  /** ms for which the machine was suspended so far, while `now` stood still; absent when the clock cannot tell */
   slept?(): number;
 }
 
-/** That of this process. */
 export const CLOCK: Clock = {
   now,
   wall: Date.now,
@@ -26,16 +25,19 @@ export const CLOCK: Clock = {
   },
 };
 
-/** Bivariant, so that the wheel takes timers of any owner. */
+/** Bivariant, so that the wheel takes timers of owners of any type. */
 type Run<T> = { run(owner: T): void }['run'];
 
-/** One wait of one owner, armed on a {@link Wheel}; made once and armed again and again, so that a sleep allocates nothing. */
+/**
+ * One wait of one owner, armed on a {@link Wheel}. It is made once and armed again and again, so that a sleep allocates
+ * nothing.
+ */
 export class Timer<T = unknown> {
   next: Timer | null = null;
   prev: Timer | null = null;
   /** ms of {@link now}; valid while armed */
   due = 0;
-  /** its place on the wheel: ≥ 0 a slot, IDLE, or FIRING */
+  /** the slot of the wheel it is in (≥ 0), IDLE, or FIRING */
   slot = IDLE;
   readonly owner: T;
   readonly run: Run<T>;
@@ -48,19 +50,21 @@ export class Timer<T = unknown> {
   }
 }
 
-/** a long sleep is rounded to a part of it, at most to 2⁴ ticks */
+/** a long sleep is rounded to 1/1024 of its length, but to at most 2⁴ ticks */
 const PARTS = 1024;
 const MAX_WIDER = 4;
-/** ticks without a timer that the native timer leaves out at a time */
+/** most ticks without a timer that the native timer skips at a time */
 const MAX_SKIP = 16;
 
 const IDLE = -1;
 const FIRING = -2;
 
 /**
- * A hashed timing wheel (Varghese & Lauck 1987, scheme 6): arm and disarm are O(1), one native timer ticks for all. Waits land on a
- * grid of `tick_ms`: a timer fires at the first tick at or after its due instant, never before; {@link align} rounds an instant to the grid.
- * A tick that comes late is played behind one poll for I/O: the process was busy, and what arrived in time is read before a deadline is judged.
+ * A hashed timing wheel (Varghese & Lauck 1987, scheme 6): arm and disarm are O(1), one native timer ticks for all.
+ * Waits land on a grid of `tick_ms`: a timer fires at the first tick at or after its due instant, never before.
+ * {@link align} rounds an instant to the grid.
+ * A late tick means that the process was busy. It is played after one poll for I/O: what arrived in time is read before
+ * a deadline is judged.
  */
 export class Wheel {
   readonly tick_ms: number;
@@ -74,7 +78,7 @@ export class Wheel {
   /** the tick that the native timer is for */
   #next = 0;
   readonly #firing: Timer[] = [];
-  /** a late tick that waits for its turn behind what is read */
+  /** a late tick that waits until I/O was polled */
   #late: NodeJS.Immediate | null = null;
   readonly #on_tick = (): void => {
     this.#native = null;
@@ -90,7 +94,7 @@ export class Wheel {
     }
   };
 
-  /** `slots` is a power of two; waits longer than slots × tick_ms stay in their slot for another turn of the wheel. */
+  /** `slots` is a power of two. A wait longer than slots × tick_ms stays in its slot for another turn. */
   constructor(tick_ms = 4, slots = 4096, clock: () => number = now) {
     this.tick_ms = tick_ms;
     this.#slots = new Array<Timer | null>(slots).fill(null);
@@ -104,9 +108,10 @@ export class Wheel {
   }
 
   /**
-   * The instant of the grid nearest to `at`, the end of a sleep of so many ms: planned for it, a sleep is not late because the grid is
-   * coarse. For a long sleep the grid is wider, up to a thousandth of it and 16 ticks: whoever sleeps long wakes in company, and
-   * a process that has few messages a second does not wake for each of them.
+   * The instant of the grid nearest to `at`, the end of a sleep of `sleep_ms`. A sleep armed for that instant is not
+   * late merely because the grid is coarse.
+   * For a long sleep the grid is wider: a thousandth of the sleep, at most 16 ticks. Long sleepers then wake together,
+   * and a process with few messages a second does not wake for each of them.
    */
   align(at: number, sleep_ms = 0): number {
     const wider = Math.min(MAX_WIDER, 31 - Math.clz32(Math.max(1, sleep_ms / (PARTS * this.tick_ms))));
@@ -114,7 +119,7 @@ export class Wheel {
     return Math.round(at / grid) * grid;
   }
 
-  /** (Re-)arms `timer` to fire at `due`; an instant that is past fires at the next tick. */
+  /** Arms `timer` (again) to fire at `due`, ms. A `due` in the past fires at the next tick. */
   arm(timer: Timer, due: number): void {
     if (timer.slot !== IDLE) this.disarm(timer);
     if (this.#armed++ === 0) {
@@ -143,17 +148,17 @@ export class Wheel {
     this.#armed--;
   }
 
-  /** Plays all ticks up to now. The native timer calls it; tests with a clock of their own do too. */
+  /** Plays all ticks up to now. The native timer calls it, and tests with a clock of their own do. */
   advance(): void {
     const tick = Math.floor(this.#clock() / this.tick_ms);
-    // after a stall longer than a turn of the wheel one turn sees every slot
+    // after a stall longer than a turn of the wheel, one turn already visits every slot
     let from = Math.max(this.#tick + 1, tick - this.#mask);
     for (; from <= tick; from++) this.#collect(from & this.#mask, tick * this.tick_ms);
     this.#tick = tick;
     const firing = this.#firing;
     for (let i = 0; i < firing.length; i++) {
       const timer = firing[i]!;
-      if (timer.slot !== FIRING) continue; // disarmed, or armed anew, by an earlier one of this batch
+      if (timer.slot !== FIRING) continue; // an earlier timer of this loop disarmed it, or armed it again
       timer.slot = IDLE;
       this.#armed--;
       timer.run(timer.owner);

@@ -1,6 +1,7 @@
 /**
- * A client's draws: the numbers that shape how it plays the script, each a function of (seed, client id, how many it drew before). Nothing is kept but
- * that count, where a generator of its own would take a kilobyte, and a client plays the same in whichever process it lives.
+ * A client's draws: the random numbers that shape how it plays the script. Each is a function of (seed, client id, how
+ * many it drew before). Only that count is kept, where a generator per client would take a kilobyte, and a client plays
+ * the same in whichever process it lives.
  */
 import { make_random } from './random.ts';
 
@@ -15,12 +16,12 @@ export function make_draws(seed: string): Draws {
   };
 }
 
-/** The two numbers that {@link philox} made last: one array for all, since a draw must not allocate. */
+/** The two numbers that {@link philox} made last. One array serves all calls, since a draw must not allocate. */
 const OUT: [number, number] = [0, 0];
 
 /**
- * Philox 2x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC 2011). All are taken as 32-bit words.
- * The result is overwritten by the next call.
+ * Philox 2x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3;
+ * SC 2011). Arguments are taken as 32-bit words. The result is overwritten by the next call.
  */
 export function philox(counter_0: number, counter_1: number, key: number): readonly [number, number] {
   let left = counter_0;
@@ -37,7 +38,7 @@ export function philox(counter_0: number, counter_1: number, key: number): reado
   return OUT;
 }
 
-/** The upper 32 bits of a product of two 32-bit words, the second in two halves: doubles hold 53 bits. */
+/** The upper 32 bits of the product of two words, the second in two halves since doubles hold only 53 bits. */
 function multiply_high(a: number, b_high: number, b_low: number): number {
   const a_high = a >>> 16;
   const a_low = a & 0xffff;

@@ -1,9 +1,9 @@
-/** Durations as a user writes them: `1.5` (seconds), `500ms`, `2s`, `1m`, `1h`, in either case; and spans of two, `1-20`. */
+/** Durations as a user writes them: `1.5` (seconds), `500ms`, `2s`, `1m`, `1h`, in either case; and spans, `1-20`. */
 
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 type Unit = keyof typeof UNITS;
 
-/** For whoever wrote another one. */
+/** Shown to whoever wrote another unit. */
 export const UNITS_TEXT = 'units are ms, s, m and h, right behind the number';
 
 const AMOUNT = String.raw`(\d+(?:\.\d+)?)(ms|s|m|h)?`;
@@ -13,15 +13,18 @@ const SPAN = new RegExp(`^${AMOUNT}-${AMOUNT}$`, 'i');
 /** 30 days, the longest wait swarm takes anywhere. */
 const MAX_MS = 30 * 24 * 3_600_000;
 
-/** Milliseconds, whole µs; undefined for anything that is not a plain decimal number with a known unit, or is longer than 30 days. */
+/**
+ * Milliseconds, rounded to whole µs; undefined for anything but a plain decimal number with or without a known unit,
+ * and beyond 30 days.
+ */
 export function parse_duration(text: string): number | undefined {
   const found = DURATION.exec(text);
   return found === null ? undefined : in_ms(found[1]!, found[2]);
 }
 
 /**
- * `[from, to]` in milliseconds, from ≤ to. A single duration is a span of no width. A unit on the last part counts for both
- * (`0.5-2s`); one on the first alone (`500ms-2`) could be read in two ways and is refused.
+ * `[from, to]` in milliseconds, from ≤ to; a single duration gives both. A unit on the last part counts for both
+ * (`0.5-2s`). One on the first alone (`500ms-2`) could be read in two ways: it is refused.
  */
 export function parse_span(text: string): [number, number] | undefined {
   const single = parse_duration(text);

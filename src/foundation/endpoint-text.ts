@@ -1,4 +1,6 @@
-/** A server or a listening address as the user writes it: `host:port`, `[::1]:port`, `tls://host:port`, `unix:/path`. */
+/**
+ * A server or a listening address as the user writes it: `host:port`, `[::1]:port`, `tls://host:port`, `unix:/path`.
+ */
 export function endpoint_text({
   host,
   port,

@@ -1,10 +1,12 @@
 /**
- * Every fault swarm can name: one error class, one table of codes. `docs/errors.md` is checked against the tables here, both ways.
+ * Every fault swarm can name: one error class and the tables of codes. A test checks `docs/errors.md` against them,
+ * both ways.
  */
 
 /**
  * Faults of usage and of the run, as the operator meets them. `text` says what happened, `hint` what to do next;
- * `{name}` is filled from the details. `exit` is the process' exit code when the fault ends the run (2 = bad usage, script or module, 1 = at run time).
+ * `{name}` is filled from the details. `exit` is the process' exit code when the fault ends the run: 2 for bad usage,
+ * script or module, 1 at run time.
  */
 export const FAULTS = {
   bad_option: { text: '{option}: {reason}', hint: '`swarm <command> --help` lists what each command takes', exit: 2 },
@@ -211,7 +213,7 @@ export type FaultCode = keyof typeof FAULTS;
 
 /**
  * How a call, a round or a connection of a client fails, by the code it is counted under. Errno codes of the system
- * (`ECONNREFUSED`, `ECONNRESET`, …) stand beside these as they are.
+ * (`ECONNREFUSED`, `ECONNRESET`, …) are counted beside these.
  */
 export const FAILURES = {
   connect_timeout: 'no connection within --connect-timeout, or no TLS handshake within it',
@@ -235,7 +237,10 @@ export const FAILURES = {
 
 export type FailureCode = keyof typeof FAILURES;
 
-/** A fault with a code from {@link FAULTS}; the message is ready to be shown: what was asked, what happened, what to do next. */
+/**
+ * A fault with a code from {@link FAULTS}. Its message is ready to be shown: what was asked, what happened, what to do
+ * next.
+ */
 export class SwarmError extends Error {
   override readonly name = 'SwarmError';
   readonly code: FaultCode;
@@ -249,7 +254,7 @@ export class SwarmError extends Error {
   }
 }
 
-/** What anything thrown has to say, on one line; never throws itself. */
+/** The first line of anything thrown. Never throws itself. */
 export function reason_of(error: unknown): string {
   try {
     return (error instanceof Error ? error.message || error.name : String(error)).split('\n', 1)[0] ?? '';

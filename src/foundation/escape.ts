@@ -1,7 +1,8 @@
 /** Bytes and texts from outside, made safe for a terminal, a log and a line of JSON. */
 
 /**
- * At most `max` bytes as printable ASCII: `\r`, `\n`, `\t`, `\\`, `\"` and `\xNN` for the rest; ends with `…(+N bytes)` when more were there.
+ * At most `max` bytes as printable ASCII: `\r`, `\n`, `\t`, `\\`, `\"`, and `\xNN` for the rest. Ends with
+ * `…(+N bytes)` when there were more.
  */
 export function escape_bytes(bytes: Uint8Array, max: number): string {
   let text = '';
@@ -17,10 +18,13 @@ const ESCAPED = Array.from(
     SHORT[byte] ?? (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`),
 );
 
-/** Characters that a terminal obeys, or by which it shows others elsewhere: C0, DEL, C1, line and paragraph separators, bidi marks. */
+/**
+ * Characters that a terminal obeys, or that make it show others elsewhere: C0, DEL, C1, line and paragraph separators,
+ * bidi marks.
+ */
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
-/** At most `most` characters of it, and a sign that there were more. */
+/** At most `most` characters of `text`, then `…` if there were more. */
 export const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most)}…` : text);
 
 /** A text on one line, safe for a terminal, cut to `max` characters. */
@@ -28,7 +32,7 @@ export function escape_text(text: string, max: number): string {
   return cut(text, max).replace(UNSAFE, escaped);
 }
 
-/** A text safe for a terminal that keeps its lines and tabs: a stack, say. */
+/** A text made safe for a terminal that keeps its lines and tabs, such as a stack. */
 export function escape_lines(text: string): string {
   return text.replace(UNSAFE, (char) => (char === '\n' || char === '\t' ? char : escaped(char)));
 }

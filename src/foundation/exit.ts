@@ -1,4 +1,4 @@
-/** The end of the process: asked for by swarm, or by code of the module that had no right to. */
+/** The end of the process: asked for by swarm, or by code of the module, which has no right to. */
 import { writeSync } from 'node:fs';
 
 let is_ours = false;
@@ -10,8 +10,9 @@ export function exit(code: number): never {
 }
 
 /**
- * Makes an end of this process that {@link exit} did not ask for a failure: exit code 1, and a word on stderr about who called
- * `process.exit`. Without it a module that calls `process.exit(0)` would end a run without a summary, as if all had gone well.
+ * An end of this process that {@link exit} did not ask for becomes a failure: exit code 1, and stderr says who called
+ * `process.exit`. Without this a module that calls `process.exit(0)` would end a run without a summary, as if all had
+ * gone well.
  */
 export function guard_exit(): void {
   process.on('exit', (code) => {
@@ -20,18 +21,21 @@ export function guard_exit(): void {
     const frames = (new Error().stack ?? '').split('\n');
     // `process.exit (node:…`, or from a timer `Timeout.exit [as _onTimeout] (node:…`
     const call = frames.findIndex((frame) => /at \S*\bexit\b.*\(node:/.test(frame));
-    // an uncaught error: Node has said it
+    // an uncaught error, which Node has printed
     if (call < 0) return;
     const callers = frames.slice(call + 1).map((frame) => `\n${frame}`);
     write_last(2, `swarm: ended half-way and without a summary: process.exit(${code}) was called${callers.join('')}\n`);
   });
 }
 
-/** At the end of a process nothing is written later any more; `process.stdout` and `process.stderr` may be the module's by then. */
+/**
+ * Writes at once, as nothing is written later at the end of a process. The module may have replaced `process.stdout`
+ * and `process.stderr`.
+ */
 export function write_last(fd: 1 | 2, text: string): void {
   try {
     writeSync(fd, text);
   } catch {
-    // nobody reads it, or it is full
+    // nobody reads it, or there is no room
   }
 }

@@ -1,4 +1,7 @@
-/** Files of the run: read with a bound, written whole or not at all. Every function throws an Error that says what is wrong. */
+/**
+ * Files of the run: read up to a size, written whole or not at all. Every function throws an Error that says what is
+ * wrong.
+ */
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
@@ -16,10 +19,10 @@ import { basename, dirname, join } from 'node:path';
 import { reason_of, SwarmError } from './errors.ts';
 import { bad_byte, bad_byte_text } from './utf8.ts';
 
-/** What a secret file may hold, bytes. */
+/** bytes of a secret file */
 const MAX_SECRET = 1024;
 
-/** The text of a regular file of at most `max` bytes, which are UTF-8: the error says where they are not. */
+/** The text of a regular file of at most `max` bytes. They must be UTF-8: the error says where they are not. */
 export function read_text(path: string, max: number): string {
   const bytes = with_file(path, (file) => read_open(file, max));
   const bad = bad_byte(bytes);
@@ -28,8 +31,8 @@ export function read_text(path: string, max: number): string {
 }
 
 /**
- * The secret in a file that nobody but its owner may read or write (mode 0600 or less): at most 1 KiB on one line, without the line
- * end. Looks at the open file, so that the file which was checked is the file which is read.
+ * The secret in a file that nobody but its owner may read or write (mode 0600 or less): at most 1 KiB on one line,
+ * returned without the line end. The mode checked is that of the open file, so the file checked is the file read.
  */
 export function read_secret(path: string): string {
   const secret = read_private(path, MAX_SECRET).replace(/\r?\n$/, '');
@@ -74,13 +77,13 @@ export function write_whole(path: string, text: string): void {
   }
 }
 
-/** On a disk that is nearly full one write takes only a part. */
+/** On a nearly full disk one write takes only a part. */
 export function write_all(file: number, text: string): void {
   const bytes = Buffer.from(text);
   for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
 }
 
-/** As {@link write_whole}; the error says which file was not written, for whoever writes many. */
+/** As {@link write_whole}, but the error names the file, for callers that write many. */
 export function write_named(path: string, text: string): void {
   try {
     write_whole(path, text);
@@ -89,7 +92,10 @@ export function write_named(path: string, text: string): void {
   }
 }
 
-/** Writes the bundled module where workers import it: they never read half of it. @throws SwarmError `bad_tmpdir` */
+/**
+ * Writes the bundled module where workers import it: they never read half of it.
+ * @throws SwarmError `bad_tmpdir`
+ */
 export function write_module(path: string, code: string): void {
   try {
     write_whole(path, code);
@@ -102,7 +108,7 @@ const temporary_of = (path: string): string =>
   join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
 
 function with_file<T>(path: string, use: (file: number) => T): T {
-  // without O_NONBLOCK opening a named pipe waits for its writer
+  // without O_NONBLOCK, opening a named pipe would wait for its writer
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     if (!fstatSync(file).isFile()) throw new Error('it is not a regular file');

@@ -1,7 +1,8 @@
-/** What a command writes to. */
 import type { Output } from './output.ts';
 
-/** Where a command writes: `out` is for what was asked for, `err` for the log and for faults. Colours only where a person looks. */
+/**
+ * Where a command writes: `out` takes what was asked for, `err` the log and faults. Colours are on only for a terminal.
+ */
 export interface Io {
   readonly out: Output;
   readonly err: Output;

@@ -1,4 +1,4 @@
-/** What was parsed may be anything: whoever reads it checks it first, see shape.ts. Goes before the `any` of the language's own declaration. */
+/** Makes JSON.parse return `unknown` instead of `any`: a caller has to check the value first, see shape.ts. */
 interface JSON {
   parse(text: string, reviver?: (this: unknown, key: string, value: unknown) => unknown): unknown;
 }

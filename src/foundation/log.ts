@@ -1,4 +1,4 @@
-/** The log: pino, one JSON object a line, or a readable line when a person watches. Never on the message path. */
+/** The log: pino, one JSON object a line, or a readable line on a terminal. Never used on the path of messages. */
 import { pino, type Logger } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import { escape_lines } from './escape.ts';
@@ -13,7 +13,7 @@ export function make_log(level: LogLevel, out: Output, colour: boolean): Log {
   const pretty = prettyFactory({
     colorize: colour,
     translateTime: 'SYS:HH:MM:ss.l',
-    // text of a server or module must not move the cursor of the one who reads it
+    // text of a server or module must not move the reader's cursor
     messageFormat: (entry, key) => escape_lines(String(entry[key])),
   });
   return pino(

@@ -1,12 +1,12 @@
 /**
- * What this machine says of what bounds it: Linux, through /proc and /sys. Every fact is optional, undefined where the system does not
- * tell; nothing here throws. https://docs.kernel.org/admin-guide/sysctl/
+ * What bounds this machine, as Linux says in /proc and /sys. Every fact is optional: undefined where the system does
+ * not tell. Nothing here throws. https://docs.kernel.org/admin-guide/sysctl/
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parse_open_files } from './open-files.ts';
 
-/** Of something that the system counts: how much there may be, how much there is. */
+/** Something that the system counts: how much there may be, and how much there is. */
 export interface Usage {
   readonly max: number;
   readonly used: number;
@@ -20,21 +20,21 @@ export interface Machine {
   readonly nr_open?: number | undefined;
   /** open files of all processes (fs.file-max) */
   readonly files?: Usage | undefined;
-  /** where the kernel looks for local ports by itself, both ends included */
+  /** the range from which the kernel picks local ports, both ends included */
   readonly port_range?: readonly [number, number] | undefined;
-  /** ended connections whose ports wait, of all processes */
+  /** ended connections that still hold a port, of all processes */
   readonly time_wait?: number | undefined;
-  /** bytes; `used`: what programs could not have */
+  /** bytes; `used` is what programs cannot have any more */
   readonly memory?: Usage | undefined;
-  /** bytes; the tightest of this process' cgroup and those above it, without the file cache that would give way */
+  /** bytes; of the tightest cgroup, this process' own or one above it, without file cache that would give way */
   readonly cgroup_memory?: Usage | undefined;
-  /** processes and threads; likewise */
+  /** processes and threads, likewise */
   readonly cgroup_tasks?: Usage | undefined;
   /** processes and threads of the whole system */
   readonly tasks?: Usage | undefined;
-  /** pages of buffers of all TCP sockets, and the three numbers of net.ipv4.tcp_mem */
+  /** pages of memory in buffers of all TCP sockets, and the three numbers of net.ipv4.tcp_mem */
   readonly tcp_pages?: (Usage & { readonly tcp_mem: readonly number[] }) | undefined;
-  /** connections that the firewall follows; undefined when it follows none */
+  /** connections that the firewall tracks; undefined when it tracks none */
   readonly conntrack?: Usage | undefined;
 }
 
@@ -66,12 +66,14 @@ export function read_machine(read: ReadFile = read_start, cores = availableParal
     ...cgroup_bounds(read),
     tasks: usage(most_tasks, tasks),
     tcp_pages: pages && { ...pages, tcp_mem },
-    // the module may be loaded without a rule that uses it: then it follows nothing, not even an operator's own session
+    // the module may be loaded without a rule that uses it: then it tracks nothing, not even an operator's own session
     conntrack: tracked === 0 ? undefined : usage(most_tracked, tracked),
   };
 }
 
-/** The ports somebody listens on, from the texts of /proc/net/tcp and tcp6, where those who listen come first. */
+/**
+ * The ports somebody listens on. Listening sockets come first in /proc/net/tcp and tcp6: reading the start is enough.
+ */
 export function listening_ports(read: ReadFile = read_start): number[] {
   const lines = ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((path) => read(path)?.split('\n') ?? []);
   // local address:port, remote address:port, state; 0A is LISTEN
@@ -80,12 +82,15 @@ export function listening_ports(read: ReadFile = read_start): number[] {
 }
 
 const CGROUPS = '/sys/fs/cgroup';
-/** levels of cgroups looked at, from this process' own upwards */
+/** levels of cgroups that are read, from this process' own upwards */
 const MAX_LEVELS = 32;
-/** v1 says this much, in whole pages, for none */
+/** no bound: cgroup v1 says at least this much */
 const NO_LIMIT = 2 ** 60;
 
-/** v2 has one tree for all, v1 one for each kind; both may be there at once. https://docs.kernel.org/admin-guide/cgroup-v2.html */
+/**
+ * cgroup v2 has one tree for all kinds, v1 one for each; both may be there at once.
+ * https://docs.kernel.org/admin-guide/cgroup-v2.html
+ */
 function cgroup_bounds(read: ReadFile): Pick<Machine, 'cgroup_memory' | 'cgroup_tasks'> {
   const own = read('/proc/self/cgroup') ?? '';
   const folders = (kind: string): string[] => {
@@ -106,7 +111,10 @@ function cgroup_bounds(read: ReadFile): Pick<Machine, 'cgroup_memory' | 'cgroup_
   return { cgroup_memory: tightest(memory), cgroup_tasks: tightest(tasks) };
 }
 
-/** The group's folder and those above it. In a container the path may name folders outside of it: those are not there. */
+/**
+ * The group's folder and those above it. In a container the path may name folders outside of it, which do not exist
+ * there.
+ */
 function levels(root: string, path: string | undefined): string[] {
   if (path === undefined) return [];
   const names = path.split('/').filter((name) => name !== '');
@@ -139,7 +147,7 @@ const min_of = (a: number | undefined, b: number | undefined): number | undefine
 
 const MAX_READ = 1024 * 1024;
 
-/** At most the first MiB: /proc/net/tcp has a line for each connection of the machine. */
+/** The first MiB at most: /proc/net/tcp has a line for each connection of the machine. */
 function read_start(path: string): string | undefined {
   let file: number | undefined;
   try {

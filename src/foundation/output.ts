@@ -1,4 +1,7 @@
-/** stdout or stderr as a sink that can neither end the run nor grow: a reader that is gone or slow, or a disk that is full, loses lines, nothing else. */
+/**
+ * stdout or stderr as a sink that never ends the run and never grows. A reader that is gone or slow, or a full disk,
+ * loses lines and nothing else.
+ */
 import { fstatSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { reason_of } from './errors.ts';
@@ -11,9 +14,10 @@ const MAX_WAITING = 1024 * 1024;
 type OutputStream = Writable & { fd?: number; isTTY?: boolean; columns?: number };
 
 /**
- * Makes writes to a pipe return at once again. O_NONBLOCK belongs to the open pipe, not to this process: whoever shares it may clear
- * it, and libuv does so in each child that inherits stdout or stderr, as esbuild's does. The next write to a pipe that is full would
- * then stop this process until somebody reads. Node has no public call for it; terminals are left alone, which Node makes blocking on purpose.
+ * Makes writes to a pipe return at once again. O_NONBLOCK belongs to the open pipe, not to this process: whoever shares
+ * the pipe may clear it. libuv does so in each child that inherits stdout or stderr, as esbuild's does. The next write
+ * to a full pipe would then stop this process until somebody reads. Node has no public call for this. Terminals are
+ * left alone: Node makes them blocking on purpose.
  */
 function unblock(stream: OutputStream): void {
   if (stream.isTTY === true) return;
@@ -22,8 +26,8 @@ function unblock(stream: OutputStream): void {
 }
 
 /**
- * The number of the open file behind a stream, or null: a pipe, a terminal. To a file Output writes by itself, since Node's stream takes a part for the whole
- * on a disk that is nearly full, and gives up for good when it is full.
+ * The descriptor of the file behind a stream; null for a pipe or a terminal. Output writes to files itself: on a nearly
+ * full disk, Node's stream takes a partial write for a whole one, and on a full disk it gives up for good.
  */
 function file_of({ fd, isTTY }: OutputStream): number | null {
   if (fd === undefined || isTTY === true) return null;
@@ -36,13 +40,13 @@ export class Output {
   readonly #file: number | null;
   #failed = false;
   #dropped = 0;
-  /** why the last write to a file did not succeed; null: it did */
+  /** why the last write to the file failed; null: it did not */
   #fault: string | null = null;
 
   constructor(stream: OutputStream) {
     this.#stream = stream;
     this.#file = file_of(stream);
-    // EPIPE, EIO of a terminal that went away: there is nobody left to tell.
+    // EPIPE, or EIO of a terminal that went away: nobody is left to tell
     stream.on('error', () => (this.#failed = true));
   }
 
@@ -50,12 +54,12 @@ export class Output {
     return this.#stream.isTTY === true;
   }
 
-  /** How many characters fit on a line: 80 where a terminal does not tell, Infinity when it is none. */
+  /** How many characters fit on a line: 80 when a terminal does not tell, Infinity when it is no terminal. */
   get columns(): number {
     return this.is_tty ? this.#stream.columns || 80 : Infinity;
   }
 
-  /** Why a file lacks what was written last; null: it is there, or whoever should have read it went away. */
+  /** Why the last text is not in the file; null when it is, and for a pipe or a terminal. */
   get fault(): string | null {
     return this.#fault;
   }
@@ -80,7 +84,7 @@ export class Output {
     }
   }
 
-  /** A full disk may have room again: each write is tried. */
+  /** Tries every time: a full disk may have room again. */
   #write_file(file: number, text: string): void {
     try {
       if (this.#dropped > 0) write_all(file, `\n(lines lost: ${this.#dropped}, ${this.#fault})\n`);

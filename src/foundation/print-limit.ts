@@ -1,9 +1,9 @@
-/** How much of what somebody prints is told: so many lines and characters a second, the rest is only counted. */
+/** A bound on what somebody prints: so many lines and characters a second are shown, the rest is only counted. */
 
 export const LINES_PER_S = 100;
-/** a line is cut to so many characters */
+/** characters; a longer line is cut */
 export const MAX_LINE = 1000;
-/** of all its lines together */
+/** characters of all lines together */
 export const CHARACTERS_PER_S = 64 * 1024;
 
 export class PrintLimit {
@@ -11,7 +11,7 @@ export class PrintLimit {
   #second = -1;
   #lines = 0;
   #characters = 0;
-  /** lines that were not told, since the start */
+  /** lines that were not shown, since the start */
   dropped = 0;
 
   /** `now`: ms, monotonic */
@@ -19,7 +19,7 @@ export class PrintLimit {
     this.#now = now;
   }
 
-  /** The lines of `text` that may be told, each cut; a line end at its end begins no other one. */
+  /** The lines of `text` that may be shown, each cut. A line end at the end of `text` begins no other line. */
   take(text: string): string[] {
     const second = Math.floor(this.#now() / 1000);
     if (second !== this.#second) this.#lines = this.#characters = 0;
@@ -42,5 +42,5 @@ export class PrintLimit {
   }
 }
 
-/** A part of a string keeps the whole of it in memory. */
+/** A slice would keep the whole string in memory. */
 const copy_of = (text: string): string => Buffer.from(text).toString();

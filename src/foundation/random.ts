@@ -1,7 +1,10 @@
-/** Seeded generators: the same seed and id draw the same numbers on every machine. About 1 KB and 3 µs each, so make them on first use. */
+/**
+ * Seeded generators: the same seed and id draw the same numbers on every machine. Each takes about 1 KB and 3 µs, so
+ * make it on first use.
+ */
 import alea from 'seedrandom/lib/alea.js';
 
-/** A seeded generator of the client's own: the same seed and id draw the same numbers. */
+/** A client's own seeded generator: the same seed and id draw the same numbers. */
 export interface Random {
   /** an integer, a ≤ n ≤ b */
   int(a: number, b: number): number;
@@ -14,8 +17,8 @@ export interface Random {
 /**
  * The generator of one owner within a run: `id` is a client's number or a member's name.
  *
- * `int(a, b)` is uniform over a ≤ n ≤ b, for any safe integers less than 2⁵³ apart. `real(a, b)` is uniform over a ≤ x < b (a when they are equal).
- * Both throw a RangeError on anything else, `pick` on an empty list.
+ * `int` is uniform over any safe integers less than 2⁵³ apart, `real` over finite numbers (`real(a, a)` is a). Both
+ * throw a RangeError on anything else, `pick` on an empty list.
  */
 export function make_random(seed: string, id: number | string): Random {
   // JSON keeps ('a', 1), ('a', '1') and ('a1', '') apart.
@@ -23,7 +26,7 @@ export function make_random(seed: string, id: number | string): Random {
   const int = (a: number, b: number): number => {
     if (!Number.isSafeInteger(a) || !Number.isSafeInteger(b) || a > b || !Number.isSafeInteger(b - a))
       throw new RangeError(`int(a, b) wants integers a ≤ b less than 2^53 apart, got (${a}, ${b})`);
-    // 53 bits: with 32 the low and high values of a range of billions would differ in probability. Never rounds up to b + 1.
+    // 53 bits: with 32, some values of a range of billions would be likelier than others. Never rounds up to b + 1.
     return a + Math.floor(draw.double() * (b - a + 1));
   };
   return {

@@ -1,14 +1,14 @@
 /**
- * What somebody else wrote, taken for what it may be: a shape gives back the value it was given if it is what it must be, texts made safe for a
- * terminal and cut. Values are changed in place, as nobody else has what was just parsed. A shape says so by throwing: only {@link checked} and
- * {@link reader} call one, and they never throw.
+ * Checks what somebody else wrote. A shape returns the value it was given if that is valid, and throws if not. Texts
+ * are cut and made safe for a terminal. Values are changed in place, since nobody else holds what was just parsed. Only
+ * {@link checked} and {@link reader} call shapes, and they never throw.
  */
 import { reason_of } from './errors.ts';
 import { cut, escape_lines, escape_text } from './escape.ts';
 
 export type Shape<T> = (value: unknown) => T;
 
-/** Why a document is not taken. */
+/** Why a document is refused. */
 export class Refused {
   readonly why: string;
   constructor(why: string) {
@@ -16,7 +16,7 @@ export class Refused {
   }
 }
 
-/** No Error: one that is thrown ten times a second needs no stack. */
+/** Not an Error: what is thrown ten times a second needs no stack. */
 class ShapeFault {
   path = '';
   readonly what: string;
@@ -25,7 +25,7 @@ class ShapeFault {
   }
 }
 
-/** For shapes of one's own. */
+/** For shapes written elsewhere; `what` follows the field's name: "is missing". */
 export function fault(what: string): never {
   throw new ShapeFault(what);
 }
@@ -61,7 +61,7 @@ export function reader<T>(shape: Shape<T>, most: number): (text: string) => T | 
   };
 }
 
-/** Finite, both ends included. */
+/** A number from `min` to `max`, both included. */
 export function number(min: number, max: number): Shape<number> {
   return (value) =>
     typeof value === 'number' && value >= min && value <= max ? value : fault(`is not a number from ${min} to ${max}`);
@@ -76,7 +76,7 @@ export function integer(min: number, max: number): Shape<number> {
 
 export const flag: Shape<boolean> = (value) => (typeof value === 'boolean' ? value : fault('is not true or false'));
 
-/** A field that is there or not. */
+/** True: for a field that is either true or absent. */
 export const yes: Shape<true> = (value) => (value === true ? value : fault('is not true'));
 
 const string_of = (value: unknown): string => (typeof value === 'string' ? value : fault('is not a text'));
@@ -93,7 +93,7 @@ export const lines =
   (value) =>
     escape_lines(cut(string_of(value), most));
 
-/** A text that is not shown: as it is. */
+/** A text that is not shown: unchanged, and refused rather than cut. */
 export const exact =
   (most: number): Shape<string> =>
   (value) => {
@@ -101,10 +101,10 @@ export const exact =
     return found.length <= most ? found : fault(`has ${found.length} characters, at most ${most} can be`);
   };
 
-/** Of an object that is made of literals, a name that it does not have may still be there: `constructor`. */
+/** Object literals inherit names such as `constructor`. */
 const is_inherited = (name: string): boolean => name in Object.prototype;
 
-/** A name that can be a part of a key. */
+/** A name that can be part of a stored key. */
 export const token: Shape<string> = (value) => {
   const found = string_of(value);
   return /^[\w-]{1,64}$/.test(found) && !is_inherited(found)
@@ -139,10 +139,9 @@ export const optional =
 
 const PLAIN: readonly string[] = ['string', 'number', 'boolean', 'undefined'];
 
-/** What goes through it calls itself. */
+/** {@link flat} calls itself for each level. */
 const MAX_DEPTH = 100;
 
-/** JSON of any shape. */
 export const any_json: Shape<unknown> = (value) => flat(value, MAX_DEPTH);
 
 function flat(value: unknown, depth: number): unknown {
@@ -169,14 +168,14 @@ export function list<T>(of: Shape<T>, most: number, least = 0): Shape<T[]> {
   };
 }
 
-/** An object with any names, each of them a word, which may have more signs than a {@link token}. */
+/** An object with any keys that are words; they may have more signs than a {@link token}. */
 export function record<T>(of: Shape<T>, most: number): Shape<Record<string, T>> {
   return named(of, most, (key) =>
     /^[\w.=-]{1,64}$/.test(key) && !is_inherited(key) ? key : fault(`cannot have ${shown(key)}`),
   );
 }
 
-/** Likewise, with names that came from anywhere: they are made safe. */
+/** An object with any keys from anywhere: each is made safe for a terminal. */
 export function kinds<T>(of: Shape<T>, most: number): Shape<Record<string, T>> {
   return named(of, most, (key) => (is_inherited(key) ? `${key}_` : escape_text(key, MAX_KIND)));
 }
@@ -204,7 +203,7 @@ function named<T>(of: Shape<T>, most: number, name: (key: string) => string): Sh
 
 type Fields<T> = { readonly [K in keyof T]-?: Shape<object extends Pick<T, K> ? T[K] | undefined : T[K]> };
 
-/** An object with these fields; what else it has, another version may know: here it is dropped. */
+/** An object with these fields. Any other field, which another version may know, is dropped. */
 export function object<T extends object>(fields: Fields<T>): Shape<T> {
   const all = Object.entries<Shape<unknown>>(fields);
   return (value) => {
@@ -225,7 +224,7 @@ export function object<T extends object>(fields: Fields<T>): Shape<T> {
   };
 }
 
-/** An object with the same in each of some fields. */
+/** An object with a value of the same shape under each of `keys`. */
 export function fields_of<K extends string, T extends object>(keys: readonly K[], of: Shape<T[keyof T]>): Shape<T> {
   return object(Object.fromEntries(keys.map((key) => [key, of])) as unknown as Fields<T>);
 }
@@ -236,7 +235,7 @@ function object_of(value: unknown): Record<string, unknown> {
   return is_one ? (value as Record<string, unknown>) : fault('is not an object');
 }
 
-/** Only what changed: most of it is as it must be. */
+/** Writes only what changed: most values stay as they are. */
 function put(of: Record<string | number, unknown> | unknown[], key: string | number, value: unknown): void {
   const found = of as Record<string | number, unknown>;
   if (found[key] !== value) found[key] = value;

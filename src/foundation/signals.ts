@@ -1,8 +1,8 @@
-/** SIGINT and SIGTERM: the first asks for an end, the second does not ask. */
+/** SIGINT and SIGTERM: the first asks for an orderly end, the second ends the process. */
 
 const CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
-/** Calls `first` for the first signal and `again` with the exit code for each later one. Returns the undo. */
+/** Calls `first` for the first signal, and `again` with the exit code for each later one. Returns the undo. */
 export function on_signals(first: (signal: string) => void, again: (exit: 130 | 143) => void): () => void {
   let asked = false;
   const handle = (signal: keyof typeof CODES): void => {

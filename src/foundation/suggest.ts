@@ -1,11 +1,11 @@
-/** "Did you mean …?": the one of some known words that a mistyped word was meant to be. */
+/** "Did you mean …?": which known word a mistyped one was meant to be. */
 
 /** Longer words are not compared: the work is quadratic in their length. */
 const MAX_LENGTH = 64;
 
 /**
- * The nearest of `words`, case ignored, or undefined when none is plausible: at most one typing mistake in three characters.
- * Of equally near words the first one.
+ * The nearest of `words`, ignoring case; undefined when none is plausible, with at most one typing mistake in three
+ * characters. Of equally near words the first one.
  */
 export function nearest(word: string, words: readonly string[]): string | undefined {
   if (word.length > MAX_LENGTH) return undefined;

@@ -1,11 +1,11 @@
-/** For how long the machine was suspended while this process believes that no time passed. */
+/** For how long the machine was suspended, while this process believes that no time passed. */
 import { uptime } from 'node:os';
 import { now } from './clock.ts';
 
-/** the wall clock went so far ahead of the monotonic one, or behind, that it is worth a look: ms */
+/** ms; when the wall clock moved this far against the monotonic one, the uptime is asked */
 const NOTICE_MS = 500;
 
-/** What it looks at; a test has its own. */
+/** The clocks it reads; a test passes its own. */
 export interface Clocks {
   /** ms, stands still while the machine is suspended (CLOCK_MONOTONIC) */
   now(): number;
@@ -16,8 +16,9 @@ export interface Clocks {
 }
 
 /**
- * The uptime tells it, but asking for it costs 10 µs: so it is asked only when the other two clocks, which cost a hundredth of that, no longer go
- * together. A wall clock that was merely set changes nothing. What a hypervisor stops without a word to the system is no suspension: no clock shows it.
+ * The uptime tells it. Asking for that costs 10 µs, so it is asked only when the other two clocks, which cost a
+ * hundredth of that, have drifted apart. A wall clock that was merely set changes nothing. A pause by the hypervisor
+ * shows on no clock, and is not counted.
  */
 export class Suspension {
   readonly #clocks: Clocks;
@@ -31,7 +32,7 @@ export class Suspension {
     this.#ahead = clocks.wall() - clocks.now();
   }
 
-  /** ms since this was made, in all */
+  /** total ms suspended since this was made */
   get ms(): number {
     const ahead = this.#clocks.wall() - this.#clocks.now();
     if (Math.abs(ahead - this.#ahead) < NOTICE_MS) return this.#ms;
@@ -42,7 +43,7 @@ export class Suspension {
     return this.#ms;
   }
 
-  /** by how much the one clock is ahead of the other */
+  /** ms by which the uptime is ahead of the monotonic clock */
   get #since_boot(): number {
     return this.#clocks.uptime() * 1000 - this.#clocks.now();
   }

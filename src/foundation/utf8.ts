@@ -1,7 +1,7 @@
-/** Texts are UTF-8: other bytes would become U+FFFD, and nobody would hear of it. */
+/** Finds bytes that are not UTF-8: reading them as text would silently turn them into U+FFFD. */
 import { isUtf8 } from 'node:buffer';
 
-/** Where the first byte stands that is no UTF-8. */
+/** The place of the first byte that is not UTF-8. */
 export interface BadByte {
   /** from 1 */
   readonly line: number;
@@ -16,7 +16,7 @@ export function bad_byte(bytes: Buffer): BadByte | null {
   if (isUtf8(bytes)) return null;
   let start = 0;
   for (let line = 1; ; line++) {
-    // a line end is no part of any other character
+    // the byte of a line end is no part of another character
     const end = bytes.indexOf(10, start);
     const text = bytes.subarray(start, end < 0 ? bytes.length : end);
     if (!isUtf8(text)) return { line, ...first_in(text) };

@@ -3,7 +3,7 @@ import { exact, object, reader, Refused } from './shape.ts';
 
 const read_package = reader(object<{ version: string }>({ version: exact(100) }), 1e6);
 
-/** swarm's own version, from package.json: the same two folders up from src/ and from dist/. */
+/** swarm's own version, from package.json: two folders up both in src/ and in dist/. */
 export const VERSION = version_in(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
 
 function version_in(text: string): string {

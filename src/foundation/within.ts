@@ -1,8 +1,6 @@
-/** A promise with a deadline. */
-
 /**
- * Settles as `promise` does, if it does within `ms`; then with what `late` returns or throws. What `promise` comes to after that is
- * nobody's concern: a rejection of it is not unhandled.
+ * `promise` with a deadline of `ms`. If it does not settle in time, the result is what `late` returns or throws. A
+ * later rejection of `promise` is ignored, not unhandled.
  */
 export async function within<T, L>(promise: Promise<T>, ms: number, late: () => L): Promise<T | L> {
   let timer: NodeJS.Timeout | undefined;
