@@ -1,11 +1,14 @@
-/** The console's grammar: one table for parsing, help, completion and docs/console.md (a test compares them, both ways). Pure. */
+/**
+ * The console's grammar: one table for parsing, help, completion and docs/console.md (a test compares the two, both
+ * ways). Pure.
+ */
 import { parse_duration, UNITS_TEXT } from '../foundation/duration.ts';
 import { escape_text } from '../foundation/escape.ts';
 import { parse_rate } from '../foundation/rate.ts';
 import { nearest } from '../foundation/suggest.ts';
 import type { Command } from './command.ts';
 
-/** What a session does by itself, from the summary or with its own connection. */
+/** What a session answers itself, from the summary or its own connection. */
 export type SessionRequest =
   | { op: 'status'; json: boolean }
   /** `count` null: as many as the target says */
@@ -28,11 +31,11 @@ interface Row {
   readonly name: string;
   readonly usage: string;
   readonly help: string;
-  /** what the usage does not show of its values */
+  /** the values that `usage` allows, as far as it does not show them */
   readonly bounds?: string;
-  /** the words after the name; undefined = not of that shape */
+  /** takes the words after the name; undefined when they do not fit the usage */
   readonly parse: (words: readonly string[]) => Request | undefined;
-  /** what may stand after these words, for completion */
+  /** the words that may follow these, for completion */
   readonly next?: (words: readonly string[]) => readonly string[];
 }
 
@@ -55,7 +58,7 @@ function whole(word: string | undefined, max: number): number | undefined {
   return /^[1-9][0-9]{0,7}$/.test(word ?? '') && Number(word) <= max ? Number(word) : undefined;
 }
 
-/** `keyword TIME` as exactly these words, in ms; `absent` when there are none. */
+/** Reads exactly `keyword TIME`; in ms. `absent` when there are no words. */
 function time(words: readonly string[], keyword: string, max_ms: number, absent: number): number | undefined {
   if (words.length === 0) return absent;
   const ms = words.length === 2 && is(words[0], keyword) ? parse_duration(words[1]!) : undefined;
@@ -71,11 +74,11 @@ function where_and_when(words: readonly string[]): { on?: string; over_ms: numbe
   return over_ms === undefined ? undefined : { ...(has_label && { on: label! }), over_ms };
 }
 
-/** What may stand behind `N`. */
+/** Completion behind `N`. */
 const next_of_goal = (words: readonly string[]): readonly string[] =>
   words.length === 1 ? ['on', 'over'] : words.length === 3 && is(words[1], 'on') ? ['over'] : [];
 
-/** A row whose words are all given: `request` when nothing, or exactly `keyword`, follows the name. */
+/** A row without values: `request` when nothing, or exactly `keyword`, follows the name. */
 function fixed(name: string, help: string, request: Request, keyword?: string): Row {
   const words = keyword === undefined ? [] : [keyword];
   return {
@@ -88,7 +91,6 @@ function fixed(name: string, help: string, request: Request, keyword?: string): 
   };
 }
 
-/** A row with one optional keyword. */
 function optional(name: string, keyword: string, help: string, request: (given: boolean) => Request): Row {
   return {
     name,
@@ -261,8 +263,8 @@ function unknown(typed: string): Parsed {
 }
 
 /**
- * One line, not blank. A bad one answers with its row's usage and bounds, never with what was typed after the name: it may be a token.
- * Only `help` says which name it does not know.
+ * Parses a line that is not blank. A bad one is answered with its row's usage and bounds, never with what was typed
+ * after the name: that may be a token. Only `help` repeats the name it does not know.
  */
 export function parse_line(line: string): Parsed {
   const [typed = '', ...words] = words_of(line);
