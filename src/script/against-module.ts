@@ -1,4 +1,4 @@
-/** A script against its protocol module, before the first socket: every action's command and args. */
+/** Checks a script against its protocol module before the first socket: every action's command and args. */
 import { Ajv, type ValidateFunction } from 'ajv';
 import { reason_of } from '../foundation/errors.ts';
 import { nearest } from '../foundation/suggest.ts';
@@ -7,15 +7,15 @@ import { in_file_order, type Fault } from './fault.ts';
 import type { CheckableScript } from './parse.ts';
 import { did_you_mean, findings, list, quoted, shown } from './wording.ts';
 
-/** What of a module the check looks at: its exports, and its `args`, one JSON Schema (draft-07) per command. */
+/** The parts of a module that are checked: its exports, and its `args`, one JSON Schema (draft-07) per command. */
 export interface CheckedModule {
   readonly exports: Readonly<Record<string, unknown>>;
   readonly args?: Readonly<Record<string, object>>;
 }
 
 /**
- * All faults in the order of the file, without those of values that are known to be faulty; what is wrong with the module's own `args` is
- * shown at the script's `protocol`.
+ * All faults, in the order of the file. Values already known to be faulty are left out. A fault of the module's own
+ * `args` is shown at the script's `protocol`.
  */
 export function check_actions(parsed: CheckableScript, file: string, module: CheckedModule): Fault[] {
   const { script, where } = parsed;
@@ -80,7 +80,8 @@ function compile(
 function compile_one(schema: unknown): ValidateFunction {
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) throw new Error(`it is ${shown(schema)}`);
   if ('$async' in schema) throw new Error('it is asynchronous');
-  // An ajv of its own: two schemas may carry the same $id. Unknown keywords are typing mistakes; `format` says nothing without a library.
+  // An ajv for each schema: two may carry the same $id. Unknown keywords are typing mistakes; `format` would need
+  // another library.
   const ajv = new Ajv({
     allErrors: true,
     verbose: true,

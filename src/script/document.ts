@@ -1,6 +1,7 @@
 /**
- * YAML text → plain, frozen values that know where they stand in the file. Reads js-yaml's events itself, because `load` stops at the
- * first fault and forgets positions. YAML 1.2 (core schema) with merge keys, which PyYAML also takes.
+ * YAML text → plain, frozen values that know where they stand in the file. Reads js-yaml's events itself, because
+ * `load` stops at the first fault and forgets positions. It is YAML 1.2 (core schema) with merge keys, which PyYAML
+ * takes too.
  */
 import {
   EVENT_ID,
@@ -22,15 +23,18 @@ import { quoted } from './wording.ts';
 /** Takes a fault: the offset in the text and what is wrong there. */
 export type SayFault = (offset: number, message: string) => void;
 
-/** Values of one file with every alias expanded. */
+/** The most values in one file, with every alias expanded. */
 const MAX_SIZE = 100_000;
 const MAX_DEPTH = 100;
 /** Keys that reach an object's prototype in one careless line of a module. */
 const FORBIDDEN = ['__proto__', 'constructor', 'prototype'];
-/** What may stand between two nodes: space, comments, and the ends of what came before. */
+/** What may stand between two nodes: blanks, comments, and the punctuation around a node. */
 const BETWEEN = /(?:[\s:,'"[\]{}]|#.*)*/y;
 
-/** The one document of `text`; undefined when it cannot be looked at further (syntax, empty, an alias bomb), which is reported too. */
+/**
+ * The one document of `text`; undefined when it cannot be checked further (syntax, empty, an alias bomb), which is
+ * reported as a fault.
+ */
 export function read_document(text: string, report: SayFault): Place | undefined {
   let events: Event[];
   try {
@@ -54,7 +58,7 @@ function report_syntax(error: unknown, report: SayFault): void {
   report(offset, `not YAML: ${known ? error.reason : reason_of(error)}`);
 }
 
-/** Ends the reading: what expands without end must not be walked. */
+/** Ends the reading: a value that expands without end must not be walked. */
 class TooLarge extends Error {
   readonly offset: number;
   constructor(offset: number) {
@@ -67,10 +71,10 @@ class Reader {
   readonly #text: string;
   readonly #events: readonly Event[];
   readonly #report: SayFault;
-  /** null while the anchor's own node is being read: an alias to it would be a circle */
+  /** null while the anchor's own node is being read: an alias to it there would be a circle */
   readonly #anchors = new Map<string, Place | null>();
   #at = 0;
-  /** behind the last thing seen in the text: a list element without any text has no offset of its own */
+  /** offset behind what was read last, since a list element without any text has no offset of its own */
   #cursor = 0;
 
   constructor(text: string, events: readonly Event[], report: SayFault) {
@@ -95,7 +99,7 @@ class Reader {
     return root;
   }
 
-  /** Reads the next node; `fallback` is where a value without any text is shown, -1 for the place itself. */
+  /** Reads the next node. A value without any text gets the offset `fallback`; for -1 `#skip` finds one. */
   #node(fallback: number): Place {
     const event = this.#events[this.#at++]!;
     switch (event.type) {
@@ -147,7 +151,7 @@ class Reader {
     return { offset, value, size: 1, faulty: wrong !== undefined };
   }
 
-  /** The next text that is a node's, which it passes by: the dash of an element that has nothing else. */
+  /** Finds the offset of an element without any text: its dash. Moves the cursor past it. */
   #skip(): number {
     BETWEEN.lastIndex = this.#cursor;
     BETWEEN.test(this.#text);
@@ -217,7 +221,10 @@ class Reader {
     return { name, offset, merges: style === SCALAR_STYLE.PLAIN && tagStart < 0 && name === '<<' };
   }
 
-  /** `<<: *one` or `<<: [*one, *two]` (yaml.org/type/merge): a key that is there already wins, then the first of the list. */
+  /**
+   * `<<: *one` or `<<: [*one, *two]` (yaml.org/type/merge). A key that is there already wins, then the first in the
+   * list.
+   */
   #merge(source: Place, into: Map<string, Child>): void {
     for (const each of Array.isArray(source.value) ? (source.value as unknown[]) : [source.value]) {
       if (typeof each !== 'object' || each === null || Array.isArray(each)) {

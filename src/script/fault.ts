@@ -2,7 +2,7 @@
 import pico from 'picocolors';
 import { escape_text } from '../foundation/escape.ts';
 
-/** 1-based; a column counts UTF-16 units, as editors do. */
+/** Both count from 1; a column counts UTF-16 units, as editors do. */
 export interface Position {
   readonly line: number;
   readonly column: number;
@@ -39,7 +39,7 @@ export function position_table(text: string): (offset: number) => Position {
 
 /** Lines of context above and below the faulty one. */
 const CONTEXT = 2;
-/** Columns of the file in a frame; of a longer line the part around the caret is shown. */
+/** Columns of the file in a frame; a longer line is shown around the caret. */
 const WIDTH = 110;
 
 /** Each fault as `file:line:column message` with a code frame below; ends without a line break. */
@@ -62,11 +62,11 @@ function frame(
 ): string[] {
   const last = Math.max(line, Math.min(lines.length, line + CONTEXT));
   const gutter = String(last).length;
-  // One window for all lines of the frame, so that they stay aligned.
+  // One window for all lines of the frame keeps them aligned.
   const from = column <= WIDTH - 20 ? 0 : column - 1 - WIDTH / 2;
   const shown: string[] = [];
   for (let number = Math.max(1, line - CONTEXT); number <= last; number++) {
-    const source = lines[number - 1] ?? ''; // what ends too early is a fault behind the last line
+    const source = lines[number - 1] ?? ''; // a fault at the end of the file stands behind the last line
     const before = from > 0 ? '…' : '';
     const cut = escape_text(source.slice(from, from + WIDTH), WIDTH);
     const after = source.length > from + WIDTH ? '…' : '';

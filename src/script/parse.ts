@@ -10,16 +10,18 @@ import type { Action, Range, Script } from './types.ts';
 import { findings, label, shown, type Finding } from './wording.ts';
 
 export interface ParsedScript {
-  /** frozen to the last of its args */
+  /** deeply frozen, args included */
   readonly script: Script;
   /**
-   * Where the value (or its key) at a JSON pointer such as `/actions/0/args/uid` stands in the file. What is not there itself has the
-   * place of what should hold it.
+   * Where the value (or its key) at a JSON pointer such as `/actions/0/args/uid` stands in the file. For one that is
+   * not in the file it is the place of what should hold it.
    */
   readonly where: (pointer: string, of?: 'value' | 'key') => Position;
 }
 
-/** As much of a script as can be held against its module: of one with faults, the actions whose command can be read. */
+/**
+ * The part of a script that can be checked against its module: if it has faults, the actions whose command can be read.
+ */
 export interface CheckableScript {
   readonly script: Pick<Script, 'protocol'> & {
     readonly actions: readonly (Pick<Action, 'index' | 'command'> & { readonly args: unknown })[];
@@ -29,14 +31,14 @@ export interface CheckableScript {
 }
 
 const MAX_BYTES = 1024 * 1024;
-/** A file with more faults than this is not a script; the rest is only counted. */
+/** Faults that are shown: a file with more is no script. The rest is only counted. */
 const MAX_FAULTS = 100;
 
 const validate = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile(SCRIPT_SCHEMA);
 
 /**
- * Never throws. `file` is the name that faults carry; faults are in the order of the file. `rest` is there when the name of the module can
- * be read in spite of them.
+ * Never throws. `file` is the name that faults carry; they are in the order of the file. `rest` is there when the name
+ * of the module can be read in spite of the faults.
  */
 export function parse_script(text: string, file: string): ParsedScript | { faults: Fault[]; rest?: CheckableScript } {
   const bytes = Buffer.byteLength(text);
@@ -75,7 +77,7 @@ export function parse_script(text: string, file: string): ParsedScript | { fault
   };
 }
 
-/** What of a script with faults has the type it must have. */
+/** The parts of a faulty script that have the right types. */
 function readable(value: unknown): CheckableScript['script'] | undefined {
   const { protocol, actions } = value as Partial<Record<string, unknown>>;
   if (typeof protocol !== 'string') return undefined;
@@ -132,7 +134,7 @@ function check_shape(root: Place): Wrong[] {
   const wrong: Wrong[] = [];
   for (const each of findings(validate.errors ?? [], 'the script')) {
     const { pointer, of } = each;
-    // Of ranges and reserved names more is to be said than the schema can.
+    // the schema cannot say enough about ranges and reserved names: check_action does
     if (/^\/actions\/\d+\/(rounds|sleep_\w+)(\/|$)/.test(pointer) && of === 'value') continue;
     if (each.keyword === 'not') continue;
     wrong.push({ pointer, of, message: SAID[`${pointer} ${each.keyword}`] ?? each.message });
@@ -196,7 +198,7 @@ function check_range(key: RangeKey, value: unknown, pointer: string): Wrong[] {
   return wrong;
 }
 
-/** Whether an iteration can pass in no time, with certainty or in the long run: a sleep counts only if it can be reached. */
+/** Whether an iteration can ever pass in no time. A sleep counts only if it can be reached. */
 function can_spin({ actions }: Script): boolean {
   return actions.every(
     ({ rounds, sleep_between_rounds, sleep_after_action }) =>

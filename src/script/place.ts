@@ -5,10 +5,10 @@ import { keys_of } from './wording.ts';
 export interface Place {
   readonly offset: number;
   readonly value: unknown;
-  /** how many values it is when every alias is expanded */
+  /** how many values it holds, with every alias expanded */
   readonly size: number;
   readonly children?: ReadonlyMap<string, Child>;
-  /** a fault was reported here: the value stands for nothing */
+  /** a fault was reported here: do not use the value */
   readonly faulty: boolean;
 }
 export interface Child {

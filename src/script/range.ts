@@ -1,12 +1,12 @@
 /** Ranges: made once at load, drawn from in every round. */
 import type { Range } from './types.ts';
 
-/** `n` → `[n, n]`; `[a, b]`, already validated, stays. */
+/** `n` → `[n, n]`; `[a, b]`, which was validated before, stays. */
 export function to_range(value: number | Range): Range {
   return Object.freeze(typeof value === 'number' ? ([value, value] as const) : ([value[0], value[1]] as const));
 }
 
-/** An integer of an integer range, both ends included, all equally likely. `unit` is a random number, 0 ≤ unit < 1. */
+/** An integer of an integer range, both ends included, all equally likely. `unit` is random, 0 ≤ unit < 1. */
 export function draw_int(range: Range, unit: number): number {
   return range[0] + Math.floor(unit * (range[1] - range[0] + 1));
 }

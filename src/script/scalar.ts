@@ -30,7 +30,7 @@ export function read_scalar(source: string, event: ScalarEvent): Scalar {
 const judged = (value: unknown, wrong: string | undefined): Scalar =>
   wrong === undefined ? { value } : { value, wrong };
 
-/** A scalar with a tag of its own (`!!str 123`): rare, so js-yaml constructs it as a document of one node. */
+/** A scalar with its own tag (`!!str 123`). That is rare, so js-yaml constructs it as a document of one node. */
 function tagged(source: string, event: ScalarEvent): Scalar {
   const document = { type: EVENT_ID.DOCUMENT, explicitStart: false, explicitEnd: false, directives: [] };
   try {
@@ -59,7 +59,7 @@ function inexact(text: string, value: unknown): string | undefined {
   return exact ? undefined : `${quoted(text)} is too large to be exact as a number: put it in quotes`;
 }
 
-/** What PyYAML takes a plain text for (its resolver.py, in its order), where it is not just text. */
+/** The types PyYAML gives a plain text, if it does not stay text (its resolver.py, in its order). */
 const OLD_KINDS: readonly (readonly [kind: string, is: RegExp])[] = [
   ['boolean', /^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$/],
   [
@@ -78,8 +78,8 @@ const OLD_KINDS: readonly (readonly [kind: string, is: RegExp])[] = [
 ];
 
 /**
- * The original read YAML 1.1 with PyYAML: there `yes` is true, `010` is 8, `1_000` is 1000, `1:30` is 90, `1e3` is text. A script that changes its
- * meaning silently would be worse than one that does not load.
+ * The original read YAML 1.1 with PyYAML, where `yes` is true, `010` is 8, `1_000` is 1000, `1:30` is 90, `1e3` is
+ * text. A script that silently changes its meaning would be worse than one that does not load.
  */
 function ambiguous(text: string, value: unknown): string | undefined {
   const kind = OLD_KINDS.find(([, is]) => is.test(text))?.[0] ?? 'text';
@@ -90,5 +90,5 @@ function ambiguous(text: string, value: unknown): string | undefined {
   return `${quoted(text)} is ${known} in YAML 1.1 and ${shown(value)} in YAML 1.2: write what you mean, text in quotes`;
 }
 
-/** Why a plain key means different things, or undefined. */
+/** Why a plain key is read differently by YAML 1.1 and 1.2, or undefined. */
 export const ambiguous_key = (text: string): string | undefined => ambiguous(text, resolve(text, CORE_SCHEMA));

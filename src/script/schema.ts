@@ -1,6 +1,6 @@
 /**
- * The script's JSON Schema (draft-07, the one YAML language servers read) and the table of ranges it is made from. The loader
- * takes limits and defaults from the same table.
+ * The script's JSON Schema (draft-07, which YAML language servers read), and the table of ranges it is made from. The
+ * loader takes bounds and defaults from the same table.
  */
 import { RESERVED_EXPORTS } from '../protocols/module.ts';
 

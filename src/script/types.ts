@@ -1,4 +1,6 @@
-/** The script after loading: validated, every default filled in, frozen. Plain data: it travels to the workers as it is. */
+/**
+ * The script after loading: validated, every default filled in, frozen. Plain data: it travels to the workers as it is.
+ */
 
 /** `[a, b]` with a ≤ b; a single number in the file becomes `[n, n]`. Sleeps are in seconds. */
 export type Range = readonly [number, number];
@@ -8,7 +10,7 @@ export interface Action {
   readonly index: number;
   /** the exported function of the module that each round calls */
   readonly command: string;
-  /** its second parameter: deeply frozen, shared by all clients; `{}` when the script has none */
+  /** the second parameter of that function: deeply frozen, shared by all clients; `{}` when the script has none */
   readonly args: Readonly<Record<string, unknown>>;
   /** integers, drawn anew each iteration, both ends included */
   readonly rounds: Range;

@@ -11,10 +11,13 @@ export interface Finding {
   readonly message: string;
 }
 
-/** Errors that are looked at: below they are compared with each other, and nobody reads as many. */
+/** errors that are compared with each other; nobody reads that many */
 const MAX_ERRORS = 1000;
 
-/** The findings of a validation with `allErrors` and `verbose`, without those that only repeat others; `root` names the whole value. */
+/**
+ * The findings of a validation with `allErrors` and `verbose`, without those that only repeat others; `root` names the
+ * whole value.
+ */
 export function findings(all: readonly ErrorObject[], root: string): Finding[] {
   const errors = all.slice(0, MAX_ERRORS);
   const choices = errors.filter(({ keyword }) => keyword === 'anyOf' || keyword === 'oneOf');
@@ -35,7 +38,7 @@ function repeats(error: ErrorObject, errors: readonly ErrorObject[]): boolean {
   );
 }
 
-/** ajv reports what each branch of a choice misses, and then the choice. */
+/** ajv reports what each branch of a choice lacks, and then the choice itself. */
 function is_branch(error: ErrorObject, choice: ErrorObject): boolean {
   return (
     error !== choice &&
@@ -140,7 +143,7 @@ export function list(words: readonly string[]): string {
 
 const MAX_SHOWN = 60;
 
-/** A value of the script as a reader of the file would name it; at most some 60 characters. */
+/** A value as a reader of the file would name it, in some 60 characters at most. */
 export function shown(value: unknown): string {
   switch (typeof value) {
     case 'string':
