@@ -1,9 +1,9 @@
-/** Whether a loaded module is one: which exports mean something, and what shape they must have. */
+/** Checks the exports of a loaded module: which have a meaning, and what shape they must have. */
 import { SwarmError } from '../foundation/errors.ts';
 import { nearest } from '../foundation/suggest.ts';
 import { RESERVED_EXPORTS, type ProtocolModule } from './module.ts';
 
-/** The most `max_reply` may be: 1 GiB, in bytes. */
+/** The largest `max_reply`: 1 GiB, in bytes. */
 const MAX_REPLY = 2 ** 30;
 
 /**

@@ -4,10 +4,10 @@ import { extname, join, sep } from 'node:path';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { nearest } from '../foundation/suggest.ts';
 
-/** In the order in which they are looked for. */
+/** Tried in this order. */
 const EXTENSIONS = ['.ts', '.mts', '.js', '.mjs', '.cjs'];
 
-/** At most this many names are listed when a module is not found. */
+/** The most names listed when a module is not found. */
 const LISTED = 20;
 
 /**
@@ -15,7 +15,8 @@ const LISTED = 20;
  *
  * @param protocol at most 64 letters, digits, `_` and `-`, the first no `-`
  * @param dir the protocol folder
- * @throws SwarmError `module_name`, `module_not_found` (lists what is there), `module_outside` (a symbolic link out of `dir`)
+ * @throws SwarmError `module_name`, `module_not_found` (lists what is there), `module_outside` (a symbolic link out of
+ * `dir`)
  */
 export function find_module(protocol: string, dir: string): string {
   if (!/^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/.test(protocol))

@@ -4,17 +4,22 @@ import { wrong_reply, type Framer } from './parser.ts';
 /** What {@link length_prefixed} takes. */
 export interface LengthPrefix {
   /**
-   * size of the length field in bytes; `'varint'`: seven bits a byte, least significant first, the eighth says that another one follows (MQTT,
-   * protobuf), ten bytes at most
+   * size of the length field in bytes. `'varint'` (MQTT, protobuf): seven bits a byte, least significant first; the
+   * eighth bit says that another byte follows; ten bytes at most
    */
   bytes: 1 | 2 | 3 | 4 | 8 | 'varint';
   /** byte order of the length field, default `'big'`; a varint has none */
   endian?: 'big' | 'little';
-  /** bytes before the length field (a type, a magic number), default 0; they are part of the frame but not of the payload */
+  /**
+   * bytes before the length field (a type, a magic number), default 0; they are part of the frame but not of the
+   * payload
+   */
   offset?: number;
-  /** whether the length counts the header too (the bytes before the length field and the field itself), default false */
+  /**
+   * whether the length counts the header too (the bytes before the length field and the field itself), default false
+   */
   includes_header?: boolean;
-  /** added to the length, default 0: negative for what it counts too, positive for what it leaves out */
+  /** added to the length, default 0: negative when it counts too much, positive when it leaves something out */
   adjust?: number;
 }
 
@@ -49,10 +54,12 @@ export function line(delimiter: string | Uint8Array = '\r\n'): Framer<string> {
 }
 
 /**
- * Replies that say their length up front. Resolves with the payload: a copy of the bytes after the length field. To keep the bytes before it
- * too, give a `decode` of your own: `{ ...length_prefixed({ bytes: 4, offset: 1 }), decode: (buffer, start, end) => … }`.
+ * Replies that begin with their length. Resolves with the payload: a copy of the bytes after the length field. To keep
+ * the bytes before that field too, give a `decode` of your own:
+ * `{ ...length_prefixed({ bytes: 4, offset: 1 }), decode: (buffer, start, end) => … }`.
  *
- * `offset + bytes + length + adjust` bytes are a frame, with `includes_header` `length + adjust` are. Fewer than the header has are a wrong reply.
+ * A frame has `offset + bytes + length + adjust` bytes; with `includes_header` it has `length + adjust`. A frame
+ * shorter than its header is a wrong reply.
  *
  * @throws TypeError when an option is unknown or out of range
  */
@@ -94,7 +101,7 @@ export function length_prefixed(options: LengthPrefix): Framer {
   };
 }
 
-/** 64 bits are ten times seven and some. */
+/** 64 bits need ten bytes of seven bits. */
 const MAX_VARINT = 10;
 
 /** Bytes of the varint at `at`, 0 when its last one is not here yet. */
@@ -106,7 +113,7 @@ function varint_size(buffer: Buffer, at: number, end: number): number {
   throw wrong_reply(`a length whose varint has more than ${MAX_VARINT} bytes`);
 }
 
-/** As {@link joined}: beyond what a number holds exactly it says just that. */
+/** Capped as in {@link joined}. */
 function read_varint(buffer: Buffer, at: number, size: number): number {
   let value = 0;
   for (let i = size - 1; i >= 0; i--) value = value * 128 + (buffer[at + i]! & 0x7f);
@@ -126,8 +133,9 @@ export function fixed(length: number): Framer {
 }
 
 /**
- * Replies that end with the connection (HTTP/1.0, finger, whois): everything up to the server's FIN, as a Buffer. The connection ends then (cause
- * `server`), and with it the round, well if the function returns without waiting for anything else. A reset is no end: the call fails.
+ * Replies that end with the connection (HTTP/1.0, finger, whois): everything up to the server's FIN, as a Buffer. The
+ * connection ends then (cause `server`), and the round with it: ok if the function returns without waiting for anything
+ * else. A reset is no end: the call fails.
  */
 export function until_close(): Framer {
   return UNTIL_CLOSE;
@@ -157,7 +165,10 @@ const READERS: Record<'big' | 'little', Record<Exclude<LengthPrefix['bytes'], 'v
 /** bytes of the longest text that is remembered */
 const MAX_REPEATED = 64;
 
-/** Bytes as text (UTF-8). Servers say the same again and again: a short text that is the last one's repetition is not made anew. */
+/**
+ * Makes text (UTF-8) of bytes. Servers say the same again and again, so a short text equal to the last one is not made
+ * anew.
+ */
 function make_text_of(): (buffer: Buffer, start: number, end: number) => string {
   const bytes = new Uint8Array(MAX_REPEATED);
   let length = 0;
@@ -178,12 +189,15 @@ function make_text_of(): (buffer: Buffer, start: number, end: number) => string 
   };
 }
 
-/** 64 bits as a number; what no number holds exactly is longer than any reply may be, and says so instead of wrapping round. */
+/**
+ * 64 bits as a number. It is capped instead of wrapping round: no reply may be as long as a number that is not exact.
+ */
 const joined = (high: number, low: number): number => Math.min(high * 2 ** 32 + low, Number.MAX_SAFE_INTEGER);
 
 /**
- * Where `byte` first stands in `buffer[from, end)`, or -1. The native search knows no end and runs on through what older reads left in the shared
- * buffer: it is asked only when the window is wide enough to pay for that (it costs about 40 ns and a sixtieth of the loop's time per byte).
+ * Where `byte` first stands in `buffer[from, end)`, or -1. The native search takes no end: it runs on through what
+ * older reads left in the shared buffer. It costs about 40 ns and a sixtieth of the loop's time per byte, so it is used
+ * only when the window is wide enough to pay for that.
  */
 function index_of(buffer: Buffer, byte: number, from: number, end: number): number {
   if (end - from > 64 + ((buffer.length - from) >> 6)) {

@@ -1,22 +1,22 @@
-/** Imports a bundled protocol module. Workers load this file: no esbuild here. */
+/** Imports a bundled protocol module. Workers load this file, so it must not import esbuild. */
 import { dirname, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { within } from '../foundation/within.ts';
 
-/** Milliseconds the module's top-level code may take (an `await` there may never settle). */
+/** Milliseconds that the module's top-level code may take: an `await` there may never settle. */
 const LOAD_WITHIN_MS = 30_000;
 
 /**
- * The exports of the module at `path`, by name. A module whose only export is a default-exported object (CommonJS: `module.exports = { … }`)
- * exports what that object holds.
+ * The exports of the module at `path`, by name. A module whose only export is a default-exported object (CommonJS:
+ * `module.exports = { … }`) exports what that object holds.
  *
- * Switches source maps on for this process: only what is imported after that shows its own lines in stacks. And compiled add-ons off, for good:
- * `createRequire` finds those that the bundler never sees.
+ * Switches source maps on in this process: only modules imported later show their own lines in stacks. Switches
+ * compiled add-ons off for good: `createRequire` finds those that the bundler never sees.
  *
  * @param computed see {@link Bundled}, for the message
- * @throws SwarmError `module_native` when its top-level code loads a compiled add-on; `module_load`, with the user's file:line:column, when
- * it throws or takes more than 30 s
+ * @throws SwarmError `module_native` when its top-level code loads a compiled add-on; `module_load`, with the user's
+ * file:line:column, when it throws or takes more than 30 s
  */
 export async function load_module(path: string, computed: readonly string[] = []): Promise<Record<string, unknown>> {
   process.setSourceMapsEnabled(true);
@@ -33,7 +33,10 @@ export async function load_module(path: string, computed: readonly string[] = []
   }
 }
 
-/** An `import(name)` that the bundler could not follow is looked for beside the bundle: that place says nothing to anybody. */
+/**
+ * Node looks beside the bundle for an `import(name)` that the bundler could not follow: that path would tell a user
+ * nothing.
+ */
 function told_of(error: unknown, bundle: string, computed: readonly string[]): string {
   const reason = reason_of(error);
   const [, missing, from] = /^Cannot find module '(.*)' imported from (.*)$/.exec(reason) ?? [];
@@ -43,7 +46,7 @@ function told_of(error: unknown, bundle: string, computed: readonly string[]): s
   return `${name} is not in the bundle: of an import(…)${places} whose name is computed nothing travels, write import('./${name}')`;
 }
 
-/** Instead of what `require` calls for a .node file; nothing of Node's own or of swarm's goes through it. */
+/** Replaces what `require` calls for a .node file. Nothing of Node's own or of swarm's goes through it. */
 function refuse_add_on(_: object, name: string): never {
   const here = new Error();
   Error.captureStackTrace(here, refuse_add_on);

@@ -1,18 +1,18 @@
-/** The shape of a loaded protocol module: what the runner calls. Checked once by `to_module`, so the message path checks nothing. */
+/** The shape of a loaded protocol module. `to_module` checks it once, so that the path of messages checks nothing. */
 import type { FakeClient } from './client.ts';
 import type { Framer } from './parser.ts';
 
-/** Where to connect, as node:net takes it; a resolved name is refreshed in the background, never per connection. */
+/** Where to connect, as node:net takes it. A resolved name is refreshed in the background, never per connection. */
 export interface Server {
   readonly host: string;
   readonly port: number;
-  /** a unix socket instead: host is empty then, port 0 */
+  /** a unix socket; `host` is empty then and `port` 0 */
   readonly path?: string;
   /** TLS from the first byte */
   readonly tls?: true;
 }
 
-/** A logger for hooks: one line each, to swarm's log. */
+/** A logger for hooks: each text becomes one line of swarm's log. */
 export interface ModuleLog {
   info(text: string): void;
   warn(text: string): void;
@@ -21,7 +21,7 @@ export interface ModuleLog {
 
 export type ProtocolFunction = (client: FakeClient, args: Readonly<Record<string, unknown>>) => unknown;
 
-/** Exports with a meaning of their own; a `command:` of these names is a fault. */
+/** Exports with a meaning of their own: a `command:` with one of these names is a fault. */
 export const RESERVED_EXPORTS = [
   'setup',
   'teardown',
@@ -33,7 +33,10 @@ export const RESERVED_EXPORTS = [
 ] as const;
 
 export interface ProtocolModule {
-  /** once per run, in one member, before the console answers; its JSON-able result is `client.shared` everywhere */
+  /**
+   * once per run, in one member, before the console answers; its result, which must fit JSON, is `client.shared`
+   * everywhere
+   */
   readonly setup?: (context: { server: Server; servers: readonly Server[]; seed: string; log: ModuleLog }) => unknown;
   /** after the last client is gone */
   readonly teardown?: (context: { shared: unknown; log: ModuleLog }) => unknown;
