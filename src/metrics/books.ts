@@ -1,9 +1,12 @@
-/** The books (docs/summary.md): every client, connection, request and round that began is still going on or ended in exactly one way. */
+/**
+ * The books (docs/summary.md): whatever began, a client, connection, request or round, still goes on or ended in
+ * exactly one way.
+ */
 import type { Summary } from './summary.ts';
 
 /**
- * The equations that do not hold, each as a sentence with its numbers; empty when the books balance. `at_end`: nothing may
- * be going on any more either.
+ * The equations that do not hold, each as a sentence with its numbers; empty when the books balance. With `at_end`,
+ * nothing may still go on either.
  */
 export function check_books(summary: Summary, at_end: boolean): string[] {
   const { clients, connections, endpoints, requests, actions, workers } = summary;

@@ -1,4 +1,7 @@
-/** Histograms as others read them: HDR V2, compressed, base64. Nothing but this file loads the library: workers never need it. */
+/**
+ * Histograms as other programs read them: HDR V2, compressed, base64. Only this file loads the library, which workers
+ * never need.
+ */
 import { inflateSync } from 'node:zlib';
 import { build, encodeIntoCompressedBase64 } from 'hdr-histogram-js';
 import { BUCKETS, HIGHEST, lowest_of } from './histogram.ts';
@@ -10,12 +13,12 @@ const COMPRESSED = 0x1c849304;
 const PLAIN = 0x1c849303;
 /** cookie, length, offset, digits: 4 bytes each; lowest, highest, ratio: 8 each */
 const HEADER = 40;
-/** of a count: LEB128 with a ninth byte that is whole */
+/** bytes of a count: LEB128, whose ninth byte is used whole */
 const MAX_WORD = 9;
 
 /**
- * The buckets of a histogram of µs, to be read and merged exactly by any HDR histogram library. Min, max and sum are not in
- * that format: a reader derives them from the buckets, within a thousandth.
+ * The buckets of a histogram of µs, for any HDR histogram library to read and merge exactly. Min, max and sum are not
+ * in that format: a reader derives them from the buckets, within a thousandth.
  */
 export function encode_hdr(snapshot: HistogramSnapshot): string {
   const histogram = build({
@@ -30,9 +33,9 @@ export function encode_hdr(snapshot: HistogramSnapshot): string {
 }
 
 /**
- * The buckets that {@link encode_hdr} wrote, from a text that may be anything. Not by the library: it takes any layout, and as much memory as
- * the text asks for.
- * @throws Error when it is not that
+ * The buckets that {@link encode_hdr} wrote, from a text that may be anything. The library would take any layout, and
+ * as much memory as the text asks for.
+ * @throws Error when it is not such a text
  */
 export function decode_hdr(text: string): { indices: Uint32Array; counts: Float64Array } {
   const packed = Buffer.from(text, 'base64');
@@ -60,7 +63,7 @@ export function decode_hdr(text: string): { indices: Uint32Array; counts: Float6
       word += (more ? byte - 128 : byte) * scale;
     }
     if (!Number.isSafeInteger(word)) throw new Error('a histogram counts too much');
-    // zigzag: odd ones are negative, and stand for so many empty buckets
+    // zigzag: odd words are negative numbers, each a run of so many empty buckets
     if (word % 2 === 1) index += (word + 1) / 2;
     else {
       if (word > 0) {

@@ -1,6 +1,6 @@
 /**
- * A recorder of times in µs and the arithmetic on what it recorded. The buckets are those of an HDR histogram with
- * 3 significant digits and a lowest value of 1 µs: 2048 buckets of 1 µs, then 1024 for each doubling, so that a bucket is
+ * A recorder of times in µs, and arithmetic on what it recorded. The buckets are those of an HDR histogram with 3
+ * significant digits and a lowest value of 1 µs: 2048 buckets of 1 µs, then 1024 for each doubling. So a bucket is
  * never wider than a thousandth of its values:
  *
  *     octave  0       1            2            …  21
@@ -13,7 +13,7 @@ import type { Latency } from './summary.ts';
 
 /** log2 of the 1024 buckets each octave adds */
 const HALF = 10;
-/** the highest value with a bucket of its own, in µs; what is above is counted in the same bucket */
+/** µs; values above it are counted in the bucket of this one */
 export const HIGHEST = 2 ** 32 - 1;
 export const BUCKETS = 23 << HALF;
 
@@ -33,13 +33,13 @@ export function lowest_of(index: number): number {
   return (index - (octave << HALF)) * 2 ** octave;
 }
 
-/** The highest one. */
+/** Its highest value, in µs. */
 export function highest_of(index: number): number {
   return lowest_of(index) + 2 ** octave_of(index) - 1;
 }
 
 /**
- * Counts times. `record` allocates nothing, and of the 188 KB of counts only the pages that were written take memory:
+ * Counts times. `record` allocates nothing. Of the 188 KB of counts only the pages that were written take memory,
  * typically 20 to 60 KB.
  */
 export class Histogram {
@@ -52,20 +52,19 @@ export class Histogram {
   #max = 0;
   #taken = EMPTY;
 
-  /** `coarse`: puts 2^coarse buckets together, for a fraction of the memory. */
+  /** `coarse`: counts 2^coarse buckets as one, for a fraction of the memory. */
   constructor(coarse = 0) {
     this.#coarse = coarse;
     this.#counts = new Float64Array(BUCKETS >> coarse);
   }
 
-  /** how many values were recorded */
   get count(): number {
     return this.#count;
   }
 
   /**
-   * Counts one time in µs, rounded to an integer; below 0 (or NaN) counts as 0. Above {@link HIGHEST} it is counted in the top
-   * bucket; sum and max stay exact.
+   * Counts one time in µs, rounded to an integer. Below 0 (or NaN) it counts as 0. Above {@link HIGHEST} it is counted
+   * in the top bucket, while sum and max stay exact.
    */
   record(us: number): void {
     const value = us > 0 ? Math.floor(us + 0.5) : 0; // Math.round takes twice as long
@@ -77,7 +76,7 @@ export class Histogram {
     if (value > this.#max) this.#max = value;
   }
 
-  /** What was counted so far, a copy; the same one again while nothing was counted. */
+  /** A copy of what was counted so far; the same object again while nothing new was counted. */
   snapshot(): HistogramSnapshot {
     if (this.#taken.count === this.#count) return this.#taken;
     const [coarse, min, max] = [this.#coarse, this.#min, this.#max];
@@ -97,10 +96,10 @@ export class Histogram {
   }
 }
 
-/** Buckets that count something, and their counts; one more than there can be: see {@link spread}. */
+/** Buckets that are not empty, and their counts; one more than there can be: see {@link spread}. */
 const scratch = { size: 0, indices: new Uint32Array(BUCKETS + 1), counts: new Float64Array(BUCKETS + 1) };
 
-/** Looks only at the buckets between the lowest and the highest value, and makes no garbage: fifty processes take some each second. */
+/** Reads only the buckets from `first` to `last`, and makes no garbage: fifty processes take some each second. */
 function copied(counts: Float64Array, first: number, last: number): typeof scratch {
   let size = 0;
   for (let index = first; index <= last; index++) {
@@ -113,7 +112,10 @@ function copied(counts: Float64Array, first: number, last: number): typeof scrat
   return scratch;
 }
 
-/** Of buckets put together to the last of each; but one of the lowest value has its own, and none is above the highest. */
+/**
+ * Turns coarse indices into the last bucket of each, at most `last`. One count of the lowest value goes to its own
+ * bucket.
+ */
 function spread(found: typeof scratch, first: number, last: number, coarse: number): void {
   for (let i = 0; i < found.size; i++)
     found.indices[i] = Math.min(coarse_bucket(found.indices[i]! << coarse, coarse), last);
@@ -136,9 +138,9 @@ function snapshot_of({ size, indices, counts }: typeof scratch): Pick<HistogramS
 
 const summed = new Float64Array(BUCKETS);
 
-/** All of them as if one histogram had counted everything, as coarse as the coarsest. */
+/** All parts as if one histogram had counted everything. It is as coarse as the coarsest part. */
 export function merge(...parts: readonly HistogramSnapshot[]): HistogramSnapshot {
-  // a swarm of a thousand actions merges thousands that are empty, or are of one member only
+  // of the thousands that a swarm of a thousand actions merges, most are empty or of one member
   const some = parts.filter(({ count }) => count > 0);
   if (some.length <= 1) return some[0] ?? EMPTY;
   let [first, last, count, sum, min, max, coarse] = [BUCKETS, 0, 0, 0, Infinity, 0, 0];
@@ -162,16 +164,22 @@ const coarse_of = ({ coarse }: HistogramSnapshot): number => coarse ?? 0;
 const as_coarse = (snapshot: HistogramSnapshot, coarse: number): HistogramSnapshot =>
   coarse === 0 ? snapshot : { ...snapshot, coarse };
 
-/** How far a percentile can be above what was measured, as a share of it: a thousandth, or more when histograms are coarse. */
+/**
+ * How far a percentile can be above the measured value, as a share of it: a thousandth, or more when histograms are
+ * coarse.
+ */
 export const resolution = ({ coarse = 0 }: HistogramSnapshot): number => 2 ** (coarse - HALF);
 export const RESOLUTION = 2 ** -HALF;
 
-/** At most: a bucket for each doubling. */
+/** The coarsest: a bucket for each doubling. */
 export const MAX_COARSE = HALF;
-/** The bucket in which those are counted that `index` is put together with. */
+/** The last of the 2^coarse buckets around `index`, which stands for all. */
 export const coarse_bucket = (index: number, coarse: number): number => (((index >> coarse) + 1) << coarse) - 1;
 
-/** Bucket by bucket, the lowest and the highest like all others: what was counted in two of this form can be subtracted. */
+/**
+ * Every count under its coarse bucket, those of the lowest and highest value too. Two snapshots in this form can be
+ * subtracted.
+ */
 function evenly(snapshot: HistogramSnapshot, coarse: number): Pick<HistogramSnapshot, 'indices' | 'counts'> {
   if (coarse === 0) return snapshot;
   const indices: number[] = [];
@@ -188,7 +196,7 @@ function evenly(snapshot: HistogramSnapshot, coarse: number): Pick<HistogramSnap
 }
 
 /**
- * What `now` counted since it was `base`. Counts and sum are exact; min and max are the bounds of their buckets (within a
+ * What `now` counted since `base`. Counts and sum are exact. Min and max are the bounds of their buckets (within a
  * thousandth), because the exact ones may be older than `base`.
  */
 export function subtract(now: HistogramSnapshot, base: HistogramSnapshot): HistogramSnapshot {
@@ -207,7 +215,7 @@ export function subtract(now: HistogramSnapshot, base: HistogramSnapshot): Histo
     }
   }
   if (indices.length === 0) return EMPTY;
-  // of buckets put together the last may be above all that was counted
+  // the last index of a coarse bucket may be above all that was counted
   indices.push(Math.min(indices.pop()!, index_of(Math.min(now.max, HIGHEST))));
   const min = Math.max(lowest_of((indices[0]! >> coarse) << coarse), now.min);
   const max = upper_bound(indices.at(-1)!, now.max);
@@ -215,11 +223,11 @@ export function subtract(now: HistogramSnapshot, base: HistogramSnapshot): Histo
 }
 
 /**
- * The value in µs that a share `q` (0…1) of all values does not exceed: the highest value of its bucket, as HDR histograms
- * have it, but never above the exact max. 0 when empty.
+ * The value in µs that a share `q` (0…1) of all values does not exceed. It is the highest value of its bucket, as in
+ * HDR histograms, but never above the exact max. 0 when empty.
  */
 export function quantile(snapshot: HistogramSnapshot, q: number): number {
-  // A product like 0.07 × 100 = 7.000000000000001 must not ask for the eighth value.
+  // a product such as 0.07 × 100 = 7.000000000000001 must not ask for the eighth value
   const rank = Math.ceil(q * snapshot.count * (1 - Number.EPSILON));
   let seen = 0;
   for (let i = 0; i < snapshot.indices.length; i++) {
@@ -229,7 +237,7 @@ export function quantile(snapshot: HistogramSnapshot, q: number): number {
   return snapshot.max;
 }
 
-/** Its figures for people: ms with µs resolution. */
+/** The figures for people: ms with µs resolution. */
 export function latency_ms(snapshot: HistogramSnapshot): Latency {
   const at = (q: number): number => quantile(snapshot, q) / 1000;
   return {
@@ -245,7 +253,10 @@ export function latency_ms(snapshot: HistogramSnapshot): Latency {
   };
 }
 
-/** The highest value that bucket `index` can have counted when nothing was above `max`; the top bucket counts everything up to it. */
+/**
+ * The highest value that bucket `index` can have counted when nothing was above `max`. The top bucket counts everything
+ * up to `max`.
+ */
 function upper_bound(index: number, max: number): number {
   return index === BUCKETS - 1 ? max : Math.min(highest_of(index), max);
 }

@@ -1,4 +1,4 @@
-/** The way back: from a final summary to what was measured, so that it can be added up again. */
+/** Back from a final summary to what was measured, so that it can be added up again. */
 import { escape_text } from '../foundation/escape.ts';
 import { decode_hdr } from './hdr.ts';
 import { HIGHEST, index_of } from './histogram.ts';
@@ -6,7 +6,6 @@ import { merge_snapshots, type Lost } from './merge-snapshots.ts';
 import type { ActionSnapshot, HistogramSnapshot, Snapshot } from './snapshot.ts';
 import type { ActionSummary, Latency, Summary } from './summary.ts';
 
-/** Everything that a summary says was measured. */
 export interface Measured {
   readonly snapshot: Snapshot;
   readonly lost: Lost;
@@ -16,12 +15,12 @@ export interface Measured {
 
 export interface Marked {
   readonly actions: readonly ActionSnapshot[];
-  /** rounds lost since then, by action */
+  /** rounds lost since the mark, by action */
   readonly lost: readonly number[];
 }
 
 /**
- * Of a summary that has the shape of its schema; what its histograms and instants say is checked here.
+ * Reads a summary that has the shape of its schema. The contents of its histograms and instants are checked here.
  * @throws Error that says what is wrong
  */
 export function measured_of(summary: Summary): Measured {
@@ -69,7 +68,6 @@ export function measured_of(summary: Summary): Measured {
   };
 }
 
-/** A snapshot with these actions and nothing else. */
 export const only_actions = (actions: readonly ActionSnapshot[]): Snapshot => ({ ...merge_snapshots([]), actions });
 
 function action_of(action: ActionSummary): ActionSnapshot {
@@ -80,7 +78,7 @@ function action_of(action: ActionSummary): ActionSnapshot {
   return { started, running, ok, failed, aborted, service, response };
 }
 
-/** The buckets, with what the times beside them say exactly: the encoding has neither sum nor min nor max. */
+/** The buckets from `text`, and the exact sum, min and max, which the encoding lacks, from the times beside it. */
 function histogram(text: string, { count, mean, min: min_ms, max: max_ms }: Latency): HistogramSnapshot {
   const { indices, counts } = decode_hdr(text);
   const [min, max] = [min_ms, max_ms].map((ms) => Math.round(ms * 1000)) as [number, number];

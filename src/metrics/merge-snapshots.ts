@@ -1,4 +1,4 @@
-/** Adding up what several members measured, those included that died. */
+/** Adds up what several members measured, dead ones included. */
 import { merge } from './histogram.ts';
 import type { Counters } from './packed.ts';
 import {
@@ -12,7 +12,7 @@ import {
 import { STATES } from './state.ts';
 import type { LostWorker } from './summary.ts';
 
-/** Codes kept apart; what is beyond goes under {@link OTHER}. */
+/** Codes counted apart; the rest is counted under {@link OTHER}. */
 const MAX_KINDS = 100;
 const OTHER = 'other';
 export const MAX_LOST_WORKERS = 100;
@@ -27,7 +27,7 @@ export interface Lost {
   readonly running: readonly number[];
 }
 
-/** All dead incarnations of a run in one, so that restarts do not add up in memory. */
+/** All dead incarnations of a run, added up so that restarts take no more memory. */
 export interface Dead {
   readonly snapshot: Snapshot;
   readonly lost: Lost;
@@ -43,9 +43,10 @@ export const NO_DEAD: Dead = {
 };
 
 /**
- * The sum of all, histograms included, as if one member had done everything. Three fields have no sum: `peak` and `open_peak` are the
- * highest of any one member (members peak at different times: whoever sees them all tracks the swarm's own), and so is
- * `lag_p99_ms`. A member that does not know its actions yet counts 0 in each. Without members everything is 0.
+ * The sum of all, histograms included, as if one member had done everything. Three fields have no sum: `peak`,
+ * `open_peak` and `lag_p99_ms` are the highest of any one member. Members peak at different times: whoever sees them
+ * all tracks the swarm's own. A member that does not know its actions yet counts 0 in each. Without members everything
+ * is 0.
  */
 export function merge_snapshots(list: readonly Snapshot[]): Snapshot {
   const sum = (of: (snapshot: Snapshot) => number): number => list.reduce((all, snapshot) => all + of(snapshot), 0);
@@ -101,7 +102,10 @@ export function merge_snapshots(list: readonly Snapshot[]): Snapshot {
   };
 }
 
-/** The last snapshot of a dead incarnation, with its gauges moved to `lost`: the books of both together still balance. */
+/**
+ * The last snapshot of a dead incarnation, with its gauges moved to `lost`, so that the books of both together still
+ * balance.
+ */
 export function settle_lost(snapshot: Snapshot): { snapshot: Snapshot; lost: Lost } {
   const { clients, connections, requests, actions, generator } = snapshot;
   return {
@@ -124,18 +128,18 @@ export function settle_lost(snapshot: Snapshot): { snapshot: Snapshot; lost: Los
   };
 }
 
-/** Adds a dead incarnation: its last snapshot, and how it is named in the summary; null: nothing of it is lost. */
+/** Adds a dead incarnation: its last snapshot, and its entry in the summary, null if nothing of it is lost. */
 export function bury(dead: Dead, last: Snapshot, worker: LostWorker | null): Dead {
   return merge_dead([dead, { ...settle_lost(last), workers: worker === null ? [] : [worker] }]);
 }
 
-/** Counts an error that no process can count itself, as it is about its own death. */
+/** Counts an error that no process can count itself: it is about its own death. */
 export function count_error(dead: Dead, code: string, last: string, last_at: number): Dead {
   const errors = { [code]: { count: 1, last, last_at } };
   return merge_dead([dead, { ...NO_DEAD, snapshot: { ...NO_DEAD.snapshot, errors } }]);
 }
 
-/** The dead of several, of which each names its newest, as one. */
+/** The dead of several members in one, which names the newest. */
 export function merge_dead(all: readonly Dead[]): Dead {
   const list = all.filter((dead) => dead !== NO_DEAD);
   if (list.length <= 1) return list[0] ?? NO_DEAD;
@@ -162,14 +166,14 @@ export function live_of(snapshot: Snapshot): number {
   return STATES.reduce((all, state) => all + snapshot.clients.states[state], 0);
 }
 
-/** Nothing is going on: a process that ends now takes nothing with it. */
+/** Whether nothing is going on: if the process ends now, nothing is lost. */
 export function is_idle(snapshot: Snapshot): boolean {
   const { connections, requests, actions } = snapshot;
   const running = actions.reduce((all, action) => all + action.running, 0);
   return live_of(snapshot) + connections.open + connections.connecting + requests.in_flight + running === 0;
 }
 
-/** Likewise for one action; of none, nothing happened. */
+/** The sum for one action; all 0 for an empty list. */
 export function merge_actions(list: readonly ActionSnapshot[]): ActionSnapshot {
   const sum = (of: (action: ActionSnapshot) => number): number => list.reduce((all, action) => all + of(action), 0);
   return {
@@ -183,7 +187,7 @@ export function merge_actions(list: readonly ActionSnapshot[]): ActionSnapshot {
   };
 }
 
-/** The sums by code; what is beyond the most frequent goes under {@link OTHER}. */
+/** The sums by code. All but the most frequent are counted under {@link OTHER}. */
 export function merge_counts(list: readonly Counts[], most = MAX_KINDS): Counts {
   return merge_kinds(
     list,
@@ -193,7 +197,10 @@ export function merge_counts(list: readonly Counts[], most = MAX_KINDS): Counts 
   );
 }
 
-/** The `most` most frequent kinds of each sort, the rest of them under {@link OTHER}: sums stay what they are. */
+/**
+ * Keeps the `most` most frequent kinds of each sort and counts the rest under {@link OTHER}, so that sums stay the
+ * same.
+ */
 export function fewer_kinds(counters: Counters, most: number): Counters {
   const { connections, endpoints, actions, errors } = counters;
   return {
@@ -205,12 +212,12 @@ export function fewer_kinds(counters: Counters, most: number): Counters {
   };
 }
 
-/** Of each kind the newest text. */
+/** Sums by code, with the newest text of each. */
 function merge_errors(list: readonly Snapshot['errors'][], most = MAX_KINDS): Snapshot['errors'] {
   return merge_kinds(list, (kind) => kind.count, join_errors, most);
 }
 
-/** The most frequent kinds by code; each member bounds its own, but together they may have more. */
+/** Each member bounds its kinds, but together they may have more. */
 function merge_kinds<T>(
   list: readonly Readonly<Record<string, T>>[],
   count_of: (kind: T) => number,
@@ -245,7 +252,7 @@ function add_endpoints(a: EndpointCounts, b: EndpointCounts): EndpointCounts {
   };
 }
 
-/** What was going on when the process died. */
+/** Counts as lost what was going on. */
 function lose(counts: EndpointCounts): EndpointCounts {
   return {
     ...counts,
@@ -256,7 +263,10 @@ function lose(counts: EndpointCounts): EndpointCounts {
   };
 }
 
-/** Text and bytes are the newer one's, never one's text beside the other's bytes; of two at the same instant, whoever is joined first, the same. */
+/**
+ * Text and sample come from the newer one, never from both; at the same instant from the same one, in whatever order
+ * they are joined.
+ */
 function join_errors(a: ErrorKind, b: ErrorKind): ErrorKind {
   const is_newer = a.last_at === b.last_at ? told(a) > told(b) : a.last_at > b.last_at;
   return { ...(is_newer ? a : b), count: a.count + b.count };

@@ -1,13 +1,14 @@
 /**
- * Histograms as bytes, on their way from a worker or an agent: only those that changed travel, and all together are bounded. A report that would
- * be too large is made coarser, never left out.
+ * Histograms as bytes, on their way up from a worker or an agent. Only those that changed travel, and all together are
+ * bounded: an account that would be too large is made coarser, never left out.
  *
  *     coarse   1 byte       see HistogramSnapshot
  *     sum      8 bytes      a double, little-endian
  *     min, max, low         `low` of the counts are in the bucket of `min`
- *     step, count           for each bucket that counts something: so many buckets of 2^coarse behind the one before, the first behind −1
+ *     step, count           for each bucket that counts something: so many buckets of 2^coarse behind the one before,
+ *                           the first behind −1
  *
- * Numbers are LEB128, as protocol buffers have them. An empty histogram has no bytes.
+ * Numbers are LEB128, as in protocol buffers. An empty histogram has no bytes.
  */
 import { fault, type Shape } from '../foundation/shape.ts';
 import { BUCKETS, coarse_bucket, EMPTY, HIGHEST, index_of, MAX_COARSE } from './histogram.ts';
@@ -34,7 +35,7 @@ export function histograms_of({ connections, actions }: Snapshot): HistogramSnap
   return [connect, handshake, ...actions.flatMap(({ service, response }) => [service, response])];
 }
 
-/** Those that are missing are empty. */
+/** Missing histograms are empty. */
 export function with_histograms(counters: Counters, list: readonly HistogramSnapshot[]): Snapshot {
   const { connections, actions, ...rest } = counters;
   return {
@@ -48,7 +49,7 @@ export function with_histograms(counters: Counters, list: readonly HistogramSnap
   };
 }
 
-/** of a script with as many actions as there can be */
+/** for a script with the most actions there can be */
 export const MAX_HISTOGRAMS = 2 + 2 * 1001;
 
 const FIXED = 9;
@@ -56,7 +57,7 @@ const MAX_WORD = 8;
 const NOTHING = new Uint8Array();
 const scratch = Buffer.alloc(FIXED + 3 * MAX_WORD + BUCKETS * (3 + MAX_WORD));
 
-/** At least as coarse as it is. */
+/** As coarse as `coarse` or as it is. */
 export function pack(histogram: HistogramSnapshot, coarse = 0): Uint8Array {
   const { indices, counts, count, sum, min, max } = histogram;
   if (count === 0) return NOTHING;
@@ -84,7 +85,7 @@ export function pack(histogram: HistogramSnapshot, coarse = 0): Uint8Array {
   return Uint8Array.from(scratch.subarray(0, at));
 }
 
-/** From bytes that may be anything: what it gives back is a histogram that can be added up. */
+/** From bytes that may be anything to a histogram that can be added up. */
 export const HISTOGRAM: Shape<HistogramSnapshot> = (value) => {
   const bytes = value instanceof Uint8Array ? value : fault('is not made of bytes');
   if (bytes.length === 0) return EMPTY;
@@ -155,23 +156,26 @@ interface PackedHistogram {
   readonly bytes: Uint8Array;
 }
 
-/** Packs the histograms of one author, each by its number, again and again. What has the same count and sum as before is the same. */
+/**
+ * Packs the histograms of one author again and again, each by its number. One with the same count and sum as before has
+ * not changed.
+ */
 export class Packer {
   readonly #most: number;
   readonly #known = new Map<number, PackedHistogram>();
   #coarse = 0;
 
-  /** `most`: bytes of all together; {@link MAX_HISTOGRAMS} of the coarsest are 300 KB at most. */
+  /** `most`: bytes of all together. {@link MAX_HISTOGRAMS} of the coarsest are 300 KB at most. */
   constructor(most: number) {
     this.#most = most;
   }
 
-  /** 0, or more since there was too much; never finer again. */
+  /** Rises when all together would be too large, and never falls. */
   get coarse(): number {
     return this.#coarse;
   }
 
-  /** By number, without those that are empty; of one that did not change the very bytes of the last time. */
+  /** By number, without empty ones. One that did not change has the very bytes of the last time. */
   pack(histograms: Iterable<readonly [number, HistogramSnapshot]>): Map<number, Uint8Array> {
     const list = [...histograms].filter(([, { count }]) => count > 0);
     for (;;) {

@@ -1,4 +1,4 @@
-/** A final summary from outside: a file, or what is stored of a run that has ended. Takes any text for what it may be: hostile. */
+/** Reads a final summary from outside: a file, or what is stored of a run that has ended. The text may be hostile. */
 import { readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import { reason_of } from '../foundation/errors.ts';
@@ -6,7 +6,7 @@ import { Refused } from '../foundation/shape.ts';
 import type { Summary } from './summary.ts';
 
 const FORMAT = 'swarm-summary/1';
-/** By the schema in docs/: the same file from src/ and from dist/. */
+/** The schema in docs/, at the same path from src/ and from dist/. */
 function compile() {
   const schema = JSON.parse(readFileSync(new URL('../../docs/summary.schema.json', import.meta.url), 'utf8'));
   return new Ajv({ allowUnionTypes: true }).compile<Summary>(schema as object);

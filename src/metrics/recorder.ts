@@ -1,19 +1,23 @@
 /**
- * What one member counts. Every counter is incremented where its event happens, none is computed from others (docs/summary.md); the
- * message path writes plain fields and typed arrays, `snapshot` copies them in one synchronous turn.
+ * What one member counts. Every counter is incremented where its event happens; none is computed from others
+ * (docs/summary.md). The path of messages writes plain fields and typed arrays; `snapshot` copies them in one
+ * synchronous turn.
  */
 import { cut } from '../foundation/escape.ts';
 import { Histogram } from './histogram.ts';
 import { CLOSE_CAUSES, type ActionSnapshot, type CloseCause, type ErrorKind, type Snapshot } from './snapshot.ts';
 import { ENDS, STATES, type State } from './state.ts';
 
-/** Codes beyond this many are counted under `other`: errno values and error names come from outside. */
+/** Codes counted apart; the rest is counted under `other`, since errno values and error names come from outside. */
 const MAX_CODES = 100;
-/** endpoints counted apart; those beyond are counted together: a name service may bring new ones for ever */
+/** endpoints counted apart; the rest is counted together, since a name service may bring new ones for ever */
 const MAX_ENDPOINTS = 100;
-/** With more actions their times are measured in wider steps, a thousand of them in steps of 1.6 %: otherwise they take 400 KB and a second's work each. */
+/**
+ * With more actions, times are measured in wider steps, for a thousand actions of 1.6 %. Otherwise each would take 400
+ * KB, to be looked through every second.
+ */
 const FINE_ACTIONS = 65;
-/** characters kept of what an error last said: it comes from outside, and travels in every report */
+/** characters kept of an error's last text, which comes from outside and travels in every account */
 const MAX_TEXT = 300;
 
 /** Counts by code, bounded. */
@@ -38,7 +42,7 @@ export class ActionRecorder {
   ok = 0;
   aborted = 0;
   readonly failed = new CodeCounts();
-  /** of rounds that ended ok, so that their count equals `ok` */
+  /** only of rounds that ended ok, so that its count equals `ok` */
   readonly service: Histogram;
   readonly response: Histogram;
 
@@ -100,13 +104,13 @@ export class Recorder {
   readonly actions: readonly ActionRecorder[];
   readonly #errors = new Map<string, { count: number; last: string; last_at: number; sample?: string }>();
 
-  /** `actions`: those of the script and one more for `connected`. */
+  /** `actions`: how many the script has, plus one for `connected`. */
   constructor(actions: number) {
     const coarse = Math.max(0, Math.ceil(Math.log2(actions / FINE_ACTIONS)));
     this.actions = Array.from({ length: actions }, () => new ActionRecorder(coarse));
   }
 
-  /** Counts an error by its code; `text` is what it last said. `sample`: the first bytes of a wrong reply, escaped. */
+  /** Counts an error by its code. `text` says what happened. `sample` is the first bytes of a wrong reply, escaped. */
   error(code: string, text: string, sample?: string): void {
     let kind = this.#errors.get(code);
     if (kind === undefined) {
@@ -117,12 +121,12 @@ export class Recorder {
     kind.count++;
     kind.last = cut(text, MAX_TEXT);
     kind.last_at = Date.now();
-    // never another reply's bytes beside this one's text
+    // the sample of another reply must not stand beside this text
     if (sample === undefined) delete kind.sample;
     else kind.sample = sample;
   }
 
-  /** The counters of the endpoint with this name, `other` for those beyond the hundredth. */
+  /** The counters of the endpoint with this name, or of `other` beyond the hundredth name. */
   endpoint(name: string): EndpointRecorder {
     let known = this.#endpoints.get(name);
     if (known === undefined) {

@@ -1,4 +1,7 @@
-/** What members report, checked where it is read: another process may run anybody's code, another machine may be anybody's. */
+/**
+ * Checks what members measured where it is read: another process may run anybody's code, another machine may be
+ * anybody's.
+ */
 import {
   fields_of,
   instant,
@@ -19,17 +22,17 @@ import { CLOSE_CAUSES, type EndpointCounts, type ErrorKind, type Snapshot } from
 import { STATES } from './state.ts';
 import type { LostWorker, WorkerSummary } from './summary.ts';
 
-/** a million events a second for a hundred days: a thousand of them are added up exactly */
+/** a million events a second for a hundred days; a thousand such counts still add up exactly */
 export const COUNT = integer(0, 2 ** 43);
 /** two months of 10 Gbit/s */
 const BYTES = integer(0, Number.MAX_SAFE_INTEGER);
 export const CORES = number(0, 1e6);
 /** any length of time that a process measures: thirty years */
 export const MS = number(0, 1e12);
-/** a moment that RFC 3339 can write: until the year 9999 */
+/** the last moment that RFC 3339 can write: the end of the year 9999 */
 export const LATEST_MS = 253_402_300_799_999;
 export const WALL_MS = number(0, LATEST_MS);
-/** as the recorder bounds them, and one more for all others; of several members together */
+/** as many as the recorder keeps, one for all others, and some more of several members */
 const MAX_KINDS = 110;
 const MAX_ACTIONS = 1001;
 export const MAX_TEXT = 400;
@@ -46,10 +49,8 @@ const ACTION = object<Counters['actions'][number]>({
 
 export const STATE_COUNTS: Shape<Snapshot['clients']['states']> = fields_of(STATES, COUNT);
 
-/** Of the dead, likewise. */
 export type DeadCounters = Omit<Dead, 'snapshot'> & { readonly snapshot: Counters };
 
-/** A snapshot but for its histograms: those travel as bytes. */
 export const COUNTERS = object<Counters>({
   clients: object<Snapshot['clients']>({
     created: COUNT,

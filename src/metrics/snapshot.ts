@@ -1,9 +1,12 @@
-/** What a member measured since it started: cumulative counters, gauges and histograms. Taken in one synchronous turn. */
+/**
+ * What a member has measured since it started: cumulative counters, gauges and histograms, taken in one synchronous
+ * turn.
+ */
 import type { State } from './state.ts';
 
 /**
- * A histogram on its way: parallel arrays of bucket index and count, only buckets that hold something, in rising order; times in µs.
- * The buckets are those of an HDR histogram with 3 significant digits (see histogram.ts).
+ * A histogram that travels: parallel arrays of bucket index and count, in rising order, without empty buckets; times in
+ * µs. The buckets are those of an HDR histogram with 3 significant digits (see histogram.ts).
  */
 export interface HistogramSnapshot {
   readonly indices: Uint32Array;
@@ -14,7 +17,8 @@ export interface HistogramSnapshot {
   readonly min: number;
   readonly max: number;
   /**
-   * Set when it travelled and would have been too large: counts of 2^coarse buckets are in the last of them, but for those of `min` and `max`.
+   * set when the histogram is coarse: 2^coarse buckets are counted in the last of them, apart from `min` and `max`,
+   * which are in their own
    */
   readonly coarse?: number;
 }
@@ -44,7 +48,10 @@ export interface ActionSnapshot {
   readonly response: HistogramSnapshot;
 }
 
-/** One kind of error: how often, what it last said and when (ms since the epoch); `sample` = the first 64 bytes of a wrong reply, escaped. */
+/**
+ * One kind of error: how often, its last text and when (ms since the epoch). `sample`: the first 64 bytes of a wrong
+ * reply, escaped.
+ */
 export interface ErrorKind {
   readonly count: number;
   readonly last: string;
@@ -52,7 +59,10 @@ export interface ErrorKind {
   readonly sample?: string;
 }
 
-/** The connections to one address of a server. `lost`, `lost_connecting`: with their worker; 0 while it lives. */
+/**
+ * The connections to one address of a server. `lost` and `lost_connecting` were lost with their worker; 0 while it
+ * lives.
+ */
 export interface EndpointCounts {
   readonly attempted: number;
   readonly connecting: number;
@@ -88,7 +98,7 @@ export interface Snapshot {
     readonly closed: Readonly<Record<CloseCause, number>>;
     readonly ports_skipped: number;
     readonly connect: HistogramSnapshot;
-    /** of TLS, apart from `connect` */
+    /** of TLS, not part of `connect` */
     readonly handshake: HistogramSnapshot;
   };
   /** by address; at most 100, the rest under `other` */
@@ -108,7 +118,7 @@ export interface Snapshot {
   readonly actions: readonly ActionSnapshot[];
   /** by code; at most 100 kinds, the rest under `other` */
   readonly errors: Readonly<Record<string, ErrorKind>>;
-  /** of the process: CPU seconds since it started, share of one core in the last interval (1 = a core), bytes, ms */
+  /** of the process: CPU seconds since it started; share of one core in the last interval (1 = one core); bytes; ms */
   readonly generator: {
     readonly cpu_s: number;
     readonly cpu: number;

@@ -2,7 +2,6 @@
 
 /** Gauges: their sum is `live`. The numbers index the state counters of a snapshot. */
 export const STATES = ['initial', 'connect', 'acting', 'standby', 'backoff', 'fatal'] as const;
-/** Ends. */
 export const ENDS = ['killed', 'done'] as const;
 
 export type State = (typeof STATES)[number];
@@ -10,12 +9,12 @@ export type End = (typeof ENDS)[number];
 
 /** from → to. Every live state may also end: killed (decr, stop) or done (left gracefully). */
 const MOVES: Record<State, readonly State[]> = {
-  initial: ['connect'], //                                   its turn came
-  connect: ['acting', 'backoff'], //                         established | refused, timed out
-  acting: ['standby', 'backoff', 'fatal'], //                sleeps | lost or closed its connection | the module threw
-  standby: ['acting', 'backoff', 'fatal'], //                woke up | lost its connection | the module threw in on_message
-  backoff: ['connect'], //                                   its delay is over and its turn came
-  fatal: ['backoff'], //                                     `retry fatal`
+  initial: ['connect'], //                         its turn came
+  connect: ['acting', 'backoff'], //               established | refused, timed out
+  acting: ['standby', 'backoff', 'fatal'], //      sleeps | lost or closed its connection | the module threw
+  standby: ['acting', 'backoff', 'fatal'], //      woke up | lost its connection | the module threw in on_message
+  backoff: ['connect'], //                         its delay is over and its turn came
+  fatal: ['backoff'], //                           `retry fatal`
 };
 
 export function is_legal(from: State | null, to: State | End): boolean {

@@ -1,6 +1,7 @@
 /**
- * The summary: the one object everybody reads (docs/summary.md). snake_case; durations `_ms` with µs resolution, sizes `_bytes`,
- * instants RFC 3339. `docs/summary.schema.json` describes it; a test validates real summaries against that.
+ * The summary: the one object everybody reads (docs/summary.md). In snake_case; durations `_ms` with µs resolution,
+ * sizes `_bytes`, instants RFC 3339. `docs/summary.schema.json` describes it; a test validates real summaries against
+ * that.
  */
 import type { CloseCause, Counts, EndpointCounts } from './snapshot.ts';
 import type { State } from './state.ts';
@@ -45,9 +46,9 @@ export interface WorkerSummary {
   cpu: number;
   rss_bytes: number;
   lag_p99_ms: number;
-  /** since its last report */
+  /** since its last account */
   silent_ms: number;
-  /** given_up: the breaker is open, one try each 60 s */
+  /** given_up: it died too often and is started only once in 60 s */
   state: 'starting' | 'up' | 'stalled' | 'restarting' | 'given_up' | 'gone';
 }
 
@@ -60,22 +61,22 @@ export interface AgentSummary {
   /** processes that hold its clients */
   workers: number;
   capacity: number;
-  /** its part of the target */
+  /** its part of the target, in clients */
   share: number;
   live: number;
   open: number;
   states: Record<State, number>;
   cpu: number;
   lag_p99_ms: number;
-  /** what went wrong with its clients, by code; of all that played under its name in this run */
+  /** errors of its clients by code, for everything that played under its name in this run */
   errors: Record<string, number>;
-  /** its wall clock against this coordinator's, ms; null: not known, as of one that is lost */
+  /** its wall clock minus this coordinator's, ms; null when not known, as for a lost one */
   offset_ms: number | null;
-  /** since it was heard last */
+  /** since it was last heard */
   silent_ms: number;
-  /** fenced: it cut itself off, and comes back; lost: it was silent for so long that its clients went to others */
+  /** fenced: it cut itself off, and will come back; lost: it was silent for so long that its clients went to others */
   health: 'ok' | 'loading' | 'suspect' | 'fenced' | 'lost' | 'draining' | 'refused';
-  /** why it plays no part, or what clients of its share wait for and until when; '' if neither */
+  /** why it plays no part, or why clients of its share wait and until when; otherwise '' */
   why: string;
 }
 
@@ -85,9 +86,9 @@ export interface LostWorker {
   incarnation: string;
   /** when its death was noticed */
   at: string;
-  /** since its last report: what happened in that time is not counted anywhere */
+  /** since its last account: what happened in that time is not counted anywhere */
   silent_ms: number;
-  /** an agent that was only silent for too long, or did not confirm the end: nobody knows that it is dead */
+  /** an agent that was silent for too long, or did not confirm its end: it may still be alive */
   may_live?: true;
 }
 
@@ -99,7 +100,7 @@ export interface Summary {
     script_sha256: string;
     module_sha256: string;
     seed: string;
-    /** the part of the swarm that was held, as --segment takes it; null: the whole */
+    /** the part of the swarm that this run held, as --segment takes it; null: the whole */
     segment: string | null;
     servers: string[];
     versions: { swarm: string; node: string };
@@ -136,9 +137,9 @@ export interface Summary {
     lost_connecting: number;
     ports_skipped: number;
     connect_ms: Latency;
-    /** of TLS, from the TCP connection on; `connect_ms` ends before it */
+    /** of the TLS handshake, from the TCP connection on; `connect_ms` ends before it */
     handshake_ms: Latency;
-    /** as those of the actions */
+    /** as in {@link ActionSummary} */
     histograms?: { connect: string; handshake: string };
   };
   /** connections by the address they go to; at most 100, the rest under `other` */
@@ -156,17 +157,23 @@ export interface Summary {
   };
   bytes: { sent: number; received: number };
   actions: ActionSummary[];
-  /** a percentile is at most this share above what was measured; left out when that is a thousandth, as it is unless reports would be too large */
+  /**
+   * percentiles are at most this share above what was measured; left out when that is a thousandth, as it is unless
+   * histograms had to be coarse
+   */
   latency_resolution?: number;
-  /** service of all rounds that ended in the last --report-every, ms; only in the summary of a state line, left out when there were none */
+  /**
+   * service times of all rounds that ended in the last --report-every, ms. Only in the summary of a state line; left
+   * out when no round ended
+   */
   interval?: { p50: number; p99: number };
-  /** numbers since the last `mark`, null before the first (ADR 0003) */
+  /** numbers since the last `mark`; null before the first (ADR 0003) */
   mark: { text: string; at: string; seconds: number; actions: ActionSummary[] } | null;
   errors: { code: string; count: number; last: string; last_at: string; sample?: string }[];
   workers: WorkerSummary[];
-  /** of a swarm of many machines only */
+  /** only in a swarm of many machines */
   agents?: AgentSummary[];
-  /** connections of agents that were silent for too long and have not been heard since; of a swarm of many machines only */
+  /** connections of agents that were silent for too long and not heard since; only in a swarm of many machines */
   possibly_open?: number;
   limits: {
     capacity: number;
@@ -179,7 +186,7 @@ export interface Summary {
   generator: { cpu: number; rss_bytes: number; lag_p99_ms: number };
   /** the newest 100 */
   lost_workers: LostWorker[];
-  /** the equations of the books hold (docs/summary.md) */
+  /** whether the equations of the books hold (docs/summary.md) */
   balanced: boolean;
   /** false: counts of up to `lost_workers[].silent_ms` are missing */
   complete: boolean;
@@ -187,14 +194,14 @@ export interface Summary {
 
 /** Something that bounds how many clients fit on this machine. */
 export interface Bound {
-  /** what an answer beyond it is called: `ERR limit_ports …` */
+  /** the code of the answer when it is exceeded: `ERR limit_ports …` */
   readonly code: string;
   readonly what: string;
-  /** how many fit at once, those that are open included */
+  /** how many fit at once, including those that are open */
   readonly connections: number;
-  /** the system refuses more; otherwise an estimate */
+  /** true when the system refuses more; false for an estimate */
   readonly hard: boolean;
   readonly why: string;
-  /** the option or command that moves it; reads well after `try` */
+  /** the option or command that raises it; reads well after `try` */
   readonly lift: string;
 }

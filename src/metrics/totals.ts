@@ -7,30 +7,30 @@ import { histograms_of } from './packed.ts';
 import type { ActionSnapshot, Counts, HistogramSnapshot, Snapshot } from './snapshot.ts';
 import type { ActionSummary, Summary } from './summary.ts';
 
-/** Everything measured since the start of the run, by the living and the dead. */
+/** Everything measured since the start of the run, by members alive and dead. */
 export interface Totals {
   readonly snapshot: Snapshot;
   readonly lost: Lost;
 }
 
-/** A moment the operator marked, and everything measured until then. */
+/** A moment that the operator marked, and everything measured until then. */
 export interface Mark {
   readonly text: string;
   /** ms since the epoch */
   readonly at_ms: number;
-  /** what `run.seconds` was */
+  /** `run.seconds` at that moment */
   readonly run_seconds: number;
   readonly base: Totals;
 }
 
-/** What the coordinator knows besides the measurements; the fields of the same name go into the summary as they are. */
+/** What the coordinator knows besides the measurements. Fields of the same name go into the summary unchanged. */
 export interface SummaryInput extends Pick<
   Summary,
   'final' | 'run' | 'phase' | 'target' | 'planned' | 'connect_per_s' | 'workers' | 'limits' | 'agents' | 'possibly_open'
 > {
-  /** the highest of the whole swarm so far, as the coordinator saw it */
+  /** the peaks of the whole swarm, as the coordinator saw them */
   readonly peaks: { readonly live: number; readonly open: number };
-  /** of the script's actions in order, then `connected` if the module has it */
+  /** commands of the script's actions in order, then `connected` if the module has it */
   readonly commands: readonly string[];
   /** the newest snapshot of each incarnation that was not buried */
   readonly members: readonly Snapshot[];
@@ -46,7 +46,7 @@ export function totals_of(members: readonly Snapshot[], dead: Dead): Totals {
   return { snapshot: merge_snapshots([...members, dead.snapshot]), lost: dead.lost };
 }
 
-/** One summary of everything. A final one is `balanced` only if nothing is going on any more. */
+/** The summary of everything. A final one is `balanced` only if nothing is going on any more. */
 export function to_summary(input: SummaryInput): Summary {
   const totals = totals_of(input.members, input.dead);
   const { lost } = totals;
@@ -101,8 +101,8 @@ export function to_summary(input: SummaryInput): Summary {
 }
 
 /**
- * What each action did, since the start or since `base`. Since a base `started` does not add up with the rest: rounds that were running
- * then ended after it.
+ * What each action did since the start, or since `base`. Since a base `started` does not add up with the rest: rounds
+ * that were already running then ended after it.
  */
 export function summarize_actions(
   now: Totals,
@@ -116,7 +116,7 @@ export function summarize_actions(
     const action = before ? since(whole, before) : whole;
     const { service, response, ...counts } = action;
     return {
-      // a reserved name: no action of the script has it
+      // a reserved name, so no action of the script
       index: command === 'connected' ? -1 : i,
       command,
       ...counts,
