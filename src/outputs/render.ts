@@ -1,4 +1,4 @@
-/** What the daemon shows by itself: the state every --report-every, the table at the end. Pure: Summary to text. */
+/** What the daemon shows unasked: the state every --report-every, and the table at the end. Pure: Summary to text. */
 import Table from 'cli-table3';
 import picocolors from 'picocolors';
 import type { Summary } from '../metrics/summary.ts';
@@ -9,7 +9,9 @@ const { ms, text_of } = answers;
 const error_count = (s: Summary): number => s.errors.reduce((n, error) => n + error.count, 0);
 const message_count = (s: Summary): number => s.requests.ok + s.requests.noreply;
 
-/** p50 and p99 of the last interval when the summary has them, else of the busiest action since the start, and says so. */
+/**
+ * p50 and p99 of the last interval if the summary has them, else of the busiest action since the start, and it says so.
+ */
 function latency_part(s: Summary): string {
   if (s.interval) return `p50 ${ms(s.interval.p50)} p99 ${ms(s.interval.p99)} ms`;
   const busiest = s.actions.reduce<Summary['actions'][number] | null>(
@@ -21,7 +23,10 @@ function latency_part(s: Summary): string {
   return `p50 ${ms(p50)} p99 ${ms(p99)} ms (${busiest.command}, since the start)`;
 }
 
-/** Three lines: how many and how fast, then the original's two. Rates are over the time since `before`, or since the start. */
+/**
+ * Three lines: how many and how fast, then the two of the original. Rates are over the time since `before`, or the
+ * start.
+ */
 export function state_line(now: Summary, before: Summary | null, colour: boolean): string[] {
   const paint = picocolors.createColors(colour);
   const elapsed = now.run.seconds - (before?.run.seconds ?? 0);

@@ -3,9 +3,9 @@ import { escape_json, escape_text } from '../foundation/escape.ts';
 import type { ActionSummary, AgentSummary, Latency, Summary } from '../metrics/summary.ts';
 
 const MAX_TEXT = 200;
-/** why an agent cannot play: with the place in a module, behind what the worker died of */
+/** characters of why an agent cannot play: what its worker died of, and then the place in a module */
 const MAX_REASON = 500;
-/** agents of which `status` says what is amiss */
+/** agents whose trouble `status` shows */
 const MAX_WHY = 5;
 /** agents that one line of `errors` names */
 const MAX_NAMED = 3;
@@ -26,7 +26,7 @@ function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
-/** `name: n, …` of what is not 0, or `empty`: the original's way. */
+/** `name: n, …` for counts that are not 0, or `empty`, as in the original. */
 export function counts_line(counts: Readonly<Record<string, number>>): string {
   const parts = Object.entries(counts).filter(([, n]) => n !== 0);
   return parts.map(([name, n]) => `${text_of(name)}: ${n}`).join(', ') || 'empty';
@@ -40,7 +40,7 @@ export function aggregates_line(s: Summary): string {
   return `Aggregates: ${counts_line(s.clients.entered)}`;
 }
 
-/** Columns under a heading: names to the left, numbers to the right. */
+/** Rows as aligned columns: those in `left` to the left, all others to the right. */
 export function aligned(rows: readonly (readonly (string | number)[])[], left: readonly number[]): string[] {
   const width = (column: number): number => Math.max(...rows.map((row) => String(row[column] ?? '').length));
   return rows.map((row) =>
@@ -70,7 +70,7 @@ export function status_lines(s: Summary): string[] {
   ];
 }
 
-/** What keeps them from holding their part, of the first few. */
+/** Why agents do not hold their share, for the first `most` of them. */
 export function why_lines({ agents = [] }: Summary, most = MAX_WHY): string[] {
   const lines = agents.filter((a) => a.why !== '').map((a) => `${text_of(a.id)}: ${escape_text(a.why, MAX_REASON)}`);
   return lines.length <= most ? lines : [...lines.slice(0, most), `and ${lines.length - most} more, see \`agents\``];
@@ -104,13 +104,13 @@ export function action_row(a: ActionSummary): (string | number)[] {
   ];
 }
 
-/** What the times of a table are, and how exact. */
+/** The unit of a table's times, and how exact they are. */
 export function times_text({ latency_resolution: rough }: Summary): string {
   const said = rough === undefined ? '' : `, percentiles up to ${Number((100 * rough).toPrecision(2))} % too high`;
   return `service and response in ms${said}`;
 }
 
-/** Which rounds are counted, then a table with a heading; times in ms. */
+/** A line that says which rounds are counted, then a table; times in ms. */
 export function action_lines(s: Summary): string[] {
   const { mark } = s;
   const named = mark?.text ? ` "${text_of(mark.text)}"` : '';
@@ -121,7 +121,7 @@ export function action_lines(s: Summary): string[] {
   return [`${since}; ${times_text(s)}`, ...aligned([ACTION_HEAD, ...rows], [0])];
 }
 
-/** Of a swarm of many machines also whose they are, those with the most first. */
+/** In a swarm of many machines the table also names the agents with most of each error. */
 export const error_head = ({ agents }: Summary): string[] => [
   ...['code', 'count', 'last at'],
   ...(agents ? ['agents'] : []),
@@ -145,7 +145,6 @@ function whose(agents: readonly AgentSummary[], code: string): string {
   return [...named, ...(all.length > MAX_NAMED ? [`${all.length - MAX_NAMED} more`] : [])].join(', ');
 }
 
-/** Empty when there were none. */
 export function error_lines(s: Summary): string[] {
   return s.errors.length === 0 ? [] : aligned([error_head(s), ...error_rows(s)], [0, 2, 3, 4]);
 }
@@ -192,7 +191,7 @@ const AGENT_HEAD = [
   ...['errors', 'cpu', 'lag p99', 'clock', 'silent', 'swarm', 'labels'],
 ];
 
-/** The machines of a swarm of many; `cpu` in cores, `clock` against this coordinator's. */
+/** The machines of a swarm of many: `cpu` in cores, `clock` against this coordinator's. */
 export function agent_lines(s: Summary): string[] {
   const agents = s.agents ?? [];
   const rows = agents.map((a) => [
@@ -210,7 +209,7 @@ export function agent_lines(s: Summary): string[] {
   return [...aligned([AGENT_HEAD, ...rows], [0, 1, 2, 17, 18]), ...why, ...unsure];
 }
 
-/** Without workers. */
+/** Shown when there are no workers. */
 export const ONE_PROCESS =
   'the console shares one process with all clients: a server that sends without end holds it up; --workers 1 against servers you do not trust';
 
@@ -226,7 +225,7 @@ export function limit_lines(s: Summary): string[] {
 
 const BOUND_HEAD = ['what', 'connections', 'why', 'to lift it'];
 
-/** Empty when nothing bounds; `~` marks estimates. */
+/** Empty without bounds; `~` marks an estimate. */
 export function bound_lines(bounds: Summary['limits']['bounds']): string[] {
   const rows = bounds.map(({ what, connections, hard, why, lift }) => [
     ...[what, hard ? connections : `~${connections}`, why, lift],
