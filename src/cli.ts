@@ -1,19 +1,19 @@
-/** The executable's code: one command, then its exit code. Each command's code is loaded when it is asked for. */
+/** The executable: runs one command and exits with its code. A command's code is loaded only when it is asked for. */
 import { SwarmError } from './foundation/errors.ts';
 import { exit, guard_exit } from './foundation/exit.ts';
 import type { Io } from './foundation/io.ts';
 import { Output } from './foundation/output.ts';
 import { run_program } from './options/program.ts';
 
-// A surface that goes away (a closed terminal, `| head`) is no reason to end; Node ignores SIGPIPE by itself.
+// A terminal or pipe that goes away (a closed window, `| head`) is no reason to end; Node ignores SIGPIPE by itself.
 process.on('SIGHUP', () => undefined);
-// A log that reached the size which `ulimit -f` allows is a write that failed, as on a full disk.
+// A log that reached the size `ulimit -f` allows is a failed write, as on a full disk.
 process.on('SIGXFSZ', () => undefined);
 guard_exit();
 
 const out = new Output(process.stdout);
 const err = new Output(process.stderr);
-// https://no-color.org and its opposite, each for the stream in question
+// https://no-color.org and its opposite, FORCE_COLOR, for each stream
 const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
 const colours = (output: Output): boolean =>
   !NO_COLOR && (FORCE_COLOR === undefined ? output.is_tty && TERM !== 'dumb' : FORCE_COLOR !== '0');

@@ -1,4 +1,4 @@
-/** The public door: what protocol authors import from 'swarm', and nothing else. */
+/** The public interface: what protocol authors import from 'swarm', and nothing else. */
 export type { FakeClient, Random } from './protocols/client.ts';
 export type { Framer, FunctionParser, Matcher, Parser } from './protocols/parser.ts';
 export type { ModuleLog, Server } from './protocols/module.ts';

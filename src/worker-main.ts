@@ -1,4 +1,7 @@
-/** Entry of a forked worker: `node worker-main.js <member> <incarnation>`, with an IPC channel. Imports little: every MB counts 50 times. */
+/**
+ * Entry of a forked worker: `node worker-main.js <member> <incarnation>`, with an IPC channel. Imports little: with 50
+ * workers every MB counts 50 times.
+ */
 import { fork_seat } from './cluster/fork.ts';
 import { write_last } from './foundation/exit.ts';
 import { start_worker } from './swarm/worker/worker.ts';
@@ -21,10 +24,10 @@ const worker = start_worker({
     write_last(2, `worker ${member}: ${error instanceof Error ? error.stack : String(error)}\n`);
     process.exit(1);
   },
-  // what it reports last is on its way; the process that started it starts another
+  // its last account is on its way; the process that started it starts another
   expired: () => void worker.stop().finally(() => process.exit(0)),
 });
-// a module that ends the process would take with it what it said last
+// a module that ends the process would lose what it printed last
 process.on('exit', () => {
   for (const { level, text } of worker.unsent()) write_last(level === 'info' ? 1 : 2, `${text}\n`);
 });

@@ -1,4 +1,4 @@
-/** The summaries of segments that ran apart, in one: as if one swarm had held all the clients. Pure. */
+/** Merges the summaries of segments that ran apart, as if one swarm had held all the clients. Pure. */
 import { SwarmError } from '../foundation/errors.ts';
 import { escape_text } from '../foundation/escape.ts';
 import { measured_of, only_actions, type Marked, type Measured } from '../metrics/measured.ts';
@@ -7,7 +7,7 @@ import type { Summary } from '../metrics/summary.ts';
 import { summarize_actions, to_summary } from '../metrics/totals.ts';
 import { cover_of } from '../swarm/plan/segment.ts';
 
-/** between the ids of the runs that were merged */
+/** between the ids of merged runs */
 const AND = '+';
 
 /** A final summary, and the file it came from: faults name it. */
@@ -23,9 +23,10 @@ export interface Merged {
 }
 
 /**
- * One summary of all. Counters and gauges add up, histograms too, so that counts, min, max and percentiles are those of one recorder;
- * the mean within a µs. Peaks are sums: the parts may have peaked at different times.
- * @throws SwarmError `bad_summary` for histograms that cannot be read, `summaries_differ` for what are no parts of one swarm
+ * One summary of all parts. Counters, gauges and histograms add up, so that counts, min, max and percentiles are those
+ * of a single recorder; the mean is so within a µs. Peaks are sums, though the parts may have peaked at different
+ * times.
+ * @throws SwarmError `bad_summary` for histograms that cannot be read, `summaries_differ` for parts of different swarms
  */
 export function merge_summaries(parts: readonly SegmentSummary[]): Merged {
   const { segment, missing } = check_parts(parts);
@@ -74,7 +75,7 @@ function measure({ file, summary }: SegmentSummary): Measured {
   }
 }
 
-/** Refuses what were no parts of one swarm. Returns which part they are together, and which are missing. */
+/** Refuses parts of different swarms. Returns which part of the swarm they are together, and which are missing. */
 function check_parts(parts: readonly SegmentSummary[]): { segment: string | null; missing: readonly string[] } {
   const refuse = (a: SegmentSummary, b: SegmentSummary, reason: string): never => {
     throw new SwarmError('summaries_differ', { files: `${a.file} and ${b.file}`, reason });
@@ -128,7 +129,7 @@ function run_of(all: readonly Summary[], segment: string | null): Summary['run']
   };
 }
 
-/** The bounds of each are of its own machine, and not kept. */
+/** Without `bounds`: those are of one machine each. */
 function limits_of(all: readonly Summary[]): Summary['limits'] {
   const limits = all.map((one) => one.limits);
   return {
@@ -151,7 +152,6 @@ function add_lost(list: readonly Lost[]): Lost {
   };
 }
 
-/** The newest 100. */
 function lost_workers_of(all: readonly Summary[]): Summary['lost_workers'] {
   return all
     .flatMap(({ lost_workers }, i) => lost_workers.map((lost) => ({ ...lost, worker: `${i + 1}/${lost.worker}` })))
@@ -159,7 +159,7 @@ function lost_workers_of(all: readonly Summary[]): Summary['lost_workers'] {
     .slice(-MAX_LOST_WORKERS);
 }
 
-/** Only when all were marked with the same text. */
+/** Null unless all were marked with the same text. */
 function mark_of(all: readonly Summary[], measured: readonly Measured[], commands: string[]): Summary['mark'] {
   const marks = all.flatMap(({ mark }) => mark ?? []);
   const [first] = marks;
