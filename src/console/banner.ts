@@ -1,4 +1,7 @@
-/** What a session sees first, after the original. No line begins with OK or ERR: a script may skip to the first that does. */
+/**
+ * What a session shows first, after the original. No line begins with OK or ERR: a script may skip to the first that
+ * does.
+ */
 
 const BANNER = [
   '',

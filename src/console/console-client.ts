@@ -1,13 +1,13 @@
-/** A console session held by a program: types lines over TCP and reads the answers, as a user would. */
+/** A console session held by a program: it types lines over TCP and reads the answers, as a user would. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { PassThrough } from 'node:stream';
 
 const CONNECT_WITHIN_MS = 30_000;
-/** A swarm of many machines may write for 10 s and wait for acknowledgements, and this machine may be busy. */
+/** A swarm of many machines may write for 10 s and then wait for acknowledgements, and this machine may be busy. */
 const ANSWER_WITHIN_MS = 60_000;
-/** The longest list a console answers with is far below. */
+/** Far more lines than the longest list of a console. */
 const MAX_LINES = 10_000;
 
 export class ConsoleClient {
@@ -31,14 +31,14 @@ export class ConsoleClient {
   }
 
   /**
-   * Sends one command; resolves with the lines of its answer: `OK …` or `ERR …`, and the n lines after `OK <n>`. Rejects when the
-   * console closes the session or does not answer within `deadline_ms`.
+   * Sends one command. Resolves with the lines of its answer: `OK …` or `ERR …`, and the n lines after `OK <n>`.
+   * Rejects when the console closes the session or does not answer within `deadline_ms`, 60 s by default.
    */
   async ask(line: string, deadline_ms = ANSWER_WITHIN_MS): Promise<string[]> {
     const timer = setTimeout(() => this.close(), deadline_ms);
     try {
       this.#socket.write(`${line}\r\n`);
-      // skips the banner, of which no line begins so
+      // skips the banner: none of its lines begins so
       let first = await this.#next(line);
       while (!/^(OK|ERR)\b/.test(first)) first = await this.#next(line);
       const answer = [first];
@@ -61,6 +61,9 @@ export class ConsoleClient {
   }
 }
 
-/** RFC 854: the server offers its options once, in three-byte commands; whoever never answers them gets plain lines. */
+/**
+ * Drops telnet's three-byte commands (RFC 854). The server offers its options once; a client that never answers gets
+ * plain lines.
+ */
 const without_telnet = (bytes: Buffer): Buffer =>
   Buffer.from(bytes.filter((_, i) => bytes[i] !== 255 && bytes[i - 1] !== 255 && bytes[i - 2] !== 255));

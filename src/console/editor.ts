@@ -1,4 +1,7 @@
-/** Echo, prompt, history and completion for a telnet session that agreed to them: node:readline on a pair of streams. */
+/**
+ * Echo, prompt, history and completion for a telnet session that agreed to them: node:readline/promises on a pair of
+ * streams.
+ */
 import { createInterface, type Interface } from 'node:readline/promises';
 import { Readable, Writable } from 'node:stream';
 import { complete } from '../grammar/table.ts';
@@ -6,7 +9,10 @@ import { LINE_LIMIT } from './lines.ts';
 
 const PROMPT = 'swarm> ';
 const HISTORY = 100;
-/** bytes given to readline at a time: it looks at the whole line for each character, so an endless one must be noticed soon */
+/**
+ * bytes given to readline at a time; it reads the whole line again for each character, so an endless line must be
+ * noticed soon
+ */
 const PIECE = 512;
 const TAB = 9;
 const [MIN_COLUMNS, MAX_COLUMNS] = [20, 1000];
@@ -41,7 +47,8 @@ export class Editor {
       },
     });
     this.#screen = Object.assign(screen, { columns: clamped(columns) });
-    // Not node:readline itself: that one switches editing off when the daemon's own TERM is `dumb`, whatever the client's is.
+    // Not node:readline itself: that one switches editing off when the daemon's own TERM is `dumb`, whatever the
+    // client's is.
     this.#readline = createInterface({
       input: this.#input,
       output: this.#screen,
@@ -60,7 +67,7 @@ export class Editor {
       if (/^\s*auth\b/i.test(history[0] ?? '')) history.shift();
     });
     this.#readline.on('SIGINT', () => this.interrupt());
-    // Without a listener readline would stop the daemon's own process at a Ctrl-Z.
+    // Without a listener, readline would stop the daemon's own process at a Ctrl-Z.
     this.#readline.on('SIGTSTP', () => {});
     this.#readline.on('close', () => {
       if (this.#closed) return;
@@ -73,8 +80,9 @@ export class Editor {
   }
 
   /**
-   * What was typed. Telnet's Enter is CR NUL or CR LF; the NUL is dropped here, the LF by readline. After a TAB begins a new piece: readline
-   * completes in a later turn and pauses its input, which holds back only whole pieces.
+   * Takes what was typed. Telnet's Enter is CR NUL or CR LF: the NUL is dropped here, the LF by readline. A piece ends
+   * at each TAB: readline completes in a later turn and pauses its input until then, which holds back only whole
+   * pieces.
    */
   push(bytes: Buffer): void {
     const typed = bytes.filter((byte) => byte !== 0);
@@ -92,17 +100,17 @@ export class Editor {
     this.#readline.prompt(true);
   }
 
-  /** Whole lines, above the prompt if there is one. */
+  /** Prints whole lines, above the prompt if there is one. */
   print(text: string): void {
     const typing = this.#prompting || this.#readline.line !== '';
-    // Readline believes that the cursor is `rows` below the prompt and goes up from there: give it that many lines.
+    // Readline takes the cursor to be `rows` below the prompt and goes up from there, so give it that many lines.
     const rows = this.#prompting ? this.#readline.getCursorPos().rows : 0;
     const erase = typing ? `${'\x1b[A'.repeat(rows)}\r\x1b[J` : '';
     this.#events.output(`${erase}${text}${'\r\n'.repeat(rows)}`);
     if (this.#prompting) this.#readline.prompt(true);
   }
 
-  /** As Ctrl-C: clears the line. */
+  /** Does what Ctrl-C does: clears the line. */
   interrupt(): void {
     this.#readline.write(null, { ctrl: true, name: 'e' });
     this.#readline.write(null, { ctrl: true, name: 'u' });
@@ -125,7 +133,7 @@ export class Editor {
   }
 }
 
-/** 0 means that the client does not know (RFC 1073). */
+/** 0 columns mean that the client does not know (RFC 1073). */
 function clamped(columns: number): number {
   return columns === 0 ? 80 : Math.min(Math.max(columns, MIN_COLUMNS), MAX_COLUMNS);
 }

@@ -1,6 +1,6 @@
 /**
- * What a session reads of its socket: a slice at a time, with a turn of the event loop between two, no faster than its pace, and only while the
- * session has room for it. What was read is handed over also when the connection breaks meanwhile; only then comes the end.
+ * Reads a session's socket in slices, with a turn of the event loop after each, no faster than its pace, and only while
+ * the session has room. When the connection breaks, what was already read is still handed over before the end is.
  */
 import type { Socket } from 'node:net';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
@@ -12,10 +12,10 @@ const BYTES_AT_ONCE = 65_536;
 const BYTES_PER_S = 65_536;
 
 interface IntakeEvents {
-  /** one slice; it costs the pace its length times what this returns */
+  /** takes one slice; returns what each of its bytes costs the pace */
   slice(bytes: Buffer): number;
   has_room(): boolean;
-  /** nothing comes any more: FIN, or the connection is broken */
+  /** nothing comes any more: FIN, or the connection broke */
   end(): void;
 }
 
@@ -23,7 +23,7 @@ export class Intake {
   readonly #socket: Socket;
   readonly #events: IntakeEvents;
   readonly #pace = new Pace(BYTES_AT_ONCE, BYTES_PER_S);
-  /** read, not handed over */
+  /** read, but not handed over yet */
   #rest: Buffer;
   #at_end = false;
   #is_working = false;
@@ -32,7 +32,7 @@ export class Intake {
   constructor(socket: Socket, events: IntakeEvents) {
     this.#socket = socket;
     this.#events = events;
-    // all that came before: what is left in the socket's own buffer is lost when the connection breaks
+    // read everything that came before: what stays in the socket's own buffer is lost when the connection breaks
     this.#rest = (socket.read() as Buffer | null) ?? Buffer.alloc(0);
     if (this.#rest.length > 0) queueMicrotask(() => void this.#work());
     socket.on('data', (chunk: Buffer) => {
@@ -49,7 +49,7 @@ export class Intake {
     socket.on('close', at_end);
   }
 
-  /** Nothing that was read waits to be handed over. */
+  /** Everything that was read is handed over. */
   get is_empty(): boolean {
     return this.#rest.length === 0;
   }
@@ -59,7 +59,7 @@ export class Intake {
     void this.#work();
   }
 
-  /** What still comes is for somebody else. */
+  /** Hands over nothing more: the rest is for somebody else. */
   close(): void {
     this.#is_over = true;
     this.#rest = Buffer.alloc(0);

@@ -1,6 +1,6 @@
-/** Lines out of the bytes of a session that does not edit them here: `nc`, scripts, telnet before it agreed to be echoed. */
+/** Makes lines of the bytes of a session without the editor: `nc`, scripts, telnet before it agreed to be echoed. */
 
-/** bytes of one line, its end apart */
+/** most bytes in a line, without its end */
 export const LINE_LIMIT = 4096;
 
 const [NUL, BACKSPACE, TAB, LF, CR, SPACE, DELETE] = [0, 8, 9, 10, 13, 32, 127];
@@ -8,8 +8,9 @@ const [NUL, BACKSPACE, TAB, LF, CR, SPACE, DELETE] = [0, 8, 9, 10, 13, 32, 127];
 type LineEvent = { type: 'line'; text: string } | { type: 'bad'; reason: string };
 
 /**
- * A line ends with LF, CR LF or CR NUL (RFC 854), wherever the chunks are cut. CR ends it at once and swallows an LF or NUL that follows, so that nothing waits
- * for the second byte. BS and DEL erase a character. After `bad` it takes nothing more.
+ * A line ends with LF, CR LF or CR NUL (RFC 854), wherever the chunks are cut. CR ends it at once, so that nothing
+ * waits for a second byte; an LF or NUL that follows is dropped. BS and DEL erase a character. After a `bad` event it
+ * takes nothing more.
  */
 export class LineAssembler {
   readonly #line = Buffer.alloc(LINE_LIMIT);
@@ -33,14 +34,14 @@ export class LineAssembler {
     return events;
   }
 
-  /** Takes what was read of a line that has no end yet. */
+  /** Takes out what was read of a line that has no end yet. */
   rest(): string {
     const text = this.#line.toString('utf8', 0, this.#length);
     this.#length = 0;
     return text;
   }
 
-  /** One character: in UTF-8 its first byte and the bytes 10xxxxxx after it. */
+  /** Erases one character: in UTF-8 its first byte and the bytes 10xxxxxx after it. */
   #erase(): void {
     while (this.#length > 0 && (this.#line[--this.#length]! & 0xc0) === 0x80);
   }

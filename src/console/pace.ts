@@ -1,4 +1,4 @@
-/** How fast something may go on: so much at once, then at an even rate. */
+/** How fast something may go on: a number at once, then an even rate. */
 import { Bucket } from '../foundation/bucket.ts';
 import { now } from '../foundation/clock.ts';
 
@@ -12,16 +12,19 @@ export class Pace {
     this.#now = clock;
   }
 
-  /** Takes `cost`; the ms to wait before the next one. */
+  /** Pays `cost`; returns the ms to wait before the next one. */
   take(cost: number): number {
     const at = this.#now();
-    this.#bucket.tokens(at); // what it got meanwhile, no more than it holds
+    this.#bucket.tokens(at); // fills it up to now, before the cost is taken
     this.#bucket.take(cost);
     return this.#bucket.when(0, at) - at;
   }
 }
 
-/** lines answered at once, and then per second; what changes the swarm waits for its workers anyway, and each such line is logged */
+/**
+ * lines answered at once, then per second. Commands that change the swarm may be many: they wait for its workers
+ * anyway, and each is logged
+ */
 const [QUESTIONS_AT_ONCE, QUESTIONS_PER_S] = [100, 20];
 const [COMMANDS_AT_ONCE, COMMANDS_PER_S] = [3000, 100];
 
@@ -30,7 +33,7 @@ export class LinePace {
   readonly #questions = new Pace(QUESTIONS_AT_ONCE, QUESTIONS_PER_S);
   readonly #commands = new Pace(COMMANDS_AT_ONCE, COMMANDS_PER_S);
 
-  /** ms to wait before the next line; `changes`: this one was a command that changes the swarm */
+  /** The ms to wait before the next line. `changes`: this line was a command that changes the swarm. */
   take(changes: boolean): number {
     return (changes ? this.#commands : this.#questions).take(1);
   }

@@ -1,4 +1,4 @@
-/** What answers a question: the summary, now (`status`, …) or when it says what was waited for. */
+/** Answers questions from the summary: at once (`status`, …) or when the awaited number is reached (`wait`). */
 import { escape_text } from '../foundation/escape.ts';
 import type { Command, Reply } from '../grammar/command.ts';
 import type { Request, SessionRequest } from '../grammar/table.ts';
@@ -11,7 +11,7 @@ const QUESTIONS = ['status', 'actions', 'errors', 'workers', 'agents', 'limits']
 type Question = Extract<SessionRequest, { op: (typeof QUESTIONS)[number] }>;
 type WaitRequest = Extract<SessionRequest, { op: 'wait' }>;
 
-/** It changes the swarm. */
+/** Whether it changes the swarm. */
 export function is_command(request: Request): request is Command {
   return !([...OF_THE_SESSION, ...QUESTIONS, 'wait'] as string[]).includes(request.op);
 }
@@ -22,15 +22,14 @@ export function reply_line(reply: Reply): string {
   return escape_text(reply.ok ? `OK ${reply.text}` : `ERR ${reply.code} ${reply.text}`, MAX_REPLY_TEXT).trimEnd();
 }
 
-/** `OK <n>`, then exactly these n lines. */
+/** `OK <n>`, then exactly n lines. */
 export function list(lines: readonly string[]): string[] {
   return [`OK ${lines.length}`, ...lines];
 }
 
-/** What is said of a summary, by the question: sessions that share one share its answers. */
+/** Answers made from a summary, by question: sessions that share a summary share its answers. */
 const said = new WeakMap<Summary, Map<string, readonly string[]>>();
 
-/** The lines of the answer. */
 export function answer(question: Question, control: Control): readonly string[] {
   const json = question.op === 'status' && question.json;
   const summary = control.summary(json);
@@ -61,7 +60,10 @@ function made(question: Question, summary: Summary): string[] {
   }
 }
 
-/** Resolves when `count` connections (null: the target of that moment) are open, at the deadline, when the run ends, or at `signal`. */
+/**
+ * Resolves when `count` connections are open (null: the target of that moment), at the deadline, when the run ends, or
+ * at `signal`.
+ */
 export function wait_for_open(
   { count, within_ms }: WaitRequest,
   control: Control,
@@ -94,7 +96,7 @@ export function wait_for_open(
       const summary = control.summary();
       settle(check(summary) ?? too_late(summary));
     }, within_ms);
-    // Not at once: `watch` may call back before it has returned what ends it.
+    // not at once: `watch` may call back before it has returned, and then `unwatch` is not set yet
     const unwatch = control.watch((summary) => queueMicrotask(() => look(summary)));
     signal.addEventListener('abort', interrupted);
     if (signal.aborted) interrupted();

@@ -1,13 +1,16 @@
-/** Warnings that strangers can cause as often as they like: of each kind one goes to the log in a second, and how many more there were. */
+/**
+ * Warnings that strangers can cause as often as they like. Each second the log gets one of each kind, and how many more
+ * there were.
+ */
 
 const EVERY_MS = 1000;
 
-/** the code that the session ends with, or what else happened to it */
+/** the code a session ends with, or what else happened to it */
 export type Kind = 'bad_line' | 'auth_failed' | 'too_many_sessions' | 'dropped' | 'internal';
 
 export class RareLog {
   readonly #warn: (text: string) => void;
-  /** since its last line */
+  /** warnings since the kind's last line */
   readonly #more = new Map<Kind, number>();
   readonly #timers = new Map<Kind, NodeJS.Timeout>();
 
@@ -24,7 +27,7 @@ export class RareLog {
     this.#timers.set(kind, setInterval(() => this.#tell(kind), EVERY_MS).unref());
   }
 
-  /** Says what is left to say. */
+  /** Logs the numbers that are still due. */
   close(): void {
     for (const kind of [...this.#timers.keys()]) {
       this.#tell(kind);

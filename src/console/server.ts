@@ -1,4 +1,4 @@
-/** The console's door: where it listens, who may come in, and when. */
+/** The console's server: where it listens, who may come in, and when. */
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { is_loopback } from '../foundation/addresses.ts';
@@ -12,9 +12,9 @@ import { SharedControl } from './shared-control.ts';
 import { Token } from './token.ts';
 
 const MAX_SESSIONS = 32;
-/** The last seat is for somebody on this machine. */
+/** One session is kept for somebody on this machine. */
 const MAX_REMOTE = MAX_SESSIONS - 1;
-/** connections that may still read their last words */
+/** ended connections that may still read their last words */
 const MAX_LEAVING = 32;
 const FAREWELL = 'the swarm has ended, good bye';
 
@@ -26,23 +26,23 @@ interface ListenAddress {
 interface ConsoleOptions {
   /** `host` is an IP address */
   readonly listen: ListenAddress;
-  /** what `auth` must say, without white space; required unless `listen` is a loopback address */
+  /** the token that `auth` must name, without white space; required unless `listen` is a loopback address */
   readonly token?: string | undefined;
   readonly log: ConsoleLog;
 }
 
 export interface Console {
-  /** where it listens: the real port when 0 was asked for */
+  /** where it listens, with the real port when 0 was asked for */
   readonly address: ListenAddress;
-  /** Begins to answer, first those who came before and were held. */
+  /** Begins to answer, first the connections that came before and were held. */
   open(control: Control): void;
-  /** Ends the sessions, held ones too, with a last line; takes about 2 s at most. */
+  /** Ends all connections, held ones too, with a last line; takes about 2 s at most. */
   close(): Promise<void>;
 }
 
 /**
- * Resolves when it listens; who connects is held, unread and unanswered, until `open`. Rejects with `console_open`, `console_in_use` or
- * `console_listen`.
+ * Resolves when it listens. Connections are held, unread and unanswered, until `open`.
+ * @throws SwarmError `console_open`, `console_in_use` or `console_listen`
  */
 export async function start_console({ listen, token, log }: ConsoleOptions): Promise<Console> {
   const shown = endpoint_text(listen);
@@ -58,11 +58,11 @@ export async function start_console({ listen, token, log }: ConsoleOptions): Pro
   }
 }
 
-/** A connection that takes a place. */
+/** A connection that counts as a session. */
 interface Visitor {
   readonly socket: Socket;
   readonly is_remote: boolean;
-  /** null: held */
+  /** null while it is held */
   session: Session | null;
 }
 
@@ -79,7 +79,6 @@ class Door {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#on_connection(socket));
   }
 
-  /** Returns where. */
   async listen({ host, port }: ListenAddress): Promise<ListenAddress> {
     this.#server.listen(port, host);
     await once(this.#server, 'listening');
@@ -125,7 +124,9 @@ class Door {
     return this.#seats.size >= MAX_SESSIONS || (for_remote && remote >= MAX_REMOTE);
   }
 
-  /** Who has not shown a token must not keep the operator out: the one that is worth least goes, of those the one that is idle for longest. */
+  /**
+   * Strangers must not keep the operator out: the connection of least worth goes, of several the one idle for longest.
+   */
   #make_room(): void {
     const all_taken = this.#seats.size >= MAX_SESSIONS;
     const may_go = [...this.#seats].filter((seat) => !seat.session?.is_privileged && (all_taken || seat.is_remote));
@@ -142,7 +143,7 @@ class Door {
     void dismiss(gone, why);
   }
 
-  /** It takes no place any more. When very many leave at once, the first of them do not get the time to read why. */
+  /** It no longer counts as a session. When very many end at once, the first get no time to read why. */
   #see_off(socket: Socket): void {
     this.#leaving.add(socket);
     socket.once('close', () => this.#leaving.delete(socket));
@@ -150,9 +151,9 @@ class Door {
     if (this.#leaving.size > MAX_LEAVING) oldest?.destroy();
   }
 
-  /** Without a listener node:net reads no more than fills its buffer, yet notices an end. */
+  /** Without a listener for data, node:net reads no more than its buffer holds, yet notices an end. */
   #hold(seat: Visitor): void {
-    // one that ends after its first bytes is answered all the same
+    // a client that ended its input is answered all the same
     seat.socket.once('end', () => {
       if (seat.session) return;
       this.#seats.delete(seat);
@@ -176,6 +177,6 @@ async function dismiss({ session, socket }: Visitor, last_words: string): Promis
 
 function goes_before(a: Visitor, b: Visitor): boolean {
   const [worth_a, worth_b] = [a.session?.worth ?? 0, b.session?.worth ?? 0];
-  // those that are held are in order
+  // held ones are in order of arrival
   return worth_a !== worth_b ? worth_a < worth_b : (a.session?.idle_since ?? 0) < (b.session?.idle_since ?? 0);
 }

@@ -1,4 +1,6 @@
-/** One console session: bytes of a socket to lines, lines to answers, in order. Everything it holds is bounded. */
+/**
+ * One console session: bytes of a socket become lines, lines become answers, in order. Everything it holds is bounded.
+ */
 import type { Socket } from 'node:net';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { now } from '../foundation/clock.ts';
@@ -18,24 +20,24 @@ import { Terminal } from './terminal.ts';
 import type { Token } from './token.ts';
 import { Tracing } from './tracing.ts';
 
-/** lines that may wait for their answer; then the socket is read no further until half of them are answered */
+/** lines that may wait for their answer. With that many the socket is not read until half of them are answered */
 const QUEUE_LIMIT = 1000;
-/** what a byte that is edited costs more than one of a plain line */
+/** a byte in the editor costs this many times one in a plain line */
 const EDITED_COST = 32;
-/** bytes of trace lines that may wait for a client that does not read; no answer is begun while another has not left */
+/** bytes of trace lines that may wait for a client that does not read; an answer waits until the one before has left */
 const BACKLOG_LIMIT = 2 ** 20;
-/** how long something may wait to leave */
+/** how long written bytes may wait to be read */
 const UNREAD_MS = 30_000;
-/** turns in which what came before the banner is read */
+/** turns for reading what came before the banner */
 const FIRST_TURNS = 100;
 const IDLE_MS = 600_000;
 const AUTH_MS = 5000;
 const AUTH_TRIES = 3;
-/** how long answers under way may take when the daemon ends the session */
+/** how long unfinished answers may take when the daemon ends the session */
 const CLOSE_MS = 1000;
 const MAX_LOGGED = 300;
 
-/** One line each. */
+/** Each text is one line. */
 export interface ConsoleLog {
   info(text: string): void;
   warn(text: string): void;
@@ -45,7 +47,7 @@ export interface ConsoleLog {
 export interface Shared {
   readonly log: ConsoleLog;
   readonly rare: RareLog;
-  /** null: none is needed */
+  /** null when none is needed */
   readonly token: Token | null;
 }
 
@@ -67,36 +69,36 @@ export class Session {
   readonly #idle: NodeJS.Timeout;
   readonly #deadline: NodeJS.Timeout | undefined;
   readonly #greeted: Promise<void>;
-  /** resolves when the socket is closed and nothing is carried out any more */
+  /** resolves when the socket is closed and no command is being carried out */
   readonly closed: Promise<void>;
   #resolve_closed = (): void => {};
-  /** it sent something or was answered, ms of {@link now} */
+  /** when it last sent something or was answered, ms of {@link now} */
   idle_since = now();
-  /** it has said a command, or has an editor, or the token */
+  /** it has given a command, has an editor, or has shown the token */
   #is_known = false;
   #is_trusted: boolean;
   #tries = 0;
   #seen_input = false;
-  /** the queue is long: nothing is read until half of it is answered */
+  /** the queue is full: nothing is read until half of it is answered */
   #is_full = false;
   #working = false;
-  /** what of it is under way */
+  /** what it is carrying out */
   #busy: 'wait' | 'command' | null = null;
   #wait = new AbortController();
-  /** what was written has not left since then */
+  /** runs while written bytes wait to be read */
   #unread: NodeJS.Timeout | undefined;
-  /** what has been written has left, or never will */
+  /** called when what was written has left, or never will */
   #on_room = (): void => {};
-  /** nothing more is read: FIN, Ctrl-D or a bad line */
+  /** nothing more is read, after FIN, Ctrl-D or a bad line */
   #ended = false;
-  /** its socket is closed; what a plain client has sent is carried out all the same */
+  /** the socket is closed; what a plain client has sent is still carried out */
   #gone = false;
-  /** it did not say before that it ends its input: nobody waits for anything any more */
+  /** the socket closed without FIN: nobody waits for answers */
   #broken = false;
   #farewell: string | null = null;
   #over = false;
 
-  /** Somebody listens to `error`s of the socket; `close` follows them. */
+  /** The caller listens to `error` of the socket; `close` follows it. */
   constructor(socket: Socket, control: Control, shared: Shared) {
     this.#socket = socket;
     this.#control = control;
@@ -110,7 +112,7 @@ export class Session {
       this.#deadline = setTimeout(expire, AUTH_MS).unref();
     }
     socket.setNoDelay(true);
-    // No editor before the token is given: so a telnet client, which leaves the echo to us, never shows the token.
+    // No editor before the token: a telnet client leaves the echo to it, and so never shows the token.
     this.#terminal = new Terminal(this.#is_trusted, {
       line: (text) => this.#on_line(text),
       output: (data) => this.#write(data),
@@ -138,17 +140,17 @@ export class Session {
     this.#greeted = this.#greet();
   }
 
-  /** It has shown the token. */
+  /** It has shown the token, and one is needed. */
   get is_privileged(): boolean {
     return this.#is_trusted && this.#shared.token !== null;
   }
 
-  /** Of those that may have to go: 0 first, it has not said a command yet; 1 it has; 2 last, it waits or traces. */
+  /** How late it makes room for others: 0 before its first command; 1 after it; 2, last, while it waits or traces. */
   get worth(): 0 | 1 | 2 {
     return this.#busy !== null || this.#tracing.is_on ? 2 : this.#is_known || this.#terminal.is_editing ? 1 : 0;
   }
 
-  /** Lets answers under way end (1 s at most), says `farewell`, closes. */
+  /** Lets unfinished answers end (1 s at most), says `farewell`, closes. */
   dismiss(farewell: string): Promise<void> {
     this.#farewell = farewell;
     this.#wait.abort();
@@ -158,8 +160,8 @@ export class Session {
   }
 
   /**
-   * First what has come already is read: a client that was held may have sent its commands and be gone. A byte to it would break the
-   * connection, and what is not read yet would be lost.
+   * Reads what has come already before anything is sent. A client that was held may be gone: a byte to it would break
+   * the connection, and its unread commands would be lost.
    */
   async #greet(): Promise<void> {
     for (let i = 0, quiet = 0; i < FIRST_TURNS && quiet < 2 && !this.#ended; i++) {
@@ -176,7 +178,7 @@ export class Session {
     this.idle_since = now();
   }
 
-  /** Returns what a byte of it costs. */
+  /** Returns what each byte costs. */
   #on_data(bytes: Buffer): number {
     if (this.#over || this.#ended) return 1;
     this.#touch();
@@ -195,7 +197,7 @@ export class Session {
         const said = introduction(line, parsed);
         // what was typed may be the token
         if (typeof said === 'object') return this.#refuse('bad_line', said.bad, 'its first line was no command');
-        // without the token nothing is carried out, and the tries are counted
+        // without the token nothing is carried out, and tries are counted
         this.#is_known = said === 'ours' || !this.#is_trusted;
       }
       this.#queue.push({ line, parsed });
@@ -205,14 +207,14 @@ export class Session {
   }
 
   #on_end(): void {
-    // A plain client ended its input and reads on; a telnet with an editor never half-closes: it is gone, and nobody wants the rest.
+    // A plain client that ends its input reads on. A telnet with an editor never half-closes: it is gone.
     if (this.#terminal.is_editing) {
       this.#terminal.close();
       this.#queue.length = 0;
       this.#wait.abort();
       this.#tracing.stop();
     }
-    // Not carried out: a connection that broke may have cut `incr 1000` to `incr 1`.
+    // Not carried out without its end: a broken connection may have cut `incr 1000` to `incr 1`.
     this.#stop_reading(this.#terminal.rest() === '' ? null : 'the last line has no end');
   }
 
@@ -233,7 +235,7 @@ export class Session {
     else if (this.#ended) this.#settle();
   }
 
-  /** After what was read before it is answered, the session closes. */
+  /** Reads no more; closes when all that was read is answered. */
   #stop_reading(bad: string | null): void {
     if (this.#over || this.#ended) return;
     this.#ended = true;
@@ -245,7 +247,8 @@ export class Session {
     if (this.#working || this.#over) return;
     this.#working = true;
     await this.#greeted;
-    // What came in the same turn may be the line of a stranger. And a thousand pipelined commands must not hold up the rest of the daemon.
+    // A line of the same turn may be a stranger's. And a thousand pipelined commands must not hold up the rest of the
+    // daemon.
     await turn();
     for (let item = this.#queue.shift(); item && !this.#over; item = this.#queue.shift()) {
       this.#say(await this.#answer(item));
@@ -258,7 +261,7 @@ export class Session {
     this.#settle();
   }
 
-  /** The next line is answered when this answer has left, and not faster than its pace. */
+  /** Waits until the answer has left, and until the pace allows the next line. */
   async #have_left(item: Item): Promise<void> {
     if (!('parsed' in item)) return;
     const changes = item.parsed.ok && is_command(item.parsed.request);
@@ -268,7 +271,7 @@ export class Session {
       await new Promise<void>((resolve) => (this.#on_room = resolve));
   }
 
-  /** All is answered. */
+  /** Everything is answered: ends, or shows the prompt. */
   #settle(): void {
     if (this.#working || this.#over) return;
     if (this.#farewell !== null) this.#finish([this.#farewell]);
@@ -351,7 +354,7 @@ export class Session {
     if (lines.length > 0 && !this.#over) this.#terminal.print(wire(lines));
   }
 
-  /** Text goes out as UTF-8, which has no byte 255: nothing to escape for telnet. */
+  /** Text goes out as UTF-8, which has no byte 255: nothing has to be escaped for telnet. */
   #write(data: string | Buffer): void {
     if (this.#over || this.#gone) return;
     if (this.#socket.writableLength > BACKLOG_LIMIT) this.#drop();
@@ -369,7 +372,7 @@ export class Session {
     else this.#finish(['closing: nothing came for 10 minutes']);
   }
 
-  /** Closed at once, whatever waits. `logged`: what the log says instead. */
+  /** Closes at once, whatever waits. `logged` goes to the log instead of `text`. */
   #refuse(code: Kind, text: string, logged = text): void {
     if (this.#over) return;
     this.#shared.rare.warn(code, `${this.#peer}: closed: ${logged}`);

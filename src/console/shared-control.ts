@@ -1,4 +1,7 @@
-/** One summary for all sessions: they may ask as often as they like, it is added up at most every 100 ms, and anew after each command. */
+/**
+ * One summary for all sessions. They may ask as often as they like: it is added up at most every 100 ms, and again
+ * after each command.
+ */
 import { now } from '../foundation/clock.ts';
 import type { Command, Reply } from '../grammar/command.ts';
 import type { Summary } from '../metrics/summary.ts';
@@ -8,7 +11,7 @@ const SHARED_MS = 100;
 
 export class SharedControl implements Control {
   readonly #control: Control;
-  /** with histograms, and without; empty: to be made */
+  /** by whether it has histograms; empty when it has to be made */
   readonly #made = new Map<boolean, Summary>();
   #since = 0;
   #expiry: NodeJS.Timeout | undefined;
@@ -17,7 +20,7 @@ export class SharedControl implements Control {
     this.#control = control;
   }
 
-  /** Whoever asks after the answer sees what the command did. */
+  /** A question after the answer to a command sees what the command did. */
   async apply(command: Command): Promise<Reply> {
     try {
       return await this.#control.apply(command);
@@ -31,7 +34,7 @@ export class SharedControl implements Control {
   }
 
   summary(histograms = false): Summary {
-    // the timer only frees the memory: it is late when the process is busy
+    // the timer only frees the memory, and is late in a busy process
     if (now() - this.#since >= SHARED_MS) this.#forget();
     const made = this.#made.get(histograms);
     if (made) return made;

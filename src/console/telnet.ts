@@ -1,6 +1,6 @@
 /**
- * Telnet's side channel, without a socket: bytes in, events and replies out (RFC 854, 855; ECHO 857, SUPPRESS-GO-AHEAD 858, NAWS 1073).
- * Chunks may be cut anywhere.
+ * Telnet's side channel, without a socket: bytes in, events and replies out (RFC 854, 855; ECHO 857, SUPPRESS-GO-AHEAD
+ * 858, NAWS 1073). Chunks may be cut anywhere.
  */
 
 const IAC = 255;
@@ -11,10 +11,13 @@ const WINDOW_SIZE = 31;
 /** "interrupt process" (RFC 854): what some clients send for Ctrl-C */
 export const INTERRUPT = 244;
 
-/** bytes of one subnegotiation; the only one taken, NAWS, has 4 */
+/** most bytes in a subnegotiation; NAWS, the only one that is used, has 4 */
 const SUBNEGOTIATION_LIMIT = 512;
 
-/** What the server says first: it would echo, without go-aheads, and asks for the window's size. Real telnet waits for this on any port but 23. */
+/**
+ * What the server sends first: it offers to echo and to do without go-aheads, and asks for the window's size. A real
+ * telnet waits for this on any port but 23.
+ */
 export const GREETING = Buffer.from([IAC, WILL, ECHO, IAC, WILL, SUPPRESS_GO_AHEAD, IAC, DO, WINDOW_SIZE]);
 
 export type TelnetEvent =
@@ -27,7 +30,7 @@ export type TelnetEvent =
   /** a subnegotiation without end: nothing after it can be trusted, and nothing more is decoded */
   | { type: 'bad'; reason: string };
 
-/** `asked`: GREETING offered or requested it, the client has not answered yet. */
+/** `asked`: GREETING offered or requested it, and the client has not answered yet. */
 type OptionState = 'asked' | 'yes' | 'no';
 type DecoderState = 'data' | 'iac' | 'verb' | 'sub' | 'sub_iac' | 'bad';
 
@@ -35,7 +38,7 @@ export class TelnetDecoder {
   #place: DecoderState = 'data';
   #verb = 0;
   #sub: number[] = [];
-  // What is not in these tables is refused.
+  // options that are not in these tables are refused
   readonly #ours = new Map<number, OptionState>([
     [ECHO, 'asked'],
     [SUPPRESS_GO_AHEAD, 'asked'],
@@ -88,7 +91,7 @@ export class TelnetDecoder {
           this.#place = 'data';
           this.#subnegotiated(events);
         } else {
-          // RFC 855 leaves it open; the subnegotiation is given up and the command taken for what it is.
+          // RFC 855 leaves this open: the subnegotiation is dropped, and the byte is taken as a command
           this.#command(byte, events);
         }
         break;
@@ -114,7 +117,10 @@ export class TelnetDecoder {
       events.push({ type: 'window', columns: value[0]! * 256 + value[1]!, rows: value[2]! * 256 + value[3]! });
   }
 
-  /** RFC 854: a request for the state already in is never answered, neither is the answer to one's own; so there are no loops. */
+  /**
+   * RFC 854: neither a request for the present state nor the answer to one's own is answered, so that there are no
+   * loops.
+   */
   #negotiate(option: number, events: TelnetEvent[], reply: number[]): void {
     const about_us = this.#verb === DO || this.#verb === DONT;
     const on = this.#verb === DO || this.#verb === WILL;

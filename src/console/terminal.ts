@@ -1,17 +1,20 @@
-/** The client's end of a session as lines and text: telnet, and then plain lines or the editor, whichever the client agreed to. */
+/**
+ * The client's end of a session as lines and text: telnet, and on it plain lines or the editor, as the client agreed
+ * to.
+ */
 import { Editor } from './editor.ts';
 import { LINE_LIMIT, LineAssembler } from './lines.ts';
 import { ECHO, GREETING, INTERRUPT, TelnetDecoder, type TelnetEvent } from './telnet.ts';
 
 interface TerminalEvents {
   line(text: string): void;
-  /** for the client, as it is */
+  /** sends `data` to the client unchanged */
   output(data: string | Buffer): void;
   /** the editor takes over: it has no prompt yet */
   editing(): void;
   /** Ctrl-C */
   interrupt(): void;
-  /** Ctrl-D, or the client broke the rules: nothing comes after it */
+  /** Ctrl-D, or the client broke the rules (`bad` says how): no event follows */
   end(bad: string | null): void;
 }
 
@@ -34,7 +37,7 @@ export class Terminal {
   /** Offers telnet's editor. */
   greet(): void {
     this.#events.output(GREETING);
-    // Covers what a client that knows no telnet shows of the greeting.
+    // overwrites what a client without telnet shows of the greeting
     this.#events.output('\r');
   }
 
@@ -44,17 +47,17 @@ export class Terminal {
     for (const event of events) if (!this.#ended) this.#on_event(event);
   }
 
-  /** The client agreed to be echoed: a telnet, though it may have no editor yet. */
+  /** Whether the client agreed to be echoed: it is a telnet, though it may have no editor yet. */
   get is_telnet(): boolean {
     return this.#echo;
   }
 
-  /** The client agreed to the editor: there is a person at a terminal, or was. */
+  /** Whether the client agreed to the editor: a person is at a terminal, or was. */
   get is_editing(): boolean {
     return this.#editor !== null;
   }
 
-  /** The client sends no more; what it left of a line. */
+  /** The rest of a line, when the client sends no more. */
   rest(): string {
     return this.#ended || this.#editor ? '' : this.#lines.rest();
   }
@@ -64,7 +67,7 @@ export class Terminal {
     this.#choose();
   }
 
-  /** All is answered: shows the prompt where there is one. */
+  /** Everything is answered: shows the prompt, if there is an editor. */
   prompt(): void {
     if (!this.#ended) this.#editor?.prompt();
   }
@@ -75,7 +78,7 @@ export class Terminal {
     else this.#events.output(text);
   }
 
-  /** Leaves the cursor at the start of a line; no event comes after it. */
+  /** Leaves the cursor at the start of a line. No event follows. */
   close(): void {
     this.#ended = true;
     this.#editor?.close();

@@ -6,20 +6,20 @@ import { now } from '../foundation/clock.ts';
 
 const FIRST_MS = 250;
 const LONGEST_MS = 4000;
-/** Whoever had to wait longer for its turn is refused: nobody can put others of its address off for minutes. */
+/** A token that would wait longer is refused: nobody can hold up others at its address for minutes. */
 const MAX_WAIT_MS = 4000;
 const FORGET_MS = 600_000;
 const MAX_ADDRESSES = 1000;
 
 interface Past {
   wrong: number;
-  /** when the next token from there is looked at, ms of {@link now} */
+  /** when the next token from this address may be checked, ms of {@link now} */
   next: number;
 }
 
 /**
- * Wrong tokens of one address come slower and slower, over however many connections: each makes the next one wait twice as long. Other
- * addresses wait for nobody.
+ * Slows down wrong tokens from one address, over all its connections: each makes the next one wait twice as long, up to
+ * 4 s. Other addresses are not held up.
  */
 export class Guesses {
   readonly #now: () => number;
@@ -30,7 +30,10 @@ export class Guesses {
     this.#now = clock;
   }
 
-  /** Takes a turn: the ms until the token may be looked at; null: not at all. Until {@link right} says otherwise it was a wrong one. */
+  /**
+   * Takes a turn: returns the ms until the token may be checked, null when it may not. It counts as wrong until
+   * {@link right} is called.
+   */
   turn(address: string): number | null {
     const key = key_of(address);
     const at = this.#now();
@@ -49,7 +52,6 @@ export class Guesses {
     return wait;
   }
 
-  /** The right token came from there. */
   right(address: string): void {
     this.#past.delete(key_of(address));
   }
@@ -63,12 +65,12 @@ export class Token {
     this.#hash = hash_of(token);
   }
 
-  /** Is it `text`? Takes as long as the guesses of that address before it demand; null: there were too many. */
+  /** Whether `text` is the token; null after too many guesses from `address`. Waits as long as those demand. */
   async is(text: string, address: string): Promise<boolean | null> {
     const ms = this.#guesses.turn(address);
     if (ms === null) return null;
     if (ms > 0) await sleep(ms, undefined, { ref: false });
-    // hashes, so that the time says neither how long the token is nor how much of it was right
+    // hashes are compared, so that the time taken tells neither the token's length nor how much of it was right
     const is_right = timingSafeEqual(hash_of(text), this.#hash);
     if (is_right) this.#guesses.right(address);
     return is_right;
@@ -77,7 +79,7 @@ export class Token {
 
 const hash_of = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** An IPv6 host has the whole /64 (RFC 4291, 2.5.4). */
+/** For IPv6 the /64, which a host has as a whole (RFC 4291, 2.5.4). */
 function key_of(address: string): string {
   const [bare = ''] = address.split('%');
   const span = parse_span(bare);

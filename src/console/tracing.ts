@@ -1,4 +1,4 @@
-/** The trace of a session: one at a time, a new one replaces the old. */
+/** The trace of a session. There is one at a time: a new one replaces the old. */
 import { escape_text } from '../foundation/escape.ts';
 import type { Reply } from '../grammar/command.ts';
 import type { Control } from '../swarm/plan/control.ts';
@@ -7,7 +7,7 @@ const MAX_LINE = 1500;
 
 interface TracingEvents {
   line(text: string): void;
-  /** the last line was that of its end */
+  /** the trace is over, and its last line was sent */
   ended(): void;
 }
 
