@@ -1,4 +1,4 @@
-/** What a module may pass to the calls of a FakeClient, and what its parsers may return: what is wrong, null when nothing is. */
+/** Checks what a module passes to a FakeClient and what its parsers return: tells what is wrong, else null. */
 import { isIP } from 'node:net';
 import { reason_of } from '../../foundation/errors.ts';
 import type { FunctionParser, Parser } from '../../protocols/parser.ts';
@@ -30,7 +30,7 @@ export function bad_parser(parser: Parser | null, messages: boolean): string | n
   return 'the parser is neither a function nor a framer { frame, decode }';
 }
 
-/** What a function parser returned instead of a number of bytes, and what was meant when it shows. */
+/** The text for a function parser that did not return a number of bytes, with a hint where the slip is plain. */
 export function bad_need(parser: FunctionParser, need: unknown): string {
   const kind = kind_of(need);
   const told = `the parser returned ${kind}: not a number of bytes`;
@@ -38,7 +38,7 @@ export function bad_need(parser: FunctionParser, need: unknown): string {
   return makes_one ? `${told}; it makes parsers, so call it: ${parser.name || 'parser'}()` : told;
 }
 
-/** Of a value that stands where a number should: `[object Object]` would say nothing. Never throws. */
+/** Names a value that stands where a number should: `[object Object]` would say nothing. Never throws. */
 export function kind_of(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (typeof value !== 'object' || value === null) return reason_of(value);

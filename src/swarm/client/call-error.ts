@@ -1,4 +1,4 @@
-/** What a call of a protocol function rejects with when its connection ends: a code, no stack (taking one costs twenty times the rest). */
+/** What a call rejects with when its connection ends: a code, no stack (taking one costs twenty times the rest). */
 import type { FailureCode } from '../../foundation/errors.ts';
 
 export class CallError extends Error {
@@ -8,7 +8,7 @@ export class CallError extends Error {
     super(text);
     this.code = code;
   }
-  /** `code`: one of FAILURES, or an errno of the system as it is. */
+  /** `code`: one of FAILURES, or the system's errno unchanged. */
   static make(code: FailureCode | (string & {}), text: string): CallError {
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;

@@ -1,10 +1,10 @@
-/** What bounds one open connection: its bandwidth, its lifetime, its silence. Made only where a limit is asked for. */
+/** The limits of one open connection: bandwidth, lifetime, silence. Made only where the user asked for one. */
 import { now, Timer, type Wheel } from '../../foundation/clock.ts';
 import { draw_real } from '../../script/range.ts';
 import type { ConnectionLimits } from '../plan/run-spec.ts';
 import { Downlink, Uplink, type Sink } from './throttle.ts';
 
-/** Silence is looked for so often per period: no clock is read when bytes come, and the end comes at most this part late. */
+/** Checks for silence per idle period: no clock is read when bytes come, and the end is one check late at most. */
 const LOOKS = 8;
 
 /** The connection's side. */
@@ -13,7 +13,7 @@ export interface Limited extends Sink {
   resume(): void;
   /** nothing came or went for as long as that may be */
   fell_silent(): void;
-  /** its time is over */
+  /** its lifetime is over */
   wore_out(): void;
 }
 
@@ -25,12 +25,12 @@ export class ConnectionLimiter {
   readonly #down: Downlink | null;
   #lifetime: Timer<Limited> | null = null;
   #silence: Timer<ConnectionLimiter> | null = null;
-  /** since the last look */
+  /** bytes came or went since the last check */
   #active = false;
-  /** looks in a row that found nothing */
+  /** checks in a row that found no bytes */
   #silent = 0;
 
-  /** Of a connection that is established now. `unit`: the member's own draws, 0 ≤ u < 1. */
+  /** Made when the connection is established. `unit`: the member's own draws, 0 ≤ u < 1. */
   constructor(owner: Limited, spec: ConnectionLimits, wheel: Wheel, unit: () => number) {
     this.#owner = owner;
     this.#spec = spec;
@@ -48,7 +48,7 @@ export class ConnectionLimiter {
     }
   }
 
-  /** bytes that were sent and wait for their turn */
+  /** bytes that the module sent and the limit still holds back */
   get waiting(): number {
     return this.#up === null ? 0 : this.#up.waiting;
   }
@@ -60,18 +60,18 @@ export class ConnectionLimiter {
     else this.#up.send(data);
   }
 
-  /** So many bytes were read; false: pause. */
+  /** `size` bytes were read. False: pause the socket. */
   received(size: number): boolean {
     this.#active = true;
     return this.#down === null || this.#down.received(size);
   }
 
-  /** What waits goes now, whatever the limit. */
+  /** Sends now what waits, whatever the limit. */
   flush(): void {
     this.#up?.flush();
   }
 
-  /** The connection's life is over: reading goes on, what waits is still sent. */
+  /** The connection's life is over. Reading goes on, and what waits is still sent. */
   close(): void {
     if (this.#lifetime !== null) this.#wheel.disarm(this.#lifetime);
     if (this.#silence !== null) this.#wheel.disarm(this.#silence);
@@ -89,7 +89,7 @@ export class ConnectionLimiter {
   }
 
   #look(): void {
-    // bytes that a limit holds back are no silence
+    // a connection whose bytes a limit holds back is not silent
     const active = this.#active || this.waiting > 0 || this.#down?.paused === true;
     this.#active = false;
     this.#silent = active ? 0 : this.#silent + 1;

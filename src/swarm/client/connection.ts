@@ -1,5 +1,8 @@
-/** One socket and what it is doing: connecting, shaking hands, open, or closing after its life is over. */
-import { Buffer } from 'node:buffer'; // the global one is looked up at each use
+/**
+ * One socket and what it is doing: connecting, shaking hands, open, or closing after its life is over. The file stays
+ * whole because it is the message path: a split into objects would cost an allocation and a call for each reply.
+ */
+import { Buffer } from 'node:buffer'; // faster than the global one, which is looked up at each use
 import type { Socket } from 'node:net';
 import { TLSSocket, type ConnectionOptions } from 'node:tls';
 import { now, Timer, type Wheel } from '../../foundation/clock.ts';
@@ -28,27 +31,27 @@ import {
   type SocketOwner,
 } from './socket.ts';
 
-/** send_noreply resolves at once below this many bytes in user space. */
+/** Bytes waiting in user space below which send_noreply resolves at once. */
 const NOREPLY_PRESSURE = 64 * 1024;
-/** More than this unsent by one client is a bug of the module: it sends without waiting. */
+/** Unsent bytes of one client beyond which the module is at fault: it sends without waiting. */
 const MAX_UNSENT = 16 * 1024 * 1024;
-/** Larger ones go out at once: copying them would cost more than a write. */
+/** Bytes. Larger requests go out at once: copying them would cost more than a write. */
 const MAX_GATHERED = 16 * 1024;
-/** Texts of up to so many characters are looked through: plain ASCII needs no stream between here and the kernel (ADR 16). */
+/** Characters. Texts up to this long are checked for ASCII, which goes to the kernel without the stream (ADR 16). */
 const MAX_SHORT = 256;
-/** Connections whose writes go out together at most: the first of them waits for as many rounds to start, some 50 µs. */
+/** Most connections whose writes go out together. The first of them waits while as many rounds start, some 50 µs. */
 const MAX_TOGETHER = 16;
-/** Every so many calls that are settled at once, one waits for a turn of the event loop. */
+/** Of the calls that settle at once, one in so many waits for a turn of the event loop. */
 const INSTANT_CALLS = 64;
-/** Local ports tried for one connect. Who holds them is another process; so many in a row are no accident. */
+/** Local ports tried for one connect. Another process holds those that fail, and so many in a row are no accident. */
 const MAX_SKIPS = 64;
 const NO_PORT = 'no local port is free: all that --bind gives are in use';
 const SHIFTED =
   "a request went out while bytes of the server's waited that nobody had read: they are taken for its reply, and each reply for the next one's. " +
   "Read a greeting with send_for_reply('', …) in connected; a server that pushes needs `messages` (unread_bytes)";
-/** After so long a unix socket whose backlog was full is tried again. */
+/** ms until a unix socket whose backlog was full is tried again. */
 const BACKLOG_MS = 20;
-/** A closed connection's queued bytes have this long to go. */
+/** ms that a closed connection has to send its queued bytes. */
 const LINGER_MS = 1000;
 
 /** What all connections of a process share. */
@@ -58,13 +61,13 @@ export interface ConnectionRules extends InboundRules {
   readonly ports: Ports;
   readonly secure: Secure;
   readonly connection_limits: ConnectionLimits | null;
-  /** what sockets are made with */
+  /** options that sockets are made with */
   readonly reads: Reads;
   readonly permit: Permit;
   readonly keep_alive_ms: number | null;
   readonly connect_timeout_ms: number;
   readonly reply_timeout_ms: number;
-  /** sockets that exist, closing ones too: they hold descriptors */
+  /** sockets that exist, closing ones included, as these hold descriptors too */
   sockets: number;
   /** a descriptor became free */
   socket_freed(): void;
@@ -75,29 +78,32 @@ export interface ConnectionRules extends InboundRules {
 /** The client whose connection it is. */
 export interface ConnectionClient extends Identity {
   readonly trace: Trace | null;
-  /** a function of the module plays its round */
+  /** a round of the client runs */
   readonly in_round: boolean;
-  /** of its last connection that was secured, for the next one */
+  /** left by its last TLS connection, for the next one */
   tls_session: TlsSession | null;
-  /** attempts that failed, since it was last sent to its first address */
+  /** failed attempts since it last began with its first address */
   misses: number;
   established(): void;
   /**
-   * The connection's life is over. `cause` null: it never was established. `error` undefined: nothing failed (script, decr, stop).
-   * Called once, before pending calls reject.
+   * The connection's life is over. `cause` null: it was never established. `error` undefined: nothing failed (script,
+   * decr, stop). Called once, before pending calls reject.
    */
   ended(cause: CloseCause | null, code: string, error: unknown): void;
-  /** the last open call was settled; true: that was the end of the round */
+  /** The last open call settled. Returns true if that ended the round. */
   calls_done(): boolean;
 }
 
 /** What send_noreply returns when nothing waits. */
 const SENT = Promise.resolve();
 
-/** Connections that have something to send: their writes go out one after the other, not each behind the work of a round (ADR 9). */
+/** Connections with something to send: written in one batch, not each behind the work of a round (ADR 9). */
 const gathering: Connection[] = [];
 
-/** In a round: when the callback of the event loop that plays it is through. Behind a reply: when the others that came with it were read. */
+/**
+ * A send within a round waits for the end of the event loop's callback. A send after a reply waits until the other
+ * replies that came with it were read.
+ */
 function send_later(connection: Connection): void {
   const waiting = gathering.push(connection);
   if (waiting === MAX_TOGETHER) send_all();
@@ -110,22 +116,22 @@ function send_all(): void {
   try {
     for (const connection of gathering) if (connection.gathers) connection.send_gathered();
   } finally {
-    gathering.length = 0; // whatever happens: nobody asks for another turn while something is in it
+    gathering.length = 0; // also after a throw: send_later schedules nothing while the list has entries
   }
 }
 
 export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
-  /** from the start of the attempt until it failed, was lost, closed or taken away */
+  /** true from the start of the attempt until it failed, was lost, closed or taken away */
   alive = true;
-  /** calls of the module that are not settled */
+  /** calls of the module that have not settled */
   open_calls = 0;
-  /** now, while the runner is calling a function of the module; 0 otherwise */
+  /** the time, while the runner is calling a function of the module; else 0 */
   at = 0;
-  /** of this round: what the module calls wrong is most likely this */
+  /** of this round: when the module says that a reply is wrong, it most likely means this one */
   last_reply: unknown = undefined;
-  /** it has something to send at the end of the turn */
+  /** it is in `gathering`, with something to send */
   gathers = false;
-  /** its lifetime is over, or the server closed it behind a reply that ends so: the end of the round that runs is its end */
+  /** its lifetime is over, or the server ended a reply by closing; the connection ends with the round that runs */
   worn_out: 'limit' | 'server' | null = null;
   readonly handle: FakeClient = new FakeClientHandle(this);
   readonly client: ConnectionClient;
@@ -133,26 +139,26 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   readonly #inbound: Inbound;
   readonly #endpoint: Endpoint;
   #socket: Socket;
-  /** number of the local port, 0 = the kernel chose it */
+  /** number of its (address, port) pair, see ports.ts; 0: the kernel chose the port */
   #port = 0;
-  /** local ports that were taken by others */
+  /** local ports tried that others held */
   #skips = 0;
   readonly #started = now();
   #established = false;
-  /** when the handshake that is under way began, 0: none is */
+  /** when the TLS handshake that runs now began; 0: none runs */
   #handshake_at = 0;
-  /** the name asked for in the handshake */
+  /** the name asked for in the handshake (SNI) */
   #servername: string | undefined = undefined;
   /** what start_tls waits for */
   #securing: Waiter | null = null;
   #limits: ConnectionLimiter | null = null;
-  /** text that goes out at the end of the turn */
+  /** text to send with `gathering` */
   #gathered = '';
-  /** what is written goes to the kernel as it is: a TLS socket takes one write at a time, its stream's (ADR 16) */
+  /** no TLS: writes may bypass the socket's stream. A TLS socket takes one write at a time, from its stream (ADR 16) */
   #plain: boolean;
-  /** the kernel has not taken the text that was handed to it */
+  /** the kernel has not yet taken the text that was written past the stream */
   #untaken = false;
-  /** something went through the socket's stream, where bytes can wait too */
+  /** something went through the socket's stream, so bytes may wait there too */
   #streamed = false;
   readonly #on_taken = (error?: Error | null): void => {
     this.#untaken = false;
@@ -160,11 +166,11 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   };
   /** what send_noreply calls above NOREPLY_PRESSURE wait for */
   #drained: Waiter | null = null;
-  /** when it sent last, 0: never */
+  /** time of the last send, 0: never */
   #sent_at = 0;
-  /** calls that were settled at once */
+  /** calls that settled at once */
   #instant = 0;
-  /** connect deadline, then the oldest call's deadline (checked when it fires, not re-armed per call), then the linger */
+  /** the connect deadline, then the oldest call's (checked when it fires, not re-armed per call), then the linger */
   readonly #timer = new Timer<Connection>(this, on_timer);
 
   constructor(client: ConnectionClient, rules: ConnectionRules) {
@@ -188,7 +194,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     return this.client.trace;
   }
 
-  /** Is it the promise of the newest call? Whoever waits for the open calls need not wait for it too. */
+  /** Is `value` the promise of the newest call? The runner waits for open calls and need not wait for it too. */
   is_call(value: unknown): boolean {
     return value === this.#inbound.newest || value === SENT;
   }
@@ -202,7 +208,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     if (!messages && this.#inbound.waiting)
       return this.#bad_call('send_for_reply: another call waits for its reply; without `messages` only one may');
     const { requests } = this.#rules.recorder;
-    // '' reads what is there, a greeting
+    // sending '' is how a module reads a greeting
     if (!messages && data.length > 0 && this.#inbound.unread > 0) this.#tell_unread();
     const at = this.at || now();
     if (at > this.#rules.permit.until) return this.#refused();
@@ -215,13 +221,16 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     const open_before = this.open_calls++;
     if (!this.#timer.armed) this.#rules.wheel.arm(this.#timer, deadline);
     this.#inbound.add(waiter);
-    // settled by what was there already: a loop of such calls must not starve the process
+    // the bytes were there already: a loop of such calls must not starve the process
     if (this.alive && this.open_calls === open_before && ++this.#instant % INSTANT_CALLS === 0)
       return waiter.promise.then((reply) => new Promise((done) => setImmediate(done, reply)));
     return waiter.promise;
   }
 
-  /** What waits will be taken for the reply to what is asked now, and each reply for the next one's: all would look well. */
+  /**
+   * The unread bytes will be taken for the reply to this request, and each later reply for that of the request after
+   * it. Without this error all would look well.
+   */
   #tell_unread(): void {
     const { unread, unread_sample } = this.#inbound;
     this.#rules.recorder.error('unread_bytes', `a request went out before ${unread} bytes were read`, unread_sample);
@@ -252,7 +261,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     return this.#drained.promise as Promise<void>;
   }
 
-  /** This process must not send any more: the call never settles, and the connection goes with the process. */
+  /** The permit ran out: this process must not send. The call never settles, as the process ends. */
   #refused(): Promise<never> {
     this.#rules.permit.expire();
     return new Promise(() => {});
@@ -267,7 +276,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     const waiter = new Waiter(null, started + this.#rules.connect_timeout_ms);
     const unread = this.#inbound.unread;
     if (unread > 0) {
-      // they would look as if they had come protected (CVE-2011-0411)
+      // after the handshake they would pass for protected bytes (CVE-2011-0411)
       const error = wrong_reply(`start_tls: the server sent ${unread} bytes that nobody read before the handshake`);
       this.fail('wrong_reply', 'wrong_reply', error);
       reject_quietly(waiter, error);
@@ -292,15 +301,15 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   }
 
   /**
-   * The operator takes the client away; an attempt that is not established is cancelled. `at_once`: do not wait for queued bytes. `told`: what a
-   * trace calls it, when it is nothing of the operator's.
+   * The operator takes the client away; a connect attempt is cancelled. `at_once`: do not wait for queued bytes.
+   * `told`: what a trace says instead, when it was not the operator.
    */
   take_away(cause: 'decr' | 'stop', at_once: boolean, told?: string): void {
     if (!this.alive) return;
     this.#end(cause, 'killed', undefined, at_once, told);
   }
 
-  /** Ends the connection for a failure of the server's or a bug of the module's. */
+  /** Ends the connection because the server failed or the module has a bug. */
   fail(cause: CloseCause, code: string, error: unknown, sample?: string): void {
     if (!this.alive) return;
     this.#rules.recorder.error(code, reason_of(error), sample);
@@ -372,7 +381,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     this.#end('reset', code, CallError.make(code, text), true);
   }
 
-  /** The backlog of a unix socket is full: the kernel does not wait there, as it does for TCP. */
+  /** The backlog of a unix socket is full. For TCP the kernel would wait, here it fails at once. */
   #dial_again(): void {
     const waiting = (this.#socket = unopened_socket(this));
     setTimeout(() => {
@@ -382,35 +391,36 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   }
 
   on_end(): void {
-    // during a handshake an error follows
+    // an end during a handshake is followed by an error
     if (!this.alive || this.#handshake_at > 0) return;
-    this.#limits?.stop(); // Node sends nothing behind the server's FIN
+    this.#limits?.stop(); // Node sends nothing after the server's FIN
     if (this.#was_reset) {
       this.#rules.recorder.error('ECONNRESET', 'read ECONNRESET');
       return this.#end('reset', 'ECONNRESET', CallError.make('ECONNRESET', 'read ECONNRESET'), true);
     }
     if (this.#inbound.end()) {
-      // what the module does with the reply is still to come, and ends with its round
+      // the module has yet to work on the reply: the connection ends with its round
       this.worn_out = 'server';
       if (!this.client.in_round) this.retire();
       return;
     }
-    // Between rounds a FIN is the server's right, and counted by its cause alone.
+    // Between calls a FIN is the server's right: no error is counted, only the cause.
     if (this.open_calls > 0)
       this.#rules.recorder.error('server_closed', 'the server closed the connection during a call');
     this.#end('server', 'server_closed', CallError.make('server_closed', 'the server closed the connection'), false);
   }
 
   /**
-   * Behind bytes that were read libuv shows a reset as an orderly end. The kernel knows no peer any more then: who asks before has the answer of that
-   * time. Node hides what is below TLS, and a unix socket has no address.
+   * After bytes were read, libuv shows a reset as an orderly end. The kernel then knows no peer address any more. Node
+   * keeps the address it was first asked for, so it must not be asked before. Below TLS Node hides it, and a unix
+   * socket has none.
    */
   get #was_reset(): boolean {
     return this.#plain && this.#endpoint.path === undefined && this.#socket.remoteAddress === undefined;
   }
 
   on_close(socket: Socket): void {
-    if (socket !== this.#socket) return; // its port was taken
+    if (socket !== this.#socket) return; // an attempt whose local port others held
     if (this.worn_out === 'server') this.retire();
     this.#rules.wheel.disarm(this.#timer);
     this.#limits?.stop();
@@ -482,20 +492,20 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     if (!this.client.in_round) this.retire();
   }
 
-  /** No round runs any more, and it is worn out. */
+  /** It is worn out and no round runs any more. */
   retire(): void {
     if (!this.alive) return;
     if (this.worn_out === 'limit') return this.#end('limit', 'max_lifetime', undefined, false);
     this.#end('server', 'server_closed', CallError.make('server_closed', 'the server closed the connection'), false);
   }
 
-  /** From a port of swarm's own where the plan grants them, else from the kernel's choice. */
+  /** Connects from a port that the orders grant, or from one that the kernel chooses. */
   #dial(): Socket {
     const { ports, reads } = this.#rules;
     const endpoint = this.#endpoint;
     const { host, port, family, path, tls } = endpoint;
     if (path !== undefined) return open_socket(this, { path }, reads, null);
-    // the address the kernel prefers towards this endpoint is known from the first connection on
+    // the first connection shows which source address the kernel prefers towards this endpoint
     const chooses = ports.has_addresses || endpoint.source !== null;
     this.#port = chooses ? ports.take(endpoint.pool, endpoint.server, family) : 0;
     // a port of the kernel's choice for an address of ours costs it milliseconds when few are left
@@ -516,7 +526,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     return secure.options(this.#endpoint, this.#servername, this.client.tls_session);
   }
 
-  /** The client may use it now. */
+  /** The connection is ready for the client. */
   #open(): void {
     const { recorder, wheel, connection_limits: limits } = this.#rules;
     const { connections } = recorder;
@@ -544,7 +554,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     return this.#handshake_at > 0 ? `connected, but no TLS handshake ${within}` : `no connection ${within}`;
   }
 
-  /** A port nobody listens on, drawn as the local one, connects to itself (simultaneous open, RFC 9293 3.5). */
+  /** From a local port that is also the server's a connection may reach itself (simultaneous open, RFC 9293 3.5). */
   #fail_self_connect(): void {
     const { host, port } = this.#endpoint;
     const text = `the connection came back to itself: nobody listens on ${host} port ${port}`;
@@ -553,8 +563,9 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   }
 
   /**
-   * Whatever it sent was read long ago, and nothing is expected: lingering would only cost. Closed at once it sends the same FIN, for half the CPU
-   * time. Not where the server may be sending: bytes that nobody reads any more would make it a reset.
+   * The server has read long ago what this connection sent, and no reply is due: it need not linger. Closed at once it
+   * sends the same FIN, for half the CPU time. Not so where the server may be sending: bytes left unread would turn the
+   * FIN into a reset.
    */
   get #is_quiet(): boolean {
     const { connection_limits: limits, messages } = this.#rules;
@@ -563,10 +574,10 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     return now() - this.#sent_at > LINGER_MS;
   }
 
-  /** Returns why it could not, null when it could: bytes may be none (a detached buffer). */
+  /** Returns why it could not write, else null. A detached buffer, for one, cannot be written. */
   #write(data: string | Uint8Array, at: number): string | null {
     this.#sent_at = at;
-    // what waited before: a single large request may be as large as it likes
+    // checked before this request is added: a single one may be of any size
     if (this.#unsent > MAX_UNSENT) return `more than ${MAX_UNSENT} bytes wait to be sent: await each call`;
     try {
       if (this.#limits !== null) this.#limits.send(data);
@@ -579,12 +590,12 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     return null;
   }
 
-  /** bytes in user space */
+  /** unsent bytes in user space */
   get #unsent(): number {
     return this.#buffered + (this.#limits === null ? this.#gathered.length : this.#limits.waiting);
   }
 
-  /** Bytes in the socket's stream: one that nothing went through is not looked at. */
+  /** Bytes in the socket's stream, which is not asked before something went through it. */
   get #buffered(): number {
     return this.#streamed ? this.#socket.writableLength : 0;
   }
@@ -600,7 +611,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     this.write(data);
   }
 
-  /** What a connection sends in one turn goes out in one write. Bytes are copied, the module may use them again. */
+  /** What a connection sends in one turn goes out in one write. Bytes are copied: the module may reuse its buffer. */
   #gather(data: string | Uint8Array): void {
     if (typeof data === 'string') this.#gathered += data;
     else {
@@ -618,13 +629,13 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     this.gathers = false;
     const text = this.#gathered;
     this.#gathered = '';
-    // it may have been frozen with this in its hands; what is corked goes with the connection
+    // the process may have been frozen since it gathered this; corked bytes go with the connection
     if (this.#rules.permit.has_run_out) return this.#rules.permit.expire();
     if (text !== '') this.write(text);
     if (this.#streamed && this.#socket.writableCorked > 0) this.#socket.uncork();
   }
 
-  /** A call the module may not make: a bug, whoever catches the rejection. */
+  /** The module may not make this call. That is a bug, even if the module catches the rejection. */
   #bad_call(text: string): Promise<unknown> {
     const error = new TypeError(text);
     const waiter = new Waiter(null, 0);
@@ -642,7 +653,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
       recorder.closed[cause]++;
       counts.open--;
       counts.closed++;
-      // home again once others are there: a client that stayed away would leave it empty
+      // back to its first address once others are open there: it would stay empty otherwise
       if (this.client.misses > 0 && this.#rules.endpoints.of(this.client.id).counts.open > 0) this.client.misses = 0;
     } else {
       recorder.connections.connecting--;
@@ -672,7 +683,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
     } else {
       if (this.gathers) this.send_gathered();
       this.#limits?.close();
-      // what waits for its turn still goes: then `emptied` ends it
+      // bytes that the limit holds back still go; then `emptied` ends the socket
       if (this.#limits === null || this.#limits.waiting === 0) this.#socket.end();
       wheel.arm(this.#timer, now() + LINGER_MS);
     }
@@ -685,7 +696,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   }
 }
 
-/** What a call hears that was open when nothing had failed. */
+/** The text that an open call rejects with when nothing had failed. */
 const ENDED: Partial<Record<CloseCause, string>> = {
   script: 'the module closed the connection',
   decr: 'the client was taken away',
@@ -693,11 +704,11 @@ const ENDED: Partial<Record<CloseCause, string>> = {
   limit: 'the connection reached the end of its lifetime',
 };
 
-/** Not by the socket's `remoteAddress`: once it was asked it stays, see `was_reset`. */
+/** Not from the socket's `remoteAddress`: Node keeps it once asked, see `was_reset`. */
 const ends_of = ({ localAddress, localPort }: Socket, { host, port }: Endpoint): string =>
   `${localAddress}:${localPort} -> ${host}:${port}`;
 
-/** Short, and each character is one byte in UTF-8 and in Latin-1. */
+/** Whether the text is short and each character is one byte, the same in UTF-8 and Latin-1. */
 function is_ascii(text: string): boolean {
   if (text.length > MAX_SHORT) return false;
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;

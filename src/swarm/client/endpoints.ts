@@ -1,4 +1,4 @@
-/** The addresses behind the servers' names: resolved once, refreshed in the background, never per connection. */
+/** The addresses behind the servers' names: resolved at the start, refreshed in the background, not per connection. */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { endpoint_text } from '../../foundation/endpoint-text.ts';
@@ -7,10 +7,10 @@ import type { Server } from '../../protocols/module.ts';
 import { PortPool } from '../shares/ports.ts';
 
 const REFRESH_MS = 60_000;
-/** addresses used of one name */
+/** most addresses used of one name */
 const MAX_ADDRESSES = 1000;
 
-/** One address of one server, and what this member knows of it. */
+/** One address of one server, with what this member knows of it. */
 export interface Endpoint {
   /** as node:net takes them; the path of a unix socket comes alone */
   readonly host: string;
@@ -18,9 +18,9 @@ export interface Endpoint {
   readonly family: 4 | 6;
   readonly path: string | undefined;
   readonly tls: boolean;
-  /** the name the server was given by: what its certificate must be for */
+  /** the server's name as the user gave it: its certificate must be for this name */
   readonly name: string;
-  /** its server's place among the servers */
+  /** index of its server among the servers */
   readonly server: number;
   readonly counts: EndpointRecorder;
   /** local ports that are free towards it */
@@ -31,7 +31,7 @@ export interface Endpoint {
 
 export interface EndpointsOptions {
   readonly servers: readonly Server[];
-  /** the addresses connections come from; none: the kernel's choice */
+  /** the addresses connections come from; empty: the kernel chooses */
   readonly sources: readonly string[];
   /** `label`: the endpoint as text */
   readonly counts: (label: string) => EndpointRecorder;
@@ -39,11 +39,11 @@ export interface EndpointsOptions {
 
 /** The addresses of one server. */
 interface ServerAddresses {
-  /** what its clients take in turn */
+  /** the addresses that its clients take in turn */
   readonly main: readonly Endpoint[];
-  /** of the other family: for those that found nobody at any of the main ones */
+  /** of the other family, for clients that found nobody at any of the main ones */
   readonly spare: readonly IpAddress[];
-  /** made when the first client came to it, by host */
+  /** by host: endpoints of spare addresses, each made when the first client needs it */
   readonly made: Map<string, Endpoint>;
 }
 
@@ -58,8 +58,8 @@ export class Endpoints {
   }
 
   /**
-   * Rejects with the system's error when a name does not resolve, and when no address of a server is of a family that the sources
-   * have. A refresh that fails keeps what was known and is tried again.
+   * Rejects with the system's error when a name does not resolve, and with an Error when a server has no address of a
+   * family that the sources have. A refresh that fails keeps the known addresses and is tried again.
    */
   static async start(options: EndpointsOptions): Promise<Endpoints> {
     const endpoints = new Endpoints(options);
@@ -76,8 +76,9 @@ export class Endpoints {
   }
 
   /**
-   * Round robin: with n servers each n-th client, and these in turn to its addresses.
-   * @param misses how often the client could not connect: each time the next address of its server has its turn, those of the other family last
+   * Round robin: of n servers each gets every n-th client, and these take its addresses in turn.
+   * @param misses how often the client could not connect: each miss moves it to the next address of its server, those
+   * of the other family last
    */
   of(client: number, misses = 0): Endpoint {
     const servers = this.#all.length;
@@ -89,7 +90,7 @@ export class Endpoints {
     return this.#spare(server, spare[(first + turn) % spare.length]!);
   }
 
-  /** Has the client not missed at each address of its server yet, since it last began with the first? */
+  /** Whether its server has addresses that the client has not tried since it last began with the first. */
   has_more(client: number, misses: number): boolean {
     const { main, spare } = this.#all[(client - 1) % this.#all.length]!;
     return misses % (main.length + spare.length) !== 0;
@@ -155,8 +156,9 @@ interface IpAddress {
 }
 
 /**
- * In order, so that a name service that rotates its answers moves no client. `main` are of the family that the system prefers (RFC 6724), `spare` of
- * the other one: `localhost` is two addresses, and most servers listen on one.
+ * Sorted, so that a name service that rotates its answers moves no client. `main` are of the family that the system
+ * prefers (RFC 6724), `spare` of the other one: `localhost` is two addresses, and most servers listen on one.
+ * @throws Error when no address is of one of the families; the system's error when the name does not resolve
  */
 export async function addresses_of(
   { host, path }: Server,

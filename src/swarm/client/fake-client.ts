@@ -1,8 +1,8 @@
-/** The object a protocol function receives: one connection's life of a client, and nothing of swarm's insides. */
+/** The object a protocol function receives: a client during one connection. It shows nothing of swarm's insides. */
 import type { FakeClient, Random } from '../../protocols/client.ts';
 import type { Parser } from '../../protocols/parser.ts';
 
-/** What stays the same over all connections of a client. */
+/** What stays the same through all connections of a client. */
 export interface Identity {
   readonly id: number;
   readonly random: Random;
@@ -10,7 +10,7 @@ export interface Identity {
   readonly shared: unknown;
 }
 
-/** The connection behind the object. */
+/** What the object needs of its connection. */
 export interface Calls {
   readonly client: Identity;
   request(data: string | Uint8Array, parser: Parser | null): Promise<unknown>;

@@ -1,6 +1,6 @@
 /**
- * Bytes in, replies and messages out: cuts what a connection reads and settles the calls that wait for it. Knows no socket, so
- * tests push bytes at it.
+ * Bytes in, replies and messages out: cuts what a connection reads, and settles the calls that wait. It knows no
+ * socket, so tests push bytes at it.
  *
  *   read ──► [held │ new bytes] ──► framer / function parser ──► the waiting call      (one reply a call)
  *                                └► messages framer ──► matchers, oldest first ──► on_message
@@ -13,7 +13,7 @@ import { is_wrong_reply, type Framer, type FunctionParser, type Matcher, type Pa
 import { bad_need, kind_of } from './call-check.ts';
 import { CallError } from './call-error.ts';
 
-/** Bytes nobody asked for that are kept for the next reply; older ones are dropped and counted. */
+/** Most bytes nobody asked for that are kept for the next reply; older ones are dropped and counted. */
 export const MAX_UNASKED = 64 * 1024;
 
 const DROPPED = 'the server sends bytes nobody asked for: the oldest are dropped and counted (unasked_bytes)';
@@ -27,13 +27,13 @@ export type Trace = (
 
 /** The connection's side. */
 export interface InboundOwner {
-  /** false as soon as the connection's life is over: whoever called user code checks it */
+  /** false as soon as the connection's life is over; to be checked after each call of user code */
   readonly alive: boolean;
   readonly handle: FakeClient;
   readonly trace: Trace | null;
-  /** Ends the connection: a failure of the server's (wrong_reply, …) or, cause `fatal`, a bug of the module's. */
+  /** Ends the connection: the server failed (wrong_reply, …) or, with cause `fatal`, the module has a bug. */
   fail(cause: CloseCause, code: string, error: unknown, sample?: string): void;
-  /** one open call less; `reply` is what it resolved with */
+  /** A call settled; `reply` is what it resolved with. */
   settled(reply: unknown): void;
 }
 
@@ -43,14 +43,14 @@ export interface InboundRules {
   readonly max_reply: number;
   readonly messages: Framer<unknown> | null;
   readonly on_message: ((client: FakeClient, message: unknown) => unknown) | null;
-  /** the server sends what nobody asked for: warn of each text once */
+  /** The server sends bytes that nobody asked for: warns of each text once. */
   unasked(text: string): void;
 }
 
 type Settle = (value?: unknown) => void;
 let captured_resolve: Settle;
 let captured_reject: Settle;
-/** One executor for all promises: a closure of its own for each call would be the path's largest allocation. */
+/** One executor for all promises: a closure per call would be the largest allocation of the message path. */
 const capture = (resolve: Settle, reject: Settle): void => {
   captured_resolve = resolve;
   captured_reject = reject;
@@ -59,7 +59,7 @@ const capture = (resolve: Settle, reject: Settle): void => {
 /** A call that waits for its reply. */
 export class Waiter {
   next: Waiter | null = null;
-  /** function parsers: how many bytes it asked for, and those it consumed in earlier reads */
+  /** for function parsers: the bytes still asked for, and those consumed in earlier reads */
   need = 0;
   taken: Buffer | null = null;
   readonly deadline: number;
@@ -87,15 +87,15 @@ export function reject_quietly(
 export class Inbound {
   readonly #owner: InboundOwner;
   readonly #rules: InboundRules;
-  /** waiting calls, oldest first; more than one only with `messages`, and only then has the queue a last one */
+  /** waiting calls, oldest first; more than one only with `messages`. #last may be null while there is only one */
   #first: Waiter | null = null;
   #last: Waiter | null = null;
-  /** bytes left over from earlier reads: #held[#start, #end); those before #seen were shown to the framer in vain */
+  /** bytes left from earlier reads: #held[#start, #end). The framer saw those before #seen and found no whole frame */
   #held: Buffer | null = null;
   #start = 0;
   #end = 0;
   #seen = 0;
-  /** the length of the frame that begins the bytes left over, once known */
+  /** length of the frame at the beginning of the left bytes, 0: not known yet */
   #length = 0;
   /** bytes still to come of a frame that is discarded as it comes */
   #skip = 0;
@@ -110,7 +110,7 @@ export class Inbound {
     return this.#first !== null;
   }
 
-  /** The promise of the call that was made last, while it waits. */
+  /** The promise of the newest call that waits. */
   get newest(): Promise<unknown> | undefined {
     return (this.#last ?? this.#first)?.promise;
   }
@@ -130,12 +130,12 @@ export class Inbound {
     return this.#busy;
   }
 
-  /** The deadline of the call that waits longest; Infinity when none does. */
+  /** The deadline of the oldest waiting call; Infinity when none waits. */
   get deadline(): number {
     return this.#first === null ? Infinity : this.#first.deadline;
   }
 
-  /** Everything up to the server's FIN is what the waiting call asked for: settles it. Returns whether one did. */
+  /** The server closed: a call that reads `until_close` settles with all that came. Returns whether there was one. */
   end(): boolean {
     const waiter = this.#first;
     const parser = waiter?.parser;
@@ -148,7 +148,7 @@ export class Inbound {
     this.#trace('reply', whole);
     let value: unknown;
     try {
-      // its own: nothing is read into what was held any more
+      // no copy needed: nothing more is read into this buffer
       if (decode === undefined) value = whole;
       else if (decode !== null) value = decode(whole, 0, whole.length);
     } catch (error) {
@@ -159,7 +159,7 @@ export class Inbound {
     return true;
   }
 
-  /** Adds a call that was just sent. Bytes that were left over may settle it at once. */
+  /** Adds a call that was just sent. Bytes left from earlier reads may settle it at once. */
   add(waiter: Waiter): void {
     if (this.#first === null) this.#first = waiter;
     else this.#last = (this.#last ?? this.#first).next = waiter;
@@ -171,7 +171,7 @@ export class Inbound {
     if (this.#held !== null && !this.#busy) this.#run_held();
   }
 
-  /** Takes what was read: `chunk[0, size)`, overwritten when this returns. */
+  /** Takes what was read: `chunk[0, size)`, which is overwritten after this returns. */
   feed(chunk: Buffer, size: number): void {
     let start = 0;
     if (this.#skip > 0) {
@@ -196,7 +196,7 @@ export class Inbound {
     }
   }
 
-  /** Lets every waiting call go with `error`; counted as aborted. */
+  /** Rejects every waiting call with `error` and counts it as aborted. */
   abort(error: unknown): void {
     let waiter = this.#first;
     this.#first = this.#last = null;
@@ -234,8 +234,9 @@ export class Inbound {
   }
 
   /**
-   * Appends to what is held. Room is made for what has come, never for what a server announces; it grows by doubling, so that a dripped reply is
-   * copied a constant number of times, up to the length of its frame once that is known.
+   * Appends to what is held. The buffer grows with what has come, never by what a server announces. It doubles, so that
+   * a reply that drips in is copied a constant number of times; once the frame's length is known it grows no further
+   * than that.
    */
   #hold(chunk: Buffer, from: number, to: number): void {
     const size = to - from;
@@ -267,7 +268,7 @@ export class Inbound {
     this.#rules.unasked(DROPPED);
   }
 
-  /** Cuts and delivers; returns where the bytes that are left begin. */
+  /** Cuts and delivers. Returns where the remaining bytes begin. */
   #run(buffer: Buffer, start: number, end: number): number {
     this.#busy = true;
     try {
@@ -288,7 +289,7 @@ export class Inbound {
     return start;
   }
 
-  /** One frame; returns its end, or -1 when it is not whole (or the connection failed). */
+  /** One frame. Returns its end, or -1 when it is not whole or the connection failed. */
   #run_framer(framer: Framer<unknown>, buffer: Buffer, start: number, end: number): number {
     let length = this.#length;
     if (length === 0) {
@@ -329,7 +330,7 @@ export class Inbound {
     this.#length = 0;
     const stop = start + length;
     const traced = this.#owner.trace === null ? null : buffer.subarray(start, stop);
-    // a message is a reply when a call takes it: told before the module hears of it
+    // without `messages` every frame is a reply; the trace shows it before the module sees it
     if (this.#rules.messages === null) this.#trace('reply', traced);
     let value: unknown;
     try {
@@ -345,7 +346,7 @@ export class Inbound {
   }
 
   #run_function(waiter: Waiter, parser: FunctionParser, buffer: Buffer, start: number, end: number): number {
-    // its own copy: a kept view of the shared buffer would show the next socket's data
+    // a copy: the parser may keep it, and the shared buffer soon holds another socket's data
     const own = Buffer.from(buffer.subarray(start, end));
     let used = 0;
     while (waiter.need > 0 && used < own.length) {
@@ -391,7 +392,7 @@ export class Inbound {
     return 0;
   }
 
-  /** `traced`: the message's bytes where somebody watches */
+  /** `traced`: the message's bytes if a trace watches, else null */
   #deliver(value: unknown, traced: Uint8Array | null): void {
     if (this.#rules.messages === null) {
       if (this.#first !== null) this.#settle(this.#first, value);
@@ -452,7 +453,7 @@ export class Inbound {
     else this.#fail_first('fatal', 'fatal', error);
   }
 
-  /** on_message threw: no call is to blame. */
+  /** on_message threw: no call fails with it. */
   #module_threw(error: unknown, message: unknown): void {
     if (!this.#owner.alive) return;
     if (is_wrong_reply(error)) this.#owner.fail('wrong_reply', 'wrong_reply', error, sample_of(message));
@@ -494,7 +495,7 @@ export class Inbound {
 
 const SAMPLE_BYTES = 64;
 
-/** The beginning of a reply that was found wrong, escaped: of its bytes, its text, or what it was decoded to. */
+/** The beginning of a wrong reply, escaped: of its bytes, its text, or the JSON of what it was decoded to. */
 export function sample_of(reply: unknown): string | undefined {
   try {
     const shown = typeof reply === 'string' || reply instanceof Uint8Array ? reply : JSON.stringify(reply);
@@ -502,11 +503,11 @@ export function sample_of(reply: unknown): string | undefined {
     const bytes = typeof shown === 'string' ? Buffer.from(shown.slice(0, SAMPLE_BYTES)) : shown;
     return escape_bytes(bytes.subarray(0, SAMPLE_BYTES), SAMPLE_BYTES);
   } catch {
-    return undefined; // a value of the module's that cannot be shown
+    return undefined; // a value of the module that has no JSON
   }
 }
 
-/** Adds to what a function parser consumed in earlier reads; amortised by doubling. */
+/** Adds to what a function parser consumed in earlier reads. The buffer doubles, so that copying stays linear. */
 function append(waiter: Waiter, own: Buffer, used: number): Buffer {
   const before = waiter.taken;
   const size = (before?.length ?? 0) + used;

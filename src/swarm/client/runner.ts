@@ -1,5 +1,6 @@
 /**
- * One client playing the script: connect, `connected`, then round after round with its sleeps, until its connection ends.
+ * One client playing the script: connect, `connected`, then round after round with its sleeps, until its connection
+ * ends.
  *
  *            turn            established        due, next round           after the sleep
  *   initial ──────► connect ────────────► acting ───────────────► standby ──────────────► acting …
@@ -31,34 +32,34 @@ export const KILLED = 6;
 export const DONE = 7;
 
 const NAMES = [...STATES, ...ENDS] as const;
-/** Illegal moves throw in tests; in production the check would cost a look-up per round. */
+/** Illegal moves throw in tests only: the check costs a look-up per round. */
 const CHECK_MOVES = process.env['VITEST'] !== undefined;
 
 /** What all clients of a member share. */
 export interface RunnerRules extends ConnectionRules {
   readonly script: Script;
   readonly module: ProtocolModule;
-  /** what each action calls, by its index: the message path looks nothing up by name */
+  /** the function of each action, by its index: the message path looks nothing up by name */
   readonly functions: readonly ProtocolFunction[];
   readonly seed: string;
-  /** of the seed: what shapes a client's rounds and sleeps */
+  /** random numbers from the seed that shape a client's rounds and sleeps */
   readonly draws: Draws;
   readonly shared: unknown;
   /** `swarm try`: one iteration, no sleeps */
   readonly once: boolean;
-  /** run: as the script says. pause: start no round but `connected`. drain: end after the round. */
+  /** run: play the script. pause: start no round but `connected`. drain: end after the round. */
   phase: 'run' | 'pause' | 'drain' | 'stop';
   /** calls `client.go_on()` soon, from the event loop */
   yield_turn(client: Client): void;
-  /** the client lost, closed or never got its connection (`missed`): state is `backoff` or `fatal` now */
+  /** The client lost, closed or never got its connection (`missed`): its state is `backoff` or `fatal` now. */
   disconnected(client: Client, missed: boolean): void;
   /** its reconnect delay is over */
   wants_turn(client: Client): void;
-  /** the state changed between classes that `decr` tells apart */
+  /** the client's state changed */
   moved(client: Client): void;
-  /** the client ended its iteration while draining, its round in phase drain, or its one iteration */
+  /** the client ended: its iteration while draining, its round in phase drain, or its only iteration (`once`) */
   leaves(client: Client): void;
-  /** a bug of the module, for the log */
+  /** a bug in the module, for the log */
   bug(error: unknown, client: number): void;
 }
 
@@ -72,7 +73,7 @@ export class Client implements ConnectionClient {
   draining = false;
   /** its next round is due when the pause is over */
   parked = false;
-  /** its place in the population's pools and its neighbours in the queue for a connect turn */
+  /** its pool and index in the population, and its neighbours in the queue for a turn to connect */
   pool = -1;
   slot = -1;
   queued = false;
@@ -80,18 +81,18 @@ export class Client implements ConnectionClient {
   queue_prev: Client | null = null;
   /** no round of this iteration started yet */
   at_top = true;
-  /** sleep between rounds, or the delay before a reconnect */
+  /** the sleep between rounds, or the delay before a reconnect */
   readonly timer = new Timer<Client>(this, on_timer);
 
   readonly #rules: RunnerRules;
   #random: Random | null = null;
   #memory: Record<string, unknown> | null = null;
-  /** index of the action whose rounds are played; script.actions.length = `connected`; -1 before the first */
+  /** index of the action that is played; script.actions.length: `connected`; -1: before the first */
   #action = -1;
   #rounds_left = 0;
-  /** numbers drawn by it so far */
+  /** numbers this client has drawn so far */
   #drawn = 0;
-  /** a round is open, its function has returned */
+  /** a round runs; its function has returned */
   #running = false;
   #returned = false;
   #due = 0;
@@ -123,7 +124,7 @@ export class Client implements ConnectionClient {
     this.connection = new Connection(this, this.#rules);
   }
 
-  /** Enters a state; `killed` and `done` leave the gauges. */
+  /** Enters a state. `killed` and `done` have no gauge. */
   move(to: number): void {
     const { states, entered } = this.#rules.recorder;
     if (CHECK_MOVES && !is_legal(STATES[this.state]!, NAMES[to]!))
@@ -177,7 +178,7 @@ export class Client implements ConnectionClient {
       else if (cause === 'decr' || cause === 'stop') action.aborted++;
       else action.failed.add(code);
     }
-    if (cause === 'decr' || cause === 'stop') return; // the population takes it away
+    if (cause === 'decr' || cause === 'stop') return; // the population removes the client
     if (cause === 'fatal') {
       this.move(FATAL);
       this.#rules.bug(error, this.id);
@@ -206,7 +207,7 @@ export class Client implements ConnectionClient {
     this.#advance(due, 0);
   }
 
-  /** To the next action that has a round to play, `sleep_s` away from `from`; the iteration ends behind the last action. */
+  /** Goes to the next action with a round to play, `sleep_s` after `from`. After the last action an iteration ends. */
   #advance(from: number, sleep_s: number): void {
     const { script, once } = this.#rules;
     const { actions } = script;
@@ -214,7 +215,7 @@ export class Client implements ConnectionClient {
     let passed = 0;
     while (this.#rounds_left === 0) {
       if (++this.#action >= actions.length) {
-        // an iteration ends where its last round did; the sleep behind it belongs to nobody who leaves
+        // a client that leaves does so here, without the sleep after its last action
         if (this.draining || once) return this.#rules.leaves(this);
         this.#action = 0;
         this.at_top = true;
@@ -223,7 +224,7 @@ export class Client implements ConnectionClient {
       const { rounds } = action;
       this.#rounds_left = rounds[0] === rounds[1] ? rounds[0] : draw_int(rounds, this.#unit());
       if (this.#rounds_left === 0 && !once) sleep += this.#draw(action.sleep_after_action);
-      // a whole iteration without a round: let the others have their turn
+      // a whole iteration had no round: let other clients have their turn
       if (this.#rounds_left === 0 && ++passed >= actions.length) break;
     }
     if (sleep > 0) {
@@ -231,7 +232,7 @@ export class Client implements ConnectionClient {
       if (this.state !== STANDBY) this.move(STANDBY);
       this.#rules.wheel.arm(this.timer, this.#due);
     } else {
-      // with others, after the replies that came with this one were read: their times would hold the cost of this send otherwise
+      // later, once the replies that came with this one were read: their times must not include the cost of this send
       this.#due = from;
       this.#rules.yield_turn(this);
     }
@@ -251,7 +252,7 @@ export class Client implements ConnectionClient {
     } else this.#rules.leaves(this);
   }
 
-  /** `called`: the instant of the call. */
+  /** `due`: when the round should have started; `called`: when its function is called (ms). */
   #start_round(due: number, called: number): void {
     const { script, module, functions } = this.#rules;
     const connection = this.connection!;
@@ -268,12 +269,12 @@ export class Client implements ConnectionClient {
       let result: unknown;
       if (action === undefined) result = module.connected!(connection.handle);
       else {
-        const play = functions[action.index]!; // not called as a member: `this` is nobody's
+        const play = functions[action.index]!; // not called as a member, so that `this` is undefined
         result = play(connection.handle, action.args);
       }
-      // `return client.send_for_reply(…)`: the round ends with its call, no promise to wait for
+      // after `return client.send_for_reply(…)` the round ends with that call: no promise to wait for
       if (!connection.is_call(result) && is_thenable(result)) {
-        // Also behind a connection that ended meanwhile: a promise of the function's must not raise unhandledRejection.
+        // Also if the connection ended meanwhile: the function's promise must not raise unhandledRejection.
         Promise.resolve(result).then(
           () => this.#return(connection),
           (error: unknown) => this.#threw(connection, error),
@@ -289,7 +290,7 @@ export class Client implements ConnectionClient {
   }
 
   #return(connection: Connection): void {
-    if (!connection.alive) return; // let go: the round ended with its connection
+    if (!connection.alive) return; // the round ended with its connection
     this.#returned = true;
     if (connection.open_calls === 0) this.#round_ok();
   }

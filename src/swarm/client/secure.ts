@@ -1,11 +1,11 @@
-/** What tls.connect is told besides where to connect: one SecureContext for all connections of a process, names, sessions. */
+/** TLS options of a connection: one SecureContext for all connections of a process, the server's name, the session. */
 import { isIP } from 'node:net';
 import { createSecureContext, type ConnectionOptions, type SecureContext } from 'node:tls';
 import type { TlsSpec } from '../plan/run-spec.ts';
 
-/** What a handshake left behind to make the next one with the same server shorter: 1 to 2 KB. */
+/** What a handshake leaves to make the next one with the same server shorter: 1 to 2 KB. */
 export interface TlsSession {
-  /** a session tells who the server is: good for the same address and name alone */
+  /** the endpoint: a session stands for a server's identity, so it is good only for the same address and name */
   readonly of: object;
   readonly servername: string | undefined;
   readonly bytes: Buffer;
@@ -14,7 +14,7 @@ export interface TlsSession {
 /** Where a handshake goes. */
 export interface TlsPeer {
   readonly host: string;
-  /** the name the server was given by, an address or empty when it has none */
+  /** the server's name as the user gave it; an address or empty when it has no name */
   readonly name: string;
 }
 
@@ -37,15 +37,15 @@ export class Secure {
     this.#spec = spec ?? NO_TLS_OPTIONS;
   }
 
-  /** The name to ask for (SNI) and to check. RFC 6066: never an address, without a final dot. */
+  /** The name to ask for (SNI) and to check. RFC 6066: never an address, and without a final dot. */
   servername(peer: TlsPeer, asked?: string): string | undefined {
     const name = asked ?? this.#spec.servername ?? peer.name;
     return name === '' || isIP(name) !== 0 ? undefined : name.replace(/\.$/, '');
   }
 
-  /** `session`: what the client's last connection left behind, of whatever server that was. */
+  /** `session`: from the client's last connection, which may have been to another server. */
   options(peer: TlsPeer, servername: string | undefined, session: TlsSession | null): ConnectionOptions {
-    // without a name the address is what the certificate must be for
+    // without a name the certificate must be for the address
     const options: ConnectionOptions = {
       secureContext: (this.#context ??= context_of(this.#spec)),
       host: peer.host,
@@ -69,7 +69,7 @@ export function context_of({ ca, cert, key, min_version }: TlsSpec): SecureConte
 }
 
 const TRUST = 'trust its issuer with --ca, or take any certificate with --insecure';
-/** What to do next, by the code of what happened. */
+/** What the user can do, by the error's code. */
 const HINTS: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: '--insecure takes it all the same',
   DEPTH_ZERO_SELF_SIGNED_CERT: TRUST,
@@ -81,7 +81,7 @@ const HINTS: Readonly<Record<string, string>> = {
   ERR_SSL_WRONG_VERSION_NUMBER: 'does the server speak TLS there?',
 };
 
-/** An error of a secured socket on one line: OpenSSL's own messages begin with numbers and end with its source lines. */
+/** An error of a TLS socket on one line, without the numbers and source lines of OpenSSL's messages. */
 export function tls_error_text(error: NodeJS.ErrnoException & { readonly reason?: string }): string {
   const { code = '', reason, message } = error;
   const said = code.startsWith('ERR_SSL') && reason ? `TLS: ${reason}` : message;

@@ -1,17 +1,17 @@
 /**
- * Sockets as connections use them: handlers that all of them share, which find their connection on the socket; and reads into one buffer
- * of the process, but for STARTTLS (Node reads such a socket in its own way).
+ * Sockets as connections use them. All share their handlers, which find the connection on the socket. All read into one
+ * buffer of the process, except after STARTTLS (Node reads such a socket in its own way).
  */
 import { Socket, type NetConnectOpts, type OnReadOpts, type SocketConstructorOpts } from 'node:net';
 import { connect as connect_tls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { burst_of } from './throttle.ts';
 
-/** The connection behind a socket. `socket`: which one it was, a connection may have had others before. */
+/** The connection behind a socket. `socket` tells which one, as a connection may have had others before. */
 export interface SocketOwner {
-  /** `buffer[0, size)` was read, and is overwritten when this returns; false: read no more until the socket is resumed */
+  /** `buffer[0, size)` was read, and is overwritten after this returns. False: read no more until resumed. */
   on_bytes(buffer: Buffer, size: number): boolean;
   on_connect(): void;
-  /** the handshake is done, the certificate is good */
+  /** The handshake is done and the certificate is good. */
   on_secure(socket: TLSSocket): void;
   on_session(bytes: Buffer): void;
   on_error(socket: Socket, error: NodeJS.ErrnoException): void;
@@ -23,12 +23,13 @@ export interface SocketOwner {
 type Owned = Socket & { swarm_connection: SocketOwner };
 
 const READ_SIZE = 64 * 1024;
-/** Reading behind a write that failed ends after so long, however much still comes. */
+/** ms that reading goes on after a failed write, however much still comes. */
 const READ_OUT_MS = 1000;
 
 /**
- * The method `destroy` of our sockets. A write that failed says that the server takes no more, not that it said nothing: `ERR quota` and a reset in the
- * middle of an upload. Node destroys such a socket at once, with what has arrived unread; here that is read first.
+ * The method `destroy` of our sockets. After a failed write the server takes no more, but it may have told why: `ERR
+ * quota`, then a reset in the middle of an upload. Node would destroy the socket at once, with those bytes unread; here
+ * they are read first.
  */
 function destroy<S extends Socket>(this: S & WriteFailed, error?: Error): S {
   if (error === undefined || (error as NodeJS.ErrnoException).syscall !== 'write')
@@ -40,7 +41,7 @@ function destroy<S extends Socket>(this: S & WriteFailed, error?: Error): S {
   return this;
 }
 
-/** Ends it once a turn of the event loop brought nothing more: the system shows what has arrived before it shows the end. */
+/** Destroys the socket once a turn brought no more bytes: the system shows what has arrived before it shows the end. */
 function read_out(socket: Socket, error: Error, before: number, until: number): void {
   if (socket.destroyed) return;
   const { bytesRead } = socket;
@@ -49,14 +50,14 @@ function read_out(socket: Socket, error: Error, before: number, until: number): 
 }
 
 interface WriteFailed {
-  /** there from then on alone: each field costs every connection */
+  /** set only when a write failed: a field on every socket would cost every connection */
   failed_write?: Error;
 }
 
 class PlainSocket extends Socket {}
 PlainSocket.prototype.destroy = destroy;
 
-/** Options of `new Socket`, some of which its types do not know. */
+/** Options of `new Socket`, some of them missing in its types. */
 export interface Reads extends SocketConstructorOpts {
   readonly onread: OnReadOpts;
   readonly noDelay: boolean;
@@ -66,9 +67,9 @@ export interface Reads extends SocketConstructorOpts {
 }
 
 /**
- * What every socket of the process is made with: one object, which brings all that `new Socket` sets on its copy of it. Where options come and go, each
- * copy has a shape of its own, and a fifth of a connect is looking them up by name.
- * A limited socket reads no more at a time than its bucket holds; null: no limit.
+ * The options that every socket of the process is made with: one object that has all fields that `new Socket` sets on
+ * its copy. With optional fields each copy would have a shape of its own, and looking them up took a fifth of a
+ * connect. With a limit (bytes per second; null: none) a socket reads at most what its bucket holds.
  */
 export function shared_reads(down_bytes_per_s: number | null): Reads {
   const size = down_bytes_per_s === null ? READ_SIZE : Math.min(READ_SIZE, burst_of(down_bytes_per_s));
@@ -81,7 +82,7 @@ export function shared_reads(down_bytes_per_s: number | null): Reads {
   return { onread, noDelay: true, allowHalfOpen: false, emitClose: false, autoDestroy: true, decodeStrings: false };
 }
 
-/** `reads`: of {@link shared_reads}; `secure`: null for plain TCP and unix sockets. */
+/** `reads`: from {@link shared_reads}; `secure`: null for plain TCP and unix sockets. */
 export function open_socket(
   owner: SocketOwner,
   where: NetConnectOpts,
@@ -94,15 +95,15 @@ export function open_socket(
   return socket.setNoDelay(true);
 }
 
-/** One that could not be opened: fails and closes as others do, in a later turn. */
+/** A socket that could not be opened: it fails and closes in a later turn, as others do. */
 export function failing_socket(owner: SocketOwner, error: Error): Socket {
   return own(new Socket(), owner).destroy(error);
 }
 
-/** One that is only there to be closed. */
+/** A socket that is never opened, only closed. */
 export const unopened_socket = (owner: SocketOwner): Socket => own(new Socket(), owner);
 
-/** STARTTLS: TLS over an open socket, which is the new one's from now on. */
+/** STARTTLS: TLS over an open socket, which belongs to the new one from now on. */
 export function secure_socket(owner: SocketOwner, plain: Socket, secure: ConnectionOptions): TLSSocket {
   plain.off('end', on_end).off('close', on_close);
   const socket = own(connect_tls({ ...secure, socket: plain }), owner);
@@ -110,7 +111,7 @@ export function secure_socket(owner: SocketOwner, plain: Socket, secure: Connect
   return socket.on('data', on_data);
 }
 
-/** Calls `on_drain` when what waits in the socket went out. */
+/** Calls `on_drain` when all that waited in the socket was sent. */
 export const await_drain = (socket: Socket): Socket => socket.on('drain', on_drain);
 export const forget_drain = (socket: Socket): Socket => socket.off('drain', on_drain);
 
@@ -141,7 +142,7 @@ function on_error(this: Socket, error: NodeJS.ErrnoException): void {
 }
 function on_end(this: Socket): void {
   const { failed_write } = this as WriteFailed;
-  // the server is gone: that this shows as an end, too, makes it no orderly one
+  // the server is gone: after a failed write an end is not an orderly close
   if (failed_write !== undefined) Socket.prototype.destroy.call(this, failed_write);
   else (this as Owned).swarm_connection.on_end();
 }

@@ -1,16 +1,16 @@
 /**
- * A connection's bandwidth: token buckets that hold a tenth of a second. Sending, what is over the limit waits in a queue of its own;
- * receiving, the socket is paused, and the kernel's window tells the server.
+ * A connection's bandwidth: token buckets that hold a tenth of a second's bytes. Bytes to send beyond the limit wait in
+ * a queue. For receiving, the socket is paused, and the kernel's TCP window slows the server.
  */
 import { Bucket } from '../../foundation/bucket.ts';
 import { now, Timer, type Wheel } from '../../foundation/clock.ts';
 
-/** No bucket is smaller, bytes. */
+/** bytes of the smallest bucket */
 const MIN_BURST = 1024;
 
 export const burst_of = (bytes_per_s: number): number => Math.max(MIN_BURST, Math.ceil(bytes_per_s / 10));
 
-/** Where bytes go whose turn it is. */
+/** Where the bytes go that the limit lets through. */
 export interface Sink {
   write(data: string | Uint8Array): void;
   /** nothing waits any more */
@@ -22,7 +22,7 @@ export class Uplink {
   readonly #wheel: Wheel;
   readonly #bucket: Bucket;
   readonly #timer = new Timer<Uplink>(this, (uplink) => uplink.#go_on());
-  /** what waits: #held[#start, #end) */
+  /** waiting bytes: #held[#start, #end) */
   #held: Buffer | null = null;
   #start = 0;
   #end = 0;
@@ -46,7 +46,7 @@ export class Uplink {
     if (!this.#timer.armed) this.#go_on();
   }
 
-  /** All that waits, at once: later sends pay for it. */
+  /** Sends all that waits at once; later sends wait longer for it. */
   flush(): void {
     this.#wheel.disarm(this.#timer);
     if (this.waiting > 0) this.#pass_held(this.waiting);
@@ -114,12 +114,12 @@ export class Downlink {
     return this.#timer.armed;
   }
 
-  /** So many bytes were read; false: read no more until `resume`. */
+  /** `size` bytes were read. False: read no more until `resume`. */
   received(size: number): boolean {
     const at = now();
     this.#bucket.take(size);
     if (this.#bucket.tokens(at) >= 1) return true;
-    // half a bucket: not a few bytes at each tick of the wheel
+    // resume at half a bucket, not for a few bytes at each tick of the wheel
     this.#wheel.arm(this.#timer, this.#bucket.when(this.#bucket.burst / 2, at));
     return false;
   }
