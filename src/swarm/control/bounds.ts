@@ -1,4 +1,4 @@
-/** What bounds the number of connections on this machine, and at what number: from its facts and what the run asks of it. Pure. */
+/** How many connections this machine can hold, and why no more: from its facts and what the run asks of it. Pure. */
 import type { Machine, Usage } from '../../foundation/machine.ts';
 import { MAX_WORKERS, RESERVED_FILES, UNLIMITED } from '../../foundation/open-files.ts';
 import type { Bound } from '../../metrics/summary.ts';
@@ -11,11 +11,11 @@ export interface Demand {
   readonly sources: Sources;
   /** the family of each address of each server; null: a unix socket, which needs no port */
   readonly endpoints: readonly (readonly (4 | 6 | null)[])[];
-  /** processes that hold clients: at once, and as many as there may be; `forked`: apart from the coordinator's */
+  /** processes that hold clients: at the start, and at most; `forked`: apart from the coordinator's process */
   readonly processes: { readonly first: number; readonly most: number; readonly forked: boolean };
-  /** of one client by the script; null: as fast as the server answers, or unknown */
+  /** messages of one client by the script; null: as fast as the server answers, or unknown */
   readonly messages_per_s: number | null;
-  /** the longest reply: what a client holds of one that is not whole yet comes on top */
+  /** the longest reply: a client may hold that much of a reply that is not whole yet */
   readonly max_reply_bytes: number;
   /** --max-connections */
   readonly max_connections: number | null;
@@ -30,23 +30,23 @@ export interface Footprint {
 
 export const NOTHING_YET: Footprint = { open: 0, rss_bytes: 0, workers: 0 };
 
-/** bytes of a held connection, in this process and in the kernel; measured with idle ones, which hold no buffers */
+/** bytes of a held connection, in the process and in the kernel; measured with idle ones, which hold no buffers */
 const CLIENT_BYTES = 5500;
 const KERNEL_BYTES = 5000;
-/** of a process without connections: a forked worker, or the daemon with all it loads */
+/** bytes of a process without connections: a forked worker, or the daemon with all it loads */
 const WORKER_BYTES = 50e6;
 const DAEMON_BYTES = 65e6;
-/** open per process before its memory says more about connections than about itself */
+/** open connections per process from which its memory tells what one connection takes */
 const TELLING = 5000;
 const MIN_CLIENT_BYTES = 2000;
 /** threads of a Node process: its own, V8's and libuv's */
 const TASKS_PER_PROCESS = 11;
-/** CPU of a round trip, at thousands of sleepy connections; measured */
+/** µs of CPU for a round trip, at thousands of sleepy connections; measured */
 const MESSAGE_US = 30;
-/** for so long a message is taken to occupy a page of socket buffers */
+/** seconds that a message is taken to occupy a page of socket buffers */
 const MESSAGE_S = 1;
 
-/** The tightest first. What the system does not tell, and what has no limit, is not in it. */
+/** All bounds, the tightest first, without those that the system does not tell or that do not exist. */
 export function bounds_of(machine: Machine, demand: Demand, now: Footprint): readonly Bound[] {
   const per_process = Math.max(0, (machine.open_files?.soft ?? UNLIMITED) - RESERVED_FILES);
   const all: (Bound | null)[] = [
@@ -76,7 +76,7 @@ export function bounds_of(machine: Machine, demand: Demand, now: Footprint): rea
     .sort((a, b) => a.connections - b.connections || Number(b.hard) - Number(a.hard));
 }
 
-/** Rounds per second of one client by the script's means, a round counted as one message; null when it never sleeps. */
+/** Rounds per second of one client, by the means of the script's ranges, taken as messages; null: it never sleeps. */
 export function messages_per_s({ actions }: Script): number | null {
   const mean = ([a, b]: readonly [number, number]): number => (a + b) / 2;
   const rounds = actions.reduce((all, action) => all + mean(action.rounds), 0);
@@ -162,7 +162,7 @@ function memory(
   const is_telling = workers > 0 && open >= TELLING * workers;
   const client = is_telling ? Math.max(MIN_CLIENT_BYTES, (rss_bytes - workers * idle) / open) : CLIENT_BYTES;
   const to_come = Math.max(0, first - workers) * idle;
-  // workers that start when they are needed come with their connections
+  // workers that start later bring their memory along with their connections
   const with_worker = most > Math.max(first, workers) ? idle / Math.max(1, per_process) : 0;
   const fitting = (each: number): number => open + (free(usage) - to_come) / (each + KERNEL_BYTES + with_worker);
   const with_replies = Math.max(0, Math.floor(fitting(client + max_reply_bytes)));
@@ -193,7 +193,7 @@ function socket_buffers({ tcp_pages }: Machine, { messages_per_s: rate }: Demand
 }
 
 function tracked({ conntrack }: Machine, { open }: Footprint): Bound | null {
-  // with fewer followed than open, the firewall follows others than ours
+  // fewer tracked than open: the firewall does not track our connections
   if (!conntrack || conntrack.used < open) return null;
   return {
     code: 'limit_conntrack',

@@ -1,4 +1,4 @@
-/** The coordinator: turns commands into the plan all members follow, and their reports into the summary. */
+/** The coordinator: turns commands into orders that all members follow, and their accounts into the summary. */
 import type { Clock } from '../../foundation/clock.ts';
 import { reason_of, SwarmError } from '../../foundation/errors.ts';
 import type { Command, Reply } from '../../grammar/command.ts';
@@ -17,20 +17,20 @@ import type { Footprint } from './bounds.ts';
 import { Watchers } from './watchers.ts';
 
 const WATCH_MS = 1000;
-/** ending every client at once, in members that answer: for so long no client may end, and so long may it take in all (a million take half a minute) */
+/** ms to end all clients of members that answer: while none ends, and in all (a million take half a minute) */
 const STOP_WITHIN_MS = 5000;
 const STOP_AT_MOST_MS = 120_000;
 
 export interface CoordinatorOptions extends SquadOptions {
   /** the option that makes it more members */
   readonly more_by: Room['more_by'];
-  /** what no `rate` command can exceed */
+  /** --max-connect-rate: no `rate` command can exceed it */
   readonly max_connect_per_s: number | null;
   /** of the script's actions in order, then `connected` if the module has it */
   readonly commands: readonly string[];
   readonly about: Pick<Summary['run'], 'script_sha256' | 'servers' | 'versions'>;
   readonly open_files: Pick<Summary['limits'], 'open_files_per_process' | 'reserved_files'>;
-  /** what bounds the number of connections, the tightest first; asked for each summary and each command that grows */
+  /** what bounds the number of connections, the tightest first; called for each summary and each new target */
   readonly bounds: (now: Footprint) => readonly Bound[];
   /** does the module export `teardown`? */
   readonly has_teardown: boolean;
@@ -39,11 +39,11 @@ export interface CoordinatorOptions extends SquadOptions {
 /** How the run ended. */
 export interface Ended {
   readonly summary: Summary;
-  /** members that did not confirm that their last client is gone */
+  /** members that did not confirm the end of their last client */
   readonly unconfirmed: readonly MemberId[];
-  /** why the module's teardown failed, null when it did not */
+  /** why the module's teardown failed; null: it did not fail */
   readonly teardown_failed: string | null;
-  /** nobody asked: every worker was given up */
+  /** true: nobody asked for the end, every worker was given up */
   readonly given_up: boolean;
 }
 
@@ -160,7 +160,7 @@ export class Coordinator implements Control {
     return { ...ok(text), stop };
   }
 
-  /** Changes what is wanted, in one turn; publishing comes after. */
+  /** Changes what is wanted, in one turn. The caller publishes it. */
   #carry_out(command: Command): Reply {
     const planner = this.#planner;
     const is_second_try = command.op === 'stop' && command.now && planner.phase === 'drain';
@@ -224,7 +224,7 @@ export class Coordinator implements Control {
     return ok(with_here(bounded, segment, connect_per_s));
   }
 
-  /** A module that was not set up is not torn down. */
+  /** False also before `setup`: a module that was not set up is not torn down. */
   get #has_teardown(): boolean {
     return this.#planner.run.shared !== null && this.#options.has_teardown;
   }
@@ -241,10 +241,10 @@ export class Coordinator implements Control {
     void this.#end(given_up);
   }
 
-  /** The stages of the end, each with its deadline; the first was published. */
+  /** The stages of the end, each with its deadline. The orders of the first stage are already published. */
   async #end(given_up: boolean): Promise<void> {
     const planner = this.#planner;
-    // that of the phase: plans that come after it, as somebody died, change nothing for the others
+    // the revision of this phase: later ones, because a member died, change nothing for the others
     let { revision } = planner;
     const busy = (): readonly Member[] =>
       this.#members.up.filter((member) => member.live > 0 || member.open > 0 || !member.has_applied(revision));
@@ -269,7 +269,7 @@ export class Coordinator implements Control {
     });
   }
 
-  /** Waits until `is_over`, as long as clients go on ending. */
+  /** Waits until `is_over`, while clients keep ending. */
   async #while_fewer(is_over: () => boolean): Promise<void> {
     const left = (): number => this.#members.up.reduce((all, { live, open }) => all + live + open, 0);
     const deadline = this.#clock.now() + STOP_AT_MOST_MS;

@@ -1,4 +1,4 @@
-/** Who is shown each new summary. */
+/** The listeners that are shown each new summary. */
 import { reason_of } from '../../foundation/errors.ts';
 import type { Summary } from '../../metrics/summary.ts';
 import type { Note } from '../plan/account.ts';
@@ -14,13 +14,13 @@ export class Watchers {
     this.#on_note = on_note;
   }
 
-  /** Returns the end of it. */
+  /** Returns a function that removes the listener. */
   add(listener: Listener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** A summary is made only when there is somebody to see it; one who throws harms nobody else. */
+  /** Makes a summary only if somebody listens. A listener that throws does not keep it from the others. */
   notify(summary: () => Summary): void {
     if (this.#listeners.size === 0) return;
     const now = summary();

@@ -1,4 +1,7 @@
-/** Pacing as arithmetic: how many clients a ramp asks for, how many connects are due. Nothing here reads a clock or sleeps; times in ms of one clock. */
+/**
+ * Pacing as arithmetic: how many clients a ramp asks for, how many connects are due. Nothing here reads a clock or
+ * sleeps. Times are ms of one clock.
+ */
 
 /** A straight line from `from` clients at `start_ms` to `to` at `end_ms`. */
 export interface Ramp {
@@ -8,28 +11,28 @@ export interface Ramp {
   readonly end_ms: number;
 }
 
-/** What the ramp asks for at `now_ms`: an integer, monotone in time, never ahead of the line, exactly `to` from its end on. */
+/** Clients wanted at `now_ms`: an integer, monotone in time, never ahead of the line, exactly `to` from the end on. */
 export function planned_at(ramp: Ramp, now_ms: number): number {
   if (now_ms >= ramp.end_ms) return ramp.to;
   const part = Math.max(0, (now_ms - ramp.start_ms) / (ramp.end_ms - ramp.start_ms));
   return ramp.from + Math.trunc((ramp.to - ramp.from) * part);
 }
 
-/** How late, in ms, a pacer may be and still catch up; what is beyond is forgiven. Covers coarse timers, not stalls. */
+/** How late, in ms, a pacer may be and still catch up; turns before that are lost. Covers coarse timers, not stalls. */
 export const MAX_ARREARS_MS = 20;
 
 /**
- * Turns at an even rate. The first is due at once, each next one an interval later. Who comes late because the process was busy
- * catches up at most 20 ms of turns; who had nothing to do earns none.
+ * Turns at an even rate. The first is due at once, each next one an interval later. A caller that is late because the
+ * process was busy catches up at most 20 ms of turns. A caller that wanted none earns none.
  */
 export class Pacer {
   #interval: number;
-  /** the instant the last turn was due */
+  /** when the last turn was due */
   #last = -Infinity;
-  /** somebody was left waiting: time since then counts */
+  /** the last call got fewer turns than it wanted: the time since then counts */
   #waiting = false;
 
-  /** `per_s`: any number ≥ 0, also fractions; 0 = no turns. */
+  /** `per_s`: any number ≥ 0, fractions too; 0: no turns. */
   constructor(per_s: number, now_ms: number) {
     this.#interval = interval_of(per_s);
     this.#last = now_ms - this.#interval;
@@ -37,12 +40,12 @@ export class Pacer {
 
   /** The next turn comes one interval of the new rate after the last one, or at once if that is past. */
   set_rate(per_s: number, now_ms: number): void {
-    if (this.#last === -Infinity) this.#last = now_ms; // no turn yet, since the rate was 0
+    if (this.#last === -Infinity) this.#last = now_ms; // the rate was 0 so far: no turn yet
     this.#interval = interval_of(per_s);
     this.#last = Math.max(this.#last, now_ms - this.#interval);
   }
 
-  /** Takes the turns that are due, at most `want`; returns how many. `arrears_ms`: how late it may be and still catch up. */
+  /** Takes the turns that are due, at most `want`, and returns how many. `arrears_ms`: see MAX_ARREARS_MS. */
   take(now_ms: number, want: number, arrears_ms = MAX_ARREARS_MS): number {
     if (want <= 0) this.#waiting = false;
     if (want <= 0 || this.#interval === Infinity) return 0;

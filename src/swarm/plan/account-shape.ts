@@ -1,4 +1,4 @@
-/** What members report, checked where it is read: another process may run anybody's code, another machine may be anybody's. */
+/** Accounts, checked where they are read: another process may run anybody's code, another machine may be anybody's. */
 import {
   any_json,
   checked,
@@ -21,14 +21,14 @@ import type { HistogramSnapshot } from '../../metrics/snapshot.ts';
 import type { Account, HookResult, Note } from './account.ts';
 
 const MAX_NOTES = 50;
-/** characters of a note: all that a process printed in one piece, 64 KiB at most */
+/** characters of a note, which may be all that a process printed in one piece: 64 KiB at most */
 const MAX_NOTE = 70_000;
 const MAX_TRACES = 16;
 
 export const LEVEL = one_of('info', 'warn', 'error');
 export const NOTE_TEXT = lines(MAX_NOTE);
 const NOTE = object<Note>({ level: LEVEL, text: NOTE_TEXT });
-/** bounded where they are made, see Worker */
+/** bounded by Worker, which makes them */
 export const TRACE_LINES = list(text(2000), 210);
 
 const GOOD = object<Extract<HookResult, { ok: true }>>({ ok: (value) => value as true, value: any_json });
@@ -47,7 +47,7 @@ const PACKED: Shape<AccountMessage['packed']> = (value) => {
 };
 const HISTOGRAM_NUMBER = integer(0, MAX_HISTOGRAMS - 1);
 
-/** A report on its way: `packed` has the histograms that changed since the last one, by number; as bytes while it travels. */
+/** An account on its way: `packed` has the histograms that changed since the last one, by number; bytes in transit. */
 export type AccountMessage<T = HistogramSnapshot> = Omit<Account, 'snapshot'> & {
   readonly counters: Counters;
   readonly packed: ReadonlyMap<number, T>;
@@ -71,7 +71,7 @@ const REPORT = object<AccountMessage>({
   finished: flag,
 });
 
-/** Reads what one worker reports, one after the other: its process runs the user's code. */
+/** Reads the accounts of one worker in their order. They are checked, as its process runs the user's code. */
 export class AccountReader {
   readonly #histograms: HistogramSnapshot[] = [];
 

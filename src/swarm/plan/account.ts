@@ -1,4 +1,4 @@
-/** What comes up from the members: cumulative measurements, and what the operator should hear. */
+/** What comes up from the members: measurements since the process started, and notes for the operator. */
 import type { Snapshot } from '../../metrics/snapshot.ts';
 
 /** A line for the operator: a log line, or the first stack of a kind of bug. */
@@ -16,7 +16,7 @@ export interface Account {
   readonly seq: number;
   /** the newest revision applied, 0 before the first */
   readonly revision: number;
-  /** the newest revision it has read: applying one that ends many clients takes a while */
+  /** the newest revision read, which takes a while to apply if it ends many clients */
   readonly taken: number;
   /** how many clients this member can hold (open files) */
   readonly capacity: number;
@@ -25,7 +25,7 @@ export interface Account {
   readonly snapshot: Snapshot;
   /** at most 50 */
   readonly notes: readonly Note[];
-  /** notes beyond 50 and log lines beyond 100 a second, since the process started */
+  /** notes beyond 50 and log lines beyond 100 a second that were dropped since the process started */
   readonly notes_dropped: number;
   readonly traces: readonly { readonly token: string; readonly lines: readonly string[] }[];
   readonly setup: HookResult | null;

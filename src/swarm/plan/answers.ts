@@ -1,4 +1,4 @@
-/** What the coordinator answers to changing commands: the text after `OK`, or a code and the text after `ERR`. Pure. */
+/** The answers to commands that change something: the text after `OK`, or a code and the text after `ERR`. Pure. */
 import { MAX_WORKERS } from '../../foundation/open-files.ts';
 import type { Reply } from '../../grammar/command.ts';
 import type { Bound } from '../../metrics/summary.ts';
@@ -6,10 +6,10 @@ import { whole_of, type Segment } from './segment.ts';
 
 /** The most clients a swarm can be asked for. */
 export const MAX_TARGET = 10_000_000;
-/** members named in one answer */
+/** most members named in one answer */
 const MAX_NAMED = 5;
 
-/** How many clients fit, and why no more. */
+/** How many clients fit, and why not more. */
 export interface Room {
   /** clients that all members together can hold */
   readonly capacity: number;
@@ -18,24 +18,24 @@ export interface Room {
   /** the largest capacity of one member */
   readonly per_member: number;
   readonly members: number;
-  /** the option that makes it more members */
+  /** the option that gives more members */
   readonly more_by: '--workers' | '--max-workers';
-  /** of the machine, the tightest first */
+  /** the bounds of the machine, the tightest first */
   readonly bounds: readonly Bound[];
 }
 
 export const ok = (text: string): Reply => ({ ok: true, text });
 export const err = (code: string, text: string): Reply => ({ ok: false, code, text });
 
-/** What a command makes of the target, with the answer; the target stays when the answer is not ok. */
+/** The target after a command, and the answer. The target stays as it was when the answer is not ok. */
 export interface Aim {
   readonly target: number;
   readonly answer: Reply;
 }
 
 /**
- * `asked`: the number as typed; `wanted`: the target it means; `had`: the target so far. Growing stops at what the system would refuse;
- * beyond an estimate the answer says so.
+ * `asked`: the number as typed; `wanted`: the target it means; `had`: the target so far. Growth ends where the system
+ * would refuse more. Beyond an estimate it goes on, and the answer says so.
  */
 export function aim(asked: number, wanted: number, had: number, room: Room): Aim {
   if (wanted < 0) return { target: 0, answer: ok(`target 0 (asked ${asked}, had ${had})`) };
@@ -47,7 +47,7 @@ export function aim(asked: number, wanted: number, had: number, room: Room): Aim
   return { target, answer: ok(`target ${target} (asked ${asked}${had > 0 ? `, had ${had}` : ''}: ${why})`) };
 }
 
-/** How far the target can be raised at all. */
+/** The highest target that can be reached. */
 function ceiling(wanted: number, had: number, room: Room): { most: number; code: string; why: string } {
   const hard = wanted > had ? room.bounds.find((bound) => bound.hard) : undefined;
   const least = Math.min(MAX_TARGET, room.capacity);
@@ -68,7 +68,7 @@ function why_full(wanted: number, { why, per_member, members, more_by }: Room): 
   return enough > members && enough <= MAX_WORKERS ? `${why}; try ${more_by} ${enough}` : why;
 }
 
-/** The room of this process as targets of the whole swarm; `--max-connections` is one already. */
+/** The room of this process' segment as targets of the whole swarm, as which `--max-connections` is given already. */
 export function over_whole(room: Room, segment: Segment): Room {
   const whole = (clients: number): number => whole_of(segment, clients);
   const bounds = room.bounds.map((bound) =>
@@ -78,7 +78,7 @@ export function over_whole(room: Room, segment: Segment): Room {
   return { ...room, capacity: whole(room.capacity), per_member: whole(room.per_member), bounds };
 }
 
-/** Adds what of it is this process' own, where it holds a segment: `… (segment 2/5: 200 here)`. */
+/** If this process holds a segment, adds its own part: `… (segment 2/5: 200 here)`. */
 export function with_here(text: string, segment: Segment, here: number): string {
   return segment.text === null ? text : `${text} (segment ${segment.text}: ${here} here)`;
 }
@@ -88,17 +88,17 @@ export function with_starting(text: string, starting: number): string {
   return starting === 0 ? text : `${text}, ${starting === 1 ? '1 worker is' : `${starting} workers are`} starting`;
 }
 
-/** Whoever an answer waited for. */
+/** A member whose acknowledgement an answer waited for. */
 export interface Acknowledger {
   readonly id: string;
-  /** null: not heard yet, and then `absent_text` says why */
+  /** null: not heard from; `absent_text` says why */
   readonly account: unknown;
   readonly absent_text: string;
   /** ms, by the clock of `now` */
   readonly heard_at: number;
 }
 
-/** Adds who did not acknowledge, if anybody: `…, 1 of 2 workers acknowledged (w2 silent 3 s)`. */
+/** Adds who did not acknowledge, if any: `…, 1 of 2 workers acknowledged (w2 silent 3 s)`. */
 export function with_acks(
   text: string,
   members: readonly Acknowledger[],
@@ -116,7 +116,7 @@ export function with_acks(
   return `${text}, ${members.length - late.length} of ${members.length} workers acknowledged (${named.join(', ')})`;
 }
 
-/** `stopping, within 12 s`; `teardown_ms`: so long may the module's teardown take after that, null without one. */
+/** `stopping, within 12 s`. `teardown_ms`: what the module's teardown may take after that; null: it has none. */
 export function stopping(at_once: boolean, within_ms: number, teardown_ms: number | null): string {
   const teardown = teardown_ms === null ? '' : `, then teardown of the module within ${seconds(teardown_ms)}`;
   return `${at_once ? 'stopping now' : `stopping, within ${seconds(within_ms)}`}${teardown}`;

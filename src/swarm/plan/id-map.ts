@@ -1,10 +1,10 @@
-/** From the numbers 1, 2, 3, … that an agent deals to its workers to the ids that it was granted. Pure. */
+/** Maps the numbers 1, 2, 3, … that an agent deals to its workers to the ids that the agent was granted. Pure. */
 import type { IdRange } from './orders.ts';
 
 /**
- * Index k is the k-th id of `granted`, its ranges taken in their order. While both lists grow as `Ids.of` does, so does the result: ranges are
- * appended, the end of the last one moves. Therefore it ends before the first index that has no id yet: what stands behind that in `local`
- * waits, else the end of a range in the middle would have to move later.
+ * Index k is the k-th id of `granted`, its ranges taken in their order. While both lists grow as `Ids.of` does, so does
+ * the result: ranges are appended, and the end of the last one moves. Therefore the result ends before the first index
+ * that has no id yet. If later ranges of `local` did not wait, the end of a range in the middle would have to move.
  */
 export function ids_within(local: readonly IdRange[], granted: readonly IdRange[]): IdRange[] {
   const mapped: IdRange[] = [];
@@ -27,7 +27,7 @@ export function ids_within(local: readonly IdRange[], granted: readonly IdRange[
   return mapped;
 }
 
-/** The number k of an id, see {@link ids_within}; null: it was not granted. */
+/** The index of an id, see {@link ids_within}; null: it was not granted. */
 export function index_within(id: number, granted: readonly IdRange[]): number | null {
   let passed = 0;
   for (const [first, last, step] of granted) {

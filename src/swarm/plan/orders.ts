@@ -5,26 +5,26 @@ import type { MemberId, RunSpec } from './run-spec.ts';
 export type IdRange = readonly [number, number, number];
 
 export interface GroupShare {
-  /** how many clients this member shall hold, draining ones apart */
+  /** how many clients this member shall hold, without draining ones */
   readonly clients: number;
   /** all ids this member owns, counted within the segment (`id_at`); it uses the lowest free one */
   readonly ids: readonly IdRange[];
   /**
-   * Per server in their order: the numbers of (address, port) pairs this member owns towards it. Empty: the kernel chooses ports.
-   * Each grows like `ids`.
+   * By server: the numbers of the (address, port) pairs that this member owns towards it, see ports.ts. Each list grows
+   * as `ids` does. Empty: the kernel chooses ports.
    */
   readonly ports: readonly (readonly IdRange[])[];
   /** this member's part of the connect rate */
   readonly connect_per_s: number;
-  /** shrink by letting clients end their iteration (true) or at once (false) */
+  /** how to shrink: true lets clients end their iteration, false ends them at once */
   readonly graceful: boolean;
 }
 
 export interface MemberOrders {
-  /** the process start this entry is for: another incarnation ignores it */
+  /** the start of a process that this entry is for; another incarnation ignores it */
   readonly incarnation: string;
   readonly groups: { readonly main: GroupShare };
-  /** clients whose bytes shall be reported, with the token that names the session (ADR 0002) */
+  /** clients whose bytes the account shall show, with the token that names the trace (ADR 0002) */
   readonly traces: readonly { readonly token: string; readonly client: number }[];
 }
 
@@ -33,12 +33,12 @@ export interface Orders {
   /** grows with every change; a member applies only newer ones */
   readonly revision: number;
   /**
-   * run: as it says. pause: connect and run `connected`, start no action. drain: each client ends after its round, nothing connects.
-   * stop: every client ends now.
+   * run: play the script. pause: connect and run `connected`, start no action. drain: each client ends after its round,
+   * nothing connects. stop: every client ends now.
    */
   readonly phase: 'run' | 'pause' | 'drain' | 'stop';
   readonly run: RunSpec;
-  /** counts `retry fatal` commands: a member that sees it grow restarts its fatal clients */
+  /** number of `retry fatal` commands so far: a member that sees it grow restarts its fatal clients */
   readonly retry_fatal: number;
   readonly members: Readonly<Record<MemberId, MemberOrders>>;
 }

@@ -1,12 +1,12 @@
-/** What waits to be sent: at most one document, the newest. */
+/** Holds at most one document that waits to be sent, the newest. */
 import type { Account, Note } from './account.ts';
 import { MAX_TRACE_LINES } from './traces.ts';
 
 const MAX_NOTES = 50;
 
 /**
- * Sends one document at a time; what comes meanwhile is folded into the one that waits. `send` calls back once, when the document
- * left or never will; `fold` makes one of two, normally the newer.
+ * Sends one document at a time; those that come meanwhile are folded into one. `send` calls back once, when the
+ * document left or never will. `fold` makes one of two, by default the newer.
  */
 export class Outbox<T> {
   #waiting: T | null = null;
@@ -36,7 +36,7 @@ export class Outbox<T> {
   }
 }
 
-/** A report that was never sent and the one after it, as one: numbers are those of the newer, notes and trace lines of both. */
+/** An account that was never sent and the next one, as one: numbers of the newer, notes and trace lines of both. */
 export function fold_accounts(older: Account, newer: Account): Account {
   const notes: readonly Note[] = [...older.notes, ...newer.notes];
   const tokens = [...new Set([...older.traces, ...newer.traces].map((trace) => trace.token))];

@@ -1,27 +1,27 @@
-/** What all members need to know of a run: what is played, where it connects, how. */
+/** What all members need to know of a run: what is played, where to, and how. */
 import type { Server } from '../../protocols/module.ts';
 import type { Script } from '../../script/types.ts';
 import type { Segment } from './segment.ts';
 
 export type MemberId = string;
 
-/** What a member needs to play its part, the same for all members and for the whole run. Times in ms, sizes in bytes. */
+/** The same for all members and for the whole run. Times in ms, sizes in bytes. */
 export interface RunSpec {
   readonly id: string;
   readonly seed: string;
-  /** the clients of the swarm that are this process' own; numbers of clients and rates below are of these alone */
+  /** the clients of the swarm that this process holds; numbers of clients and rates below are of these alone */
   readonly segment: Segment;
-  /** client `id` connects to endpoint (id − 1) mod n, counted over all addresses these have; at least one */
+  /** client `id` connects to server (id − 1) mod n and one of its addresses; at least one server */
   readonly servers: readonly Server[];
   readonly sources: Sources;
   /** null: Node's defaults */
   readonly tls: TlsSpec | null;
   /** null: none */
   readonly connection_limits: ConnectionLimits | null;
-  /** silence before the kernel asks whether the server is still there, whole seconds; null: it never does */
+  /** silence until the kernel asks whether the server is still there, a multiple of 1000; null: it never asks */
   readonly keep_alive_ms: number | null;
   readonly script: Script;
-  /** the bundled module: an absolute path of a content-addressed file, and its hash */
+  /** absolute path of the bundled module, a content-addressed file */
   readonly module_path: string;
   readonly module_sha256: string;
   readonly connect_timeout_ms: number;
@@ -29,55 +29,55 @@ export interface RunSpec {
   readonly reply_timeout_ms: number;
   readonly drain_timeout_ms: number;
   readonly max_reply_bytes: number;
-  /** the connect rate of all members; a member's part is in its entry */
+  /** the connect rate of all members together; a member's part is in its GroupShare */
   readonly connect_per_s: number;
   /** `swarm try`: one iteration, no sleeps */
   readonly once: boolean;
   /**
-   * The module's hooks (ADR 0002). A member named in `setup_by` runs `setup` once and reports its result until `shared` is in
-   * the plan; `shared` undefined = not known yet, clients wait for it. Likewise `teardown_by` at the end.
+   * The module's hooks (ADR 0002). The member named in `setup_by` runs `setup` once, and its accounts show the result.
+   * Clients wait while `shared` is null. `teardown_by`: the same for `teardown` at the end.
    */
   readonly setup_by: MemberId | null;
   readonly teardown_by: MemberId | null;
-  /** what `setup` returned, once known: a box, so that null and undefined results are known too */
+  /** what `setup` returned, in a box, as it may be null or undefined; null: not known yet */
   readonly shared: { readonly value: unknown } | null;
 }
 
 /** For `tls://` servers and `start_tls`. Certificates and keys are PEM texts: members read no files. */
 export interface TlsSpec {
-  /** issuers to trust instead of those that Node brings */
+  /** issuers to trust instead of Node's own */
   readonly ca: string | null;
-  /** what swarm shows to a server that asks; both or none */
+  /** what swarm shows to a server that asks; both `cert` and `key`, or neither */
   readonly cert: string | null;
   readonly key: string | null;
-  /** the name to ask for and to check; null: the one the server was given by */
+  /** the name to ask for and to check; null: the server's name as given */
   readonly servername: string | null;
   /** take any certificate */
   readonly insecure: boolean;
   /** null: Node's default */
   readonly min_version: 'TLSv1.2' | 'TLSv1.3' | null;
-  /** protocols to offer, the first the best; null: none */
+  /** protocols to offer, the preferred one first; null: none */
   readonly alpn: readonly string[] | null;
 }
 
-/** What holds for each connection by itself, counted from when it is established; null: no such limit. */
+/** Limits of each single connection, from when it is established; null: no such limit. */
 export interface ConnectionLimits {
   readonly up_bytes_per_s: number | null;
   readonly down_bytes_per_s: number | null;
-  /** each connection draws how long it lives */
+  /** each connection draws its lifetime from this range */
   readonly lifetime_ms: readonly [number, number] | null;
-  /** no byte either way for so long ends it */
+  /** a connection ends when no byte went either way for so long */
   readonly idle_ms: number | null;
 }
 
-/** Which (address, port) pairs connections may come from. A pair has a number, see ports.ts; members own ranges of numbers. */
+/** The (address, port) pairs that connections may come from. Members own ranges of their numbers, see ports.ts. */
 export interface Sources {
-  /** IP addresses of this machine, used in turn; none: the one the kernel chooses for each server */
+  /** IP addresses of this machine, used in turn; empty: the kernel chooses one for each server */
   readonly addresses: readonly string[];
-  /** never taken: ports that somebody listens on, here or as a server */
+  /** never used: ports that somebody listens on, here or as a server */
   readonly excluded_ports: readonly number[];
-  /** where the kernel looks for ports by itself, both ends included (ip_local_port_range): taken last, and never all of them */
+  /** the kernel's own range (ip_local_port_range), both ends included: used last, and never all of it */
   readonly kernel_ports: readonly [number, number];
-  /** numbering starts here, so that a new run does not meet the ports that wait (TIME_WAIT) behind the last one */
+  /** where numbering starts, so that a new run does not meet the ports that the last run left in TIME_WAIT */
   readonly offset: number;
 }

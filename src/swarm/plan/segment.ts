@@ -1,15 +1,16 @@
 /**
- * The part of a swarm that one of several processes plays when nothing connects them: which ids are its own, how many of a target, how much
- * of a rate. Pure.
+ * The part of a swarm that one of several unconnected processes plays: which ids are its own, how many of a target, how
+ * much of a rate. Pure.
  *
- * Client `id` has a place from 0 to 999 999, the digits of id − 1 backwards, each spread over the ten (0 7 4 1 8 5 2 9 6 3); a
- * segment is a stretch of places:
+ * Client `id` has a place from 0 to 999 999: the digits of id − 1 backwards, each replaced to spread them (0 7 4 1 8
+ * 5 2 9 6 3). A segment is a stretch of places:
  *
  *     id      1       2       3       4    …      11      12      13
  *     place   000000  700000  400000  100000      070000  770000  470000
  *
- * Places depend on nothing but the id: segments that do not overlap as fractions have no id in common, whatever their denominators are, and
- * those that make up the whole have every id. Of a target of 10, 100, 1000, … each has its exact share within one client; of others within a few.
+ * Places depend only on the id. So segments that do not overlap as fractions have no id in common, whatever their
+ * denominators, and segments that make up the whole have every id. Of a target of 10, 100, 1000, … each has its exact
+ * share within one client, of other targets within a few.
  */
 
 const PLACES = 1_000_000;
@@ -18,19 +19,19 @@ const MAX_DENOMINATOR = 10_000;
 export interface Segment {
   /** as it was given; null: none was */
   readonly text: string | null;
-  /** its places, `to` excluded */
+  /** its places, without `to` */
   readonly from: number;
   readonly to: number;
 }
 
-/** What a swarm without segments holds. */
+/** All ids: the segment of a swarm without segments. */
 export const WHOLE: Segment = { text: null, from: 0, to: PLACES };
 
 export const SEGMENT_SHAPE =
   'a part of the whole, such as 2/5 (the second of five equal parts) or 1/4:1/2 (from one quarter to one half): the first below the last, both from 0 to 1, ' +
   `denominators up to ${MAX_DENOMINATOR} whose least common multiple is at most ${PLACES}`;
 
-/** Undefined when the text is no segment. */
+/** Returns undefined when the text is no segment. */
 export function parse_segment(text: string): Segment | undefined {
   const [first, last, ...more] = ends_of(text).map(parse_fraction);
   if (!first || !last || more.length > 0) return undefined;
@@ -45,10 +46,10 @@ export function part_of({ from, to }: Segment, n: number): number {
   return places_below(to, n) - places_below(from, n);
 }
 
-/** Its k-th id, k ≥ 1. */
+/** The segment's k-th id, k ≥ 1. */
 export function id_at(segment: Segment, k: number): number {
   if (is_whole(segment)) return k;
-  // about there: no part of any target is off by more than 8 clients or so
+  // a first guess: no part of any target is off by more than 8 clients or so
   let id = Math.floor((k * PLACES) / (segment.to - segment.from));
   let index = part_of(segment, id);
   while (index < k) if (holds(segment, ++id)) index++;
@@ -56,33 +57,35 @@ export function id_at(segment: Segment, k: number): number {
   return id;
 }
 
-/** Which of its ids this one is, from 1 on; null: none. */
+/** The index of an id within the segment, from 1; null: the id is not in it. */
 export function index_of(segment: Segment, id: number): number | null {
   if (is_whole(segment)) return id;
   return holds(segment, id) ? part_of(segment, id) : null;
 }
 
-/** The largest target of the whole swarm of which at most `here` clients are in it. */
+/** The largest target of the whole swarm of which at most `here` clients are in the segment. */
 export const whole_of = (segment: Segment, here: number): number => id_at(segment, here + 1) - 1;
 
-/** Its part of a rate, exact to a millionth: the parts of a whole add up to it. */
+/** The segment's part of a rate, exact to a millionth: the parts of the whole add up to the rate. */
 export function rate_of({ from, to }: Segment, per_s: number): number {
   const micro = BigInt(Math.round(per_s * 1e6));
   const below = (place: number): bigint => (micro * BigInt(place)) / BigInt(PLACES);
   return Number(below(to) - below(from)) / 1e6;
 }
 
-/** What the texts of several segments, null for the whole, come to. */
+/** What several segments cover together. */
 export interface Cover {
-  /** two of them have ids in common: their positions */
+  /** positions of two segments that have ids in common; null: there are none */
   readonly overlap: readonly [number, number] | null;
-  /** all of them as one text; null when they make up the whole */
+  /** all segments as one text; null: they make up the whole */
   readonly together: string | null;
-  /** what none of them has, as text */
+  /** the segments that are missing from the whole, as texts */
   readonly missing: readonly string[];
 }
 
-/** A text may also be a list of segments with commas, as `together` is. Undefined when one is no segment. */
+/**
+ * `texts`: one segment each, or several with commas, as `together`; null: the whole. Undefined when one is no segment.
+ */
 export function cover_of(texts: readonly (string | null)[]): Cover | undefined {
   const all: { segment: Segment; ends: readonly string[]; position: number }[] = [];
   for (const [position, text] of texts.entries())
@@ -125,7 +128,7 @@ function parse_fraction(text: string): readonly [number, number] | undefined {
   return a <= b && b <= MAX_DENOMINATOR ? [a, b] : undefined;
 }
 
-/** Three digits backwards and spread, by their number. */
+/** Index: a number of three digits. Value: its digits backwards, each spread. */
 const TURNED = Uint16Array.from({ length: 1000 }, (_, n) => {
   const [low, middle, high] = [n % 10, Math.floor(n / 10) % 10, Math.floor(n / 100)] as const;
   return ((low * 7) % 10) * 100 + ((middle * 7) % 10) * 10 + ((high * 7) % 10);
@@ -140,7 +143,7 @@ function holds({ from, to }: Segment, id: number): boolean {
 /** The first place at or above the fraction a/b. */
 const place_at = (a: number, b: number): number => Math.ceil((a * PLACES) / b);
 
-/** At 10 × digit + n: how many of the digits 0…n−1 are below `digit` when they are spread. */
+/** At 10 × digit + n: how many of the digits 0…n−1 are below `digit` once spread. */
 const FEWER = Uint8Array.from({ length: 100 }, (_, i) => {
   const spread = Array.from({ length: i % 10 }, (_, d) => (d * 7) % 10);
   return spread.filter((digit) => digit < Math.floor(i / 10)).length;
@@ -150,7 +153,8 @@ const FEWER = Uint8Array.from({ length: 100 }, (_, i) => {
 function places_below(place: number, n: number): number {
   if (place === PLACES) return n;
   let count = 0;
-  // digit by digit: numbers id − 1 that agree with `place` so far and have less in this digit; those that agree are ≡ rest (mod step)
+  // digit by digit: counts the numbers id − 1 that agree with `place` so far and are below it in this digit; those
+  // that agree are ≡ rest (mod step)
   let rest = 0;
   let step = 1;
   let unit = PLACES / 10;

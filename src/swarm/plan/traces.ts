@@ -1,4 +1,4 @@
-/** The traces that run now: which client's bytes go to which session, until when. */
+/** The traces that run now: whose bytes are shown to which session, and until when. */
 import { randomBytes } from 'node:crypto';
 import type { Account } from './account.ts';
 import type { MemberOrders } from './orders.ts';
@@ -6,9 +6,9 @@ import type { MemberId } from './run-spec.ts';
 
 const MAX_TRACES = 16;
 export const MAX_TRACE_S = 3600;
-/** a second's worth for one client; of each trace, wherever its lines wait */
+/** most lines of a trace that wait anywhere: a second's worth of one client */
 export const MAX_TRACE_LINES = 200;
-/** After its time a trace waits this long for the report with its last lines. */
+/** ms that a trace waits after its end for the account with its last lines */
 const LAST_LINES_WITHIN_MS = 2000;
 
 interface TraceSession {
@@ -17,7 +17,7 @@ interface TraceSession {
   readonly client: number;
   readonly ends_at: number;
   readonly on_line: (line: string | null) => void;
-  /** its time is over: the member was told so by this revision */
+  /** its time is over, and this revision told the member so; null: it runs */
   over_since: number | null;
 }
 
@@ -28,7 +28,7 @@ export class Traces {
     return this.#running.size >= MAX_TRACES;
   }
 
-  /** Returns its token. `on_line` gets null once, when it ends. */
+  /** Starts a trace and returns its token. `on_line` gets null once, at the end. */
   start(member: MemberId, client: number, ends_at: number, on_line: (line: string | null) => void): string {
     const token = randomBytes(8).toString('hex');
     this.#running.set(token, { token, member, client, ends_at, on_line, over_since: null });
@@ -45,8 +45,8 @@ export class Traces {
   }
 
   /**
-   * Takes those whose time is over out of the plan; true if there were any. They end with the report of their member that has applied
-   * `next_revision`, which carries their last lines.
+   * Takes traces whose time is over out of the orders; true if there were any. Each ends with the account of its member
+   * that has applied `next_revision`, which carries the last lines.
    */
   expire(now: number, next_revision: number): boolean {
     let expired = false;
@@ -69,7 +69,7 @@ export class Traces {
     }
   }
 
-  /** the part of a member's plan */
+  /** the traces in a member's orders */
   of(member: MemberId): MemberOrders['traces'] {
     return [...this.#running.values()]
       .filter((trace) => trace.member === member && trace.over_since === null)

@@ -1,9 +1,9 @@
-/** How many clients each member holds (docs/architecture.md), as pure arithmetic: the cost grows with members, not with clients. */
+/** How many clients each member holds (docs/architecture.md). Pure; the cost grows with members, not with clients. */
 import type { MemberId } from '../plan/run-spec.ts';
 
 export interface Allotment {
   readonly id: MemberId;
-  /** what this member could still be running: 0 only if its death is attested, else the most it was told since what it acknowledged */
+  /** the most clients it could still be running, see Outstanding; 0 once it is known to be dead */
   readonly may: number;
   /** its share so far */
   readonly held: number;
@@ -13,16 +13,16 @@ export interface Allotment {
 }
 
 /**
- * The share of each member, in member order; their sum is min(target, Σ capacity). Growth goes, client by client, to the lowest share/weight
- * (ties: the first member); shrinking undoes growth in reverse order, so it comes from the highest (ties: the last). Nothing moves from
- * member to member: a share only grows or only shrinks with the whole, unless its member holds more than its capacity. With fixed
- * members the shares depend on the target alone, whatever path led to it.
+ * The share of each member, in member order; their sum is min(target, Σ capacity). Growth goes, client by client, to
+ * the lowest share/weight (ties: the first member). Shrinking undoes growth in reverse order, so it takes from the
+ * highest (ties: the last). Nothing moves from member to member: shares all grow or all shrink, unless a member holds
+ * more than its capacity. With fixed members the shares depend on the target alone, whatever path led to it.
  */
 export function allocate(target: number, members: readonly Allotment[]): number[] {
   const held = members.map((member) => Math.min(member.held, member.capacity));
   const weights = members.map((member) => member.weight);
   if (target < sum(held)) {
-    // what is left after undoing the latest growth is what growth from nothing would have come to
+    // undoing the latest growth leaves what growth from nothing would have given
     return fill(
       members.map(() => 0),
       held,
@@ -39,8 +39,9 @@ export function allocate(target: number, members: readonly Allotment[]): number[
 }
 
 /**
- * What may be ordered of `shares` now: decreases at once, increases only out of `target − Σ may`. Call again whenever a `may` fell;
- * it comes to `shares` when all decreases are acknowledged or their members' deaths attested.
+ * What may be ordered of `shares` now: decreases at once, increases only out of `target − Σ may`. To be called again
+ * whenever a `may` fell. It reaches `shares` when each member with a decrease has acknowledged it or is known to be
+ * dead.
  */
 export function grant(target: number, shares: readonly number[], members: readonly Allotment[]): number[] {
   const room = Math.max(0, target - sum(members.map((member) => member.may)));
@@ -49,7 +50,7 @@ export function grant(target: number, shares: readonly number[], members: readon
   return fill(safe, shares, weights, sum(safe) + room);
 }
 
-/** `per_s` in parts for `ways` members, exact to a millionth: the parts add up to it, and differ by a millionth at most. */
+/** Splits `per_s` into `ways` parts, exact to a millionth: they add up to it and differ by a millionth at most. */
 export function split_rate(per_s: number, ways: number): number[] {
   const micro = Math.round(per_s * 1e6);
   return Array.from(
@@ -59,15 +60,15 @@ export function split_rate(per_s: number, ways: number): number[] {
 }
 
 /**
- * Water filling: raises `from` towards `caps` until the sum is `total`, each client to the lowest share/weight. All clients below a level go
- * first, so the level is found by bisection; the few on the level itself are dealt one by one.
+ * Water filling: raises `from` towards `caps` until the sum is `total`, each client going to the lowest share/weight.
+ * All clients below a level come first, so bisection finds the level; the few on the level itself are dealt one by one.
  */
 function fill(from: readonly number[], caps: readonly number[], weights: readonly number[], total: number): number[] {
-  /** as many as start below `level`: those whose place k, counted from 0, has k/weight < level */
+  /** the shares at `level`: each member has the clients k = 0, 1, … with k/weight < level */
   const at = (level: number): number[] =>
     from.map((low, i) => {
       let share = Math.min(caps[i]!, Math.max(low, Math.ceil(level * weights[i]!)));
-      // k/weight decides, as it does below; the product may be off by one
+      // k/weight decides, as below; rounding can put the product off by one
       while (share > low && (share - 1) / weights[i]! >= level) share--;
       while (share < caps[i]! && share >= low && share / weights[i]! < level) share++;
       return share;

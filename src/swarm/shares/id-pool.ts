@@ -1,15 +1,15 @@
-/** The ids one member owns: freed ones again, lowest first, then the next of its ranges. */
+/** Hands out the ids that one member owns: freed ones first, lowest first, then fresh ones of its ranges. */
 import type { IdRange } from '../plan/orders.ts';
 
 export class IdPool {
   #ranges: readonly IdRange[] = [];
-  /** the next fresh id: of #ranges[#range], or of a range still to come when null */
+  /** the next fresh id of #ranges[#range]; null: the first of that range, which may be still to come */
   #range = 0;
   #next: number | null = null;
   /** freed ids: a binary heap, lowest on top */
   readonly #freed: number[] = [];
 
-  /** The ranges of the newest plan. They only grow: at the end of the last one, or by further ones. */
+  /** Takes the ranges of the newest orders. They only grow: the last one at its end, or by more ranges. */
   grant(ranges: readonly IdRange[]): void {
     this.#ranges = ranges;
   }

@@ -1,8 +1,8 @@
-/** Who owns which numbers, client ids above all: ranges, granted lowest first and never to two members at once (docs/architecture.md). */
+/** Who owns which numbers, such as client ids: ranges, lowest first, never two owners (docs/architecture.md). */
 import type { IdRange } from '../plan/orders.ts';
 import type { MemberId } from '../plan/run-spec.ts';
 
-/** Everything there is to know. */
+/** All that {@link Ids.from} needs to go on from it. */
 export interface IdsState {
   readonly next: number;
   readonly free: readonly IdRange[];
@@ -10,23 +10,24 @@ export interface IdsState {
 }
 
 /**
- * The ids of a swarm. A member keeps what it was granted, through restarts too, until it is {@link release}d. Ids are dealt in turn, as
- * growth is: with equal members id k belongs to member k mod n whatever the commands were, so a list stays a range or two.
+ * The ids of a swarm. A member keeps its ids, through restarts too, until {@link release}. Ids are dealt in turn, as
+ * growth is: with equal members id k belongs to member k mod n whatever the commands were, so each list stays a range
+ * or two.
  */
 export class Ids {
-  /** the lowest id nobody was ever granted */
+  /** the lowest id that was never granted */
   #next = 1;
   readonly #owned = new Map<MemberId, IdRange[]>();
-  /** given back, the range with the lowest id first */
+  /** ranges given back, the one with the lowest id first */
   #free: IdRange[] = [];
   readonly #limit: number;
 
-  /** `limit`: the highest id there is */
+  /** `limit`: the highest id to grant */
   constructor(limit = Infinity) {
     this.#limit = limit;
   }
 
-  /** As another one left it. */
+  /** Goes on from the state of another one. */
   static from({ next, free, owned }: IdsState): Ids {
     const ids = new Ids();
     ids.#next = next;
@@ -40,8 +41,8 @@ export class Ids {
   }
 
   /**
-   * Grants until each member owns at least as many ids as it needs, or there are no more. Name all members that may grow, also those that
-   * need none now.
+   * Grants until each member owns at least as many ids as it needs, or none are left. `needs` names all members that
+   * may grow, also those that need none now.
    */
   ensure(needs: readonly { readonly id: MemberId; readonly count: number }[]): void {
     for (const { id, count } of needs) {
@@ -59,14 +60,14 @@ export class Ids {
   }
 
   /**
-   * All ids of a member, in the order they were granted. From call to call the list only grows: ranges are appended, the end of the
-   * last one moves; what a range began with and its step never change.
+   * All ids of a member, in the order they were granted. The list only grows: ranges are appended, and the end of the
+   * last one moves. The first id and the step of a range never change.
    */
   of(member: MemberId): readonly IdRange[] {
     return this.#owned.get(member) ?? [];
   }
 
-  /** how many ids it owns */
+  /** how many ids a member owns */
   count(member: MemberId): number {
     return this.of(member).reduce((all, range) => all + size_of(range), 0);
   }
@@ -83,7 +84,7 @@ export class Ids {
     return null;
   }
 
-  /** Takes a member's ids back, to be granted again before new ones. Its process must be dead. */
+  /** Takes a member's ids back; they are granted again before new ones. The member's process must be dead. */
   release(member: MemberId): void {
     this.#free.push(...this.of(member));
     this.#free.sort((a, b) => a[0] - b[0]);
@@ -102,7 +103,9 @@ export class Ids {
     return [first, cut, step];
   }
 
-  /** New ids, level by level: those who own least first, each level in member order, as `allocate` deals clients. */
+  /**
+   * Grants new ids level by level, as `allocate` deals clients: those who own least first, each level in member order.
+   */
   #deal(needs: readonly { id: MemberId; owns: number; count: number }[], members: number): void {
     const levels = [...new Set(needs.flatMap((need) => [need.owns, need.count]))].sort((a, b) => a - b);
     for (let i = 1; i < levels.length; i++) {
@@ -113,14 +116,14 @@ export class Ids {
         const there_are = Math.floor((this.#limit - first) / active.length) + 1;
         if (there_are < 1) break;
         const last = first + (Math.min(to - from, there_are) - 1) * active.length;
-        // a lone id takes the step its successors will have when growth goes round all members
+        // a lone id gets the step that later ids will have when growth goes round all members
         this.#add(need.id, [first, last, first === last ? members : active.length]);
       }
       this.#next = Math.min(this.#next + (to - from) * active.length, this.#limit + 1);
     }
   }
 
-  /** Appends; joined to the last range where it goes on in the same step. */
+  /** Appends a range, joined to the last one if it goes on in the same step. */
   #add(member: MemberId, range: IdRange): void {
     const ranges = [...this.of(member)];
     const last = ranges.pop();
@@ -132,7 +135,7 @@ export class Ids {
 
 const size_of = ([first, last, step]: IdRange): number => (last - first) / step + 1;
 
-/** Both as one range if the second goes on where the first ends: its first id and its step stay, as its owner may be using it. */
+/** Joins both if the second goes on where the first ends. The first id and step stay: the owner may use them. */
 function join(a: IdRange, b: IdRange): IdRange[] {
   const goes_on = b[0] - a[1] === a[2] && (b[0] === b[1] || b[2] === a[2]);
   return goes_on ? [[a[0], b[1], a[2]]] : [a, b];

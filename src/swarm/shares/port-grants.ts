@@ -1,4 +1,4 @@
-/** Which local ports each member may connect from: enough numbers (see ports.ts) for its share, none to two members at once. Pure. */
+/** Which local ports each member may use: enough numbers (see ports.ts) for its share, never two owners. Pure. */
 import type { IdRange } from '../plan/orders.ts';
 import type { MemberId, RunSpec } from '../plan/run-spec.ts';
 import { id_at, WHOLE, type Segment } from '../plan/segment.ts';
@@ -7,16 +7,17 @@ import { Ids } from './ids.ts';
 import { numbers_of } from './ports.ts';
 
 /**
- * Clients up to which the kernel may choose the ports. `connect` looks for a port of the even half of ip_local_port_range first, 14 116 of
- * them with the kernel's default range: its search is short while many of those are free, and takes up to a millisecond per
- * connection once they are used up. Not counted per server: what the kernel gave, swarm cannot use towards any.
+ * Clients up to which the kernel may choose the ports. `connect` first looks in the even half of ip_local_port_range,
+ * 14 116 ports with the kernel's default range. The search is short while many of those are free, and takes up to a
+ * millisecond per connection once they are used up. Not counted per server: a port that the kernel gave, swarm cannot
+ * use towards any server.
  */
 export const KERNEL_CHOOSES_UP_TO = 8192;
 
-/** Ports beyond those in use: some wait in TIME_WAIT behind a connection of before, some are taken by other processes. */
+/** Ports beyond those in use: some are in TIME_WAIT after an earlier connection, some are taken by other processes. */
 const HEAD_ROOM = 1.25;
 const HEAD_ROOM_LEAST = 64;
-/** A member's ports grow by a quarter at least, so that a target which creeps up makes no long list of ranges. */
+/** A member's ports grow by a quarter at least, so that a slowly rising target makes no long list of ranges. */
 const GROWTH = 1.25;
 
 export interface PortNeed {
@@ -28,20 +29,20 @@ export interface PortNeed {
 }
 
 export class PortGrants {
-  /** per server; null: behind a path, without ports */
+  /** per server; null: a unix socket, which needs no ports */
   readonly #owned: readonly (Ids | null)[];
   readonly #total: number;
-  /** numbers that a connection takes: more than one where some addresses are not of the server's family */
+  /** numbers per connection: more than one where some addresses are not of the server's family */
   readonly #each: number;
   readonly #segment: Segment;
-  /** of a segment: what was counted of each member's ids */
+  /** within a segment: each member's ids counted so far */
   readonly #counted = new Map<MemberId, { readonly ids: IdPool; readonly hits: number[] }>();
   #is_on: boolean;
 
   constructor({ servers, sources, segment }: Pick<RunSpec, 'servers' | 'sources' | 'segment'>) {
     const { addresses } = sources;
     this.#total = numbers_of(sources);
-    // which of them are towards one server makes no difference
+    // with one server all ids lead to it
     this.#segment = servers.length === 1 ? WHOLE : segment;
     this.#owned = servers.map(({ path }) => (path === undefined ? new Ids(this.#total) : null));
     const of_family = addresses.filter((address) => address.includes(':')).length;
@@ -51,8 +52,8 @@ export class PortGrants {
   }
 
   /**
-   * Grants what a target of so many clients needs; what exists is divided by the clients when it is too little. Without addresses of the
-   * user's nothing is granted up to {@link KERNEL_CHOOSES_UP_TO} clients.
+   * Grants what a target of so many clients needs; if there are too few numbers, they are divided in proportion to
+   * clients. Without --bind nothing is granted up to {@link KERNEL_CHOOSES_UP_TO} clients.
    */
   ensure(target: number, needs: readonly PortNeed[]): void {
     this.#is_on ||= target > KERNEL_CHOOSES_UP_TO;
@@ -64,12 +65,12 @@ export class PortGrants {
       }
   }
 
-  /** All numbers of a member, by server; empty while the kernel chooses. Each grows as {@link Ids.of} does. */
+  /** All numbers of a member, by server; empty while the kernel chooses. Each list grows as {@link Ids.of} does. */
   of(member: MemberId): readonly (readonly IdRange[])[] {
     return this.#is_on ? this.#owned.map((owned) => owned?.of(member) ?? []) : [];
   }
 
-  /** Its process must be dead. */
+  /** Takes a member's numbers back. Its process must be dead. */
   release(member: MemberId): void {
     for (const owned of this.#owned) owned?.release(member);
     this.#counted.delete(member);
@@ -86,7 +87,7 @@ export class PortGrants {
     const clients = sum(needs.map((need) => need.clients));
     const divided = (): number[] => needs.map((need) => Math.floor((this.#total * need.clients) / clients));
     const counts = [generous, wanted].find(fits) ?? divided();
-    // one member after the other, so that each has whole stretches: every source address is among its numbers
+    // one member after the other, so that each gets whole stretches, with every source address among its numbers
     for (const [i, { id }] of needs.entries()) numbers.ensure([{ id, count: counts[i]! }]);
   }
 
@@ -106,7 +107,7 @@ export class PortGrants {
     return Math.min(clients, sum(hits));
   }
 
-  /** How many of a member's ids lead to each server: within a segment there is no rule but to look at each, once. */
+  /** How many of a member's ids lead to each server. A segment has no formula for it: each id is looked at, once. */
   #hits({ id, ids }: PortNeed): readonly number[] {
     let counted = this.#counted.get(id);
     if (counted === undefined) {

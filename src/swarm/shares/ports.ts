@@ -1,30 +1,30 @@
 /**
- * The local ports a member may connect from. swarm chooses them itself: the kernel's own search costs up to a millisecond per connect when its
- * range fills up, and never leaves the range. Pure.
+ * The local ports a member may connect from. swarm chooses them itself: the kernel's search costs up to a millisecond
+ * per connect when its range fills up, and never leaves the range. Pure.
  *
- * A (source address, port) pair has a number from 1 on, dealt so that addresses take turns: 1 = first address, 2 = second …; it can be
- * used once towards each address of a server. Members own numbers per server, as they own ids, so that no two ever try the same pair.
- * Ports of the kernel's own range come last: other programs get theirs from it, and a port the kernel gave to somebody is taken for
- * every destination.
+ * A (source address, port) pair has a number from 1 on. Addresses take turns: 1 is on the first address, 2 on the
+ * second, … A pair can be used once towards each address of a server. Members own numbers per server, as they own
+ * ids, so that no two ever try the same pair. Ports of the kernel's own range come last: other programs get theirs from
+ * it, and a port that the kernel gave is taken for every destination.
  */
 import type { IdRange } from '../plan/orders.ts';
 import type { Sources } from '../plan/run-spec.ts';
 
 const FIRST_PORT = 1024;
 const LAST_PORT = 65_535;
-/** of the kernel's range, never taken: a telnet to the console needs one too */
+/** ports of the kernel's range that are never used: a telnet to the console needs one too */
 const LEFT_TO_OTHERS = 1024;
 export const PORTS_PER_ADDRESS = LAST_PORT - FIRST_PORT + 1 - LEFT_TO_OTHERS;
 
-/** How many numbers there are; without an address of the user's the kernel chooses one. */
+/** How many numbers there are. Without --bind the kernel chooses the one address. */
 export const numbers_of = ({ addresses }: Sources): number => Math.max(1, addresses.length) * PORTS_PER_ADDRESS;
 
-/** What is free towards one endpoint. */
+/** The numbers that are free towards one endpoint. */
 export class PortPool {
-  /** the range the next fresh number is of, and that number; null: the first of the range */
+  /** index of the range of the next fresh number, and that number; null: the first of the range */
   range = 0;
   next: number | null = null;
-  /** given back; a ring, the one that is free for the longest time comes first: it may still wait in the kernel (TIME_WAIT) */
+  /** numbers given back, a ring: the one free for longest comes first, as the kernel may keep it in TIME_WAIT */
   ring = new Uint32Array(0);
   head = 0;
   size = 0;
@@ -32,7 +32,7 @@ export class PortPool {
 
 export class Ports {
   readonly #addresses: readonly string[];
-  /** ports below the kernel's range, and outside of it in all */
+  /** how many ports are below the kernel's range, and how many outside of it in all */
   readonly #below: number;
   readonly #outside: number;
   readonly #offset: number;
@@ -48,19 +48,19 @@ export class Ports {
     for (const port of excluded_ports) this.#excluded[port] = 1;
   }
 
-  /** The ranges of the newest plan, by server. They only grow: at the end of the last one, or by further ones. */
+  /** Takes the ranges of the newest orders, by server. They only grow: the last one at its end, or by more ranges. */
   grant(ranges: readonly (readonly IdRange[])[]): void {
     this.#ranges = ranges;
   }
 
-  /** Does the user say which addresses connections come from? */
+  /** Whether the user gave addresses (--bind). */
   get has_addresses(): boolean {
     return this.#addresses.length > 0;
   }
 
   /**
-   * A number that was never used towards this endpoint, else the one that is free for the longest time; 0 when there is none.
-   * `server`: its place among the servers; `family`: of the endpoint.
+   * A number that was never used towards this endpoint, else the one free for the longest time; 0: there is none.
+   * `server`: index among the servers; `family`: of the endpoint.
    */
   take(pool: PortPool, server: number, family: 4 | 6): number {
     const ranges = this.#ranges[server];
@@ -75,11 +75,11 @@ export class Ports {
     return number;
   }
 
-  /** Its connection is over, or the port turned out to be taken by somebody else. */
+  /** The connection of this number is over, or its port turned out to be taken by another process. */
   give_back(pool: PortPool, number: number): void {
     const { ring, head, size } = pool;
     if (size === ring.length) {
-      // as many as connections were open at once, at most
+      // the ring grows to the most connections that were open at once
       pool.ring = new Uint32Array(Math.max(64, 2 * size));
       for (let i = 0; i < size; i++) pool.ring[i] = ring[(head + i) % size]!;
       pool.head = 0;
@@ -98,7 +98,7 @@ export class Ports {
     return turned < this.#below ? FIRST_PORT + turned : LAST_PORT - this.#outside + 1 + turned;
   }
 
-  /** undefined: the kernel's choice */
+  /** undefined: the kernel chooses */
   address(number: number): string | undefined {
     return this.#addresses[(number - 1) % Math.max(1, this.#addresses.length)];
   }
@@ -109,7 +109,7 @@ export class Ports {
   }
 }
 
-/** The next number that the pool never had; 0 when there is none. */
+/** The next number that the pool never gave out; 0: there is none. */
 function fresh(pool: PortPool, ranges: readonly IdRange[]): number {
   for (;;) {
     const range = ranges[pool.range];

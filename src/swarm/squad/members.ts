@@ -1,4 +1,4 @@
-/** The members of a swarm as the coordinator knows them: who is up, what each reported last, what the dead left behind. */
+/** The members of a swarm as the coordinator knows them: who is up, their newest accounts, what dead ones counted. */
 import { bury, count_error, is_idle, live_of, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
 import type { Snapshot } from '../../metrics/snapshot.ts';
 import type { WorkerSummary } from '../../metrics/summary.ts';
@@ -7,11 +7,11 @@ import type { MemberId } from '../plan/run-spec.ts';
 import type { Absence, Death } from '../plan/seam.ts';
 import { Outstanding } from './outstanding.ts';
 
-/** What a report changes for the plan. */
+/** What an account changes for the orders. */
 export interface AccountChange {
-  /** a process said hello, or one can hold more or fewer than before */
+  /** a process said hello, or can hold more or fewer clients than before */
   readonly capacity: boolean;
-  /** it could be running fewer clients than before */
+  /** the member could be running fewer clients than before */
   readonly may: boolean;
 }
 
@@ -22,23 +22,23 @@ export class Member {
   readonly id: MemberId;
   /** it shall have a process */
   wanted = false;
-  /** the newest report of the living process; null = none said hello */
+  /** the newest account of the living process; null: none said hello */
   account: Account | null = null;
-  /** when it came, ms */
+  /** when that account came, ms */
   heard_at = 0;
-  /** when it showed last that it lives and reads its plans, ms; later than it was by as long as nobody here could have heard it */
+  /** when it last showed that it reads its orders, ms; {@link Members.forgive} moves it later */
   answered_at = 0;
-  /** what it is while no process lives */
+  /** why no process lives, while none does */
   absence: 'starting' | Absence = 'starting';
-  /** the last known, kept while it restarts; what is expected of it before its hello; 0 while it is given up or not wanted */
+  /** clients it can hold: expected before its hello, kept while it restarts, 0 while given up or not wanted */
   capacity = 0;
   capacity_why = '';
-  /** its part of what is planned; what it was ordered may lag behind */
+  /** its part of the planned clients; its orders may lag behind */
   share = 0;
-  /** the clients it has ids for: its share now or at the end of the ramp */
+  /** the clients it needs ids for: its share now or at the end of the ramp, whichever is more */
   needs = 0;
   readonly outstanding = new Outstanding();
-  /** a late report of a process that is dead must not bring it back */
+  /** incarnation that died last: a late account of it must not bring it back */
   buried: string | null = null;
 
   constructor(id: MemberId) {
@@ -53,7 +53,7 @@ export class Member {
     return this.account?.snapshot.connections.open ?? 0;
   }
 
-  /** nobody waits for it, or for it to come back */
+  /** it is not wanted, or will not come back soon */
   get is_out(): boolean {
     return !this.wanted || (!this.account && (this.absence === 'given_up' || this.absence === 'gone'));
   }
@@ -62,7 +62,7 @@ export class Member {
     return this.wanted && !this.account && this.absence === 'starting';
   }
 
-  /** `w2 given up`: why there is no process */
+  /** why there is no process: `w2 given up` */
   get absent_text(): string {
     return `${this.id} ${this.absence.replace('_', ' ')}`;
   }
@@ -97,7 +97,7 @@ export class Member {
 
 export class Members {
   readonly all: readonly Member[];
-  /** the highest of the whole swarm so far */
+  /** the highest numbers of the whole swarm so far */
   readonly peaks = { live: 0, open: 0 };
   #dead: Dead = NO_DEAD;
 
@@ -113,27 +113,27 @@ export class Members {
     return this.all.filter((member) => member.account !== null);
   }
 
-  /** those that shall have a process, and those that still have one */
+  /** members that shall have a process, or still have one */
   get shown(): readonly Member[] {
     return this.all.filter((member) => member.wanted || member.account);
   }
 
-  /** those that have a process, or soon will */
+  /** members that have a process, or soon will */
   get expected(): readonly Member[] {
     return this.all.filter((member) => !member.is_out);
   }
 
-  /** clients that those of now can hold */
+  /** clients that the wanted members can hold */
   get capacity(): number {
     return this.all.reduce((all, member) => all + member.capacity, 0);
   }
 
-  /** of one member; they are all alike */
+  /** capacity of one member, as all are alike */
   get per_member(): number {
     return Math.max(0, ...this.all.map((member) => member.capacity));
   }
 
-  /** with those that are not wanted yet */
+  /** capacity with the members that are not wanted yet */
   get possible_capacity(): number {
     return this.capacity + this.per_member * this.all.filter((member) => !member.wanted).length;
   }
@@ -147,8 +147,8 @@ export class Members {
   }
 
   /**
-   * Takes a report in; null if it is repeated, out of order, of a dead process or of no member. `revision`: of the newest plan; who reports
-   * but reads no plans does not answer.
+   * Takes an account in. Null if it is repeated, out of order, of a dead process or of no member. `revision`: of the
+   * newest orders. A member that sends accounts but reads no orders does not count as answering.
    */
   accept(id: MemberId, account: Account, now: number, wall: number, revision = 0): AccountChange | null {
     const member = this.get(id);
@@ -181,27 +181,27 @@ export class Members {
     return { capacity: is_new || member.capacity !== capacity, may: outstanding.may < may };
   }
 
-  /** Nobody could be heard for so long: the silence of that time says nothing. */
+  /** This process heard nobody for `ms`: that time does not count as silence. */
   forgive(ms: number): void {
     for (const member of this.all) member.answered_at += ms;
   }
 
-  /** A process for `member` is being started; `capacity`: what is expected of it. */
+  /** A process for `member` is being started; `capacity`: the expected one. */
   want(member: Member, capacity: number): void {
     member.wanted = true;
     member.absence = 'starting';
     member.capacity = capacity;
   }
 
-  /** Its process shall end. It must hold nothing, and there must be nothing it could be running. */
+  /** The member's process shall end. It must hold no clients and have no orders to hold any. */
   dismiss(member: Member): void {
     member.wanted = false;
     member.capacity = member.share = member.needs = 0;
   }
 
   /**
-   * A process of `member` is dead. Its last snapshot goes to the dead; its share stays with the member, unless nobody will replace it.
-   * One that was not wanted any more left nothing behind, or that never held a client, is no loss.
+   * A process of `member` is dead. Its last snapshot goes to the dead. The share stays with the member unless nobody
+   * will replace it. It is no loss if it held nothing and was not wanted any more, or never held a client.
    */
   depart(
     member: Member,
@@ -212,7 +212,7 @@ export class Members {
     death: Death | null = null,
   ): void {
     if (death) this.#dead = count_error(this.#dead, death.code, death.text, wall);
-    if (member.account && member.account.incarnation !== incarnation) return; // an earlier one, replaced since
+    if (member.account && member.account.incarnation !== incarnation) return; // an earlier process, replaced since
     if (member.account) {
       const silent_ms = Math.round(now - member.heard_at);
       const lost = { worker: member.id, incarnation, at: new Date(wall).toISOString(), silent_ms };

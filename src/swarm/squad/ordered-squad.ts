@@ -1,4 +1,4 @@
-/** The workers of an agent: one share of a swarm of many machines, held as ordered and reported as if one member held it. */
+/** The workers of an agent: they hold one share of a swarm of many machines, and their accounts add up to one. */
 import { SwarmError } from '../../foundation/errors.ts';
 import { merge_snapshots, type Dead } from '../../metrics/merge-snapshots.ts';
 import type { Snapshot } from '../../metrics/snapshot.ts';
@@ -11,70 +11,70 @@ import type { MemberId, RunSpec } from '../plan/run-spec.ts';
 import { MAX_TRACE_LINES } from '../plan/traces.ts';
 import { Squad, type SquadOptions } from './squad.ts';
 
-/** Orders that wait to be applied; beyond it the oldest is forgotten, and is applied with the next one. */
+/** Most orders that wait to be applied. Beyond it the oldest is forgotten, and counts as applied with the next one. */
 const MAX_PENDING = 64;
-/** of each worker: the first may have been anything */
+/** deaths of each worker: the first may have had any cause */
 const DEATHS_AT_LOADING = 2;
 
-/** What an agent is ordered, absolute; the newest revision wins. */
+/** What an agent orders of its workers. Absolute: the newest revision wins. */
 export interface SquadOrder {
   /** > 0 */
   readonly revision: number;
   readonly phase: Orders['phase'];
   /**
-   * With `shared`; connect_per_s is this agent's part; which worker runs a hook is the squad's affair. Servers, sources, script and module
-   * are those that the squad was made with.
+   * With `shared`; connect_per_s is this agent's part. The squad chooses the worker that runs a hook. Servers, sources,
+   * script and module are those that the squad was made with.
    */
   readonly run: RunSpec;
-  /** planned now */
+  /** planned now, in clients */
   readonly clients: number;
-  /** at the end of a ramp: ids and workers are made ready for it */
+  /** clients at the end of the ramp: ids and workers are made ready for them */
   readonly target: number;
-  /** all ids this agent owns; grows only, as `Ids.of` does */
+  /** all ids this agent owns; only grows, as `Ids.of` does */
   readonly ids: readonly IdRange[];
   readonly graceful: boolean;
   readonly retry_fatal: number;
-  /** one of the workers shall run the module's hook; that happens once */
+  /** one of the workers shall run the module's hook, once */
   readonly setup: boolean;
   readonly teardown: boolean;
-  /** clients whose bytes somebody wants to see, by token; until: ms of this process' clock */
+  /** clients whose bytes are traced, by token; until: ms of this process' clock */
   readonly traces: readonly { readonly token: string; readonly client: number; readonly until: number }[];
 }
 
-/** What a trace has shown so far: the newest lines, at most 200. */
+/** The newest lines of a trace, at most 200. */
 export interface TraceLines {
   readonly token: string;
   readonly lines: readonly string[];
-  /** lines before the first of these */
+  /** number of lines before the first of these */
   readonly before: number;
   /** no more will come */
   readonly is_over: boolean;
 }
 
-/** What an agent reports. */
+/** What the workers of an agent measured, as one. */
 export interface SquadAccount {
-  /** the newest order that all workers that are up have applied, 0 before the first */
+  /** the newest order applied by all workers that are up; 0 before the first */
   readonly applied: number;
   readonly capacity: number;
   readonly capacity_why: string;
   /**
-   * So many ids its workers were dealt. More than it ever had clients when workers were given up or come anew: clients wait for ids until
-   * it owns as many.
+   * Number of ids its workers were dealt. When workers were given up or are new, it is more than there ever were
+   * clients; clients wait until the agent owns as many ids.
    */
   readonly ids_wanted: number;
-  /** of the living, with the peaks of them all together */
+  /** of the living workers, with the peaks of all together */
   readonly snapshot: Snapshot;
   readonly dead: Dead;
   readonly workers: readonly WorkerSummary[];
-  /** of those in the newest order */
+  /** of the traces in the newest order */
   readonly traces: readonly TraceLines[];
   readonly setup: HookResult | null;
   readonly teardown: HookResult | null;
   readonly live: number;
   readonly open: number;
-  /** the most its workers could be running now */
+  /** most clients that its workers could be running now */
   readonly may: number;
-  /** workers that did not answer when everything was to end, and were killed */
+  /** workers killed because they did not answer at the end */
   readonly killed_at_end: readonly MemberId[];
 }
 
@@ -83,10 +83,10 @@ export class OrderedSquad {
   readonly #hub: SquadOptions['hub'];
   readonly #clock: SquadOptions['clock'];
   #on_change: () => void = () => {};
-  /** the newest order taken, and the newest that was applied */
+  /** revisions of the newest order taken, and of the newest applied */
   #ordered = 0;
   #applied = 0;
-  /** orders not applied yet, each with the revision of its plan */
+  /** orders not applied yet: an order's revision, with the revision of what the workers were ordered for it */
   readonly #pending: { readonly order: number; readonly orders: number }[] = [];
   readonly #hooks: Record<'setup' | 'teardown', HookResult | 'running' | null> = { setup: null, teardown: null };
   readonly #traces = new Map<string, SquadTrace>();
@@ -102,13 +102,13 @@ export class OrderedSquad {
     });
   }
 
-  /** `f` is called when an order became applied, a worker died or a hook ended; not any more once it closes. */
+  /** Calls `f` when an order was applied, a worker died or a hook ended, until `close`. */
   on_change(f: () => void): void {
     this.#on_change = f;
   }
 
   /**
-   * Resolves when the workers have said hello, and the module can be loaded.
+   * Resolves when the workers have said hello and one has loaded the module.
    * @throws SwarmError `workers_missing` after `within_ms`, or as soon as all are given up or keep dying of the module
    */
   async ready(within_ms: number): Promise<void> {
@@ -117,7 +117,7 @@ export class OrderedSquad {
     await this.#load(start + within_ms - this.#clock.now());
   }
 
-  /** Whether the module can be loaded on this machine: one worker that has done so is enough, all that died of it twice are as well. */
+  /** Waits until one worker has loaded the module. Throws when that takes too long, or after two deaths per worker. */
   async #load(within_ms: number): Promise<void> {
     const { planner, members, waits } = this.#squad;
     const { length } = members.shown;
@@ -156,12 +156,12 @@ export class OrderedSquad {
     if (this.#look()) this.#changed();
   }
 
-  /** Lets the workers go on by themselves until then, ms of this process' clock, see Permit. */
+  /** Lets the workers go on without word until then, ms of this process' clock, see Permit. */
   permit(until: number): void {
     this.#hub.permit?.(to_machine_ms(until));
   }
 
-  /** Has the workers report now. */
+  /** Has the workers send their accounts now. */
   refresh(): void {
     this.#hub.refresh?.();
   }
@@ -198,7 +198,9 @@ export class OrderedSquad {
     };
   }
 
-  /** Ends the workers, see {@link Squad.close}. A report after it shows no gauges, what was lost, and every order as applied. */
+  /**
+   * Ends the workers, see {@link Squad.close}. Later accounts show no gauges, the losses, and every order as applied.
+   */
   async close(deadline_ms: number): Promise<MemberId[]> {
     this.#is_closed = true;
     const late = await this.#squad.close(deadline_ms);
@@ -206,7 +208,7 @@ export class OrderedSquad {
     return late;
   }
 
-  /** A client is traced by the worker that has its id at that moment. False: nothing changed. */
+  /** Starts and ends traces; the worker that has a client's id at the start traces it. False: nothing changed. */
   #follow_traces({ traces: wanted, ids }: SquadOrder): boolean {
     const { traces, planner } = this.#squad;
     const before = [...this.#traces.keys()].join();
@@ -256,7 +258,7 @@ export class OrderedSquad {
     return result === 'running' ? null : result;
   }
 
-  /** Has an order been applied since the last look? A process that comes up later follows the newest, and takes nothing back. */
+  /** Whether an order was applied since the last call. A worker that comes up later gets the newest order only. */
   #look(): boolean {
     const up = this.#squad.members.up.filter((member) => member.wanted);
     const slowest = Math.min(...up.map((member) => member.account!.revision));

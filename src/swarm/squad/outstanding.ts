@@ -1,22 +1,23 @@
-/** What one process could still be running, from what it was ordered and what it acknowledged. */
+/** The most clients one process could still be running, from what it was ordered and what it acknowledged. */
 
-/** Beyond it neighbours are taken together: never too little, at most too much. */
+/** Beyond it neighbouring orders are joined, which makes `may` too high at worst, never too low. */
 const MAX_ORDERS = 64;
 
 interface Order {
   clients: number;
-  /** the revision that ordered something else; Infinity = in force */
+  /** the revision that ordered something else; Infinity: none did */
   replaced_by: number;
 }
 
 /**
- * The orders a process may be following: the one it acknowledged last and all since. Plans may be skipped (the newest wins), so any
- * of them may be in force. An order at or below a later one never decides {@link may}; so the list falls strictly.
+ * The orders a process may be following: the one it acknowledged last and all since. Orders may be skipped (the newest
+ * wins), so any of them may be in force. An order at or below a later one never decides {@link may}, so the list is
+ * strictly falling.
  */
 export class Outstanding {
   #orders: Order[] = [];
 
-  /** `clients` ordered in plan `revision`; revisions rise. */
+  /** `revision` orders `clients`. Revisions rise from call to call. */
   add(revision: number, clients: number): void {
     const last = this.#orders.at(-1);
     if (last?.clients === clients) return;
@@ -29,12 +30,12 @@ export class Outstanding {
     }
   }
 
-  /** The process applied `revision`: what was replaced by then is over. */
+  /** The process applied `revision`: orders replaced by then are over. */
   acknowledge(revision: number): void {
     this.#orders = this.#orders.filter((order) => order.replaced_by > revision);
   }
 
-  /** Its process is dead. */
+  /** The process is dead. */
   clear(): void {
     this.#orders = [];
   }

@@ -1,4 +1,4 @@
-/** From what is wanted to the plan: shares within what is safe, ids, connect rates; published when they change. */
+/** From what is wanted to orders: shares within what is safe, ids, connect rates; published when they change. */
 import { planned_at, type Ramp } from '../load/pacer.ts';
 import type { IdRange, MemberOrders, Orders } from '../plan/orders.ts';
 import type { MemberId, RunSpec } from '../plan/run-spec.ts';
@@ -14,11 +14,11 @@ export class Planner {
   phase: Orders['phase'] = 'run';
   run: RunSpec;
   graceful = false;
-  /** of the plan published last, 0 before the first */
+  /** of the orders published last, 0 before the first */
   revision = 0;
-  /** numbers dealt to the members: ids, or what {@link to_ids} makes ids of */
+  /** numbers dealt to the members: ids, or numbers that {@link to_ids} maps to ids */
   readonly ids = new Ids();
-  /** The ids that dealt numbers stand for. While both grow as `Ids.of` does, so must the result. */
+  /** Maps dealt numbers to ids. While `dealt` grows as `Ids.of` does, so must the result. */
   to_ids: (dealt: readonly IdRange[]) => readonly IdRange[] = (dealt) => dealt;
   readonly #ports: PortGrants;
   readonly #hub: Hub;
@@ -28,7 +28,7 @@ export class Planner {
   #planned = 0;
   #ramp: Ramp | null = null;
   #retry_fatal = 0;
-  /** what the last plan ordered, as text: an equal one is not published again */
+  /** the entries of the last orders as text: equal ones are not published again */
   #ordered = '';
   #is_withholding = false;
 
@@ -57,24 +57,24 @@ export class Planner {
     return this.phase === 'drain' || this.phase === 'stop';
   }
 
-  /** Something of the shares could not be ordered yet: others could still be running too much. */
+  /** A part of the shares could not be ordered yet, as other members could still be running too much. */
   get is_withholding(): boolean {
     return this.#is_withholding;
   }
 
-  /** Whose client it is, by its id in the whole swarm. */
+  /** Which member owns a client, by its id in the whole swarm. */
   owner(id: number): MemberId | null {
     const index = index_of(this.run.segment, id);
     return index === null ? null : this.ids.owner(index);
   }
 
-  /** Takes back what a member owns, to be granted to others. Its process must be dead. */
+  /** Takes a member's ids and ports back, to be granted to others. Its process must be dead. */
   release(member: MemberId): void {
     this.ids.release(member);
     this.#ports.release(member);
   }
 
-  /** A new target of the whole swarm, reached from planned-now in `over_ms`; an earlier ramp is forgotten. */
+  /** Sets a new target of the whole swarm, reached in `over_ms` from what is planned now. Replaces an earlier ramp. */
   aim(target: number, over_ms: number, now: number): void {
     this.step(now);
     this.#target = target;
@@ -83,7 +83,7 @@ export class Planner {
     if (!this.#ramp) this.#planned = target;
   }
 
-  /** Moves along the ramp; planning again comes after. False without a ramp. */
+  /** Moves along the ramp; the caller replans. False without a ramp. */
   step(now: number): boolean {
     if (!this.#ramp) return false;
     this.#planned = planned_at(this.#ramp, now);
@@ -91,19 +91,19 @@ export class Planner {
     return true;
   }
 
-  /** Wanted now and at the end of a ramp that somebody else follows; an earlier ramp is forgotten. */
+  /** Sets what is wanted now and at the end of a ramp that the caller follows. Replaces an earlier ramp. */
   hold(planned: number, target: number): void {
     this.#planned = planned;
     this.#target = target;
     this.#ramp = null;
   }
 
-  /** Fatal clients start anew; `count`: the tries so far, with this one. */
+  /** Fatal clients start anew. `count`: the tries so far, this one included. */
   retry_fatal(count = this.#retry_fatal + 1): void {
     this.#retry_fatal = count;
   }
 
-  /** Works out what to order now and publishes it if that differs from the last plan (`anyway`: in any case, as a new revision). */
+  /** Works out the orders of now and publishes them if they differ from the last ones, with `anyway` in any case. */
   replan(anyway: boolean): void {
     const entries = this.#entries();
     const ordered = JSON.stringify(entries);
@@ -133,7 +133,7 @@ export class Planner {
     return entries;
   }
 
-  /** Shares what is planned and sees that everybody has ids for it; returns what may be ordered now. */
+  /** Shares out what is planned and grants ids and ports for it. Returns what may be ordered now. */
   #share(): number[] {
     const members = this.#members.all;
     const before = members.map(({ id, outstanding, share, capacity }) => {
@@ -141,7 +141,7 @@ export class Planner {
     });
     const shares = allocate(this.planned, before);
     for (const [i, member] of members.entries()) member.share = shares[i]!;
-    // ids for the end of the ramp already, so that its steps do not break them into small ranges
+    // ids for the end of the ramp already, as its steps would break them into small ranges
     const after = before.map((one, i) => ({ ...one, held: shares[i]! }));
     const at_end = allocate(this.target, after);
     for (const [i, member] of members.entries()) member.needs = Math.max(shares[i]!, at_end[i]!);
@@ -151,7 +151,7 @@ export class Planner {
       this.target,
       expected.map(({ id, needs }) => ({ id, clients: needs, ids: this.to_ids(this.ids.of(id)) })),
     );
-    // a share whose member has no process waits for one: nothing is ordered of it
+    // a share whose member has no process waits for one
     const wanted = shares.map((share, i) => (members[i]!.account ? share : 0));
     const granted = grant(this.planned, wanted, after);
     this.#is_withholding = granted.some((clients, i) => clients < wanted[i]!);

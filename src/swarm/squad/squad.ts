@@ -1,6 +1,6 @@
 /**
- * The members behind one hub: who is up, what they are ordered, what they report. Keeps processes, shares and ids right while they come
- * and go. What shall be is for others to say: see Coordinator and OrderedSquad.
+ * The members behind one hub: who is up, their orders, their accounts. Keeps processes, shares and ids right while
+ * members come and go. Coordinator and OrderedSquad decide what is wanted.
  */
 import type { Clock } from '../../foundation/clock.ts';
 import { SwarmError } from '../../foundation/errors.ts';
@@ -15,27 +15,27 @@ import { Staff } from './staff.ts';
 import { Waits } from './waits.ts';
 
 const TICK_MS = 100;
-/** while ramping the plan is published at most 5 times a second */
+/** while ramping, orders are published at most 5 times a second */
 const RAMP_STEP_MS = 200;
 const SHRINK_MS = 1000;
-/** a tick that is later than that is late because this process itself stood still */
+/** a tick later than that means that this process itself stood still */
 const LATE_TICK_MS = 5 * TICK_MS;
-/** who does not answer for so long at the end of a run is killed */
+/** at the end of a run a member that is silent for so long is killed */
 export const SILENT_AT_END_MS = 2000;
 export const ACK_WITHIN_MS = 2000;
-/** a worker that died is started again within 5 s at most */
+/** ms to wait for a worker to come up again: it is started within 5 s of its death */
 const REPLACED_WITHIN_MS = 10_000;
 export const HOOK_WITHIN_MS = 60_000;
 
 export interface SquadOptions {
   readonly hub: Hub;
-  /** all there may be; their order breaks ties */
+  /** all members that there may be; their order breaks ties */
   readonly members: readonly MemberId[];
-  /** so many of them run from the start and always; the others while the target needs them */
+  /** how many of them run all the time, from the start; others run while the target needs them */
   readonly from_start: number;
   readonly run: RunSpec;
   readonly clock: Clock;
-  /** a member that does not answer for so long is killed, and replaced as after any death */
+  /** ms of silence after which a member is killed, and replaced as after any death */
   readonly stall_timeout_ms: number;
   readonly on_note: (member: MemberId, note: Note) => void;
 }
@@ -53,13 +53,13 @@ export class Squad {
   readonly #stop_ticking: () => void;
   #ticks = 0;
   #ticked_at: number;
-  /** since when the run ends; Infinity: it does not */
+  /** since when the run is ending; Infinity: it is not */
   #ending_since = Infinity;
   readonly #killed_at_end = new Set<MemberId>();
   #listener: (event: 'report' | 'death') => void = () => {};
   /** workers that leave now are not replaced */
   #is_closing = false;
-  /** nothing is counted any more */
+  /** accounts and deaths count for nothing any more */
   #is_over = false;
 
   constructor({ hub, members, from_start, run, clock, stall_timeout_ms, on_note }: SquadOptions) {
@@ -77,17 +77,17 @@ export class Squad {
     this.#stop_ticking = clock.every(TICK_MS, () => this.#tick());
   }
 
-  /** `f` is called after what came from a member was taken in, until it closes. */
+  /** Calls `f` after an account or a death was taken in, until the squad closes. */
   listen(f: (event: 'report' | 'death') => void): void {
     this.#listener = f;
   }
 
-  /** no worker is up, and none will come soon */
+  /** no worker is up, and none will be soon */
   get is_all_out(): boolean {
     return this.members.expected.length === 0;
   }
 
-  /** what the members can hold together, and what bounds it */
+  /** what all members can hold together, and what bounds it */
   get room(): Pick<Room, 'capacity' | 'why' | 'per_member' | 'members'> {
     const { all, possible_capacity, per_member } = this.members;
     const out = all.filter((member) => member.wanted && member.is_out).map((member) => member.absent_text);
@@ -112,18 +112,18 @@ export class Squad {
     });
   }
 
-  /** Sees that there are members enough for what is wanted. */
+  /** Starts members until there are enough for what is wanted. */
   grow(): void {
     const { target, planned, is_ending } = this.planner;
     if (!is_ending && !this.#is_closing) this.#staff.grow(Math.max(target, planned));
   }
 
-  /** Those whose acknowledgement is worth waiting for: a new process reads the plan as soon as it is up. */
+  /** Members whose acknowledgement to wait for: not those that start, which read the orders as soon as they are up. */
   get answering(): readonly Member[] {
     return this.members.expected.filter((member) => !member.is_starting);
   }
 
-  /** Waits until all members applied the plan of now, 2 s at most; returns who did not. */
+  /** Waits until all members applied the current orders, 2 s at most. Returns those that did not. */
   async acknowledged(): Promise<readonly Member[]> {
     const { revision } = this.planner;
     const late = (): readonly Member[] => this.answering.filter((member) => !member.has_applied(revision));
@@ -134,12 +134,12 @@ export class Squad {
   /** Has one living member run a hook of the module, and waits for its result, 60 s at most. */
   async run_hook(hook: 'setup' | 'teardown'): Promise<HookResult> {
     const { planner } = this;
-    // not one that is ending
+    // without members that are ending
     const up = (): readonly Member[] => this.members.up.filter((member) => member.wanted);
     const deadline = this.#clock.now() + HOOK_WITHIN_MS;
-    // all may have died just now: replacements are on their way
+    // all may have just died: replacements are on their way
     await this.waits.until(() => up().length > 0 || this.is_all_out, REPLACED_WITHIN_MS);
-    // one that answers, rather than one that is stalled
+    // rather one that answers than one that is stalled
     const member = up().find((one) => one.state(this.#clock.now()) === 'up') ?? up()[0];
     if (!member) return { ok: false, reason: 'no worker is up' };
     const { incarnation } = member.account!;
@@ -154,17 +154,17 @@ export class Squad {
     return member.account![hook] ?? { ok: false, reason };
   }
 
-  /** members that had to be killed for the run to end */
+  /** members that had to be killed at the end of the run */
   get killed_at_end(): readonly MemberId[] {
     return [...this.#killed_at_end];
   }
 
-  /** Counts these members as dead: what they hold nobody will see end. */
+  /** Counts these members as dead: nobody will hear how their clients end. */
   write_off(members: readonly Member[]): void {
     for (const member of members) if (member.account) this.#depart(member, member.account.incarnation, 'gone');
   }
 
-  /** What comes from now on counts for nothing: workers leave as they should. */
+  /** From now on accounts and deaths count for nothing: workers leave as they should. */
   finish(): void {
     this.#is_over = true;
     this.#stop_ticking();
@@ -172,8 +172,8 @@ export class Squad {
   }
 
   /**
-   * Ends the workers, those that do not end by the deadline by force, and returns who they are. What was alive in them is lost; one that
-   * held nothing is no loss.
+   * Ends the workers. Those that do not end within `deadline_ms` are killed and returned. Clients alive in them are
+   * lost; a worker that held nothing is no loss.
    */
   async close(deadline_ms: number): Promise<MemberId[]> {
     this.#is_closing = true;
@@ -197,7 +197,7 @@ export class Squad {
     }
     this.traces.deliver(id, account);
     if (change.capacity) this.grow();
-    // most reports change nothing for the plan, and there are as many a second as members
+    // most accounts change nothing for the orders, and each member sends one a second
     if (change.capacity || (change.may && this.planner.is_withholding)) this.#replan();
     this.waits.poke();
     this.#tell('report');
@@ -205,12 +205,12 @@ export class Squad {
 
   #on_gone(id: MemberId, incarnation: string, attested: boolean, absence: Absence, death: Death | null): void {
     const member = this.members.get(id);
-    // unattested, it may run on: it stays counted as it is, and shows as stalled
+    // it may still run if that is not attested: it stays counted, and shows as stalled
     if (!member || !attested || this.#is_over) return;
     this.#depart(member, incarnation, absence, death);
     if (member.is_out) {
       this.planner.release(id);
-      // given up, another one takes its place; ended as it should, it can be started again itself
+      // if it was given up, another member takes its place; if it ended as it should, it can be started again itself
       this.grow();
     }
     this.#replan();
@@ -222,7 +222,7 @@ export class Squad {
     this.members.depart(member, incarnation, absence, this.#clock.now(), this.#clock.wall(), death);
   }
 
-  /** Who drains has until the phase is over; from then on nobody waits long for one that has not answered since the end began. */
+  /** Kills members that are silent for too long: in phase stop sooner, but not for silence before the end began. */
   #kill_stalled(now: number): void {
     const { phase, is_ending, run } = this.planner;
     this.#ending_since = is_ending ? Math.min(this.#ending_since, now) : Infinity;

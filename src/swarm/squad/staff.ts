@@ -1,11 +1,11 @@
-/** How many processes there shall be: enough for the target, and after a while no more than it needs. */
+/** How many processes there are: enough for the target, and after a while no more than it needs. */
 import { is_idle } from '../../metrics/merge-snapshots.ts';
 import type { Note } from '../plan/account.ts';
 import type { MemberId } from '../plan/run-spec.ts';
 import type { Hub } from '../plan/seam.ts';
 import type { Member, Members } from './members.ts';
 
-/** ms that a process has nothing to hold before it is ended: starting one costs half a second of a core, keeping one 45–65 MB */
+/** ms without clients after which a process is ended: a start costs half a second of a core, keeping it 45–65 MB */
 export const IDLE_MS = 60_000;
 
 export class Staff {
@@ -13,10 +13,10 @@ export class Staff {
   readonly #members: Members;
   readonly #from_start: number;
   readonly #on_note: (member: MemberId, note: Note) => void;
-  /** since when a member has nothing to hold, ms */
+  /** since when a member has no clients, ms */
   readonly #idle = new Map<MemberId, number>();
 
-  /** `from_start`: so many members have a process from the start and always; their capacity is not known yet. */
+  /** `from_start`: how many members have a process all the time, from the start. Their capacity is not known yet. */
   constructor(hub: Hub, members: Members, from_start: number, on_note: (member: MemberId, note: Note) => void) {
     this.#hub = hub;
     this.#members = members;
@@ -26,14 +26,14 @@ export class Staff {
     this.#tell();
   }
 
-  /** Starts members until all can hold the target, as far as there are any. */
+  /** Starts members until together they can hold the target, or all are started. */
   grow(target: number): void {
     const members = this.#members;
     const per_member = members.per_member;
     const started: Member[] = [];
     for (const member of members.all) {
       if (members.capacity >= target || per_member === 0) break;
-      // one that is ending is free again when it has ended
+      // a member that is ending can be started once it has ended
       if (member.wanted || member.account) continue;
       members.want(member, per_member);
       started.push(member);
@@ -44,7 +44,7 @@ export class Staff {
     this.#tell();
   }
 
-  /** Ends members beyond the first that have had nothing to hold for {@link IDLE_MS}. Call about once a second. */
+  /** Ends members beyond the first `from_start` that had no clients for {@link IDLE_MS}. Call about once a second. */
   shrink(now: number): void {
     const ended = this.#members.all.slice(this.#from_start).filter((member) => this.#is_idle_long(member, now));
     for (const member of ended) {

@@ -1,4 +1,4 @@
-/** Waiting for something to become true, with a deadline: the only way the coordinator waits. */
+/** Waiting for a condition, with a deadline: the only way in which the coordinator waits. */
 
 interface Wait {
   readonly check: () => boolean;
@@ -15,13 +15,13 @@ export class Waits {
     this.#now = now;
   }
 
-  /** Resolves true as soon as `check` holds, false after `ms`. Looks at once, then at each {@link poke}. */
+  /** Resolves true as soon as `check` holds, false after `ms`. Checks at once, then at each {@link poke}. */
   until(check: () => boolean, ms: number): Promise<boolean> {
     if (check()) return Promise.resolve(true);
     return new Promise((resolve) => this.#waits.push({ check, deadline: this.#now() + ms, resolve }));
   }
 
-  /** Something may have changed: a report, a death, time. */
+  /** Something may have changed: an account, a death, the time. */
   poke(): void {
     const now = this.#now();
     this.#waits = this.#waits.filter((wait) => {

@@ -1,4 +1,4 @@
-/** Clients that want to connect, in the order they came: a chain through the clients themselves, so that any of them leaves it at once. */
+/** Clients that wait to connect, in order: a list linked through the clients, so that any can leave it at once. */
 import type { Client } from '../client/runner.ts';
 
 export class ConnectQueue {
@@ -10,7 +10,7 @@ export class ConnectQueue {
     return this.#size;
   }
 
-  /** A client stands in it once at most. */
+  /** Does nothing if the client is in the queue already. */
   add(client: Client): void {
     if (client.queued) return;
     client.queued = true;
@@ -32,7 +32,7 @@ export class ConnectQueue {
     this.#size--;
   }
 
-  /** The one that came first, which leaves it; null: it is empty. */
+  /** Removes the first client and returns it; null: the queue is empty. */
   take(): Client | null {
     const client = this.#first;
     if (client !== null) this.remove(client);

@@ -1,10 +1,10 @@
-/** What this process takes and how late its event loop is: a generator that is itself the bottleneck must say so. */
+/** CPU and memory of this process, and how late its event loop is: a generator that is the bottleneck must say so. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Snapshot } from '../../metrics/snapshot.ts';
 
-/** each look at the lag wakes the process: fifty idle workers that looked more often cost a tenth of a core and more */
+/** each look at the lag wakes the process: more looks would cost a tenth of a core and more for fifty idle workers */
 const LAG_RESOLUTION_MS = 50;
-/** accounts forced by a command come close together: a share of a few milliseconds says nothing */
+/** commands make accounts come close together, and a CPU share over a few milliseconds says nothing */
 const LEAST_MS = 500;
 
 export class GeneratorHealth {

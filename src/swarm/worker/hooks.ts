@@ -6,7 +6,7 @@ import type { ModuleLog, ProtocolModule } from '../../protocols/module.ts';
 import type { HookResult, Note } from '../plan/account.ts';
 import type { RunSpec } from '../plan/run-spec.ts';
 
-/** bytes of what `setup` returns: it travels in each plan */
+/** bytes of what `setup` returns, as it travels in all orders */
 const MAX_SHARED = 128 * 1024;
 
 export class Hooks {
@@ -15,7 +15,7 @@ export class Hooks {
   #setup: HookResult | 'running' | null = null;
   #teardown: HookResult | 'running' | null = null;
 
-  /** `done` is called whenever one of them has ended. */
+  /** `done` is called whenever a hook has ended. */
   constructor(note: (note: Note) => void, done: () => void) {
     this.#note = note;
     this.#done = done;
@@ -70,7 +70,7 @@ async function outcome(called: () => Promise<unknown>): Promise<HookResult> {
   }
 }
 
-/** What survives the way to the other members: the same in local mode, so that a module does not work there alone. */
+/** What `setup` returned as other members get it. In local mode too, so that no module works only there. */
 function json_able(value: unknown): unknown {
   const text = value === undefined ? undefined : JSON.stringify(value);
   if (text === undefined) return undefined;

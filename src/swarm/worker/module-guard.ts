@@ -1,6 +1,6 @@
 /**
- * What the user's module does outside a call: prints, throws from its own timers, rejects promises nobody awaits. Kept away from
- * stdout and from the life of the process: counted, logged within bounds.
+ * Catches what the user's module does outside a call: it prints, throws from its own timers, rejects promises nobody
+ * awaits. None of it reaches stdout or ends the process; it is counted, and logged within bounds.
  */
 import { syncBuiltinESMExports } from 'node:module';
 import shared_console, { Console } from 'node:console';
@@ -12,9 +12,9 @@ import { WrongReply } from '../../protocols/parser.ts';
 import { CallError } from '../client/call-error.ts';
 import type { Note } from '../plan/account.ts';
 
-/** Different bugs told in full; more are only counted. */
+/** Most kinds of bugs that are logged; more are only counted. */
 const MAX_KINDS = 100;
-/** Stacks looked at before giving up on finding new kinds: a source-mapped stack costs up to a millisecond. */
+/** Most stacks that are searched for new kinds: a source-mapped stack costs up to a millisecond. */
 const MAX_STACKS = 2000;
 
 /** swarm's own code: this file is two folders below src/ or dist/. */
@@ -31,13 +31,13 @@ const is_own = (frame: string): boolean => frame.includes(OWN);
 const is_node = (frame: string): boolean =>
   frame.includes('(node:') || frame.startsWith('at node:') || frame.includes('(<anonymous>)');
 
-/** Was it the module's code that threw? A frame in a file that is neither Node's nor ours says so; an error without frames is not ours. */
+/** Whether the module's code threw: a frame is in a file that is neither Node's nor swarm's, or there are no frames. */
 export function is_module_error(error: unknown): boolean {
   const frames = frames_of(error instanceof Error ? (error.stack ?? '') : '').filter((frame) => !is_node(frame));
   return frames.length === 0 || frames.some((frame) => !is_own(frame));
 }
 
-/** Logs the first stack of each kind of bug: error name and innermost frame in the user's file. */
+/** Logs the first stack of each kind of bug; a kind is an error name and the innermost frame in the user's file. */
 export class BugLog {
   readonly #kinds = new Set<string>();
   #looked = 0;
@@ -46,7 +46,7 @@ export class BugLog {
     this.#note = note;
   }
 
-  /** `whose`: who it happened to first; not part of the kind. */
+  /** `whose`: whom it happened to first; not part of the kind. */
   add(what: string, error: unknown, whose = ''): void {
     if (this.#kinds.size >= MAX_KINDS || ++this.#looked > MAX_STACKS) return;
     const stack = error instanceof Error ? (error.stack ?? '') : '';
@@ -62,9 +62,9 @@ export class BugLog {
 }
 
 /**
- * Sends what the module prints to `note`, as much as {@link PrintLimit} lets through, and its stray errors to `stray`; errors that are not
- * the module's go to `internal`. Whoever prints with swarm's own right has taken its stream before. Returns the undo, and how many lines were
- * dropped so far.
+ * Sends what the module prints to `note`, as far as {@link PrintLimit} lets it, and its stray errors to `stray`; errors
+ * of swarm itself go to `internal`. swarm's own output took its streams before. Returns the undo, and how many lines
+ * were dropped so far.
  */
 export function guard_module(options: {
   note(note: Note): void;
@@ -79,7 +79,7 @@ export function guard_module(options: {
         for (const text of limit.take(String(chunk))) options.note({ level, text });
         done();
       },
-      // a module that ended it and writes on is told so by its callback
+      // a module that ends the stream and writes on hears of it by its callback
     }).on('error', () => {});
   const streams = { stdout: sink('info'), stderr: sink('warn') };
   const real = globalThis.console;
@@ -88,7 +88,7 @@ export function guard_module(options: {
   const restore_streams = lend_streams(streams);
   const restore_shared = lend_methods(guarded);
   const on_error = (error: unknown): void => {
-    // a call that failed, and somebody's own promise behind it: the round was counted already
+    // a failed call, passed on by a promise of the module: the round was counted already
     if (error instanceof CallError || error instanceof WrongReply) return;
     if (is_module_error(error)) options.stray(error);
     else options.internal(error);
@@ -107,7 +107,10 @@ export function guard_module(options: {
   };
 }
 
-/** What `process.stdout` and `process.stderr` are, however they are imported: Node's own are made on first use and stay as they are. */
+/**
+ * Replaces `process.stdout` and `process.stderr`, however they are imported. Returns the undo. Node's own are made on
+ * first use and not changed.
+ */
 function lend_streams(streams: Readonly<Record<'stdout' | 'stderr', Writable>>): () => void {
   const names = ['stdout', 'stderr'] as const;
   const own = names.map((name) => Object.getOwnPropertyDescriptor(process, name)!);
@@ -116,7 +119,7 @@ function lend_streams(streams: Readonly<Record<'stdout' | 'stderr', Writable>>):
   return () => names.forEach((name, i) => Object.defineProperty(process, name, own[i]!));
 }
 
-/** What `import … from 'node:console'` gives prints as `guarded` does: it is Node's own object, whatever the global is. Returns the undo. */
+/** Makes `import … from 'node:console'`, an object of Node's own, print as `guarded` does. Returns the undo. */
 function lend_methods(guarded: Console): () => void {
   const own = { ...shared_console };
   Object.assign(shared_console, guarded);

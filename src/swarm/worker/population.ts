@@ -1,6 +1,6 @@
 /**
- * All clients of one process: drives the live count to its share, hands out turns to connect at the pace of the plan, takes
- * clients away. Every client stands in one pool, so that picking a victim costs the same for ten and for a million.
+ * All clients of one process: brings the live count to its share, hands out turns to connect at the ordered rate, takes
+ * clients away. Every client is in one pool, so that picking a victim costs the same for ten and for a million.
  */
 import { now, type Wheel } from '../../foundation/clock.ts';
 import { make_draws } from '../../foundation/draws.ts';
@@ -33,7 +33,7 @@ import { IdPool } from '../shares/id-pool.ts';
 import { Ports } from '../shares/ports.ts';
 import { ConnectQueue } from './connect-queue.ts';
 
-/** The order in which `decr` takes: fatal ones, then those without a connection, then random connected ones. */
+/** The order in which `decr` takes clients: fatal ones, then those without a connection, then random connected ones. */
 const FATAL_POOL = 0;
 const WAITING_POOL = 1;
 const CONNECTED_POOL = 2;
@@ -46,25 +46,25 @@ const POOL_OF: readonly number[] = [];
 (POOL_OF as number[])[STANDBY] = CONNECTED_POOL;
 (POOL_OF as number[])[FATAL] = FATAL_POOL;
 
-/** Clients that go on, or are taken away, in one turn of the event loop: after `resume` all of them are due at once. */
+/** Most clients that go on, or are taken away, in one turn of the event loop: after `resume` all are due at once. */
 const TURN_BATCH = 500;
-/** So many go on before more is read, so often in a turn: rounds that wait for nothing must not hold it up for ever. */
+/** Clients that go on before more is read, and how often in a turn: rounds that never wait must not block the loop. */
 const PLAY_BATCH = 32;
 const MAX_PLAYS = 32;
 
 const next_turn = (): Promise<void> => new Promise((done) => setImmediate(done));
 
 /**
- * Up to so many members each opens one connection at a time; beyond, half as many as there are members: what the swarm opens stays even,
- * and its processes wake for a few dozen connections and not for each.
+ * Up to so many members, each opens one connection at a time; with more, half as many as there are members. So the
+ * swarm's connects stay even, and its processes wake for a few dozen connections and not for each.
  */
 const ONE_AT_A_TIME = 8;
 const MAX_GATHER_MS = 500;
 
-/** A little longer than a closed connection lingers. */
+/** ms: a little longer than a closed connection lingers */
 const CLOSED_WITHIN_MS = 1100;
 
-/** When attempts in flight or descriptors leave no room, look again after this long. */
+/** ms until the next try when attempts in flight or descriptors leave no room */
 const BLOCKED_MS = 10;
 
 export interface PopulationOptions {
@@ -74,15 +74,15 @@ export interface PopulationOptions {
   readonly recorder: Recorder;
   readonly wheel: Wheel;
   readonly endpoints: Endpoints;
-  /** sockets this process can hold */
+  /** most sockets this process can hold */
   capacity(): number;
   bug(error: unknown, client: number): void;
   unasked(text: string): void;
-  /** a client was made, and does not connect yet */
+  /** a client was made and does not connect yet */
   created(client: Client): void;
   /** the last client is gone */
   emptied(): void;
-  /** its permit ran out: all clients were taken away, and no others come */
+  /** the permit ran out: all clients were taken away, and no new ones come */
   expired(): void;
 }
 
@@ -97,14 +97,14 @@ export class Population {
   readonly #random: Random;
   readonly #pacer: Pacer;
   #connect_per_s = 0;
-  /** ms that turns are gathered: with many members each opens a few at a time, and wakes less often */
+  /** ms that turns to connect are gathered: with many members each opens a few at a time and wakes less often */
   #gather_ms = 0;
   readonly #queue = new ConnectQueue();
   #pump_timer: NodeJS.Timeout | null = null;
   /** clients that go on in the next turn of the event loop */
   #turn: Client[] = [];
   #turn_timer: NodeJS.Immediate | null = null;
-  /** batches that went on in this turn already */
+  /** batches that went on in this turn so far */
   #plays = 0;
 
   constructor(options: PopulationOptions) {
@@ -165,8 +165,8 @@ export class Population {
   }
 
   /**
-   * Carries out this member's entry of a plan; resolves when it is done: many clients are taken away in several turns, so that the
-   * process goes on answering and reporting. Call it again only then.
+   * Carries out this member's orders. Resolves when done; it must not be called again before. Many clients are taken
+   * away in several turns, so that the process keeps answering.
    */
   async apply(share: GroupShare, phase: Orders['phase'], run: RunSpec = this.#options.run): Promise<void> {
     if (this.permit.is_over) return;
@@ -187,7 +187,7 @@ export class Population {
     this.#keep_pumping();
   }
 
-  /** Fatal clients start anew, each at its turn. */
+  /** Fatal clients start anew, each when its turn to connect comes. */
   retry_fatal(): void {
     for (const client of [...this.#pools[FATAL_POOL]!]) {
       client.move(BACKOFF);
@@ -196,13 +196,15 @@ export class Population {
     this.#keep_pumping();
   }
 
-  /** Resolves when no socket is left: those that are closing have sent what they had to send, or were destroyed. */
+  /**
+   * Resolves when all sockets have sent what they had to send and closed, or were destroyed; after 1.1 s in any case.
+   */
   async sockets_closed(): Promise<void> {
     for (let waited = 0; this.#rules.sockets > 0 && waited < CLOSED_WITHIN_MS; waited += 10)
       await new Promise((done) => setTimeout(done, 10));
   }
 
-  /** Ends every timer of its own; clients are gone by then. */
+  /** Ends its own timers. Clients must be gone by then. */
   close(): void {
     if (this.#pump_timer !== null) clearTimeout(this.#pump_timer);
     if (this.#turn_timer !== null) clearImmediate(this.#turn_timer);
@@ -256,7 +258,7 @@ export class Population {
   async #end_all(at_once: boolean): Promise<void> {
     let ended = 0;
     for (const client of [...this.#clients.values()]) {
-      // those that left by themselves meanwhile are gone
+      // some left by themselves meanwhile
       if (client.state >= KILLED || (!at_once && client.state === ACTING)) continue;
       this.#kill(client, 'stop', at_once);
       if (++ended % TURN_BATCH === 0) await next_turn();
@@ -289,7 +291,7 @@ export class Population {
     if (this.live === 0) this.#options.emptied();
   }
 
-  /** Its iteration is over while it drains, its round in phase drain, or its one iteration. */
+  /** The client ended: its iteration while draining, its round in phase drain, or its only iteration (`once`). */
   #leaves(client: Client): void {
     const { phase } = this.#rules;
     if (phase === 'drain' || phase === 'stop') this.#kill(client, 'stop', phase === 'stop');
@@ -299,7 +301,7 @@ export class Population {
   #disconnected(client: Client, missed: boolean): void {
     const { phase, once, endpoints } = this.#rules;
     if (phase === 'drain' || phase === 'stop' || client.draining) return this.#leaves(client);
-    // it found nobody at one address, and its server has others
+    // nobody was there at this address, but its server has others
     if (missed && endpoints.has_more(client.id, client.misses)) return this.#enqueue(client);
     if (once) return this.#leaves(client);
     if (client.state !== BACKOFF) return;
@@ -312,8 +314,8 @@ export class Population {
   }
 
   /**
-   * Many replies that came together are played in part while the rest are read: their clients are still in the CPU's cache (ADR 9). As a
-   * microtask, so that what the module has hung on the reply that fills the batch runs first.
+   * Of many replies that came together, some clients go on while the rest are read: they are still in the CPU's cache
+   * (ADR 9). As a microtask, so that the module's own work on the reply that fills the batch runs first.
    */
   #next_turn(client: Client): void {
     this.#turn_timer ??= setImmediate(this.#on_turn);
@@ -335,7 +337,7 @@ export class Population {
 
   #place(client: Client): void {
     const pool = client.draining ? DRAINING_POOL : POOL_OF[client.state];
-    if (pool === client.pool || pool === undefined) return; // undefined: it has ended
+    if (pool === client.pool || pool === undefined) return; // undefined: the client has ended
     this.#unplace(client);
     client.pool = pool;
     client.slot = this.#pools[pool]!.push(client) - 1;
@@ -359,18 +361,18 @@ export class Population {
 
   #keep_pumping(at_least_ms = 1): void {
     if (this.#pump_timer !== null || this.#queue.size === 0 || this.#connect_per_s === 0) return;
-    // native timers are whole milliseconds; what falls due in between goes together
+    // Node's timers are whole milliseconds: turns due in between go together
     const wait = Math.max(at_least_ms, Math.min(this.#pacer.next_in(now()) + this.#gather_ms, 1000));
     this.#pump_timer = setTimeout(() => this.#pump(), wait);
   }
 
-  /** Gives turns to connect: those that are due, while attempts in flight and descriptors allow. */
+  /** Hands out the turns to connect that are due, as far as attempts in flight and descriptors allow. */
   #pump(): void {
     this.#pump_timer = null;
     this.permit.check();
     if (this.permit.is_over) return;
     const in_flight = this.#recorder.connections.connecting;
-    // a server that restarts under many clients meets no SYN storm
+    // no SYN storm for a server that restarts under many clients
     const most_in_flight = Math.max(1, Math.floor((this.#connect_per_s * this.#options.run.connect_timeout_ms) / 1000));
     const room = Math.min(this.#queue.size, most_in_flight - in_flight, this.#options.capacity() - this.#rules.sockets);
     const turns = this.#pacer.take(now(), Math.max(0, room), MAX_ARREARS_MS + this.#gather_ms);

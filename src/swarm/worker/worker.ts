@@ -1,6 +1,6 @@
 /**
- * A member: takes the plan, holds a population to its share, reports once a second and at once after applying a revision. Runs in the
- * daemon's own process or in a forked one; it knows only its seat.
+ * A member: takes orders, keeps a population at its share, sends an account once a second and after applying orders.
+ * Runs in the daemon's own process or in a forked one; it knows only its seat.
  */
 import { Wheel } from '../../foundation/clock.ts';
 import { reason_of } from '../../foundation/errors.ts';
@@ -25,7 +25,7 @@ import { Population } from './population.ts';
 
 const REPORT_MS = 1000;
 const MAX_NOTES = 50;
-/** characters of a note: the stack of an error, or what a module printed at once */
+/** characters of a note, such as the stack of an error */
 const MAX_NOTE = 16_384;
 const TRACE_BYTES = 256;
 
@@ -33,16 +33,16 @@ export interface WorkerOptions {
   readonly member: MemberId;
   readonly incarnation: string;
   readonly seat: Seat;
-  /** an error of swarm's own, which this process should not outlive */
+  /** An error of swarm itself: the process should end. */
   internal(error: unknown): void;
-  /** It was frozen or cut off for so long that others may have its clients: it holds none any more and shall end. */
+  /** It was frozen or cut off so long that others may have its clients. It holds none, and the process shall end. */
   expired?(): void;
 }
 
 export interface RunningWorker {
-  /** Lets closing connections send what they have, 1.1 s at most, then ends reporting, timers and guards. */
+  /** Lets closing connections send what they have, 1.1 s at most, then ends accounts, timers and guards. */
   stop(): Promise<void>;
-  /** what the next report would tell, for the end of a process that has none; at most 50 */
+  /** notes that no account has carried yet, at most 50; for a process that ends without another account */
   unsent(): readonly Note[];
 }
 
@@ -64,7 +64,7 @@ class Worker {
   #population: Population | null = null;
   #endpoints: Endpoints | null = null;
   #module: ProtocolModule | null = null;
-  /** the newest plan, and whether one is being applied (loading the module takes a while) */
+  /** the newest orders, and whether some are being applied (loading the module takes a while) */
   #orders: Orders | null = null;
   #busy = false;
   #revision = 0;
@@ -75,7 +75,7 @@ class Worker {
   #notes_dropped = 0;
   #early_report_at = 0;
   readonly #traces = new Map<string, ClientTrace>();
-  /** what traces that are over left for the next report */
+  /** the last lines of ended traces, for the next account */
   #traces_ended: { token: string; lines: string[] }[] = [];
   readonly #hooks = new Hooks(
     (note) => this.#note(note),
@@ -83,7 +83,7 @@ class Worker {
   );
   readonly #warned = new Set<string>();
   #had_clients = false;
-  /** without an agent above it nobody says until when */
+  /** until when it may send, ms; without an agent there is no such bound */
   #permit_until = Infinity;
   #stopped = false;
 
@@ -107,7 +107,7 @@ class Worker {
       this.#population?.permit.renew(this.#permit_until);
     });
     this.#timer = setInterval(() => {
-      // who is asked for reports each second need not send others
+      // a worker that is asked for an account each second need not send others
       if (performance.now() - this.#refreshed_at >= 1.5 * REPORT_MS) this.#account();
     }, REPORT_MS);
     this.#account();
@@ -118,7 +118,7 @@ class Worker {
   }
 
   async stop(): Promise<void> {
-    // connections whose life is over may have bytes to send yet; clients that live on are for the process' end to cut
+    // closing connections may have bytes to send yet; live clients are cut when the process ends
     if (this.#population?.live === 0) await this.#population.sockets_closed();
     this.#stopped = true;
     clearInterval(this.#timer);
@@ -136,12 +136,12 @@ class Worker {
     if (entry === undefined || entry.incarnation !== this.#options.incarnation) return;
     const is_end = orders.phase !== this.#orders?.phase && (orders.phase === 'drain' || orders.phase === 'stop');
     this.#orders = orders;
-    // who waits for the end of a run must not take one that has much to end for one that does not answer
+    // at the end of a run, so that a worker with many clients to end is not taken for one that does not answer
     if (is_end) this.#account();
     if (!this.#busy) void this.#apply_newest();
   }
 
-  /** Applies plans until the newest is applied; those overtaken meanwhile are skipped. Never rejects. */
+  /** Applies orders until the newest are applied, and skips those overtaken meanwhile. Never rejects. */
   async #apply_newest(): Promise<void> {
     this.#busy = true;
     try {
@@ -187,7 +187,7 @@ class Worker {
   }
 
   #populate(run: RunSpec): Population {
-    // a plan that came from another process is a copy, and not frozen any more
+    // orders from another process are copies and not frozen
     deep_freeze(run.script);
     deep_freeze(run.shared);
     const population = new Population({
@@ -202,12 +202,12 @@ class Worker {
       created: (client) => {
         client.trace = this.#tracer(client.id);
       },
-      // once the turn is over: what waits for the end of a run need not wait for the next second
+      // once the turn is over: the end of a run need not wait for the next second
       emptied: () => setImmediate(() => this.#account()),
       expired: () => {
         const text = 'frozen or cut off for too long: its clients are closed, as others may have taken their place';
         this.#note({ level: 'warn', text });
-        // once the rounds of its clients have seen their end: the last report shows nothing that goes on
+        // once its clients' rounds have ended: the last account shows nothing that goes on
         setImmediate(() => {
           this.#account();
           this.#options.expired?.();
@@ -223,14 +223,14 @@ class Worker {
     return population;
   }
 
-  /** Keeps a line for the next report. A full page goes at once, but at most one a second more than the regular ones. */
+  /** Keeps a note for the next account. If there are 50, an account goes at once, but at most one a second. */
   #note({ level, text: whole }: Note): void {
     const note: Note = { level, text: escape_lines(cut(whole, MAX_NOTE)) };
     if (this.#notes.length >= MAX_NOTES) {
       const at = performance.now();
       if (at - this.#early_report_at < REPORT_MS) {
         this.#notes_dropped++;
-        // what went wrong takes the place of a line that is only printed
+        // an error takes the place of a note that is not an error
         const least = level === 'error' ? this.#notes.findLastIndex((one) => one.level !== 'error') : -1;
         if (least < 0) return;
         this.#notes.splice(least, 1);
@@ -240,7 +240,7 @@ class Worker {
       this.#account();
     }
     this.#notes.push(note);
-    // `swarm try` shows what the module prints where and when it does
+    // `swarm try` shows at once what the module prints, among the other lines
     if (this.#orders?.run.once === true) this.#account();
   }
 
@@ -262,7 +262,7 @@ class Worker {
     }
   }
 
-  /** What writes a client's events to all sessions that trace it; null when none does. */
+  /** Returns what writes a client's events to all traces of it; null: there are none. */
   #tracer(client: number): Trace | null {
     const traces = [...this.#traces.values()].filter((trace) => trace.client === client);
     if (traces.length === 0) return null;
@@ -323,7 +323,7 @@ interface ClientTrace {
   dropped: number;
 }
 
-/** Takes the lines of a trace since the last report. */
+/** Takes the lines of a trace since the last account. */
 function lines_of(trace: ClientTrace): string[] {
   const lines = trace.dropped > 0 ? [...trace.lines, `(${trace.dropped} more events not shown)`] : trace.lines;
   trace.lines = [];
@@ -331,7 +331,7 @@ function lines_of(trace: ClientTrace): string[] {
   return lines;
 }
 
-/** A line of its own per line of the text, nothing a terminal would act on. */
+/** Escapes each line, so that a terminal acts on nothing in it. */
 const escape_lines = (text: string): string =>
   text
     .split('\n')
