@@ -1,4 +1,4 @@
-/** Plans and reports over the IPC channel of a forked process. Never throws and never queues: at most one document waits on each side. */
+/** Orders and accounts over the IPC channel of a fork. Never throws; at most one document waits on each side. */
 import type { ChildProcess } from 'node:child_process';
 import { counters_of, histograms_of, Packer } from '../metrics/packed.ts';
 import type { AccountMessage } from '../swarm/plan/account-shape.ts';
@@ -11,28 +11,28 @@ import type { Seat } from '../swarm/plan/seam.ts';
 /** The coordinator's end of one channel. `child` was forked with `serialization: 'advanced'`. */
 export function plan_outbox(child: ChildProcess, member: MemberId): { put(orders: Orders): void } {
   const outbox = new Outbox<Orders>((orders, sent) => {
-    // `connected` turns false before the exit is known; a send that fails calls back with an error, which the exit explains
+    // `connected` turns false before the exit is known; a failed send calls back with an error, which the exit explains
     if (child.connected) child.send(orders, sent);
     else setImmediate(sent);
   });
   return {
     put(orders) {
       const entry = orders.members[member];
-      // the others' entries are none of its business; before its hello it has none
+      // only its own entry; before its hello it has none
       if (entry) outbox.put({ ...orders, members: { [member]: entry } });
     },
   };
 }
 
-/** The last message down: the member shall end. Disconnecting says the same, but hangs while a report is half read (Node 20). */
+/** The last message down: the member shall end. Disconnecting instead hangs while an account is half read (Node 20). */
 const GOODBYE = { goodbye: true } as const;
 
 export function say_goodbye(child: ChildProcess): void {
-  // a channel that breaks meanwhile says it too
+  // a channel that breaks meanwhile says the same
   if (child.connected) child.send(GOODBYE, () => {});
 }
 
-/** How long the member may go on by itself. Many may wait before one that is frozen: each names an instant, so that an old one is worth nothing. */
+/** Many may queue before a frozen process: each names a time, so old ones grant nothing. */
 interface PermitMessage {
   readonly permit: number;
 }
@@ -43,15 +43,15 @@ export function send_permit(child: ChildProcess, until_machine_ms: number): void
 
 const REFRESH = { refresh: true } as const;
 
-/** Asks the member to report now. */
+/** Asks the member for an account now. */
 export function send_refresh(child: ChildProcess): void {
   if (child.connected) child.send(REFRESH, () => {});
 }
 
-/** Bytes of the histograms of a report: twenty-five actions of any latencies. Those of more are told coarser. */
+/** Bytes of an account's histograms: room for twenty-five actions of any latencies. More actions get coarser ones. */
 const MAX_PACKED = 512 * 1024;
 
-/** What is sent of each report: counters, and those histograms that changed since the one before it was sent. */
+/** Makes of each account what is sent: counters, and the histograms that changed since the last account. */
 export class AccountWriter {
   readonly #packer = new Packer(MAX_PACKED);
   #sent: ReadonlyMap<number, Uint8Array> = new Map();
@@ -93,7 +93,8 @@ export function fork_seat(): Seat {
       process.on('message', (message: object) => is_goodbye(message) && cut());
     },
     async close() {
-      // Disconnecting in the turn of a send, inside a message handler, crashes the process (Node 20): let the channel empty first.
+      // Disconnecting in the turn of a send, inside a message handler, crashes the process (Node 20): let it be sent
+      // first.
       do await new Promise((resolve) => setImmediate(resolve));
       while (!outbox.is_empty);
       if (process.connected) process.disconnect();

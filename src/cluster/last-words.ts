@@ -1,9 +1,9 @@
-/** What a process printed on stderr when it died: an assertion of Node's, say, with the stack of machine code behind it. */
+/** What a process printed on stderr when it died, such as an assertion of Node with its stack of machine code. */
 import { escape_text } from '../foundation/escape.ts';
 
-/** an assertion of Node's stands before up to a hundred frames */
+/** characters: an assertion of Node comes before up to a hundred frames */
 const MAX_KEPT = 16 * 1024;
-/** what was printed so long before the rest has nothing to do with it, ms */
+/** ms: text printed so long before the rest has nothing to do with the death */
 const PAUSE_MS = 2000;
 const MAX_TOLD = 300;
 
@@ -11,9 +11,9 @@ const CAUSE = /assertion|fatal|out of memory|abort|panic|error\b/i;
 /** ` 1: 0xb7a940 node::Abort() [node]`, `    at f (file.js:1:2)`, `----- Native stack trace -----` */
 const FRAME = /^\s*(\d+:\s|at\s|#\d+\s|-{3,}|\^|$)/;
 
-/** `10: file:///protocols/x.js:29:33`: of the JavaScript that was running */
+/** `10: file:///protocols/x.js:29:33`: where the JavaScript was that ran */
 const PLACE = /^\d+:\s(.*file:.*)$/;
-/** how Node begins each line of an assertion: first where it stands in Node, then what it says */
+/** how Node begins each line of an assertion: first its place in Node, then its text */
 const NODES = /^\s*#\s+/;
 
 export class LastWords {
@@ -28,8 +28,8 @@ export class LastWords {
   }
 
   /**
-   * The line that names the cause, else the last one that is no frame of a stack, else the first place in a file of JavaScript; on one line and
-   * safe to print. Null: it died in silence.
+   * The line that names the cause, else the last one that is no stack frame, else the first place in a JavaScript file.
+   * One line, safe to print. Null: it printed nothing when it died.
    */
   told(now: number): string | null {
     if (now - this.#heard_at > PAUSE_MS) return null;

@@ -1,4 +1,4 @@
-/** Coordinator and the one member in the same process: documents are delivered a turn later, as if they had come from afar. */
+/** Coordinator and the only member in one process: documents arrive a turn later, as between processes. */
 import type { Account } from '../swarm/plan/account.ts';
 import type { Orders } from '../swarm/plan/orders.ts';
 import { fold_accounts, Outbox } from '../swarm/plan/outbox.ts';
@@ -35,7 +35,7 @@ export function local_pair(member: MemberId): { hub: Hub; seat: Seat } {
     seat: {
       onOrders: (f) => (take_orders = f),
       account: (account) => accounts_out.put(account),
-      // the coordinator takes this member with it, or ends it as it ends
+      // the coordinator's process is this one: nothing can be cut
       onCut: () => {},
       close: () => {
         is_cut = true;

@@ -1,4 +1,4 @@
-/** The workers as processes: started, watched, started again, ended. The hub of forked mode. */
+/** The workers as processes: started, watched, restarted, ended. The hub of forked mode. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -22,26 +22,29 @@ const HELLO_WITHIN_MS = 30_000;
 const END_WITHIN_MS = 5000;
 /** from SIGKILL to the exit of a process that is not stuck in the kernel */
 const KILL_WITHIN_MS = 1000;
-/** from an exit until its last words are read; processes that the module started may hold the pipe for longer */
+/** from the exit until its last words are read; processes that the module started may hold the pipe for longer */
 const LAST_WORDS_WITHIN_MS = 500;
-/** how often it is said that lines were left out */
+/** how often a note says that lines were left out */
 const TELL_DROPPED_MS = 1000;
-/** one that said nothing for so long is sent nothing but plans, of which only the newest waits */
+/** a worker silent for so long is sent only orders, of which just the newest waits */
 const HEARD_MS = 10_000;
 const SETPRIV = '/usr/bin/setpriv';
 
 const CROWD = 8;
 /**
- * Node's own code on large pages: a tenth of the time in user space less where few run, for 10 MB more of each. In a crowd each copy would
- * compete for the cache that one copy has to itself (ADR 13). `silent`: a system without such pages runs as ever.
+ * Puts Node's own code on large pages: with few workers a tenth less time in user space, for 10 MB more each. In a
+ * crowd the copies would compete for a cache that one shared copy has to itself (ADR 13). `silent`: without such pages
+ * Node runs as usual.
  */
 const LARGE_PAGES = '--use-largepages=silent';
 
 export interface ProcessesOptions {
   readonly members: readonly MemberId[];
-  /** script of a worker, called with the member's id and the incarnation as arguments */
+  /** script of a worker; its arguments are the member's id and the incarnation */
   readonly entry: string;
-  /** deaths, restarts, workers given up, and what a worker printed past its own log (a crash of Node's, say), for the log */
+  /**
+   * for the log: deaths, restarts, workers given up, and what a worker printed past its log, such as a crash of Node
+   */
   readonly on_note: (member: MemberId, note: Note) => void;
 }
 
@@ -50,7 +53,7 @@ interface Listeners {
   gone: Parameters<Hub['onGone']>[0];
 }
 
-/** Starts a process per wanted member, and again whenever one dies, until it is not wanted any more or `close`. */
+/** Runs a process per wanted member, restarted whenever it dies, until the member is not wanted any more or `close`. */
 export function start_processes(options: ProcessesOptions): Hub {
   const listeners: Listeners = { account: () => {}, gone: () => {} };
   const turns = new Turns(2 * availableParallelism());
@@ -77,8 +80,8 @@ export function start_processes(options: ProcessesOptions): Hub {
 }
 
 /**
- * Lets a few start at a time: fifty at once on two cores would all be late with their hello. Each begins in a turn of its own, as a fork
- * takes the loop for some time.
+ * Lets a few workers start at a time: fifty at once on two cores would all be late with their hello. Each starts in a
+ * turn of its own, as a fork blocks the event loop for some time.
  */
 class Turns {
   #free: number;
@@ -124,7 +127,7 @@ class WorkerProcess {
   #in_crowd = false;
   #is_closing = false;
   #heard_at = 0;
-  /** why its process was killed from here, `did not answer for 30 s` */
+  /** why this process killed it, such as `did not answer for 30 s`; null: it did not */
   #killed_as: string | null = null;
   #exited: Promise<void> = Promise.resolve();
   /** it exited and its last words were read */
@@ -149,19 +152,19 @@ class WorkerProcess {
     if (this.#reader) send_refresh(this.#reader);
   }
 
-  /** its process, if it was heard lately: nothing queues before one that does not read */
+  /** its process if it was heard lately: nothing must queue before a process that does not read */
   get #reader(): ChildProcess | null {
     return performance.now() - this.#heard_at < HEARD_MS ? this.#child : null;
   }
 
-  /** Whether it shall have a process, and whether that is one of a crowd: one is started, or told to end and killed if it does not. */
+  /** Starts its process if it is wanted; else tells the process to end, and kills it if it does not. */
   want(is_wanted: boolean, in_crowd: boolean): void {
     if (in_crowd !== this.#in_crowd && this.#child?.pid !== undefined) give_way(this.#child.pid, in_crowd);
     this.#in_crowd = in_crowd;
     if (is_wanted === this.#is_wanted || this.#is_closing) return;
     this.#is_wanted = is_wanted;
     clearTimeout(this.#restart);
-    // one that is ending is followed by its successor, as after any exit
+    // if its process is ending, the next one starts after its exit
     if (is_wanted && !this.#child) this.#start_in_turn();
     else if (!is_wanted && this.#child) this.#dismiss(this.#child);
   }
@@ -179,7 +182,7 @@ class WorkerProcess {
     child.once('exit', () => clearTimeout(late));
   }
 
-  /** Ends its process at once. Once is enough: one that is stuck in the kernel ends when it leaves it. */
+  /** Kills its process, once: a process stuck in the kernel ends when it leaves the kernel. */
   kill(why: string): void {
     const child = this.#child;
     const has_exited = child !== null && (child.exitCode !== null || child.signalCode !== null);
@@ -217,13 +220,14 @@ class WorkerProcess {
       }
       if (is_starting) {
         this.#breaker.succeeded();
-        give_way(child.pid!, this.#in_crowd); // now: one that starts in a crowd at work would be late
+        give_way(child.pid!, this.#in_crowd); // not before its hello: in a busy crowd that would be late
       }
       started();
       this.#heard_at = performance.now();
       this.#listeners.account(this.member, account);
     });
-    // Cut off it can neither be steered nor measured. One that is exiting closes its channel a little before: its exit code says why.
+    // Without its channel a worker can be neither steered nor measured. One that is exiting closes it a little earlier:
+    // its exit code says why.
     let cut: NodeJS.Timeout | undefined;
     child.on('disconnect', () => {
       if (!this.#is_closing && this.#is_wanted) cut = setTimeout(() => child.kill('SIGKILL'), KILL_WITHIN_MS);
@@ -243,7 +247,7 @@ class WorkerProcess {
         const how = signal ? `died of ${signal}` : `exited with code ${code}`;
         void within(this.#silent, LAST_WORDS_WITHIN_MS, () => undefined).then(() => gone(how));
       });
-      // never started; an error after the start is a failed kill or send, and the exit comes all the same
+      // without a pid it never started; an error after the start is a failed kill or send, and an exit follows
       child.on('error', (error) => child.pid === undefined && gone(`did not start: ${error.message}`));
     });
   }
@@ -263,7 +267,7 @@ class WorkerProcess {
     this.#listeners.gone(this.member, incarnation, true, is_open ? 'given_up' : 'restarting', death);
   }
 
-  /** Cuts the channel, on which a worker exits, and kills what is left at the deadline; true if it came to that. */
+  /** Tells the worker to end, and kills it after `deadline_ms`; true if it came to that. */
   async close(deadline_ms: number): Promise<boolean> {
     this.#is_closing = true;
     clearTimeout(this.#restart);
@@ -277,7 +281,10 @@ class WorkerProcess {
     return is_late;
   }
 
-  /** A chunk is a note: a stack trace mostly stays in one piece. What is too much is read all the same: nobody shall wait for a full pipe. */
+  /**
+   * Makes a note of each chunk, which mostly keeps a stack trace in one piece. What is too much is read too: a full
+   * pipe would block the worker.
+   */
   #pass_on(output: Readable | null, level: Note['level'], last_words?: LastWords): void {
     const limit = new PrintLimit();
     let [told, told_at] = [0, 0];
@@ -301,14 +308,14 @@ class WorkerProcess {
   }
 }
 
-/** Libraries in a worker may talk to whoever forked them; only reports carry its incarnation. */
+/** Libraries in a worker may send messages to its parent; only accounts carry its incarnation. */
 const is_ours = (message: unknown, incarnation: string): boolean =>
   typeof message === 'object' && message !== null && 'incarnation' in message && message.incarnation === incarnation;
 
 /**
- * Forks `entry` so that it dies with this process, busy or not, where util-linux' setpriv is there: it asks the kernel for SIGKILL at the parent's
- * death and becomes node. Elsewhere a worker ends when it sees its channel cut. Both outputs
- * are pipes of its own: sharing our stderr would make it blocking for us too, see Output.
+ * Forks `entry`. With util-linux' setpriv it dies with this process, even if busy: setpriv asks the kernel for SIGKILL
+ * at the parent's death and becomes node. Elsewhere a worker ends when it sees its channel cut. Both outputs are pipes
+ * of its own: sharing our stderr would make ours blocking too, see Output.
  */
 function fork_bound(entry: string, args: string[], in_crowd: boolean): ChildProcess {
   const bound = existsSync(SETPRIV);
@@ -316,7 +323,7 @@ function fork_bound(entry: string, args: string[], in_crowd: boolean): ChildProc
   const options = in_crowd ? inherited : [...inherited, LARGE_PAGES];
   return fork(entry, args, {
     serialization: 'advanced',
-    // the terminal's Ctrl-C reaches its process group: a worker that is still loading would die of it
+    // the terminal's Ctrl-C reaches the whole process group: a worker that is still loading would die of it
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     ...(bound && { execPath: SETPRIV }),
