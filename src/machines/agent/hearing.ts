@@ -1,4 +1,4 @@
-/** What an agent hears: the plan in force, the lease, the time of the run, and for how long the engine said nothing. */
+/** What an agent hears: the plan in force, the lease, the time of the run, and how long the engine has been silent. */
 import type { Clock } from '../../foundation/clock.ts';
 import { Refused } from '../../foundation/shape.ts';
 import { plan_name, type Lease, type SwarmPlan } from '../store/documents.ts';
@@ -7,29 +7,29 @@ import { read_lease, read_plan } from '../store/readers.ts';
 import { LEADERS, Refusals } from '../store/refusals.ts';
 import type { Store } from '../store/store.ts';
 
-/** the plan is read so often at least, whatever the lease says of it */
+/** the plan is read at least this often, whatever the lease says */
 const READ_MS = 5000;
 
-/** Reads plan and lease, and keeps of them what is in force. */
+/** Reads plan and lease, and keeps what is in force. */
 export class Hearing {
   readonly #store: Store;
   readonly #timers: Clock;
-  /** documents of leaders that were not taken */
+  /** documents of leaders that this agent refused */
   readonly #refusals: Refusals;
   #plan: SwarmPlan | null = null;
-  /** what was read last */
+  /** the stored plan that was read last; `text` is empty when it came by itself */
   #read: { readonly text: string; readonly plan: SwarmPlan | Refused } | null = null;
   #read_at = -Infinity;
-  /** somebody says that there is another plan */
+  /** a nudge said that there is another plan to read */
   #is_nudged = false;
-  /** the newest plan that came by itself: only this agent's part of it, and it may be late */
+  /** the newest plan that came with a nudge: it has only this agent's part, and may be late */
   #nudged: SwarmPlan | null = null;
-  /** when the run began, ms of this clock */
+  /** when the run began, ms of this clock; null: not known yet */
   #base: number | null = null;
-  /** when what the engine answered last was asked, and how long the machine had been suspended by then */
+  /** when the last answered question was asked, and how long the machine had been suspended until then */
   #answered: { readonly at: number; readonly slept: number };
 
-  /** `on_refusal` is called once for each kind of document. */
+  /** `on_refusal` is called once for each kind of document that is refused. */
   constructor(store: Store, timers: Clock, on_refusal: (text: string) => void) {
     this.#store = store;
     this.#timers = timers;
@@ -37,27 +37,27 @@ export class Hearing {
     this.#answered = { at: timers.now(), slept: this.#slept };
   }
 
-  /** the one in force */
+  /** the plan in force */
   get plan(): SwarmPlan | null {
     return this.#plan;
   }
 
-  /** why what leaders wrote last was not taken; null: it was */
+  /** why the leaders' newest documents were refused; null: they were not */
   get refuses(): string | null {
     return this.#refusals.of(LEADERS);
   }
 
-  /** null: it is not known yet */
+  /** ms since the run began; null: not known yet */
   get run_ms(): number | null {
     return this.#base === null ? null : this.#timers.now() - this.#base;
   }
 
-  /** Of an instant of the run, ms of this clock. Only while {@link run_ms} is known. */
+  /** Converts a time of the run to ms of this clock. Only while {@link run_ms} is known. */
   clock_ms(run_ms: number): number {
     return this.#base! + run_ms;
   }
 
-  /** when the engine was asked what it answered last, as if the machine had not been suspended since */
+  /** when the last answered question was asked, ms; moved back by the time that the machine was suspended since */
   get answered_at(): number {
     return this.#answered.at - (this.#slept - this.#answered.slept);
   }
@@ -66,7 +66,7 @@ export class Hearing {
     return this.#timers.now() - this.answered_at;
   }
 
-  /** Before the engine is asked. What it returns is to be called once it has answered all. */
+  /** To be called before the engine is asked. Call the returned function once the engine has answered all. */
   ask(): () => void {
     const asked = { at: this.#timers.now(), slept: this.#slept };
     return () => {
@@ -75,8 +75,8 @@ export class Hearing {
   }
 
   /**
-   * A plan that follows the one in force need not be read: it was stored before it was sent. Anything else only says
-   * that there is something to read. Null: it is no news.
+   * Takes in a nudge. 'take': it is a newer plan of the same run and epoch, stored before it was sent, so it need not
+   * be read. 'read': there is something to read. Null: it is no news.
    */
   nudge(text: string): 'take' | 'read' | null {
     const plan = text === '' ? null : read_plan(text);
@@ -90,20 +90,20 @@ export class Hearing {
     return 'take';
   }
 
-  /** The plan that came by itself, once. */
+  /** Returns the plan that came with a nudge, once. */
   take_nudged(): SwarmPlan | null {
     const plan = this.#nudged;
     this.#nudged = null;
     return this.#plan?.run.id === plan?.run.id ? plan : null;
   }
 
-  /** Reads the lease, and the plan if need be. Rejects when the engine does not answer. */
+  /** Reads the lease, and the plan if it is due. Rejects when the engine does not answer. */
   async read(): Promise<{ readonly plan: SwarmPlan | null; readonly lease: Lease | null }> {
     const entry = await this.#store.get(LEASE);
     const lease = this.#checked('lease', entry && read_lease(entry.text));
     const last = this.#read?.plan instanceof Refused ? null : this.#read?.plan;
     const known = last && lease?.plan === plan_name(last) ? last : null;
-    // that of a large swarm is long, and most of the time the one that was read last
+    // the plan of a large swarm is long, and mostly the one that was read last
     const is_due = this.#is_nudged || this.#timers.now() - this.#read_at >= READ_MS;
     if (!known || is_due) this.#is_nudged = false;
     return { plan: known && !is_due ? known : await this.#read_plan(), lease };
@@ -117,7 +117,7 @@ export class Hearing {
     return this.#checked('plan', entry && this.#read!.plan);
   }
 
-  /** Null: it cannot be read, and whatever was known before it stays in force. */
+  /** Null: there is none, or it is refused and what was known before stays in force. */
   #checked<T>(what: string, found: T | Refused | null): T | null {
     if (found instanceof Refused) {
       this.#refusals.note(LEADERS, what, found.why);
@@ -127,9 +127,9 @@ export class Hearing {
     return found;
   }
 
-  /** Puts a plan in force. False: it is older than the one that is. */
+  /** Puts a plan in force. False: it is older than the one in force. */
   accept(plan: SwarmPlan, lease: Lease | null): boolean {
-    // what came by itself counts as read
+    // a plan that came with a nudge counts as read
     if (this.#read?.plan !== plan) this.#read = { text: '', plan };
     const old = this.#plan?.run.id === plan.run.id ? this.#plan : null;
     if (old && is_newer(old, plan)) return false;
@@ -141,7 +141,7 @@ export class Hearing {
     return true;
   }
 
-  /** The earliest start is the truest: each is told some time after it was true. */
+  /** Each message arrives some time after it was true, so the earliest start that they give is the truest. */
   #hear_run_ms(run_ms: number | null): void {
     if (run_ms === null) return;
     const base = this.#timers.now() - run_ms;

@@ -1,4 +1,4 @@
-/** What an agent holds: a crew of workers made for a run, told what the plan says, until it ends or is given up. */
+/** What an agent holds: a crew of workers that is made for a run, ordered what the plan says, and ended. */
 import { reason_of } from '../../foundation/errors.ts';
 import { planned_at } from '../../swarm/load/pacer.ts';
 import type { Note } from '../../swarm/plan/account.ts';
@@ -12,43 +12,43 @@ import type { CrewAccount, CrewRecording } from './recording.ts';
 import { until } from './until.ts';
 
 /**
- * An agent that is awake closes its clients in good order, before its workers see that their permit ran out; their
- * share goes to others at +1000.
+ * ms that the permit outlasts isolation: an agent that is awake closes its clients in good order before. Their share
+ * goes to others at +1000.
  */
 const PERMIT_MORE_MS = 400;
-/** from the order to close everything to the end of the workers that do not */
+/** ms from the order to close all clients until workers that did not are ended */
 const FENCE_WITHIN_MS = 5000;
 const CLOSE_WITHIN_MS = 5000;
 
-/** The workers of an agent, all that it needs of a Squad. */
+/** The workers of an agent: all that it needs of an OrderedSquad. */
 export interface Crew {
   order(order: SquadOrder): void;
-  /** Has the workers report now: what is told a little later is not a second old. */
+  /** Has the workers send accounts now, so that what the agent tells a little later is not a second old. */
   refresh(): void;
-  /** Lets the workers go on by themselves until then, ms. */
+  /** Lets the workers go on without word until then, ms. */
   permit(until: number): void;
   account(): SquadAccount;
-  /** something of the report should be told now */
+  /** calls `f` when a part of the account should be told at once */
   on_change(f: () => void): void;
-  /** Ends the workers, whatever they hold. */
+  /** Ends the workers, whatever they hold, within `deadline_ms`. */
   close(deadline_ms: number): Promise<unknown>;
 }
 
 /** A bundle that was read and checked, ready to run here. */
 export interface LoadedRun {
   readonly crew: Crew;
-  /** with what is this machine's own: sources, the module's path */
+  /** the bundle's run, with sources and module path of this machine */
   readonly run: RunSpec;
 }
 
-/** Of its agent, and the parts that it asks and tells. */
+/** What it needs of its agent and of the agent's other parts. */
 export interface HoldingOptions extends Pick<PresenceOptions, 'timers' | 'id' | 'facts' | 'log'> {
   /** Reads the bundle, checks hash and signature, starts workers. Rejects with why this agent cannot play. */
   readonly make: (run: RunHeader, on_note: (worker: MemberId, note: Note) => void) => Promise<LoadedRun>;
   readonly hearing: Hearing;
   readonly presence: PresenceWriter;
   readonly recording: CrewRecording;
-  /** its presence is not true any more; `reads`: and there may be a plan that it could not follow until now */
+  /** The presence must be written anew. `reads`: there may also be a plan that could not be followed until now. */
   readonly on_change: (reads: boolean) => void;
 }
 
@@ -56,26 +56,26 @@ type CrewOrders = Omit<SquadOrder, 'revision' | 'run' | 'retry_fatal'> & { reado
 
 interface Playing {
   readonly run: RunHeader;
-  /** null: it could not be loaded, or is over */
+  /** null: the run could not be loaded, or is over */
   readonly loaded: LoadedRun | null;
   readonly refuses: string | null;
 }
 
-/** Plays one run after the other, each as another incarnation. */
+/** Plays one run after the other, each as a new incarnation. */
 export class Holding {
   readonly #options: HoldingOptions;
   #playing: Playing | null = null;
   #is_making = false;
-  /** the revision that was taken over */
+  /** revision of the plan that was followed last */
   #accepted = 0;
-  /** the newest revision that the crew has applied altogether */
+  /** the newest revision of a plan that the whole crew has applied */
   #applied = 0;
-  /** what the crew was told last, of which plan, with which ids, and how often it was told something */
+  /** the crew's last order as text, the plan and ids it was made from, and the number of orders so far */
   #told = '';
   #ordered: { readonly plan: SwarmPlan; readonly clients: number } | null = null;
   #ids: MemberShare['ids'] = [];
   #orders = 0;
-  /** it lets go of all it holds */
+  /** it is closing all that it holds */
   #is_fencing = false;
   #fenced = 0;
   #is_closed = false;
@@ -92,17 +92,17 @@ export class Holding {
     return this.#is_closed;
   }
 
-  /** the crew has not applied yet what it was ordered last */
+  /** the crew has not applied its last order yet */
   get is_behind(): boolean {
     return this.#crew !== null && this.#crew.account().applied < this.#orders;
   }
 
-  /** it holds nothing, and no plan says that it shall */
+  /** it holds no clients, and the plan wants none */
   get is_empty(): boolean {
     return !this.#crew || (is_idle(this.#crew) && (this.#entry?.ramp.to ?? 0) === 0);
   }
 
-  /** ms of silence after which nothing may be held any more */
+  /** ms of the engine's silence after which all clients must be closed */
   get isolation_ms(): number {
     return (this.#crew && this.#playing!.run.isolation_ms) ?? Infinity;
   }
@@ -114,10 +114,10 @@ export class Holding {
     return { run: run.id, incarnation: this.#options.presence.incarnation, account: loaded.crew.account() };
   }
 
-  /** What its presence says of it now. */
+  /** What the presence says now. */
   report(): Omit<PresenceState, 'results' | 'leaving' | 'run_ms'> {
     const [playing, account] = [this.#playing, this.#crew?.account() ?? null];
-    // what was told before the newest order is of no interest any more
+    // the crew has applied its newest order, and with it the plan
     if (account && account.applied >= this.#orders) this.#applied = this.#accepted;
     return {
       account,
@@ -133,12 +133,12 @@ export class Holding {
     this.#crew?.refresh();
   }
 
-  /** The engine answered then: until the agent has to close everything, the crew may go on by itself. */
+  /** The engine answered then: the crew may go on without word until the agent has to close everything. */
   permit(answered_at: number): void {
     this.#crew?.permit(answered_at + this.isolation_ms + PERMIT_MORE_MS);
   }
 
-  /** Does what a plan says that came into force. `plays`: it may begin with a run. */
+  /** Does what a new plan in force says. `plays`: it may begin a run. */
   follow(plan: SwarmPlan, plays: boolean): void {
     const { id, presence } = this.#options;
     if (plan.departed.some((gone) => gone.agent === id && gone.incarnation === presence.incarnation))
@@ -153,14 +153,14 @@ export class Holding {
     this.order();
   }
 
-  /** Tells the crew what it shall hold now. To be called several times a second: ramps go on. */
+  /** Orders the crew to hold what the plan wants now. To be called several times a second, as ramps go on. */
   order(): void {
     const { id, hearing } = this.#options;
     const [plan, loaded, entry, run_ms] = [hearing.plan, this.#playing?.loaded, this.#entry, hearing.run_ms];
     if (!plan || !loaded || !entry || run_ms === null || this.#is_fencing || plan.run.id !== this.#playing?.run.id)
       return;
     const clients = planned_at(entry.ramp, run_ms);
-    // between two plans most steps change nothing
+    // most steps of a plan change nothing
     const is_told = this.#ordered?.plan === plan && this.#ordered.clients === clients && this.#told !== '';
     if (is_told && plan.traces.length === 0) return;
     this.#ordered = { plan, clients };
@@ -179,7 +179,7 @@ export class Holding {
     });
   }
 
-  /** Closes everything, and goes on as another incarnation: what it held goes to others, or did already. */
+  /** Closes all clients and goes on as a new incarnation. What it held goes to others, or already did. */
   async fence(why: string): Promise<void> {
     if (this.#is_fencing) return;
     this.#fenced++;
@@ -187,13 +187,13 @@ export class Holding {
     await this.#let_go(true);
   }
 
-  /** Ends the workers, also those that are on their way. */
+  /** Ends the workers, also those that are still being made. */
   async close(): Promise<void> {
     this.#is_closed = true;
     await this.#drop_crew();
   }
 
-  /** Nothing more is said of the run. */
+  /** The run is not told of any more. */
   forget(): void {
     this.#playing = null;
   }
@@ -202,14 +202,14 @@ export class Holding {
     return this.#playing?.loaded?.crew ?? null;
   }
 
-  /** what the plan says of this incarnation */
+  /** the plan's share for this incarnation; null: it has none */
   get #entry(): MemberShare | null {
     const { id, hearing, presence } = this.#options;
     const entry = hearing.plan?.members[id];
     return entry?.incarnation === presence.incarnation ? entry : null;
   }
 
-  /** Loads the run: a while later it is ready, or says why not. Never rejects. */
+  /** Loads the run. Later the presence shows it as ready, or why it is not. Never rejects. */
   async #make(run: RunHeader): Promise<void> {
     const { facts, make, recording, on_change, log } = this.#options;
     this.#is_making = true;
@@ -240,7 +240,7 @@ export class Holding {
     crew.order({ ...order, revision: ++this.#orders, retry_fatal, run: { ...run, shared: known, connect_per_s } });
   }
 
-  /** Lets go of the run: the next one, or the same, begins with another incarnation. */
+  /** Ends its part in the run. The next run, or the same again, begins with a new incarnation. */
   async #let_go(closes_clients = false): Promise<void> {
     this.#is_fencing = true;
     try {
@@ -290,7 +290,7 @@ function is_idle(crew: Crew): boolean {
   return live + open === 0;
 }
 
-/** `now` begins as `before` does: ids of an incarnation only ever become more. */
+/** Whether `now` has all of `before` in its place: the ids of an incarnation only grow. */
 function is_more(before: MemberShare['ids'], now: MemberShare['ids']): boolean {
   return before.every(([first, last, step], i) => {
     const range = now[i];

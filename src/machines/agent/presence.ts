@@ -1,4 +1,4 @@
-/** What an agent tells of itself: which incarnation of whom it is, and that it lives. */
+/** What an agent tells of itself: its name and incarnation, and that it lives. */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../foundation/clock.ts';
 import { Refused } from '../../foundation/shape.ts';
@@ -11,9 +11,9 @@ import type { Store } from '../store/store.ts';
 import { until } from './until.ts';
 
 const MAX_REPLACED = 20;
-/** a stranger with this agent's name that still writes does so within that */
+/** ms within which another living agent of the same name would write again */
 const STRANGER_MS = 3500;
-/** so often in a row another one has to write over this agent's presence what it cannot read */
+/** how often in a row somebody writes something unreadable over the presence until it counts as a second agent */
 const MAX_SPOILED = 5;
 
 /** Who the agent is, and where it says so. */
@@ -24,28 +24,28 @@ export interface PresenceOptions {
   readonly facts: Pick<Presence, 'host' | 'machine' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight'>;
   readonly max_connections: number | null;
   readonly log: (level: Note['level'], text: string) => void;
-  /** the process `pid` of this very host is dead */
+  /** whether the place's process was on this host and is dead */
   readonly is_dead: (place: ProcessPlace) => boolean;
   readonly new_incarnation?: () => string;
 }
 
 interface PresenceEvents {
-  /** it must be written again at once */
+  /** the presence must be written again at once */
   readonly on_stale: () => void;
   /** another process plays under this agent's name */
   readonly on_second: (where: string) => Promise<void>;
 }
 
-/** What a presence says that others of the agent's parts know. */
+/** The part of a presence that the agent's other parts know. */
 export interface PresenceState extends Pick<
   Presence,
   'ready' | 'refuses' | 'accepted' | 'applied' | 'results' | 'leaving' | 'run_ms' | 'fenced'
 > {
-  /** null: it has no crew */
+  /** null: there is no crew */
   readonly account: SquadAccount | null;
 }
 
-/** Writes the presence of an agent, and notices who else does. */
+/** Writes the presence of an agent, and notices when somebody else does. */
 export class PresenceWriter {
   readonly #options: PresenceOptions & PresenceEvents;
   readonly #key: string;
@@ -53,7 +53,7 @@ export class PresenceWriter {
   #replaces: string[] = [];
   #revision = 0;
   #seq = 0;
-  /** when somebody had written over this agent's presence what nobody can read, and how often in a row */
+  /** when something unreadable was last found in place of the presence, and how often in a row */
   #spoiled = { at: -Infinity, times: 0 };
 
   constructor(options: PresenceOptions & PresenceEvents) {
@@ -70,19 +70,19 @@ export class PresenceWriter {
     return this.#revision > 0;
   }
 
-  /** Nothing lives of the incarnation until now: another one begins. */
+  /** Begins a new incarnation. Nothing of the last one may live. */
   renew(): void {
     this.#replace(this.#incarnation);
     this.#incarnation = this.#fresh();
   }
 
-  /** The engine lost what the one before this said of itself; the plan, written from memory, says where it was. */
+  /** Finds the agent's last process in the plan, written from memory, after the engine lost its presence. */
   attest(entry: MemberShare | undefined): void {
     if (entry?.place && !this.#is_own(entry.incarnation) && this.#options.is_dead(entry.place))
       this.#replace(entry.incarnation);
   }
 
-  /** False: the engine did not take it. */
+  /** Stores the presence. False: the engine did not take it. */
   async write(state: PresenceState): Promise<boolean> {
     const { store } = this.#options;
     const text = JSON.stringify(this.#document(state));
@@ -97,7 +97,7 @@ export class PresenceWriter {
     } catch {
       return false;
     }
-    // the engine lost its memory: whether it answers now matters at once, not at the next beat
+    // the engine lost its memory: write again at once, not at the next beat
     if (!entry) this.#write_over(0);
     else if (entry.text === text) this.#revision = entry.revision;
     else await this.#meet(read_presence(entry.text), entry.revision);
@@ -109,7 +109,7 @@ export class PresenceWriter {
     this.#options.on_stale();
   }
 
-  /** The key of this agent says something that it did not just write. */
+  /** The agent's key holds something that it did not just write. */
   async #meet(other: Presence | Refused, found: number): Promise<void> {
     if (other instanceof Refused) return await this.#meet_spoiled(other, found);
     let revision = found;
@@ -117,7 +117,7 @@ export class PresenceWriter {
       const { store, is_dead, timers } = this.#options;
       if (is_dead(other)) this.#replaces.push(...other.replaces, other.incarnation);
       else {
-        // a single change may be what a dead one wrote last, arriving late
+        // a single change may be the last write of a dead process, arriving late
         for (let changes = 0; ; changes++) {
           const end = timers.now() + STRANGER_MS;
           await until(timers, () => timers.now() >= end);
@@ -138,7 +138,7 @@ export class PresenceWriter {
     const is_again = timers.now() - this.#spoiled.at < STRANGER_MS;
     this.#spoiled = { at: timers.now(), times: is_again ? this.#spoiled.times + 1 : 1 };
     if (!is_again) log('warn', `somebody else wrote what is stored of this agent, and ${why}: written anew`);
-    // no agent writes that; one of another version might, each second
+    // no agent of this version writes that; one of another version might, each second
     if (this.#spoiled.times >= MAX_SPOILED) return await this.#options.on_second('perhaps one of another version');
     this.#write_over(revision);
   }

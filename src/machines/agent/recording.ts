@@ -1,4 +1,4 @@
-/** What an agent records of its crews: results, the series of seconds, and the last words of crews that are over. */
+/** What an agent records of its crews: results, the series of seconds, and the last accounts of ended crews. */
 import { within } from '../../foundation/within.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import type { SquadAccount } from '../../swarm/squad/ordered-squad.ts';
@@ -8,14 +8,14 @@ import type { Store } from '../store/store.ts';
 
 const CLOSE_WITHIN_MS = 5000;
 
-/** What the crew of an incarnation measured until now. */
+/** What the crew of an incarnation has measured so far. */
 export interface CrewAccount {
   readonly run: string;
   readonly incarnation: string;
   readonly account: SquadAccount;
 }
 
-/** Results, and beside them the series, of one crew after the other. */
+/** Writes results and series of one crew after the other. */
 export class CrewRecording extends ResultsWriter {
   readonly #series: Recording;
 
@@ -24,20 +24,20 @@ export class CrewRecording extends ResultsWriter {
     this.#series = new Recording(store, id);
   }
 
-  /** To be called each second. `run_ms` null: the run has no seconds yet. */
+  /** To be called each second. `run_ms` null: the time of the run is not known yet. */
   beat(measured: CrewAccount | null, run_ms: number | null): void {
     if (measured) this.#sample(measured, run_ms);
     void this.#series.flush();
   }
 
-  /** The crew is over: its last words wait to be sent. */
+  /** The crew has ended: queues its last account. */
   end(measured: CrewAccount, run_ms: number | null): void {
     this.#sample(measured, run_ms);
     void this.#series.flush(true);
     this.retire(measured.run, measured.incarnation, measured.account);
   }
 
-  /** Tells what there is of the series, as far as the engine answers. */
+  /** Sends the rest of the series, if the engine answers within 5 s. */
   async close(): Promise<void> {
     await within(this.#series.flush(true), CLOSE_WITHIN_MS, () => undefined);
   }

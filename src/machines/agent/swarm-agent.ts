@@ -1,7 +1,7 @@
 /**
- * An agent: holds its share of a swarm with the workers of one machine and answers to the plan, whoever writes it. It
- * decides one thing by itself: cut off from the engine for too long it closes everything it holds, as by then its share
- * goes to others.
+ * An agent: holds its share of a swarm with the workers of one machine, and follows the plan, whoever writes it. It
+ * decides one thing by itself: cut off from the engine for too long it closes all clients, as by then its share goes to
+ * others.
  */
 import { reason_of } from '../../foundation/errors.ts';
 import type { Lease, SwarmPlan } from '../store/documents.ts';
@@ -11,15 +11,14 @@ import { PresenceWriter, type PresenceOptions } from './presence.ts';
 import { CrewRecording } from './recording.ts';
 
 const STEP_MS = 200;
-/** it looks and tells so often, without drift: each second of a run is told of */
+/** ms between looks, without drift, so that each second of a run is recorded */
 const BEAT_MS = 1000;
-/** a beat's last step is within that */
+/** the last step of a beat is at most this long before the next beat */
 const LAST_STEP_MS = 1.25 * STEP_MS;
 
-/** What an agent is made of, and whom it tells. */
 export type AgentOptions = PresenceOptions & Pick<HoldingOptions, 'make'>;
 
-/** Has its parts hear, hold, record and tell, one after the other and in time. */
+/** Has its parts hear, hold, record and tell, in turns. */
 export class Agent {
   readonly #options: AgentOptions;
   readonly #stops: (() => void)[] = [];
@@ -28,7 +27,7 @@ export class Agent {
   readonly #recording: CrewRecording;
   readonly #holding: Holding;
   readonly #started: number;
-  /** since it started */
+  /** number of the current beat since it started */
   #beat = 0;
   #refreshed_beat = -1;
   #is_turning = false;
@@ -64,7 +63,7 @@ export class Agent {
     this.#look();
   }
 
-  /** Holds nothing more as soon as the leader has given its share to others. */
+  /** Asks to leave: the leader gives its share to others, then it holds nothing any more. */
   leave(): void {
     this.#is_leaving = true;
     this.#look();
@@ -74,18 +73,18 @@ export class Agent {
     return this.#is_leaving;
   }
 
-  /** it holds nothing and was asked to leave */
+  /** it was asked to leave and holds nothing any more */
   get has_left(): boolean {
     return this.#is_leaving && this.#holding.is_empty;
   }
 
-  /** Ends the workers and tells what they measured, as far as the engine answers. */
+  /** Ends the workers and stores what they measured, if the engine answers. */
   async close(): Promise<void> {
     if (this.#holding.is_closed) return;
     for (const stop of this.#stops) stop();
     await this.#holding.close();
     await this.#recording.send_unsent();
-    // whoever comes next under this name knows that nothing of this one lives
+    // the next process of this name then knows that nothing of this one lives
     if (this.#presence.is_stored) {
       this.#presence.renew();
       this.#holding.forget();
@@ -94,7 +93,7 @@ export class Agent {
     await this.#recording.close();
   }
 
-  /** Five times a second, without asking anybody: ramps go on and silence counts whoever is away. */
+  /** Five times a second, without asking the engine: ramps go on, and its silence is noticed. */
   #step(): void {
     const age_ms = this.#options.timers.now() - this.#started;
     const beat = Math.floor(age_ms / BEAT_MS);
@@ -115,7 +114,7 @@ export class Agent {
     return this.#hearing.silent_ms >= this.#holding.isolation_ms;
   }
 
-  /** `reads`: looks for another plan before it tells: for hundreds of agents that is most of the work. */
+  /** Has a turn come soon. `reads`: it reads the plan first, which is most of the work for hundreds of agents. */
   #look(reads = true): void {
     this.#is_wanted = true;
     this.#reads ||= reads;
@@ -139,11 +138,11 @@ export class Agent {
   }
 
   async #turn(reads: boolean): Promise<void> {
-    // one that was frozen may be long written off: nothing else comes before that
+    // if this process was frozen, its share may be long given away: nothing else comes first
     if (this.#is_silent_too_long) await this.#holding.fence('it was frozen, or the engine did not answer');
     const answered = this.#hearing.ask();
     if (reads && !(await this.#hear())) return;
-    // what was ordered by it is told when it is applied
+    // orders from a nudge are told of once they are applied
     if (this.#take(this.#hearing.take_nudged(), null) && !reads && this.#holding.is_behind) return;
     if (!(await this.#tell(reads))) return;
     answered();
@@ -155,12 +154,12 @@ export class Agent {
     if (news) this.#look(news === 'read');
   }
 
-  /** Reads plan and lease, and does what they say. False: there is nothing to tell now. */
+  /** Reads plan and lease, and follows them. False: tell nothing now. */
   async #hear(): Promise<boolean> {
     try {
       const { plan, lease } = await this.#hearing.read();
       if (this.#holding.is_closed) return false;
-      // it may have been frozen while it waited for that
+      // the process may have been frozen while it waited
       if (this.#is_silent_too_long) {
         await this.#holding.fence('it was frozen, or the engine did not answer');
         return false;
@@ -172,7 +171,7 @@ export class Agent {
     }
   }
 
-  /** False: there is none to take, or it is of no use while everything is let go of. */
+  /** False: there is no plan, or everything is being closed. */
   #take(plan: SwarmPlan | null, lease: Lease | null): boolean {
     if (!plan || this.#holding.is_fencing) return false;
     if (this.#hearing.accept(plan, lease)) this.#holding.follow(plan, !this.#is_leaving);
@@ -180,9 +179,9 @@ export class Agent {
   }
 
   /**
-   * Stores what was measured, then that it lives. In between, `fully` false, only that, which costs an engine with
-   * hundreds of agents half; at the end of a run nothing may say that all clients are gone before their last
-   * measurements are there. False: the engine did not take it.
+   * Stores what was measured, then the presence. Not `fully`: only the presence, which costs an engine with hundreds of
+   * agents half. At the end of a run always both: a presence without clients must not come before their last
+   * measurements. False: the engine did not take it.
    */
   async #tell(fully: boolean): Promise<boolean> {
     if (!(await this.#recording.send_unsent())) return false;
@@ -192,7 +191,7 @@ export class Agent {
       const written = await this.#recording.tell(measured.run, measured.incarnation, measured.account);
       if (!written || this.#holding.is_closed) return written;
     }
-    // it may have cut itself off meanwhile: whoever reads that it did counts on what was measured until then
+    // it may have fenced itself meanwhile: a reader of that presence expects what was measured until then
     if (!(await this.#recording.send_unsent())) return false;
     return await this.#write_presence();
   }

@@ -1,9 +1,8 @@
-/** Waiting for what nobody tells. */
 import type { Clock } from '../../foundation/clock.ts';
 
 const LOOK_MS = 50;
 
-/** Resolves at the first look at which it is so. */
+/** Resolves once `is_so` is true; checks every 50 ms. */
 export function until(timers: Clock, is_so: () => boolean): Promise<void> {
   return new Promise((resolve) => {
     const stop = timers.every(LOOK_MS, () => {
