@@ -1,4 +1,4 @@
-/** Certificates of an engine beyond loopback, made by the `openssl` command: an issuer of its own, one for the server, one for each identity. */
+/** Certificates of an engine beyond loopback, made by the `openssl` command: its issuer, the server, each identity. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -15,11 +15,14 @@ export interface Issued {
 const DAYS = '3650';
 const KEY_PAIR = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
-/** In a folder that nobody else can read. */
+/** Keeps the issuer and the server's certificate in a folder that nobody else can read. */
 export class Certificates {
   readonly #dir: string;
 
-  /** @throws SwarmError engine_certificates; an Error that names the file which cannot be written */
+  /**
+   * Makes the issuer if it is missing.
+   * @throws SwarmError `engine_certificates`; an Error that names a file that cannot be written
+   */
   constructor(dir: string) {
     this.#dir = dir;
     if (existsSync(this.#ca) && existsSync(this.#ca_key)) return;
@@ -29,7 +32,7 @@ export class Certificates {
     write_named(this.#ca, cert);
   }
 
-  /** Issued anew at each start: the addresses may be others. Returns paths. */
+  /** Issues the server's certificate, anew at each start as the addresses may change. Returns paths. */
   server(addresses: readonly string[]): Issued {
     const files = { cert: join(this.#dir, 'server.pem'), key: join(this.#dir, 'server.key') };
     const names = addresses.map((address) => `${isIP(address) ? 'IP' : 'DNS'}:${address}`);
@@ -43,12 +46,12 @@ export class Certificates {
     return { ca: this.#ca, ...files };
   }
 
-  /** Returns the texts. */
+  /** Issues the certificate of an identity. Returns PEM texts. */
   client(user: string): Issued {
     return { ca: this.ca, ...issue(user, leaf('clientAuth'), this.#signed) };
   }
 
-  /** The text of the issuer's. */
+  /** The issuer's certificate as PEM text. */
   get ca(): string {
     return readFileSync(this.#ca, 'utf8');
   }
@@ -66,7 +69,7 @@ export class Certificates {
   }
 }
 
-/** Texts. Through pipes: openssl takes a full disk for success, and what it wrote is empty. */
+/** Returns PEM texts, read through pipes: on a full disk openssl reports success and writes empty files. */
 function issue(
   name: string,
   extensions: readonly string[],

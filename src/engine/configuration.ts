@@ -1,9 +1,10 @@
 /**
  * The configuration of a nats-server for swarms. Pure.
  *
- * Leaders share the account that has the store; every agent and the viewers have an account of their own, into which no more is let in than they
- * may use. Permissions alone do not do: who may ask for a stored value says where the answer goes, and the server itself then writes it there, be
- * it the key of somebody else. An answer never leaves the account of who asked.
+ * Leaders share the account that has the store. Each agent has an account of its own, and the viewers have one; only
+ * what they may use is imported there. Permissions alone are not enough: a client that may ask for a stored value names
+ * where the answer goes, and the server writes it there, even into another's key. With accounts an answer never leaves
+ * the account that asked.
  */
 import type { Role } from '../machines/store/credentials.ts';
 import { INFO_SUBJECT } from '../machines/store/nats.ts';
@@ -11,7 +12,7 @@ import { INFO_SUBJECT } from '../machines/store/nats.ts';
 export interface EngineUser {
   readonly user: string;
   readonly role: Role;
-  /** public */
+  /** public key */
   readonly nkey: string;
 }
 
@@ -20,21 +21,21 @@ export interface EngineConfig {
   readonly listen: string;
   /** paths */
   readonly store_dir: string;
-  /** what it may hold: no more than there is room for */
+  /** most bytes in the store */
   readonly store_bytes: number;
   readonly pid_file: string;
   readonly users: readonly EngineUser[];
   readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | null;
 }
 
-/** Of one agent: its own, and those that the server does not yet know to be gone. */
+/** of one agent: its own, and those that the server does not yet know to be gone */
 const AGENT_CONNECTIONS = 8;
 /** of all viewers together */
 const VIEWER_CONNECTIONS = 64;
-/** For leaders, whatever everybody else opens; they share an account, which has no limit of its own. */
+/** kept for leaders, whatever others open; they share an account, which has no such bound of its own */
 const LEADER_CONNECTIONS = 128;
 const connections_of = (role: Role): number => (role === 'agent' ? AGENT_CONNECTIONS : VIEWER_CONNECTIONS);
-/** The most that may be stored. */
+/** most bytes that may be stored */
 export const MAX_STORE_BYTES = 8 * 2 ** 30;
 const text = (value: unknown): string => JSON.stringify(value);
 
@@ -89,7 +90,7 @@ function account({ user, role, nkey }: EngineUser): string {
     role === 'agent'
       ? ['plan', 'lease', 'desired', 'bundle.>', `members.${user}`, `results.${user}.*`, `latencies.${user}.*.*`]
       : ['>'];
-  // a series is read by number, which the request says in its text
+  // a series is read by number, which is in the text of the request
   const by_number = role === 'viewer' ? ['$JS.API.DIRECT.GET.*'] : [];
   const services = [...writes, ...by_number, ...read.map((key) => `$JS.API.DIRECT.GET.*.$KV.*.${key}`)];
   const hears = role === 'agent' ? [`swarm.*.ctl.${user}`, 'swarm.*.ctl.all'] : ['swarm.*.kv.>'];

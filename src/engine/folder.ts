@@ -1,11 +1,11 @@
 /**
- * What an engine is made of, in a folder that only its owner can read (0700, files 0600):
+ * The folder of an engine, which only its owner can read (0700, files 0600):
  *
- *     nats.conf                            no secrets: public keys only
- *     leader.json, viewer.json, agent-NN.json   credentials, made once; only their address and issuer follow later starts
+ *     nats.conf                                 no secrets: public keys only
+ *     leader.json, viewer.json, agent-NN.json   credentials, made once; later starts change only address and issuer
  *     ca.pem, ca.key, server.pem, server.key    beyond loopback
- *     store/                               what the engine keeps
- *     lock                                 held by `swarm engine up` and by its nats-server: two must not share what is stored
+ *     store/                                    what the engine keeps
+ *     lock                                      held by `swarm engine up` and its nats-server: no other may use store/
  */
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import {
@@ -32,13 +32,13 @@ import { make_seed, nkey_of } from '../machines/store/jetstream.ts';
 import { Certificates } from './certificates.ts';
 import { engine_config, MAX_STORE_BYTES } from './configuration.ts';
 
-/** 0 would be no bound at all */
+/** bytes; 0 would mean unbounded */
 const LEAST_STORE_BYTES = 16 * 2 ** 20;
 
 export interface EngineFolder {
   readonly config: string;
   readonly leader: Credentials;
-  /** of the credentials */
+  /** paths of the credentials */
   readonly files: Readonly<Record<Role, readonly string[]>>;
 }
 
@@ -46,22 +46,23 @@ export interface EngineWish {
   readonly dir: string;
   /** `ip:port` */
   readonly listen: string;
-  /** of the server, as clients reach it */
+  /** the server's address as clients reach it */
   readonly url: string;
   /** names and addresses for the server's certificate; null: no TLS */
   readonly certified: readonly string[] | null;
-  /** at least so many; those made before stay */
+  /** least number of agents; those made before stay */
   readonly agents: number;
 }
 
 /**
- * Makes the folder if it is missing, and this process its only user. Returns the lock, an open file: whoever inherits it holds the folder too.
+ * Makes the folder if it is missing, and this process its only user. Returns the lock, an open file: a process that
+ * inherits it holds the folder too.
  * @throws SwarmError `engine_dir`
  */
 export function claim_folder(dir: string): number {
   return or_fault(dir, () => {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
-    // nor a link of somebody else's, to a folder that is ours
+    // also no link of another user to a folder of ours
     refuse_others(lstatSync(dir).uid);
     const folder = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY);
     try {
@@ -84,7 +85,7 @@ function refuse_others(owner: number): void {
   if (owner !== process.geteuid?.()) throw new Error(`it belongs to another user (uid ${owner})`);
 }
 
-/** What its nats-server calls itself, which is another number where processes have other ids. */
+/** Names the folder's nats-server by the process id that it has where it runs, such as in a container. */
 function process_of(dir: string): string {
   try {
     return `: nats-server, process ${Number(readFileSync(pid_file(dir), 'utf8'))} where it runs`;
@@ -93,7 +94,10 @@ function process_of(dir: string): string {
   }
 }
 
-/** Makes what is missing in a claimed folder. The umask of the process must keep others out. @throws SwarmError */
+/**
+ * Makes what is missing in a claimed folder. The umask of the process must keep others out.
+ * @throws SwarmError `engine_dir`, or of Certificates and read_credentials
+ */
 export function prepare_engine(wish: EngineWish): EngineFolder {
   return or_fault(wish.dir, () => write_engine(wish));
 }
@@ -142,7 +146,7 @@ function write_engine({ dir, listen, url, certified, agents }: EngineWish): Engi
   return { config, leader, files: { leader: [path('leader')], viewer: [path('viewer')], agent: names.map(path) } };
 }
 
-/** Bytes for the store: nine tenths of what is free on its disk and what it holds already. A server whose disk is full stores nothing any more. */
+/** Bytes for the store: nine tenths of what its disk has free or it holds. A server with a full disk stores nothing. */
 export function room_in(dir: string): number {
   const { bavail, bsize } = statfsSync(dir);
   const store = join(dir, 'store');

@@ -1,4 +1,4 @@
-/** A nats-server as a child process: which version it is, whether it answers, what it died of, its end. */
+/** A nats-server as a child process: its version, whether it answers, what it died of, its end. */
 import { spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
@@ -13,11 +13,11 @@ import type { EngineFolder } from './folder.ts';
 const START_MS = 60_000;
 const PROBE_EVERY_MS = 100;
 const END_MS = 5000;
-/** Servers before this one have holes that are known. */
+/** Older servers have known security holes. */
 const SOUND_VERSION = [2, 10, 27] as const;
 
 /**
- * What it calls itself: `nats-server: v2.9.10`.
+ * The version from a line such as `nats-server: v2.9.10`; '' when there is none.
  * @throws SwarmError `engine_missing`
  */
 export function server_version(): string {
@@ -27,19 +27,19 @@ export function server_version(): string {
   throw new SwarmError('engine_missing', { reason: is_missing ? 'there is no such command' : reason_of(error) }, error);
 }
 
-/** None of the holes that are known is in it. */
+/** Whether the version has none of the known holes. */
 export function is_sound_version(version: string): boolean {
   const parts = version.split('.').map((part) => parseInt(part, 10));
   const differs = SOUND_VERSION.findIndex((wanted, i) => parts[i] !== wanted);
   return differs < 0 || parts[differs]! > SOUND_VERSION[differs]!;
 }
 
-/** What to say of one that has. */
+/** The warning about a version that has them. */
 export const old_server = (version: string): string =>
   `swarm: nats-server ${version} is older than ${SOUND_VERSION.join('.')} and has known holes: let only machines that you trust reach it (docs/security.md)`;
 
 /**
- * `port`, or for 0 one that is free now.
+ * Returns `port`, or for 0 a port that is free now.
  * @throws SwarmError `engine_listen`
  */
 export async function free_port(host: string, port: number): Promise<number> {
@@ -55,7 +55,7 @@ export async function free_port(host: string, port: number): Promise<number> {
   }
 }
 
-/** Its warnings go on to stderr. Returns what it died of: the last error it told, otherwise the last line. */
+/** Passes warnings and errors on to stderr. The returned function tells its last error, else its last line. */
 export function follow_stderr(child: ChildProcess, io: Io): () => string {
   let last = '';
   let last_error = '';
@@ -67,10 +67,13 @@ export function follow_stderr(child: ChildProcess, io: Io): () => string {
   return () => last_error || last;
 }
 
-/** What it says before it has read its configuration has no `[pid]` in front. */
+/** Lines from before it has read its configuration have no `[pid]` in front, and are errors. */
 export const is_error = (line: string): boolean => /\[(ERR|FTL)\]/.test(line) || !line.startsWith('[');
 
-/** Its version, as soon as it lets the leader in; null when it ended. */
+/**
+ * Its version, once it lets the leader in; null: it ended.
+ * @throws the last error when it lets nobody in for 60 s
+ */
 export async function answers(child: ChildProcess, engine: string, { leader }: EngineFolder): Promise<string | null> {
   for (const until = performance.now() + START_MS; child.exitCode === null && child.signalCode === null;) {
     try {
