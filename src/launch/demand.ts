@@ -1,4 +1,4 @@
-/** What a run asks of this machine, from the options, and what bounds it while it goes on. */
+/** What a run asks of this machine, from the options, and its bounds while it runs. */
 import { availableParallelism } from 'node:os';
 import { now as monotonic } from '../foundation/clock.ts';
 import { read_machine } from '../foundation/machine.ts';
@@ -7,7 +7,7 @@ import type { Options } from '../options/options.ts';
 import { bounds_of, messages_per_s, type Demand, type Footprint } from '../swarm/control/bounds.ts';
 import type { Loaded } from './load.ts';
 
-/** The facts are read again after so long. */
+/** ms until the facts are read again */
 const FRESH_MS = 1000;
 
 type Processes = Demand['processes'];
@@ -19,7 +19,7 @@ export function processes_of({ workers, max_workers }: Pick<Options, 'workers' |
   return { first: Math.min(availableParallelism(), max_workers), most: max_workers, forked: true };
 }
 
-/** `loaded`: null when the script is not known. */
+/** `loaded`: null when the script is not known; then the bounds have no CPU. */
 export function demand_of(
   options: Options,
   loaded: Pick<Loaded, 'script' | 'module'> | null,

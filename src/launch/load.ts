@@ -1,4 +1,4 @@
-/** From the options to everything a run needs: the script and its module, read, checked and bundled. Opens no socket. */
+/** From the options to what a run needs: script and module, read, checked and bundled. Opens no socket. */
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -16,9 +16,9 @@ import { parse_script, type CheckableScript } from '../script/parse.ts';
 import type { Script } from '../script/types.ts';
 import { guard_module } from '../swarm/worker/module-guard.ts';
 
-/** The specifier `swarm` of a module means this file of the running swarm, so that classes are the same. */
+/** A module's import of `swarm` means this file of the running swarm, so that classes are the same. */
 export const HOST_ENTRY = new URL('../index.js', import.meta.url).href;
-/** Bytes; the parser says more about a script that is too long than this bound, which is there for /dev/zero. */
+/** Bytes. This bound is for /dev/zero: of a real script that is too long the parser tells more. */
 const MAX_SCRIPT = 16 * 1024 * 1024;
 
 export interface Loaded {
@@ -41,8 +41,8 @@ interface LoadedModule {
 /**
  * Reads and checks the script, bundles its module into `out_dir` and imports it.
  *
- * @throws SwarmError `no_script`, `bad_script` with all faults (then why the module cannot be loaded, if it cannot either), or a code of
- * {@link bundle_module}, {@link load_module}, {@link to_module}
+ * @throws SwarmError `no_script`; `bad_script` with all faults, and why the module cannot be loaded if it cannot; or a
+ * code of {@link bundle_module}, {@link load_module}, {@link to_module}
  */
 export async function load(options: OptionsWith<'script'>, out_dir: string, colour: boolean): Promise<Loaded> {
   const file = options.script;
@@ -81,7 +81,7 @@ export async function load(options: OptionsWith<'script'>, out_dir: string, colo
 async function load_exports(protocol: string, dir: string, out_dir: string): Promise<LoadedModule> {
   const { path, sha256, computed } = await bundle_module({ protocol, dir, host_entry: HOST_ENTRY, out_dir });
   const exports = await load_module(path, computed);
-  // its own faults first: args that are no schemas would spoil the check of the actions
+  // the module's own faults first: args that are no schemas would spoil the check of the actions
   to_module(exports, []);
   return { exports, path, sha256, computed };
 }
@@ -105,8 +105,8 @@ function protocol_dir_of(script: string): string {
 }
 
 /**
- * Sends to the log what the module prints in this process and throws outside any call: loading it runs its top-level code. Errors of
- * swarm itself go to `fail`. Returns the undo.
+ * Sends to the log what the module prints in this process and throws outside any call, as loading it runs its top-level
+ * code. Errors of swarm itself go to `fail`. Returns the undo.
  */
 export function hush_module(log: Log, fail: (error: unknown) => void): () => void {
   const guard = guard_module({

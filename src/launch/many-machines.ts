@@ -1,4 +1,4 @@
-/** A coordinator of a swarm of many machines, from its options to its exit code; `swarm run --join` and `swarm attach` begin differently. */
+/** A coordinator of many machines, from options to exit code. `swarm run --join` and `swarm attach` begin it. */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -26,13 +26,13 @@ import { conclude, open_surface, possibly_open_text, unconfirmed_text } from './
 
 const GATHER_MS = 30_000;
 const START_WITHIN_MS = 30_000;
-/** setup of the module and all agents' loading included */
+/** includes the module's setup and the loading by all agents */
 const OPEN_WITHIN_MS = 120_000;
-/** what an agent replaces by its own */
+/** each agent replaces it by its own */
 const NO_SOURCES = { addresses: [], excluded_ports: [], kernel_ports: [0, 0], offset: 0 } as const;
 
 /**
- * Begins a run on all agents of the swarm, and leads it. Resolves with the exit code.
+ * Begins a run on all agents of the swarm and leads it. Resolves with the exit code.
  * @throws SwarmError when it cannot begin
  */
 export async function run_joined(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number> {
@@ -60,8 +60,8 @@ interface Ready {
 }
 
 /**
- * The stages of a coordinator's life; `begin` makes it play a run. `on_signal`: what SIGINT and SIGTERM mean, the end of the run or only of
- * this process' part in it.
+ * The stages of a coordinator's life; `begin` makes it play a run. `on_signal`: SIGINT and SIGTERM end the run (`stop`)
+ * or only this process' part in it (`leave`).
  */
 export async function with_joined(
   options: Options,
@@ -72,7 +72,7 @@ export async function with_joined(
   const token = options.console_token_file === null ? undefined : read_token(options.console_token_file);
   if (options.summary !== null) check_summary_path(options.summary);
   const log = make_log(options.log_level, io.err, io.colour.err);
-  // who only looks cannot begin a run
+  // a viewer cannot begin a run
   const { store, credentials } = await open_engine(
     options,
     on_signal === 'stop' ? ['leader'] : ['leader', 'viewer'],
@@ -137,7 +137,7 @@ async function make_bundle(
   );
   try {
     const loaded = await load(options, folder, io.colour.err);
-    // the place of swarm on this machine means nothing on another
+    // the path of swarm on this machine means nothing on another
     const module_text = readFileSync(loaded.module_path, 'utf8').replaceAll(HOST_ENTRY, HOST_MARK);
     const { script, module, script_sha256 } = loaded;
     const run = new_run(options, { ...loaded, module_sha256: sha256_of(module_text) }, NO_SOURCES, false);

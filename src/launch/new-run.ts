@@ -1,4 +1,4 @@
-/** What all members need to know, from the options and what was loaded. */
+/** Makes what all members need to know from the options and what was loaded. */
 import { randomBytes } from 'node:crypto';
 import type { OptionsWith } from '../options/options.ts';
 import type { ConnectionLimits, RunSpec, Sources } from '../swarm/plan/run-spec.ts';
@@ -7,11 +7,11 @@ import type { Loaded } from './load.ts';
 import { read_tls } from './tls-files.ts';
 
 /**
- * A new run with a name of its own, and with a new seed unless one was asked for.
+ * A new run with an id of its own, and a new seed unless the options have one.
  * @throws SwarmError of {@link read_tls}
  */
 export function new_run(options: OptionsWith<'server'>, loaded: Loaded, sources: Sources, once: boolean): RunSpec {
-  // the one client of `swarm try` is in no part
+  // the only client of `swarm try` is in no segment
   const segment = once ? WHOLE : (options.segment ?? WHOLE);
   return {
     id: `${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`,
@@ -42,7 +42,7 @@ function limits_of(options: OptionsWith<'server'>, once: boolean): ConnectionLim
   const limits = {
     up_bytes_per_s: options.limit_up,
     down_bytes_per_s: options.limit_down,
-    // the one iteration of `swarm try` shall come to its end
+    // the only iteration of `swarm try` shall end by itself
     lifetime_ms: once ? null : options.max_lifetime,
     idle_ms: options.idle_timeout,
   };

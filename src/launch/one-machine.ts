@@ -1,4 +1,4 @@
-/** `swarm run`: the composition root. Reads files, wires hub, members, coordinator and console; ends them in stages. */
+/** `swarm run` on one machine, the composition root: wires hub, members, coordinator, console; ends them in stages. */
 import { fileURLToPath } from 'node:url';
 import { local_pair } from '../cluster/local.ts';
 import { start_processes } from '../cluster/processes.ts';
@@ -28,19 +28,19 @@ import { find_endpoints, find_sources } from './sources.ts';
 import { conclude, open_surface, unconfirmed_text } from './surface.ts';
 
 const WORKER_ENTRY = fileURLToPath(new URL('../worker-main.js', import.meta.url));
-/** longer than a worker may take for its first word: one that is killed for its silence is started again */
+/** longer than a worker may take for its hello: one that is killed for its silence is started again */
 const READY_WITHIN_MS = 90_000;
-/** closing sockets send what they have, see Population */
+/** includes the time for closing sockets to send what they have, see Population */
 const CLOSE_WITHIN_MS = 2_000;
 const MAX_FAILURES_LOGGED = 10;
 
 type RunOptions = OptionsWith<'server' | 'script'>;
-/** The console answers: where, and how to stop the swarm from this process. */
+/** Called when the console answers, with its address and a function that stops the swarm. */
 type OnListening = (address: Server, stop: () => void) => void;
 
 /**
  * Runs the swarm until it is stopped. Resolves with the exit code.
- * @throws SwarmError when it cannot start: before the first client connects
+ * @throws SwarmError when it cannot start, before the first client connects
  */
 export async function run_daemon(
   options: RunOptions,
@@ -59,10 +59,10 @@ class Daemon {
   readonly #on_listening: OnListening;
   readonly #log: Log;
   #coordinator: Coordinator | null = null;
-  /** errors of swarm itself on the way */
+  /** number of errors of swarm itself */
   #failures = 0;
   #is_stopping = false;
-  /** what was started, newest last */
+  /** undoes what was started, newest last */
   readonly #closing: (() => Promise<void> | void)[] = [];
 
   constructor(options: RunOptions, io: Io, token: string | undefined, on_listening: OnListening) {
@@ -83,12 +83,12 @@ class Daemon {
         this.#log.warn('--segment without --seed: `swarm merge` takes only segments that have the same seed');
       const loaded = await load(this.#options, folder, this.#io.colour.err);
       for (const { host } of this.#options.server) if (host !== '') await check_name(host);
-      // taken before any work is done, answers after `setup`
+      // the console takes its port before any work is done, and answers after `setup`
       const console = await this.#start_console();
       const sources = await find_sources({ ...this.#options, listen: console.address });
       const endpoints = await find_endpoints(this.#options.server, sources.addresses);
       const coordinator = this.#start_members(loaded, { sources, endpoints }, unhush);
-      // a signal may end it before it began
+      // a signal may end the run before it began
       const started = coordinator
         .ready(READY_WITHIN_MS)
         .then(() => coordinator.setup())
@@ -110,7 +110,7 @@ class Daemon {
     const members = forked ? Array.from({ length: most }, (_, i) => `w${i + 1}`) : ['local'];
     const run = new_run(this.#options, loaded, ends.sources, false);
     const on_note = (worker: MemberId, { level, text }: Note): void => this.#log[level]({ worker }, text);
-    // in this process the worker does the hushing
+    // a worker in this process guards the module itself
     if (!forked) unhush();
     const hub = forked ? start_processes({ members, entry: WORKER_ENTRY, on_note }) : this.#start_local();
     this.#closing.push(async () => {
@@ -150,7 +150,7 @@ class Daemon {
       seat,
       internal: (error) => this.#fail(error),
     });
-    // all goes to stderr, as the log does
+    // to stderr, as the log
     const say_last = (): void => worker.unsent().forEach(({ text }) => write_last(2, `${text}\n`));
     process.on('exit', say_last);
     this.#closing.push(async () => {
@@ -174,12 +174,12 @@ class Daemon {
   #stop(why: string): void {
     this.#log.info(why);
     this.#is_stopping = true;
-    // nothing was started yet
+    // no worker was started yet
     if (this.#coordinator === null) exit(this.#failures === 0 ? 0 : 1);
     void this.#coordinator.apply({ op: 'stop', now: false });
   }
 
-  /** An error of swarm's own, outside anything that could catch it. */
+  /** An error of swarm itself that nothing caught. */
   #fail(error: unknown): void {
     if (++this.#failures > MAX_FAILURES_LOGGED) return;
     this.#log.error({ err: error }, 'swarm itself failed: please report it with this log');

@@ -1,4 +1,4 @@
-/** What can be known to go wrong before the first client connects. */
+/** Checks of what would go wrong later, before the first client connects. */
 import { lookup } from 'node:dns/promises';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { check_writable, read_secret, write_whole } from '../foundation/files.ts';

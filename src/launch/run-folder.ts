@@ -3,9 +3,10 @@
  *
  *     <folder for temporary files>/swarm-<uid>/run-<start of the machine>-<random>/
  *
- * Nobody else may enter either (0700), and whoever made the inner one holds its lock. So the next start can remove what a killed one left: a folder of
- * this user's, made since the machine started (elsewhere, over a network, locks may not be seen), whose lock is free. All of that is
- * done inside the outer folder as it was opened, wherever its path leads meanwhile.
+ * Only this user may enter either folder (0700), and the process that made the inner one holds its lock. So the next
+ * start can remove what a killed one left: this user's folders, made since this machine started, whose lock is free.
+ * (Over a network locks of other machines may not be seen.) All of that is done inside the outer folder as it was
+ * opened, wherever its path leads meanwhile.
  */
 import { closeSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,9 +14,9 @@ import { basename, join, resolve } from 'node:path';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { leads_to, lock, open_private_folder } from '../foundation/lock.ts';
 
-/** Others that start or end just now may remove a folder before it is locked. */
+/** Another swarm that starts or ends may remove a folder before it is locked. */
 const TRIES = 10;
-/** Looking for what was left takes a few milliseconds a folder. */
+/** ms for removing what was left, which takes a few milliseconds a folder */
 const SWEEP_MS = 1000;
 
 interface RunFolder {
@@ -24,7 +25,7 @@ interface RunFolder {
 }
 
 /**
- * Makes the folder, removes it after `use`, or when the process exits meanwhile.
+ * Makes the folder, and removes it after `use` or when the process exits before.
  * @throws SwarmError `bad_tmpdir`
  */
 export async function with_run_folder<T>(use: (folder: string) => Promise<T>): Promise<T> {
@@ -48,7 +49,7 @@ function make(): RunFolder {
   return make_alone(temporary);
 }
 
-/** Where no lock is to be had, or the name of the outer folder is somebody else's. What a killed swarm leaves of these stays. */
+/** For where locks do not work, or another user has the outer folder's name. What a killed swarm leaves here stays. */
 function make_alone(temporary: string): RunFolder {
   try {
     const path = mkdtempSync(join(temporary, 'swarm-run-'));
@@ -93,7 +94,7 @@ function make_locked(temporary: string): RunFolder | 'again' | null {
   return locked === 'impossible' ? null : 'again';
 }
 
-/** Removes what swarms left that were killed. */
+/** Removes what killed swarms left. */
 function sweep(inside: (name: string) => string, prefix: string): void {
   const until = performance.now() + SWEEP_MS;
   for (const name of attempt(() => readdirSync(inside(''))) ?? []) {
@@ -107,13 +108,13 @@ function sweep(inside: (name: string) => string, prefix: string): void {
   }
 }
 
-/** Null: the system does not tell when it was started. */
+/** What names of folders made since the machine started begin with; null: the system does not tell. */
 function prefix_of_boot(): string | null {
   const boot = attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
   return boot === undefined || !/^[\w-]+$/.test(boot) ? null : `run-${boot}-`;
 }
 
-/** What does not work here is done by the next start, or said by whoever needs it. */
+/** Ignores a failure: the next start tries again, or the code that needs the result tells of it. */
 function attempt<T>(act: () => T): T | undefined {
   try {
     return act();

@@ -1,4 +1,4 @@
-/** Where connections come from and go to: `--bind`, the addresses behind `--server`, and the ports of this machine that are not for swarm. */
+/** Where connections come from and go to: `--bind`, the addresses behind `--server`, ports that swarm must not use. */
 import { randomInt } from 'node:crypto';
 import { createServer, isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -10,21 +10,23 @@ import type { Server } from '../protocols/module.ts';
 import { addresses_of } from '../swarm/client/endpoints.ts';
 import type { Sources } from '../swarm/plan/run-spec.ts';
 
-/** RFC 6335, section 6: what other systems use */
+/** RFC 6335, section 6: for systems that do not tell their range */
 const DYNAMIC_PORTS = [49_152, 65_535] as const;
 const MAX_OFFSET = 2 ** 31;
 const MAX_ADDRESSES = 4096;
-/** addresses tried at once */
+/** addresses checked at once */
 const AT_ONCE = 16;
-/** addresses named in one fault */
+/** most addresses named in one fault */
 const MAX_NAMED = 8;
 
-/** The interfaces of this machine as node:os tells them, for tests. */
+/** The interfaces of this machine as node:os tells them; tests pass others. */
 export type Interfaces = ReturnType<typeof networkInterfaces>;
 
 /**
- * Of an interface only the addresses of a family that some server has; of other texts each address must be of such a family.
- * @throws SwarmError `bad_bind`: what --bind names is no address of this machine, is too much, or fits no server; `name_unknown`
+ * Of an interface it takes only addresses of a family that some server has; addresses given otherwise must all be of
+ * such a family.
+ * @throws SwarmError `bad_bind`: what --bind names is no address of this machine, is too much, or fits no server;
+ * `name_unknown`
  */
 export async function find_sources({ bind, server, listen }: OptionsWith<'server'>): Promise<Sources> {
   const named = bind === null ? [] : expand_bind(bind);
@@ -69,14 +71,17 @@ async function families_of(server: Server, bound: readonly (4 | 6)[]): Promise<(
   }
 }
 
-/** An address, and the text of --bind that it is from. */
+/** An address and the text of --bind that named it. */
 interface Named {
   readonly address: string;
   readonly text: string;
   readonly by_interface: boolean;
 }
 
-/** All addresses that the texts of --bind name, each once. Does not look whether they are on this machine. */
+/**
+ * All addresses that the texts of --bind name, each once. Does not check that they are of this machine.
+ * @throws SwarmError `bad_bind`
+ */
 export function expand_bind(texts: readonly string[], interfaces: Interfaces = networkInterfaces()): Named[] {
   const all = new Map<string, Named>();
   for (const text of texts) {
@@ -99,7 +104,7 @@ function addresses_of_span(text: string, span: Span): string[] {
   return addresses;
 }
 
-/** Without link-local ones: they need the interface's name at each use. */
+/** Leaves out link-local addresses: they need the interface's name at each use. */
 function addresses_of_interface(text: string, interfaces: Interfaces): string[] {
   const found = interfaces[text];
   const known = Object.keys(interfaces).join(', ');
@@ -115,7 +120,7 @@ const bad_bind = (what: string, reason: string): SwarmError =>
 const too_many = (text: string, size: string): SwarmError =>
   bad_bind(text, `at most ${MAX_ADDRESSES} addresses in all, it has ${size}`);
 
-/** Binds each address for a moment: the list of interfaces does not name all that can be, such as 127.0.0.2. */
+/** Binds each address for a moment: some can be bound that no interface lists, such as 127.0.0.2. */
 async function check_here(addresses: readonly string[]): Promise<void> {
   const failed: string[] = [];
   const rest = [...addresses].reverse();
@@ -136,7 +141,7 @@ async function check_here(addresses: readonly string[]): Promise<void> {
 function bind_error(host: string): Promise<string | null> {
   return new Promise((resolve) => {
     const server = createServer();
-    // no port was free, but the kernel looks at the address first
+    // no port was free, but the kernel checks the address first, so that is good
     server.once('error', ({ code, message }: NodeJS.ErrnoException) =>
       resolve(code === 'EADDRINUSE' ? null : (code ?? message)),
     );

@@ -1,4 +1,4 @@
-/** What the operator sees of a run besides the console: state lines, the final table, the summary file, the exit code. */
+/** What the operator sees of a run besides the console: state lines, final table, summary file, exit code. */
 import type { Console } from '../console/server.ts';
 import { endpoint_text } from '../foundation/endpoint-text.ts';
 import { reason_of } from '../foundation/errors.ts';
@@ -10,14 +10,14 @@ import { final_table, state_line } from '../outputs/render.ts';
 import type { Control } from '../swarm/plan/control.ts';
 import { write_summary } from './preflight.ts';
 
-/** What state lines are made of. */
+/** A swarm as state lines need it. */
 export interface Watched extends Control {
-  /** the summary with the percentiles since the last call */
+  /** The summary with the percentiles since the last call. */
   next_interval(): Summary;
   readonly ended: Promise<unknown>;
 }
 
-/** The console answers from now on, and a state line comes each `every_ms` until the run ends. */
+/** Has the console answer, and prints a state line each `every_ms` until the run ends. */
 export function open_surface(console: Console, swarm: Watched, every_ms: number, io: Io): void {
   console.open(swarm);
   const { host, port } = console.address;
@@ -31,7 +31,7 @@ export function open_surface(console: Console, swarm: Watched, every_ms: number,
   void swarm.ended.then(() => clearInterval(report));
 }
 
-/** Prints the table, writes the file, logs what went wrong. True: all is well. */
+/** Prints the table, writes the file, logs what went wrong (`reasons` first). True: all is well. */
 export function conclude(summary: Summary, reasons: readonly string[], file: string | null, log: Log, io: Io): boolean {
   io.out.line(`\n${final_table(summary, io.colour.out)}`);
   const faults = [
@@ -54,7 +54,7 @@ export const unconfirmed_text = (unconfirmed: readonly string[]): string[] =>
         `stopped (${unconfirmed.length} unconfirmed): no word that their last client is gone: ${unconfirmed.join(', ')}`,
       ];
 
-/** `unsure`: whose they are, as far as it is known yet. */
+/** `unsure`: the agents whose they are, as far as known. */
 export function possibly_open_text({ possibly_open = 0 }: Summary, unsure: readonly string[]): string[] {
   if (possibly_open === 0) return [];
   const whose = unsure.length === 0 ? '' : `: ${unsure.join(', ')}`;

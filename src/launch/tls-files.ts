@@ -1,4 +1,4 @@
-/** The files of --ca, --cert and --key: read and tried out before the first connection. */
+/** The files of --ca, --cert and --key, read and tried out before the first connection. */
 import { X509Certificate } from 'node:crypto';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { read_text } from '../foundation/files.ts';
@@ -6,7 +6,7 @@ import type { Options } from '../options/options.ts';
 import { context_of, NO_TLS_OPTIONS } from '../swarm/client/secure.ts';
 import type { TlsSpec } from '../swarm/plan/run-spec.ts';
 
-/** Bytes of a file: the certificates of every issuer that browsers know take a quarter. */
+/** Bytes of a file; all issuers that browsers know take a quarter of it. */
 const MAX_PEM = 1024 * 1024;
 
 /**
@@ -24,7 +24,7 @@ export function read_tls(options: Options): TlsSpec | null {
       certificates(text);
       context_of({ ...NO_TLS_OPTIONS, cert: text });
     }),
-    // with its certificate: it must fit
+    // the key must fit its certificate
     key: read(key, '--key', (text) => {
       if (/^-----BEGIN ENCRYPTED|^Proc-Type: .*ENCRYPTED/m.test(text)) throw new Error('it has a passphrase');
       context_of({ ...NO_TLS_OPTIONS, cert: read_text(cert!, MAX_PEM), key: text });
@@ -50,7 +50,7 @@ function read(file: string | null, option: string, check: (text: string) => void
   }
 }
 
-/** OpenSSL itself passes over what it cannot read among issuers. */
+/** Checks each certificate: OpenSSL itself skips issuers that it cannot read. */
 function certificates(text: string): void {
   const blocks = text.match(/^-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[^]*?^-----END \1-----/gm) ?? [];
   if (blocks.length === 0) throw new Error('it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)');
@@ -63,7 +63,7 @@ function certificates(text: string): void {
   }
 }
 
-/** OpenSSL's messages are `error:0A000074:SSL routines::reason`; the reason alone says what is wrong. */
+/** OpenSSL's messages are `error:0A000074:SSL routines::reason`; only the reason helps. */
 function text_of(error: unknown): string {
   const { reason } = error as { readonly reason?: unknown };
   return typeof reason === 'string' ? reason : reason_of(error);
