@@ -1,4 +1,4 @@
-/** `swarm agent`: offers this machine to a swarm of many. Its workers are processes; what they do the plan says. */
+/** `swarm agent`: offers this machine to a swarm of many. Its workers are processes and do what the plan says. */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -31,14 +31,15 @@ import type { MemberId } from '../swarm/plan/run-spec.ts';
 import { OrderedSquad } from '../swarm/squad/ordered-squad.ts';
 
 const WORKER_ENTRY = fileURLToPath(new URL('../worker-main.js', import.meta.url));
-/** longer than a worker may take for its first word: one that is killed for its silence is started again */
+/** longer than a worker may take for its hello: one that is killed for its silence is started again */
 const READY_WITHIN_MS = 90_000;
 const LEAVE_WITHIN_MS = 30_000;
 const LOOK_MS = 100;
 const WAIT_STEP_MS = 1000;
 
 /**
- * Plays in every run of its swarm until it is asked to end; then its clients go to others first.
+ * Plays in every run of its swarm until it is asked to end; before the end its clients go to others. Resolves with the
+ * exit code.
  * @throws SwarmError when the engine cannot be reached, or another agent plays under this name
  */
 export async function run_agent(options: Options, io: Io): Promise<number> {
@@ -65,7 +66,7 @@ export async function run_agent(options: Options, io: Io): Promise<number> {
       make: (run, on_note) =>
         make(run, { options, store, folder, log, on_note, processes, verify_key: credentials?.verify_key ?? null }),
       log: (level, text) => log[level](text),
-      // its workers died with it
+      // a dead agent's workers died with it
       is_dead: ({ machine, pid }) => is_gone(machine, pid),
     });
     io.out.line(`agent ${id} offers ${processes.first} workers to swarm ${options.name}`);
@@ -86,7 +87,7 @@ export async function run_agent(options: Options, io: Io): Promise<number> {
   });
 }
 
-/** Tries again while nobody answers, for as long as `--wait` says. An engine that refuses is not waited for. */
+/** Tries again while nobody answers, for as long as `--wait` says, but not if the engine refuses. */
 async function patiently_opened(options: Options, log: Log): Promise<Engine> {
   const deadline = CLOCK.now() + options.wait;
   for (let is_told = false; ; is_told = true) {
@@ -101,7 +102,7 @@ async function patiently_opened(options: Options, log: Log): Promise<Engine> {
   }
 }
 
-/** Resolves when it holds nothing any more after it was asked to leave, or that took too long. */
+/** Resolves when the agent was asked to leave and holds nothing any more, or that took too long. */
 async function left(agent: Agent): Promise<void> {
   return await new Promise((resolve) => {
     let waited = 0;
@@ -121,7 +122,7 @@ interface Making {
   readonly log: Log;
   readonly on_note: (worker: MemberId, note: Note) => void;
   readonly processes: { readonly first: number; readonly most: number };
-  /** null: the engine asks nobody who they are, and nothing is signed */
+  /** null: the engine has no identities, and nothing is signed */
   readonly verify_key: string | null;
 }
 

@@ -1,4 +1,4 @@
-/** `swarm attach`: one more console of the run that is going on, and a leader in reserve. */
+/** `swarm attach`: one more console of the current run, and a leader in reserve. */
 import { SwarmError } from '../foundation/errors.ts';
 import type { Io } from '../foundation/io.ts';
 import { Refused } from '../foundation/shape.ts';
@@ -9,12 +9,15 @@ import type { Options } from '../options/options.ts';
 
 const ATTACH_WITHIN_MS = 20_000;
 
-/** Joins the run that is going on: shows it, takes commands, and leads it should the leader be gone. With a viewer's credentials it only shows it. */
+/**
+ * Joins the current run: shows it, takes commands, and leads it if the leader is gone. With a viewer's credentials it
+ * only shows the run. Resolves with the exit code.
+ */
 export async function run_attach(options: Options, io: Io): Promise<number> {
   return await with_joined(options, io, 'leave', async ({ joined, store, log }) => {
     const { run } = await joined.attach(ATTACH_WITHIN_MS);
     if (run.swarm !== VERSION) throw new SwarmError('version_skew', { run: run.id, theirs: run.swarm, ours: VERSION });
-    // it is not executed here: only agents need to know who signed it
+    // the bundle is not executed here: only agents need to know who signed it
     const bundle = await fetch_bundle(store, run, null);
     if (bundle instanceof Refused)
       throw new SwarmError('bad_document', { what: `the bundle of run ${run.id}: ${bundle.why}` });

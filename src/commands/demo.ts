@@ -1,4 +1,4 @@
-/** `swarm demo`: an example server in a child process, the daemon in this one, steered through its console over TCP as a user would. */
+/** `swarm demo`: an example server as a child process, and the daemon in this one, steered over TCP as by a user. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -19,7 +19,7 @@ const SCRIPT = fileURLToPath(new URL('../../examples/scripts/chat.yml', import.m
 const DEADLINE_MS = 120_000;
 const TARGET_START_MS = 30_000;
 const TARGET_END_MS = 2_000;
-/** How long the status refreshes, and how often where nobody's screen can be redrawn. */
+/** how long the status refreshes; how often on a terminal, and where nothing can be redrawn */
 const WATCH_MS = 15_000;
 const REDRAW_MS = 1_000;
 const REPEAT_MS = 3_000;
@@ -36,7 +36,7 @@ export async function run_demo(io: Io): Promise<number> {
   let steered: Promise<void> = Promise.resolve();
   let failure: unknown = null;
   let interrupted = false;
-  // the daemon carries it out: the session then ends under our hands
+  // the daemon acts on the signal, which closes the session
   const undo = on_signals(
     () => (interrupted = true),
     () => undefined,
@@ -66,7 +66,7 @@ That was the demo. To run it yourself, in three terminals:
   npm start -- --server 127.0.0.1:8412 --script examples/scripts/chat.yml
   telnet 127.0.0.1 8411        then: incr 200, status, help`;
 
-/** As on a command line, whatever the environment says; the state lines would draw over the session. */
+/** As on a command line, without the environment. No state lines: they would draw over the session. */
 function demo_options(server: string): Parameters<typeof run_daemon>[0] {
   const given: Partial<Record<OptionName, string>> = {
     listen: '127.0.0.1:0',
@@ -101,7 +101,7 @@ async function steer(address: Server, io: Io, deadline: AbortSignal): Promise<vo
   await type('stop');
 }
 
-/** Redraws the status in place on a terminal; elsewhere prints the lines of clients and of requests every few seconds. */
+/** Redraws the status in place on a terminal; else prints its lines of clients and requests every few seconds. */
 async function watch_status(session: ConsoleClient, io: Io): Promise<void> {
   const paint = createColors(io.colour.out);
   const live = io.out.is_tty;
@@ -118,7 +118,7 @@ async function watch_status(session: ConsoleClient, io: Io): Promise<void> {
   }
 }
 
-/** The example server on a free port. It ends with this process whatever happens, because its stdin does. */
+/** Starts the example server on a free port. It ends with this process whatever happens, because its stdin does. */
 async function start_target(): Promise<{ address: string; end(): Promise<void> }> {
   const child = spawn(process.execPath, [TARGET, '--listen', '127.0.0.1:0', '--end-with-stdin'], {
     stdio: ['pipe', 'pipe', 'inherit'],

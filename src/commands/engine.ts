@@ -24,7 +24,7 @@ export async function run_engine({ dir, listen, agents, hosts }: EngineOptions, 
   const is_open = !is_loopback(listen.host);
   const lock = claim_folder(dir);
   const port = await free_port(listen.host, listen.port);
-  // to itself: 0.0.0.0 and :: are no addresses to connect to
+  // the address for this process: 0.0.0.0 and :: are no addresses to connect to
   const local = listen.host.replace(/^0\.0\.0\.0$/, '127.0.0.1').replace(/^[0:]+$/, '::1');
   const folder = prepare_engine({
     dir,

@@ -1,4 +1,4 @@
-/** `swarm limits`: what bounds the number of connections on this machine. Asks no server. The running swarm shows the same table. */
+/** `swarm limits`: what bounds connections on this machine, as a running swarm shows it too. Asks no server. */
 import type { Io } from '../foundation/io.ts';
 import { read_machine } from '../foundation/machine.ts';
 import { demand_of } from '../launch/demand.ts';
@@ -9,7 +9,7 @@ import type { Options } from '../options/options.ts';
 import { bound_lines, ONE_PROCESS } from '../outputs/tables.ts';
 import { bounds_of, NOTHING_YET } from '../swarm/control/bounds.ts';
 
-/** Says what bounds do not show, too. Without --server: one server with one address. Without --script: nothing about CPU. */
+/** Prints the bounds and what they leave out. Without --server: one server, one address. Without --script: no CPU. */
 export async function run_limits(options: Options, io: Io): Promise<number> {
   const loaded = options.script === null ? null : await load_once({ ...options, script: options.script }, io);
   const server = options.server ?? [];

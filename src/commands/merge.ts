@@ -1,4 +1,4 @@
-/** `swarm merge`: the summaries of segments that ran apart, added up. Takes any file for what it may be: hostile. */
+/** `swarm merge`: adds up the summaries of segments that ran apart. Takes every file as possibly hostile. */
 import { resolve } from 'node:path';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { escape_text } from '../foundation/escape.ts';
@@ -16,8 +16,10 @@ const MAX_BYTES = 64 * 1024 * 1024;
 const MAX_REASON = 200;
 
 /**
- * Prints the table of all, says on stderr what is missing. Exit code 0, or 1 when the books of the whole or of a part do not balance.
- * @throws SwarmError `bad_summary`, `summaries_differ`; of what --summary names
+ * Prints the table of all together, and on stderr what is missing. Exit code 0, or 1 when the books of the whole or of
+ * a part do not balance.
+ * @throws SwarmError `bad_summary`, `summaries_differ`; `bad_option`, `bad_summary_path` or `summary_lost` for
+ * --summary
  */
 export async function run_merge(files: readonly string[], options: Options, io: Io): Promise<number> {
   const { summary: target } = options;

@@ -1,4 +1,4 @@
-/** `swarm schema`: what a script may say. */
+/** `swarm schema`: the JSON Schema of a script. */
 import type { Io } from '../foundation/io.ts';
 import { SCRIPT_SCHEMA } from '../script/schema.ts';
 

@@ -11,7 +11,11 @@ import type { Options } from '../options/options.ts';
 
 const SERIES_AGAIN_MS = 1500;
 
-/** Prints the course of a run as CSV, and on stderr what is missing of it. Resolves with 1 when it does not add up to the summary. */
+/**
+ * Prints the course of a run as CSV, and on stderr what is missing. Resolves with 1 when it does not add up to the
+ * summary, else 0.
+ * @throws SwarmError `no_series`, or of open_engine
+ */
 export async function print_series(run: string, options: Options, io: Io): Promise<number> {
   const log = make_log(options.log_level, io.err, io.colour.err);
   const { store } = await open_engine(options, ['leader', 'viewer'], (text) => log.warn(text));
@@ -19,7 +23,7 @@ export async function print_series(run: string, options: Options, io: Io): Promi
     if (!is_token(run)) throw new SwarmError('no_series', { run });
     const summary = await stored_summary(store, run);
     let course = course_of(await store.appended(run));
-    // the run may have ended just now: agents tell of its last seconds
+    // the run may have just ended, and agents may still send its last seconds
     if (summary && !adds_up(course, summary)) {
       await sleep(SERIES_AGAIN_MS);
       course = course_of(await store.appended(run));

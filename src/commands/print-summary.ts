@@ -1,4 +1,4 @@
-/** `swarm summary`: what a run of a swarm of many machines came to. */
+/** `swarm summary`: the result of a run of many machines. */
 import { SwarmError } from '../foundation/errors.ts';
 import type { Io } from '../foundation/io.ts';
 import { make_log } from '../foundation/log.ts';
@@ -8,7 +8,10 @@ import { open_engine } from '../machines/store/open-engine.ts';
 import type { Options } from '../options/options.ts';
 import { final_table } from '../outputs/render.ts';
 
-/** Prints the final summary of a run that has ended. */
+/**
+ * Prints the final summary of an ended run.
+ * @throws SwarmError `no_summary`, or of open_engine
+ */
 export async function print_summary(run: string, options: Options, io: Io): Promise<number> {
   if (options.summary !== null) check_summary_path(options.summary);
   const log = make_log(options.log_level, io.err, io.colour.err);

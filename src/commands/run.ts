@@ -1,4 +1,4 @@
-/** `swarm run`: on this machine alone, or as the coordinator of many. What the other way needs is not loaded. */
+/** `swarm run`: on this machine alone, or as the coordinator of many. Only the code of one way is loaded. */
 import type { Io } from '../foundation/io.ts';
 import type { OptionsWith } from '../options/options.ts';
 

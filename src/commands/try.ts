@@ -1,4 +1,4 @@
-/** `swarm try`: one client, one iteration without sleeps, every byte printed; the tool with which a first module is made to work. */
+/** `swarm try`: one client, one iteration without sleeps, every byte printed; to get a first module to work. */
 import { randomUUID } from 'node:crypto';
 import { endpoint_text } from '../foundation/endpoint-text.ts';
 import { SwarmError } from '../foundation/errors.ts';
@@ -48,7 +48,7 @@ export async function run_try(options: OptionsWith<'server' | 'script'>, io: Io)
   );
 }
 
-/** The whole of the other side of one worker's seat: three plans down, reports up. */
+/** The other end of a worker's seat, in place of a coordinator: orders down, accounts up. */
 class Trial {
   readonly #io: Io;
   readonly #log: Log;
@@ -60,7 +60,7 @@ class Trial {
   #take: (plan: Orders) => void = () => undefined;
   #account: Account | null = null;
   #interrupted = false;
-  /** rounds begun so far, when something last happened (ms, monotonic), and whether the user was told that nothing does */
+  /** rounds begun so far; when something last happened (ms, monotonic); whether the user was told that nothing does */
   #started = 0;
   #active_at = performance.now();
   #told_idle = false;
@@ -105,7 +105,7 @@ class Trial {
     }
   }
 
-  /** Whether it came to its end: a module may also close the connection itself, which ends the trial here. */
+  /** Whether the iteration came to its end. If the module closes the connection, that is the end, too. */
   async #iteration(): Promise<boolean> {
     this.#publish('run', 1);
     await this.#waits.until(() => this.#interrupted || this.#account?.finished === true, Infinity);
@@ -115,7 +115,7 @@ class Trial {
     return !this.#interrupted && (this.#account?.snapshot.connections.closed.script ?? 0) > 0;
   }
 
-  /** Null when given up before its end, which only an interrupted `setup` is: `teardown` has things to put away. */
+  /** Null: interrupted, which ends only the wait for `setup`. `teardown` has things to clean up. */
   async #hook(hook: 'setup'): Promise<HookResult | null>;
   async #hook(hook: 'teardown'): Promise<HookResult>;
   async #hook(hook: 'setup' | 'teardown'): Promise<HookResult | null> {
@@ -140,7 +140,7 @@ class Trial {
             main: {
               clients,
               ids: [[CLIENT, CLIENT, 1]],
-              // the first ports; none of its own without --bind
+              // the first ports; without --bind the kernel chooses
               ports: this.#run.sources.addresses.length > 0 ? [[[1, MAX_PORTS, 1]]] : [],
               connect_per_s: this.#run.connect_per_s,
               graceful: false,
@@ -160,7 +160,7 @@ class Trial {
     this.#waits.poke();
   }
 
-  /** Tells once of a round that waits for nothing swarm knows of: no timeout of swarm's ever ends it. */
+  /** Warns once of a round that waits for nothing swarm knows of: no timeout of swarm would end it. */
   #watch_idle({ snapshot: { actions, requests }, traces }: Account): void {
     const now = performance.now();
     const started = actions.reduce((sum, action) => sum + action.started, 0);
