@@ -32,7 +32,9 @@ export function say_goodbye(child: ChildProcess): void {
   if (child.connected) child.send(GOODBYE, () => {});
 }
 
-/** Many may queue before a frozen process: each names a time, so old ones grant nothing. */
+/**
+ * Until when the member may go on. Many may queue before a frozen one: each names a time, so old ones grant nothing.
+ */
 interface PermitMessage {
   readonly permit: number;
 }
@@ -93,7 +95,7 @@ export function fork_seat(): Seat {
       process.on('message', (message: object) => is_goodbye(message) && cut());
     },
     async close() {
-      // Disconnecting in the turn of a send, inside a message handler, crashes the process (Node 20): let it be sent
+      // Disconnecting in the turn of a send, in a message handler, crashes the process (Node 20): empty the channel
       // first.
       do await new Promise((resolve) => setImmediate(resolve));
       while (!outbox.is_empty);

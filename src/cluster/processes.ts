@@ -42,9 +42,7 @@ export interface ProcessesOptions {
   readonly members: readonly MemberId[];
   /** script of a worker; its arguments are the member's id and the incarnation */
   readonly entry: string;
-  /**
-   * for the log: deaths, restarts, workers given up, and what a worker printed past its log, such as a crash of Node
-   */
+  /** for the log: deaths, restarts, workers given up, what a worker printed past its log, such as a crash of Node */
   readonly on_note: (member: MemberId, note: Note) => void;
 }
 

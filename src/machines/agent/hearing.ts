@@ -17,7 +17,7 @@ export class Hearing {
   /** documents of leaders that this agent refused */
   readonly #refusals: Refusals;
   #plan: SwarmPlan | null = null;
-  /** the stored plan that was read last; `text` is empty when it came by itself */
+  /** the plan that was read last; `text` is empty when it came with a nudge */
   #read: { readonly text: string; readonly plan: SwarmPlan | Refused } | null = null;
   #read_at = -Infinity;
   /** a nudge said that there is another plan to read */

@@ -12,7 +12,7 @@ import type { CrewAccount, CrewRecording } from './recording.ts';
 import { until } from './until.ts';
 
 /**
- * ms that the permit outlasts isolation: an agent that is awake closes its clients in good order before. Their share
+ * ms after isolation. An agent that is awake closes its clients in good order before the permit runs out; their share
  * goes to others at +1000.
  */
 const PERMIT_MORE_MS = 400;

@@ -6,7 +6,7 @@ const WINDOW_MS = 60_000;
 const MAX_DEATHS = 5;
 
 /**
- * Back-off from 100 ms, doubling to 5 s. The fifth death in a minute opens the breaker: a try a minute until one works.
+ * Back-off from 100 ms, doubling to 5 s. The fifth death in a minute opens the breaker: a try a minute, until success.
  */
 export class Breaker {
   #deaths: number[] = [];

@@ -5,10 +5,7 @@ import type { Summary } from '../../metrics/summary.ts';
 export interface Control {
   /** Carries the command out. Resolves when the members acknowledged, after 2 s at most. Never rejects. */
   apply(command: Command): Promise<Reply>;
-  /**
-   * Calls `listener` with each new summary, about once a second and after each command. Returns the function that ends
-   * it.
-   */
+  /** Calls `listener` with each new summary, about once a second and after each command. Returns what ends it. */
   watch(listener: (summary: Summary) => void): () => void;
   /**
    * The newest accounts of all members, added up. `histograms`: with those of the actions, which cost a few

@@ -1,6 +1,4 @@
-/**
- * The seam between coordinator and members: orders go down, accounts come up. Only src/cluster knows what is between.
- */
+/** The seam of coordinator and members: orders go down, accounts come up. Only src/cluster knows what is between. */
 import type { Account } from './account.ts';
 import type { Orders } from './orders.ts';
 import type { MemberId } from './run-spec.ts';
@@ -22,10 +20,7 @@ export interface Hub {
   /** Names all members that shall have a process; others are told to end. A hub of one member ignores it. */
   want(members: readonly MemberId[]): void;
   publish(orders: Orders): void;
-  /**
-   * Lets members go on without word until then (ms, monotonic clock of the machine), see Permit; always if never
-   * called.
-   */
+  /** Lets members go on until then (ms, monotonic clock of the machine), see Permit; if never called, always. */
   permit?(until_machine_ms: number): void;
   /** Has members send an account now, not only when their second is over. */
   refresh?(): void;

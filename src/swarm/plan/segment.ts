@@ -83,9 +83,7 @@ export interface Cover {
   readonly missing: readonly string[];
 }
 
-/**
- * `texts`: one segment each, or several with commas, as `together`; null: the whole. Undefined when one is no segment.
- */
+/** `texts`: one segment each, or several with commas, as `together`; null: the whole. Undefined if one is none. */
 export function cover_of(texts: readonly (string | null)[]): Cover | undefined {
   const all: { segment: Segment; ends: readonly string[]; position: number }[] = [];
   for (const [position, text] of texts.entries())

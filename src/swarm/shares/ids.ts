@@ -103,9 +103,7 @@ export class Ids {
     return [first, cut, step];
   }
 
-  /**
-   * Grants new ids level by level, as `allocate` deals clients: those who own least first, each level in member order.
-   */
+  /** Grants new ids level by level, as `allocate` deals clients: those that own least first, then in member order. */
   #deal(needs: readonly { id: MemberId; owns: number; count: number }[], members: number): void {
     const levels = [...new Set(needs.flatMap((need) => [need.owns, need.count]))].sort((a, b) => a - b);
     for (let i = 1; i < levels.length; i++) {

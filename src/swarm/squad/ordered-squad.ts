@@ -198,9 +198,7 @@ export class OrderedSquad {
     };
   }
 
-  /**
-   * Ends the workers, see {@link Squad.close}. Later accounts show no gauges, the losses, and every order as applied.
-   */
+  /** Ends the workers, see {@link Squad.close}. Accounts then show no gauges, the losses, every order as applied. */
   async close(deadline_ms: number): Promise<MemberId[]> {
     this.#is_closed = true;
     const late = await this.#squad.close(deadline_ms);

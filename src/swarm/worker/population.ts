@@ -196,9 +196,7 @@ export class Population {
     this.#keep_pumping();
   }
 
-  /**
-   * Resolves when all sockets have sent what they had to send and closed, or were destroyed; after 1.1 s in any case.
-   */
+  /** Resolves when all sockets have sent what they had and closed, or were destroyed; after 1.1 s in any case. */
   async sockets_closed(): Promise<void> {
     for (let waited = 0; this.#rules.sockets > 0 && waited < CLOSED_WITHIN_MS; waited += 10)
       await new Promise((done) => setTimeout(done, 10));
