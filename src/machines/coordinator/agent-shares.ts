@@ -170,6 +170,7 @@ export function may_of(entry: MemberShare, known: Pick<KnownAgent, 'presence'> |
 /** Connections of an agent that nobody can say are closed. */
 export interface Unsure {
   readonly agent: MemberId;
+  readonly incarnation: string;
   readonly open: number;
 }
 
@@ -190,9 +191,11 @@ export function unsure_of(
   const unconfirmed = plan.unconfirmed.flatMap((agent): Unsure[] => {
     const entry = plan.members[agent];
     if (!entry || is_over(agent, entry.incarnation)) return [];
-    return [{ agent, open: most_open(entry, presences.get(agent)) }];
+    return [{ agent, incarnation: entry.incarnation, open: most_open(entry, presences.get(agent)) }];
   });
-  return [...departed.map(({ agent, open }) => ({ agent, open })), ...unconfirmed].filter(({ open }) => open > 0);
+  return [...departed.map(({ agent, incarnation, open }) => ({ agent, incarnation, open })), ...unconfirmed].filter(
+    ({ open }) => open > 0,
+  );
 }
 
 /** It may have grown since it was heard last. */

@@ -6,13 +6,15 @@ import type { Clock } from '../../foundation/clock.ts';
 import { bury, is_idle, merge_counts, merge_dead, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
 import { LATEST_MS } from '../../metrics/snapshot-shape.ts';
 import type { Counts, Snapshot } from '../../metrics/snapshot.ts';
-import type { AgentSummary, Summary, WorkerSummary } from '../../metrics/summary.ts';
+import type { AgentSummary, LostWorker, Summary, WorkerSummary } from '../../metrics/summary.ts';
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
 import {
+  full_name,
   reassign_ms_of,
   type Bundle,
+  type Departed,
   type Presence,
   type Results,
   type RunHeader,
@@ -86,6 +88,10 @@ export class Picture {
     const workers: WorkerSummary[] = [];
     const dead: Dead[] = [];
     let departed = NO_DEAD;
+    const unsure = new Map(
+      plan &&
+        this.unsure(plan).map(({ agent, incarnation }) => [full_name(agent, incarnation), { agent, incarnation }]),
+    );
     for (const { agent, incarnation, results: told } of this.#view.results(this.#run)) {
       const results = this.#by_our_clock(agent, told);
       const gone = plan?.departed.find((one) => one.agent === agent && one.incarnation === incarnation);
@@ -97,14 +103,24 @@ export class Picture {
         workers.push(...results.workers.map((worker) => as_seen(worker, agent, this.#silent_ms(agent))));
         continue;
       }
-      const silent_ms = gone?.silent_ms ?? Math.round(this.#view.silent_ms(agent, incarnation));
-      const at = gone?.at ?? new Date(this.#timers.wall()).toISOString();
-      const may_live = gone?.attested !== true && !this.#is_replaced(agent, incarnation);
-      const lost = { worker: agent, incarnation, at, silent_ms, ...(may_live && { may_live }) };
-      departed = bury(departed, results.snapshot, is_idle(results.snapshot) ? null : lost);
+      // what it told last may be older than the clients it was given
+      const holds = unsure.delete(full_name(agent, incarnation)) || !is_idle(results.snapshot);
+      departed = bury(departed, results.snapshot, holds ? this.#lost(agent, incarnation, gone) : null);
+    }
+    for (const { agent, incarnation } of unsure.values()) {
+      const gone = plan?.departed.find((one) => one.agent === agent && one.incarnation === incarnation);
+      departed = bury(departed, NO_DEAD.snapshot, this.#lost(agent, incarnation, gone));
     }
     const all = merge_dead([...dead, departed]);
     return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
+  }
+
+  /** `gone`: undefined when it has not departed, only did not confirm the end. */
+  #lost(worker: MemberId, incarnation: string, gone: Departed | undefined): LostWorker {
+    const silent_ms = gone?.silent_ms ?? Math.round(this.#view.silent_ms(worker, incarnation));
+    const at = gone?.at ?? new Date(this.#timers.wall()).toISOString();
+    const may_live = gone?.attested !== true && !this.#is_replaced(worker, incarnation);
+    return { worker, incarnation, at, silent_ms, ...(may_live && { may_live }) };
   }
 
   /**
@@ -139,7 +155,7 @@ export class Picture {
   /** Connections that nobody can say are closed, by agent. */
   unsure(plan: SwarmPlan = this.#view.plan!.doc): Unsure[] {
     const presences = new Map([...this.#view.members].map(([agent, { doc }]) => [agent, doc]));
-    return unsure_of(plan, presences, this.#view.desired!.doc.evicted);
+    return unsure_of(plan, presences, this.#view.desired?.doc.evicted ?? []);
   }
 
   /** Workers that agents had to kill for the run to end. */

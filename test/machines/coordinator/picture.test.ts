@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { Refused } from '../../../src/foundation/shape.ts';
 import { Picture } from '../../../src/machines/coordinator/picture.ts';
 import { View } from '../../../src/machines/coordinator/view.ts';
-import type { Presence } from '../../../src/machines/store/documents.ts';
+import type { Departed, Presence, SwarmPlan } from '../../../src/machines/store/documents.ts';
 import { LeaseKeeper } from '../../../src/machines/store/lease.ts';
 import { merge_snapshots } from '../../../src/metrics/merge-snapshots.ts';
 import { counters_of } from '../../../src/metrics/packed.ts';
@@ -17,10 +17,20 @@ import { a_head, BUNDLE, DESIRED, PLAN, PRESENCE, SHARE } from '../store/good-do
 const WALL_MS = Date.parse('2026-01-01T12:00:00Z');
 const NO_STATES = { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 };
 
+interface Seen {
+  readonly ahead_ms: number;
+  readonly failed: number;
+  readonly at: number;
+  readonly told?: Partial<Presence>;
+  /** connections in its results; null: they never came */
+  readonly open?: number | null;
+}
+
 /** Agents as a coordinator sees them that reads what they told at a time of its own, ms. */
 async function seen(
   now: number,
-  agents: Readonly<Record<string, { ahead_ms: number; failed: number; at: number; told?: Partial<Presence> }>>,
+  agents: Readonly<Record<string, Seen>>,
+  plan: Partial<SwarmPlan> = {},
 ): Promise<Summary> {
   const engine = new MemoryEngine();
   const clock = { ms: 0 };
@@ -31,16 +41,19 @@ async function seen(
   const lease = new LeaseKeeper({ store, timers, id: 'c', ttl_ms: 1000, margin_ms: 100, about });
   const view = new View(store, timers, lease, () => {});
   const members = Object.fromEntries(Object.keys(agents).map((id) => [id, SHARE]));
-  put('plan', JSON.stringify({ ...PLAN, members, departed: [] }));
+  put('plan', JSON.stringify({ ...PLAN, members, departed: [], ...plan }));
   put('desired', JSON.stringify(DESIRED));
   for (let seq = 1; seq <= 2; seq++) {
     clock.ms += 1000;
-    for (const [id, { ahead_ms, failed, at, told }] of Object.entries(agents)) {
+    for (const [id, { ahead_ms, failed, at, told, open = 0 }] of Object.entries(agents)) {
       const wall_ms = timers.wall() + ahead_ms;
       put(`members.${id}`, JSON.stringify({ ...PRESENCE, seq, results: seq, wall_ms, ...told }));
       const errors =
         failed === 0 ? {} : { ECONNREFUSED: { count: failed, last: `of ${id}`, last_at: WALL_MS + at + ahead_ms } };
-      const snapshot = { ...counters_of(merge_snapshots([])), errors };
+      if (open === null) continue;
+      const none = counters_of(merge_snapshots([]));
+      const connections = { ...none.connections, open, established: open, attempted: open };
+      const snapshot = { ...none, connections, errors };
       put(`results.${id}.i1`, JSON.stringify({ ...a_head(), seq, parts: [], snapshot, dead: null }));
     }
     await view.look();
@@ -113,4 +126,36 @@ it('says no instant that nobody can read, whatever an agent says its clock is', 
       [LATEST_MS, 0],
     ],
   });
+});
+
+// killed right behind its first clients, an agent has told of none: the summary said `complete: true` and `possibly_open: 50`
+it('names everybody who may hold connections, whatever it told last, and calls nothing complete then', async () => {
+  const agent = fc.record({
+    open: fc.constantFrom(null, 0, 3),
+    end: fc.constantFrom('well', 'unconfirmed', 'silent', 'silent, held nothing', 'dead'),
+  });
+  const check = async (drawn: readonly { open: number | null; end: string }[]): Promise<void> => {
+    const all = drawn.map((one, i) => ({ ...one, id: `agent-0${i + 1}` }));
+    const departed = all
+      .filter(({ end }) => /silent|dead/.test(end))
+      .map(({ id, end }): Departed => {
+        const at = new Date(WALL_MS).toISOString();
+        const held = end === 'silent' ? 50 : 0;
+        return { agent: id, incarnation: 'i1', at, silent_ms: 4000, attested: end === 'dead', open: held };
+      });
+    const unconfirmed = all.filter(({ end }) => end === 'unconfirmed').map(({ id }) => id);
+    const agents = Object.fromEntries(all.map(({ id, open }) => [id, { ahead_ms: 0, failed: 0, at: 0, open }]));
+    const members = Object.fromEntries(
+      all.filter(({ id }) => !departed.some((one) => one.agent === id)).map(({ id }) => [id, SHARE]),
+    );
+    const summary = await seen(0, agents, { members, departed, unconfirmed });
+    const may_hold = ({ end }: { end: string }): boolean => end === 'unconfirmed' || end === 'silent';
+    const lost = all.filter((one) => may_hold(one) || (one.end !== 'well' && one.open === 3));
+    expect(summary.possibly_open).toBe(50 * all.filter(may_hold).length);
+    expect(summary.lost_workers.map(({ worker, may_live }) => [worker, may_live ?? false]).sort()).toEqual(
+      lost.map(({ id, end }) => [id, end !== 'dead']),
+    );
+    expect(summary.complete).toBe(lost.length === 0);
+  };
+  await fc.assert(fc.asyncProperty(fc.array(agent, { minLength: 1, maxLength: 4 }), check), { numRuns: 200 });
 });
