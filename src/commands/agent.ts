@@ -71,7 +71,7 @@ export async function run_agent(options: Options, io: Io): Promise<number> {
     });
     io.out.line(`agent ${id} offers ${processes.first} workers to swarm ${options.name}`);
     const unsignal = on_signals((signal) => {
-      log.info(`${signal}: leaving, its clients go to others; once more ends at once`);
+      log.info(`${signal}: leaving: its clients move to other agents; a second signal ends at once`);
       agent.leave();
     }, exit);
     try {
@@ -96,7 +96,7 @@ async function patiently_opened(options: Options, log: Log): Promise<Engine> {
     } catch (error) {
       const is_absent = error instanceof SwarmError && error.code === 'engine_unreachable';
       if (!is_absent || CLOCK.now() >= deadline) throw error;
-      if (!is_told) log.warn(`${error.message}; it is waited for`);
+      if (!is_told) log.warn(`${error.message}; waiting for it`);
     }
     await sleep(Math.min(WAIT_STEP_MS, Math.max(0, deadline - CLOCK.now())));
   }

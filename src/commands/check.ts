@@ -7,7 +7,7 @@ export async function run_check(options: OptionsWith<'script'>, io: Io): Promise
   const { script, computed } = await load_once(options, io);
   for (const place of computed)
     io.err.line(
-      `${place} import(…) of a computed name: nothing of what it asks for is in the bundle, only what is part of Node is found`,
+      `${place} import(…) of a computed name: what it asks for is not in the bundle, so only modules of Node itself can be loaded there`,
     );
   const count = script.actions.length;
   io.out.line(`OK script ${options.script}: ${count} action${count === 1 ? '' : 's'}, protocol ${script.protocol}`);

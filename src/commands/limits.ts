@@ -19,7 +19,9 @@ export async function run_limits(options: Options, io: Io): Promise<number> {
   const endpoints = server.length > 0 ? await find_endpoints(server, sources.addresses) : [[family]];
   const bounds = bounds_of(read_machine(), demand_of(options, loaded, { sources, endpoints }), NOTHING_YET);
   for (const line of bound_lines(bounds)) io.out.line(line);
-  io.out.line(`~ is an estimate, beyond the others the system refuses${loaded ? '' : '; --script adds the CPU'}`);
+  io.out.line(
+    `~ marks an estimate; at the other numbers the system refuses more${loaded ? '' : '; with --script the CPU is estimated too'}`,
+  );
   if (options.workers === 0) io.out.line(ONE_PROCESS);
   return 0;
 }

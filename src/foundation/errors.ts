@@ -178,7 +178,7 @@ export const FAULTS = {
     exit: 1,
   },
   no_series: {
-    text: 'no agent told of the course of run {run} in this swarm, or it is too long ago',
+    text: 'no per-second data of run {run} is stored in this swarm, or it is too old',
     hint: 'a run has it from its first seconds on, if the engine has 128 MiB of room for it; --name says which swarm is meant',
     exit: 1,
   },

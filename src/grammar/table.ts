@@ -182,19 +182,19 @@ export const COMMANDS: readonly Row[] = [
       return text.length <= MAX_MARK ? { op: 'mark', text } : undefined;
     },
   },
-  fixed('errors', 'errors by code, with the last text and its time; of a swarm of many machines also whose they are', {
+  fixed('errors', 'errors by code, with the last text and its time; of a swarm of many machines also on which agents', {
     op: 'errors',
   }),
   fixed('retry', 'let the clients start again that a bug of the module stopped', { op: 'retry_fatal' }, 'fatal'),
   fixed('workers', 'the processes that hold the clients', { op: 'workers' }),
-  fixed('agents', 'the machines of a swarm of many: what each can hold, holds, and how it is', { op: 'agents' }),
+  fixed('agents', 'the machines of a swarm of many: room, clients and health of each', { op: 'agents' }),
   fixed('rebalance', 'share the clients among all agents anew: those that have too many close some, others open them', {
     op: 'rebalance',
   }),
   {
     name: 'drain',
     usage: 'drain AGENT [off]',
-    help: 'give the clients of an agent to the others, and no new ones to it; off: it takes part again',
+    help: 'give the clients of an agent to the others, and no new ones to it; off ends that',
     parse([agent, ...rest]) {
       const off = rest.length === 1 && is(rest[0], 'off');
       return agent === undefined || (rest.length > 0 && !off) || !AGENT.test(agent)

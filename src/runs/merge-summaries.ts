@@ -101,7 +101,7 @@ function check_parts(parts: readonly SegmentSummary[]): { segment: string | null
   const cover = cover_of(segments);
   if (!cover) {
     const bad = parts.find(({ summary }) => !cover_of([summary.run.segment]))!;
-    throw new SwarmError('bad_summary', { file: bad.file, reason: 'its segment is none' });
+    throw new SwarmError('bad_summary', { file: bad.file, reason: 'its segment is not valid' });
   }
   if (cover.overlap) {
     const [a, b] = cover.overlap;

@@ -25,7 +25,9 @@ describe('swarm limits', () => {
     const lines = await limits({});
     expect(lines[0]).toMatch(/^what +connections +why +to lift it$/);
     expect(lines.find((line) => line.startsWith('local ports'))).toContain('1 source address x 1 server address');
-    expect(lines.at(-2)).toBe('~ is an estimate, beyond the others the system refuses; --script adds the CPU');
+    expect(lines.at(-2)).toBe(
+      '~ marks an estimate; at the other numbers the system refuses more; with --script the CPU is estimated too',
+    );
     expect(lines.at(-1)).toMatch(/a server that sends without end holds it up; --workers 1 against servers/);
   });
 

@@ -212,7 +212,7 @@ describe('merge_summaries', () => {
     [
       'no segment',
       (a) => ({ ...a, run: { ...a.run, id: 'b', segment: 'half' } }),
-      /^b.json is not .*: its segment is none/,
+      /^b.json is not .*: its segment is not valid/,
     ],
     [
       'an id in both',

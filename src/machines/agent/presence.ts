@@ -137,7 +137,7 @@ export class PresenceWriter {
     const { log, timers } = this.#options;
     const is_again = timers.now() - this.#spoiled.at < STRANGER_MS;
     this.#spoiled = { at: timers.now(), times: is_again ? this.#spoiled.times + 1 : 1 };
-    if (!is_again) log('warn', `somebody else wrote what is stored of this agent, and ${why}: written anew`);
+    if (!is_again) log('warn', `another process overwrote the entry of this agent, and ${why}: written again`);
     // no agent of this version writes that; one of another version might, each second
     if (this.#spoiled.times >= MAX_SPOILED) return await this.#options.on_second('perhaps one of another version');
     this.#write_over(revision);

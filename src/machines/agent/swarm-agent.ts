@@ -47,7 +47,7 @@ export class Agent {
       on_stale: () => this.#look(false),
       on_second: (where) => this.#fail_as_second(where),
     });
-    this.#hearing = new Hearing(store, timers, (text) => options.log('error', `the load stays as it is: ${text}`));
+    this.#hearing = new Hearing(store, timers, (text) => options.log('error', `the clients go on as before: ${text}`));
     this.#recording = new CrewRecording(store, id);
     this.#holding = new Holding({
       ...options,

@@ -212,7 +212,10 @@ export class Commanding {
     const away = `the engine does not answer${away_ms === null ? '' : ` for ${Math.round(away_ms / 1000)} s`}`;
     return unchanged(
       tried
-        ? err('unknown', `${away}: not known whether it was applied, look at the target when it is back`)
+        ? err(
+            'unknown',
+            `${away}: the command may have been applied or not, look at the target when the engine is back`,
+          )
         : err('engine_away', `${away}: nothing was changed, try again when it is back`),
     );
   }
@@ -249,7 +252,7 @@ export class Commanding {
     if (missing.length === 0) return '';
     const named = missing.slice(0, MAX_NAMED).map((id) => {
       const silent_s = Math.round((timers.now() - (members.get(id)?.heard_at ?? start)) / 1000);
-      return silent_s < 2 ? `${id} is at it` : `${id} silent ${silent_s} s`;
+      return silent_s < 2 ? `${id} is still working on it` : `${id} silent ${silent_s} s`;
     });
     if (missing.length > MAX_NAMED) named.push(`and ${missing.length - MAX_NAMED} more`);
     return `, ${all.length - missing.length} of ${all.length} agents acknowledged (${named.join(', ')})`;

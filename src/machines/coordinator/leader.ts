@@ -270,7 +270,7 @@ export class Leader {
     const is_other = this.#hook?.by !== by || this.#hook.incarnation !== incarnation;
     if (incarnation === undefined || (is_other && this.#hook?.by === by)) {
       this.#hook = null;
-      return { ok: false as const, reason: `agent ${by} died in it` };
+      return { ok: false as const, reason: `agent ${by} died while it ran` };
     }
     if (is_other) this.#hook = { by, incarnation, since: now };
     const result = results(by, incarnation)?.[hook];

@@ -130,7 +130,7 @@ export class Leading {
     };
     await this.#waits.until(() => this.#lease.holds || others() !== null, deadline - timers.now());
     if (others()) refuse(others()!);
-    if (!this.#lease.holds) throw new SwarmError('engine_lost', { reason: 'no lease could be had' });
+    if (!this.#lease.holds) throw new SwarmError('engine_lost', { reason: 'it could not become the leader in time' });
     await read(PLAN);
     await read(DESIRED);
     if (others()) refuse(others()!);
@@ -269,7 +269,9 @@ export class Leading {
     const { store, id, on_note } = this.#options;
     const desired = this.#view.desired!;
     const { is_wiped, members } = this.#view;
-    const lost = is_wiped ? 'the engine lost what it had stored' : 'somebody wrote over it what cannot be read';
+    const lost = is_wiped
+      ? 'the engine lost what it had stored'
+      : 'it was overwritten with something that cannot be read';
     on_note('coordinator', { level: 'warn', text: `${lost}: written anew` });
     const anew = plan_from_memory(plan, {
       epoch: `${id}-${term}-${plan.revision}`,

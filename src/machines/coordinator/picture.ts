@@ -205,11 +205,10 @@ export class Picture {
     const silent_ms = is_other ? this.#view.silent_ms(id, entry.incarnation) : now - heard_at;
     const off_ms = reassign_ms_of(plan.run) - silent_ms;
     const off = off_ms === Infinity ? `until \`evict ${id}\`` : `${in_s(off_ms)} more, or until \`evict ${id}\``;
-    if (is_other)
-      return `nobody knows that the one before it is dead, and ${entry.share} clients may be there yet: they wait ${off}`;
-    if (silent_ms >= STALLED_AFTER_MS) return `it may hold its ${entry.share} clients yet: they wait for it ${off}`;
+    if (is_other) return `its predecessor may still hold ${entry.share} clients: they wait ${off}`;
+    if (silent_ms >= STALLED_AFTER_MS) return `it may still hold its ${entry.share} clients: they wait for it ${off}`;
     if (doc.ready !== plan.run.id && entry.may === 0)
-      return `its ${entry.share} clients wait for its workers, ${in_s(RETURN_MS - (now - first_at))} at most`;
+      return `its ${entry.share} clients wait until its workers have started, ${in_s(RETURN_MS - (now - first_at))} at most`;
     const is_behind = plan.seeded > 0 && doc.live < entry.share && doc.accepted >= plan.seeded;
     return is_behind ? 'the engine lost its memory: nothing grows until all agents have said what they hold' : '';
   }

@@ -85,7 +85,7 @@ export class Showing {
       const at = new Date(timers.wall() - (now - this.#away_since)).toISOString();
       on_note('engine', {
         level: 'warn',
-        text: `the engine does not answer since ${at}: the load goes on as it is`,
+        text: `the engine has not answered since ${at}: the load goes on as it is`,
       });
     }
   }

@@ -313,8 +313,8 @@ export function balance_of({ seconds, totals, missing, unreadable }: Course, sum
     .slice(0, MAX_NAMED)
     .map(({ agent, from, to }) => `${agent} ${from === to ? from : `${from}-${to}`}`);
   const more = missing.length > MAX_NAMED ? `, and ${missing.length - MAX_NAMED} more` : '';
-  const untold = missing.length === 0 ? 'of none is anything missing' : `not told: ${gaps.join(', ')}${more}`;
-  const bad = unreadable.length === 0 ? [] : [`cannot be read: some of what ${unreadable.join(', ')} told`];
+  const untold = missing.length === 0 ? 'no agent has missing seconds' : `missing: ${gaps.join(', ')}${more}`;
+  const bad = unreadable.length === 0 ? [] : [`some of the data of ${unreadable.join(', ')} cannot be read`];
   const lines = [`${seconds.size} seconds; ${untold}`, ...bad];
   if (summary === null) return [...lines, 'the run has no final summary yet'];
   const said = differing(totals, summary).map(([name, count]) => `${name} ${totals[name]} of ${count}`);

@@ -56,7 +56,7 @@ export async function open_engine(
     credentials,
     creates: role === 'leader',
     on_state: (state, since_ms) => {
-      if (state === 'away') say(`the engine ${engine} does not answer since ${new Date(since_ms).toISOString()}`);
+      if (state === 'away') say(`the engine ${engine} has not answered since ${new Date(since_ms).toISOString()}`);
     },
   });
   const own = hostname()

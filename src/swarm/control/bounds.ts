@@ -140,7 +140,7 @@ function local_ports(machine: Machine, { sources: { addresses, excluded_ports },
     hard: true,
     why:
       `${ports} ports x ${count(sources, 'source address', 'source addresses')} x ${count(endpoints.flat().length, 'server address', 'server addresses')}; ` +
-      `from 1024-65535${range}; ${time_wait} wait (TIME_WAIT)`,
+      `from 1024-65535${range}; ${time_wait} still in TIME_WAIT`,
     lift: '--bind with more addresses of this machine, or one more --server',
   };
 }

@@ -110,7 +110,7 @@ export function with_acks(
   const named = late.slice(0, MAX_NAMED).map((member) => {
     if (!member.account) return member.absent_text;
     const silent_s = Math.round((now - member.heard_at) / 1000);
-    return silent_s < 2 ? `${member.id} is at it` : `${member.id} silent ${silent_s} s`;
+    return silent_s < 2 ? `${member.id} is still working on it` : `${member.id} silent ${silent_s} s`;
   });
   if (late.length > MAX_NAMED) named.push(`and ${late.length - MAX_NAMED} more`);
   return `${text}, ${members.length - late.length} of ${members.length} workers acknowledged (${named.join(', ')})`;

@@ -149,7 +149,7 @@ export class Squad {
     const stopped = (): boolean => hook === 'setup' && planner.is_ending;
     await this.waits.until(() => died() || stopped() || member.account![hook] !== null, deadline - this.#clock.now());
     planner.run = { ...planner.run, [`${hook}_by`]: null };
-    if (died()) return { ok: false, reason: `worker ${member.id} died in it` };
+    if (died()) return { ok: false, reason: `worker ${member.id} died while it ran` };
     const reason = stopped() ? 'stopped before it ended' : `no result within ${seconds(HOOK_WITHIN_MS)}`;
     return member.account![hook] ?? { ok: false, reason };
   }

@@ -26,7 +26,7 @@ describe.skipIf(!HAS_NATS)('an engine', () => {
     await world.engine.kill();
     const asked = other.ask('incr 7');
     await sleep(outage_ms);
-    if (outage_ms >= 10_000) expect(lead.swarm.err).toMatch(/the engine does not answer since \S+: the load goes on/);
+    if (outage_ms >= 10_000) expect(lead.swarm.err).toMatch(/the engine has not answered since \S+: the load goes on/);
     expect(world.open_since(since)).toEqual({ least: TARGET, most: TARGET });
     await world.engine.start();
     const back = performance.now();
@@ -84,7 +84,7 @@ describe.skipIf(!HAS_NATS)('an engine', () => {
     const [impatient, patient] = [agent(), agent('--wait', 'ever')];
     expect(await impatient.exited).toBe(1);
     expect(impatient.err).toMatch(/no engine answers at /);
-    await until('it waits', () => /no engine answers at .*; it is waited for/.test(patient.err));
+    await until('it waits', () => /no engine answers at .*; waiting for it/.test(patient.err));
     await world.engine.start();
     await patient.said(/^agent \S+ offers/m);
   });

@@ -103,7 +103,7 @@ describe('the shares of the next plan', () => {
     const off = next(away, holding({ a: 5, b: 5 }, { a: { silent_ms: 11_000 } }), { target: 10 });
     expect(shares(off)).toEqual({ b: [10, 10, 10] });
     expect(off.departed).toMatchObject([{ agent: 'a', incarnation: 'a-1', attested: false, open: 5 }]);
-    expect(unsure_of(off, new Map(), [])).toEqual([{ agent: 'a', open: 5 }]);
+    expect(unsure_of(off, new Map(), [])).toEqual([{ agent: 'a', incarnation: 'a-1', open: 5 }]);
     expect(unsure_of(off, new Map([['a', agent('a', { replaces: ['a-1'] }).presence]]), [])).toEqual([]);
     // it may live, and be logged in at the server with what it owned
     expect(off.members['b']!.ids).toEqual([
@@ -153,11 +153,11 @@ describe('the shares of the next plan', () => {
   test('count what one may hold that did not confirm the end, too', () => {
     const plan = { ...two, unconfirmed: ['a'] };
     const told = (may: number, more: Told = {}) => new Map([['a', agent('a', { may, open: may, ...more }).presence]]);
-    expect(unsure_of(plan, new Map(), [])).toEqual([{ agent: 'a', open: 5 }]);
-    expect(unsure_of(plan, told(5), [])).toEqual([{ agent: 'a', open: 5 }]);
+    expect(unsure_of(plan, new Map(), [])).toEqual([{ agent: 'a', incarnation: 'a-1', open: 5 }]);
+    expect(unsure_of(plan, told(5), [])).toEqual([{ agent: 'a', incarnation: 'a-1', open: 5 }]);
     // it was told less, and has not said that it does it
-    expect(unsure_of(plan, told(7), [])).toEqual([{ agent: 'a', open: 7 }]);
-    expect(unsure_of(plan, told(0, { incarnation: 'a-2' }), [])).toEqual([{ agent: 'a', open: 5 }]);
+    expect(unsure_of(plan, told(7), [])).toEqual([{ agent: 'a', incarnation: 'a-1', open: 7 }]);
+    expect(unsure_of(plan, told(0, { incarnation: 'a-2' }), [])).toEqual([{ agent: 'a', incarnation: 'a-1', open: 5 }]);
     expect(unsure_of(plan, told(0, { incarnation: 'a-2', replaces: ['a-1'] }), [])).toEqual([]);
     expect(unsure_of(plan, told(5), ['a.a-1'])).toEqual([]);
   });

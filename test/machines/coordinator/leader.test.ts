@@ -191,7 +191,7 @@ describe('the stages of a run', () => {
     dying.turn();
     dying.agent('a', { incarnation: 'a-2', replaces: ['a-1'] });
     dying.turn();
-    expect(dying.plan.failed).toBe('setup of the module failed: agent a died in it');
+    expect(dying.plan.failed).toBe('setup of the module failed: agent a died while it ran');
   });
 
   test('follow pause and resume', () => {

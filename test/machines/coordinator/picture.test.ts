@@ -107,7 +107,7 @@ it('knows no clock of an agent that is lost, and says until when it waits for on
   expect(await at(3500)).toMatchObject({
     health: 'suspect',
     offset_ms: 7000,
-    why: 'it may hold its 50 clients yet: they wait for it 1 s more, or until `evict agent-01`',
+    why: 'it may still hold its 50 clients: they wait for it 1 s more, or until `evict agent-01`',
   });
   expect(await at(4500)).toMatchObject({ health: 'lost', offset_ms: null });
 });

@@ -102,7 +102,7 @@ test('in which an agent dies, and the memory of the engine: started anew it hold
     const agent = swarm.desks[0]!.joined.summary().agents!.find(({ id }) => id === victim.name)!;
     expect(is_back, `${agent.why} ${world.notes.slice(-40).join('\n')}`).toBe(victim.can_tell || share === 0);
     expect(agent.why).toMatch(
-      is_back ? /^$/ : new RegExp(`^nobody knows that the one before it is dead, and ${share} clients .* \\d+ s more`),
+      is_back ? /^$/ : new RegExp(`^its predecessor may still hold ${share} clients: .* \\d+ s more`),
     );
     if (!is_back) swarm.command({ op: 'evict', agent: victim.name });
     expect(await swarm.wait(() => truth.held === target, 20_000), world.notes.slice(-40).join('\n')).toBe(true);

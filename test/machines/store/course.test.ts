@@ -91,7 +91,7 @@ describe('the course of a run', () => {
     ]);
     const course = course_of(await store.appended('r'));
     expect(course.missing).toEqual([{ agent: 'a', from: 3, to: 4 }]);
-    expect(balance_of(course, null)).toEqual(['5 seconds; not told: a 3-4', 'the run has no final summary yet']);
+    expect(balance_of(course, null)).toEqual(['5 seconds; missing: a 3-4', 'the run has no final summary yet']);
   });
 
   test('keeps on counting over the death of a worker, and begins anew with an incarnation', async () => {
@@ -161,7 +161,7 @@ describe('the course of a run', () => {
     expect(course.totals.ok).toBe(1000);
     const summary = { requests: { sent: 2001, ok: 2000 }, bytes: { received: 0 }, connections: { established: 0 } };
     expect(balance_of(course, summary as Summary)).toEqual([
-      '2001 seconds; not told: a 1-1000',
+      '2001 seconds; missing: a 1-1000',
       'does not add up to the summary: sent 1001 of 2001, ok 1000 of 2000',
     ]);
   });
@@ -219,7 +219,7 @@ describe('the course of a run', () => {
     await store.append('r', 'b', 'b-0', text);
     const course = course_of(await store.appended('r'));
     expect(course.totals.ok).toBe(3);
-    expect(balance_of(course, null)[1]).toBe('cannot be read: some of what b told');
+    expect(balance_of(course, null)[1]).toBe('some of the data of b cannot be read');
   });
 
   test('of an agent that names a second in a thousand years is read all the same', async () => {

@@ -79,7 +79,7 @@ describe('bounds_of', () => {
     const bound = find('local ports', { time_wait: 120, port_range: [32_768, 60_999] }, { sources })!;
     expect(bound.connections).toBe(PORTS - 3);
     expect(bound.why).toBe(
-      `${PORTS - 3} ports x 1 source address x 1 server address; from 1024-65535, those of 32768-60999 last; 120 wait (TIME_WAIT)`,
+      `${PORTS - 3} ports x 1 source address x 1 server address; from 1024-65535, those of 32768-60999 last; 120 still in TIME_WAIT`,
     );
   });
 

@@ -582,7 +582,7 @@ describe('start', () => {
     const swarm = new FakeSwarm(['w1', 'w2']);
     for (const member of swarm.members) member.setup = null;
     for (const member of swarm.members) member.start();
-    const failed = expect(swarm.coordinator.setup()).rejects.toThrow('worker w1 died in it');
+    const failed = expect(swarm.coordinator.setup()).rejects.toThrow('worker w1 died while it ran');
     await swarm.settle();
     swarm.member('w1').die();
     await failed;

@@ -271,7 +271,7 @@ describe('hooks', () => {
     const { changes } = bench;
     bench.member('w1').die();
     await bench.settle();
-    expect(bench.squad.account().setup).toEqual({ ok: false, reason: 'worker w1 died in it' });
+    expect(bench.squad.account().setup).toEqual({ ok: false, reason: 'worker w1 died while it ran' });
     expect(bench.changes).toBe(changes + 2);
   });
 });
@@ -454,7 +454,7 @@ describe('the end', () => {
     await bench.order(0, { setup: true, run: { ...ORDER.run, shared: null } });
     await bench.squad.close(1000);
     await bench.settle();
-    expect(bench.squad.account().setup).toEqual({ ok: false, reason: 'worker w1 died in it' });
+    expect(bench.squad.account().setup).toEqual({ ok: false, reason: 'worker w1 died while it ran' });
   });
 });
 
