@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 
-/** From the lowest floor to the highest. Rooms on one floor do not know each other; within `machines`, `store` is below the others. */
+/** From the lowest floor to the highest. Rooms on one floor do not know each other. */
 export const FLOORS = [
   ['foundation'],
   ['grammar', 'protocols'],
@@ -17,13 +17,13 @@ export const FLOORS = [
   ['swarm/client', 'swarm/squad'],
   ['swarm/worker'],
   ['swarm/control'],
-  ['runs', 'cluster', 'machines/store', 'machines/coordinator', 'machines/agent', 'console', 'options'],
+  ['machines/store'],
+  ['runs', 'cluster', 'machines/coordinator', 'machines/agent', 'console', 'options'],
   ['engine'],
   ['launch'],
   ['commands'],
   ['.'],
 ];
-const WITHIN = ['machines/coordinator machines/store', 'machines/agent machines/store'];
 
 const IMPORT = /(?:from|import)\s*\(?\s*'(\.[^']+)'/g;
 const STATIC_IMPORT = /^(?:import|export)[^;]*? from '([^']+)'/gm;
@@ -31,7 +31,7 @@ const STATIC_IMPORT = /^(?:import|export)[^;]*? from '([^']+)'/gm;
 /**
  * A checkout's sources: `imports` maps each file, by its path within `src`, to those it imports; `statics` leaves out what is loaded when it
  * is asked for, and has packages too.
- * @typedef {{ files: string[], lines: Map<string, number>, imports: Map<string, string[]>, statics: Map<string, string[]> }} House
+ * @typedef {{ files: string[], texts: Map<string, string>, lines: Map<string, number>, imports: Map<string, string[]>, statics: Map<string, string[]> }} House
  * @param {string} src
  * @returns {House}
  */
@@ -44,6 +44,7 @@ export function read_house(src) {
     );
   return {
     files,
+    texts,
     lines: new Map(files.map((file) => [file, texts.get(file).split('\n').length - 1])),
     imports: new Map(files.map((file) => [file, targets(file, IMPORT)])),
     statics: new Map(files.map((file) => [file, targets(file, STATIC_IMPORT)])),
@@ -58,7 +59,6 @@ export const floor_of = (file) => FLOORS.findIndex((rooms) => rooms.includes(roo
 export function upward({ imports }) {
   return arrows(imports)
     .filter(([file, target]) => room_of(file) !== room_of(target) && floor_of(target) >= floor_of(file))
-    .filter(([file, target]) => !WITHIN.includes(`${room_of(file)} ${room_of(target)}`))
     .map(([file, target]) => `${file} -> ${target}`);
 }
 
@@ -75,6 +75,15 @@ export function circles({ files, imports }) {
   };
   for (const file of files) walk(file, []);
   return found;
+}
+
+/** Types, interfaces and classes of one name, each as `Name file file`. */
+export function same_types({ texts }) {
+  const by_name = new Map();
+  for (const [file, text] of texts)
+    for (const [, name] of text.matchAll(/^(?:export )?(?:abstract )?(?:interface|type|class) (\w+)/gm))
+      by_name.set(name, [...(by_name.get(name) ?? []), file]);
+  return [...by_name].filter(([, same]) => same.length > 1).map(([name, same]) => [name, ...same].join(' '));
 }
 
 /** Files of one name. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { circles, floor_of, namesakes, read_house, room_of, upward } from './house.mjs';
+import { circles, floor_of, namesakes, read_house, room_of, same_types, upward } from './house.mjs';
 
 const SRC = join(import.meta.dirname, '../src');
 const house = read_house(SRC);
@@ -22,6 +22,18 @@ describe('the house', () => {
   it('has no circles', () => expect(circles(house)).toEqual([]));
 
   it('has no two files of one name', () => expect(namesakes(house)).toEqual([]));
+
+  it('has no two types of one name', () => expect(same_types(house)).toEqual([]));
+
+  it('has files of less than 400 lines, but for the message path', () => {
+    const long = [...house.lines].filter(([, lines]) => lines >= 400).map(([file]) => file);
+    expect(long.filter((file) => !/^swarm\/client\/(connection|inbound)\.ts$/.test(file))).toEqual([]);
+  });
+
+  it('has other machines only where a run on many of them is put together', () => {
+    const users = arrows.filter(([, target]) => room_of(target).startsWith('machines/')).map(([file]) => room_of(file));
+    expect(users.filter((room) => !/^(machines\/|engine$|launch$|commands$)/.test(room))).toEqual([]);
+  });
 
   it('has commands that only a door opens', () => {
     const asked = arrows.filter(([file, target]) => room_of(target) === 'commands' && room_of(file) !== '.');

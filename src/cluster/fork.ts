@@ -9,7 +9,7 @@ import type { MemberId } from '../swarm/plan/run-spec.ts';
 import type { Seat } from '../swarm/plan/seam.ts';
 
 /** The coordinator's end of one channel. `child` was forked with `serialization: 'advanced'`. */
-export function plan_outbox(child: ChildProcess, member: MemberId): { put(orders: Orders): void } {
+export function orders_outbox(child: ChildProcess, member: MemberId): { put(orders: Orders): void } {
   const outbox = new Outbox<Orders>((orders, sent) => {
     // `connected` turns false before the exit is known; a failed send calls back with an error, which the exit explains
     if (child.connected) child.send(orders, sent);

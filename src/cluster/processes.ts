@@ -14,7 +14,7 @@ import type { Orders } from '../swarm/plan/orders.ts';
 import { give_way, Precedence } from '../swarm/plan/precedence.ts';
 import type { MemberId } from '../swarm/plan/run-spec.ts';
 import type { Death, Hub } from '../swarm/plan/seam.ts';
-import { plan_outbox, say_goodbye, send_permit, send_refresh } from './fork.ts';
+import { orders_outbox, say_goodbye, send_permit, send_refresh } from './fork.ts';
 import { LastWords } from './last-words.ts';
 
 const HELLO_WITHIN_MS = 30_000;
@@ -195,7 +195,7 @@ class WorkerProcess {
     const child = fork_bound(this.#options.entry, [this.member, incarnation], this.#in_crowd);
     this.#child = child;
     this.#killed_as = null;
-    this.#outbox = plan_outbox(child, this.member);
+    this.#outbox = orders_outbox(child, this.member);
     const last_words = new LastWords();
     const reader = new AccountReader();
     this.#pass_on(child.stdout, 'info');

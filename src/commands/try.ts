@@ -57,7 +57,7 @@ class Trial {
   readonly #waits = new Waits(() => performance.now());
   #run: RunSpec;
   #revision = 0;
-  #take: (plan: Orders) => void = () => undefined;
+  #take: (orders: Orders) => void = () => undefined;
   #account: Account | null = null;
   #interrupted = false;
   /** rounds begun so far; when something last happened (ms, monotonic); whether the user was told that nothing does */

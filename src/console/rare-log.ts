@@ -3,6 +3,12 @@
  * there were.
  */
 
+/** Each text is one line. */
+export interface ConsoleLog {
+  info(text: string): void;
+  warn(text: string): void;
+}
+
 const EVERY_MS = 1000;
 
 /** the code a session ends with, or what else happened to it */

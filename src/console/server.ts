@@ -6,8 +6,8 @@ import { endpoint_text } from '../foundation/endpoint-text.ts';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import type { Control } from '../swarm/plan/control.ts';
 import { end_with } from './farewell.ts';
-import { RareLog } from './rare-log.ts';
-import { Session, type ConsoleLog, type Shared } from './session.ts';
+import { RareLog, type ConsoleLog } from './rare-log.ts';
+import { Session, type Shared } from './session.ts';
 import { SharedControl } from './shared-control.ts';
 import { Token } from './token.ts';
 

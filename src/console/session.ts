@@ -14,7 +14,7 @@ import { end_with } from './farewell.ts';
 import { Intake } from './intake.ts';
 import { LinePace } from './pace.ts';
 import { answer, is_command, list, reply_line, wait_for_open } from './questions.ts';
-import type { Kind, RareLog } from './rare-log.ts';
+import type { ConsoleLog, Kind, RareLog } from './rare-log.ts';
 import { introduction, is_tls } from './strangers.ts';
 import { Terminal } from './terminal.ts';
 import type { Token } from './token.ts';
@@ -36,12 +36,6 @@ const AUTH_TRIES = 3;
 /** how long unfinished answers may take when the daemon ends the session */
 const CLOSE_MS = 1000;
 const MAX_LOGGED = 300;
-
-/** Each text is one line. */
-export interface ConsoleLog {
-  info(text: string): void;
-  warn(text: string): void;
-}
 
 /** What all sessions of a console share. */
 export interface Shared {

@@ -53,7 +53,7 @@ export type AccountMessage<T = HistogramSnapshot> = Omit<Account, 'snapshot'> & 
   readonly packed: ReadonlyMap<number, T>;
 };
 
-const REPORT = object<AccountMessage>({
+const ACCOUNT = object<AccountMessage>({
   incarnation: token,
   pid: integer(0, 2 ** 32),
   seq: COUNT,
@@ -76,7 +76,7 @@ export class AccountReader {
   readonly #histograms: HistogramSnapshot[] = [];
 
   read(message: unknown): Account | Refused {
-    const found = checked(REPORT, message);
+    const found = checked(ACCOUNT, message);
     if (found instanceof Refused) return found;
     const { counters, packed, ...rest } = found;
     for (const [number, histogram] of packed) this.#histograms[number] = histogram;

@@ -56,7 +56,7 @@ export class Squad {
   /** since when the run is ending; Infinity: it is not */
   #ending_since = Infinity;
   readonly #killed_at_end = new Set<MemberId>();
-  #listener: (event: 'report' | 'death') => void = () => {};
+  #listener: (event: 'account' | 'death') => void = () => {};
   /** workers that leave now are not replaced */
   #is_closing = false;
   /** accounts and deaths count for nothing any more */
@@ -78,7 +78,7 @@ export class Squad {
   }
 
   /** Calls `f` after an account or a death was taken in, until the squad closes. */
-  listen(f: (event: 'report' | 'death') => void): void {
+  listen(f: (event: 'account' | 'death') => void): void {
     this.#listener = f;
   }
 
@@ -200,7 +200,7 @@ export class Squad {
     // most accounts change nothing for the orders, and each member sends one a second
     if (change.capacity || (change.may && this.planner.is_withholding)) this.#replan();
     this.waits.poke();
-    this.#tell('report');
+    this.#tell('account');
   }
 
   #on_gone(id: MemberId, incarnation: string, attested: boolean, absence: Absence, death: Death | null): void {
@@ -242,7 +242,7 @@ export class Squad {
     if (!this.#is_closing) this.planner.replan(false);
   }
 
-  #tell(event: 'report' | 'death'): void {
+  #tell(event: 'account' | 'death'): void {
     if (!this.#is_closing) this.#listener(event);
   }
 

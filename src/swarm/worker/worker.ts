@@ -23,7 +23,7 @@ import { deep_freeze, Hooks } from './hooks.ts';
 import { BugLog, guard_module } from './module-guard.ts';
 import { Population } from './population.ts';
 
-const REPORT_MS = 1000;
+const ACCOUNT_MS = 1000;
 const MAX_NOTES = 50;
 /** characters of a note, such as the stack of an error */
 const MAX_NOTE = 16_384;
@@ -73,7 +73,7 @@ class Worker {
   #refreshed_at = -Infinity;
   #notes: Note[] = [];
   #notes_dropped = 0;
-  #early_report_at = 0;
+  #early_account_at = 0;
   readonly #traces = new Map<string, ClientTrace>();
   /** the last lines of ended traces, for the next account */
   #traces_ended: { token: string; lines: string[] }[] = [];
@@ -108,8 +108,8 @@ class Worker {
     });
     this.#timer = setInterval(() => {
       // a worker that is asked for an account each second need not send others
-      if (performance.now() - this.#refreshed_at >= 1.5 * REPORT_MS) this.#account();
-    }, REPORT_MS);
+      if (performance.now() - this.#refreshed_at >= 1.5 * ACCOUNT_MS) this.#account();
+    }, ACCOUNT_MS);
     this.#account();
   }
 
@@ -228,7 +228,7 @@ class Worker {
     const note: Note = { level, text: escape_lines(cut(whole, MAX_NOTE)) };
     if (this.#notes.length >= MAX_NOTES) {
       const at = performance.now();
-      if (at - this.#early_report_at < REPORT_MS) {
+      if (at - this.#early_account_at < ACCOUNT_MS) {
         this.#notes_dropped++;
         // an error takes the place of a note that is not an error
         const least = level === 'error' ? this.#notes.findLastIndex((one) => one.level !== 'error') : -1;
@@ -236,7 +236,7 @@ class Worker {
         this.#notes.splice(least, 1);
         return void this.#notes.push(note);
       }
-      this.#early_report_at = at;
+      this.#early_account_at = at;
       this.#account();
     }
     this.#notes.push(note);
