@@ -99,7 +99,7 @@ class Crew {
     this.#on_change = f;
   }
 
-  report() {
+  account() {
     const [service, response] = [this.#histogram, this.#histogram];
     const clients = {
       ...EMPTY.clients,

@@ -222,13 +222,13 @@ describe('the console from a real telnet', () => {
     try {
       await see(/Welcome to Swarm Remote Console[^]*swarm>\s*$/);
       tmux('send-keys', '-t', 's', 'incr 20', 'Enter');
-      await see(/swarm> incr 20\n *OK target 20/);
+      await see(/swarm> incr 20\n *OK target 20\n *swarm>/);
       tmux('send-keys', '-t', 's', 'wa', 'Tab', 'within 10s', 'Enter');
-      await see(/swarm> wait within 10s\n *OK 20 open/);
+      await see(/swarm> wait within 10s\n *OK 20 open\n *swarm>/);
       tmux('send-keys', '-t', 's', 'Up', 'Up', 'Enter');
-      await see(/OK target 40/);
+      await see(/OK target 40\n *swarm>/);
       tmux('send-keys', '-t', 's', 'incr -5', 'Enter');
-      await see(/ERR bad_command/);
+      await see(/ERR bad_command.*\n *swarm>/);
       tmux('send-keys', '-t', 's', 'stop now', 'Enter');
       await see(/OK stopping now[^]*Connection closed by foreign host/);
       expect(await swarm.exited, swarm.err).toBe(0);

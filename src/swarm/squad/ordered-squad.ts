@@ -1,7 +1,7 @@
 /** The workers of an agent: they hold one share of a swarm of many machines, and their accounts add up to one. */
 import { SwarmError } from '../../foundation/errors.ts';
 import { merge_snapshots, type Dead } from '../../metrics/merge-snapshots.ts';
-import type { Snapshot } from '../../metrics/snapshot.ts';
+import type { Snapshot, ErrorKind } from '../../metrics/snapshot.ts';
 import type { WorkerSummary } from '../../metrics/summary.ts';
 import type { HookResult } from '../plan/account.ts';
 import { ids_within, index_within } from '../plan/id-map.ts';
@@ -113,7 +113,7 @@ export class OrderedSquad {
    */
   async ready(within_ms: number): Promise<void> {
     const start = this.#clock.now();
-    await this.#squad.ready(within_ms);
+    await this.#squad.ready(within_ms, () => this.#is_dying);
     await this.#load(start + within_ms - this.#clock.now());
   }
 
@@ -124,13 +124,21 @@ export class OrderedSquad {
     planner.replan(true);
     const { revision } = planner;
     const has_loaded = (): boolean => members.up.some((member) => member.wanted && member.has_applied(revision));
-    const died = () => members.dead.snapshot.errors['worker_died'];
-    const is_hopeless = (): boolean =>
-      this.#is_closed || this.#squad.is_all_out || (died()?.count ?? 0) >= DEATHS_AT_LOADING * length;
+    const is_hopeless = (): boolean => this.#is_closed || this.#squad.is_all_out || this.#is_dying;
     await waits.until(() => has_loaded() || is_hopeless(), within_ms);
     if (has_loaded()) return;
-    const reason = died()?.last ?? 'no worker has loaded the module in time';
+    const reason = this.#died?.last ?? 'no worker has loaded the module in time';
     throw new SwarmError('workers_missing', { reason: `none of ${length} can load the module: ${reason}` });
+  }
+
+  get #died(): ErrorKind | undefined {
+    return this.#squad.members.dead.snapshot.errors['worker_died'];
+  }
+
+  /** Its workers keep dying, whether they were ever up at the same time or not. */
+  get #is_dying(): boolean {
+    const deaths = this.#died?.count ?? 0;
+    return deaths > 0 && deaths >= DEATHS_AT_LOADING * this.#squad.members.shown.length;
   }
 
   /** Carries out an order, unless it or a newer one came before. */

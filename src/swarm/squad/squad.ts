@@ -99,13 +99,13 @@ export class Squad {
    * Resolves when every member has said hello.
    * @throws SwarmError `workers_missing` after `within_ms`, or as soon as all are given up
    */
-  async ready(within_ms: number): Promise<void> {
+  async ready(within_ms: number, gives_up: () => boolean = () => false): Promise<void> {
     const { shown } = this.members;
     const missing = (): readonly Member[] => shown.filter((member) => !member.account);
-    const is_decided = (): boolean => missing().length === 0 || this.is_all_out || this.planner.is_ending;
+    const is_decided = (): boolean => missing().length === 0 || gives_up() || this.is_all_out || this.planner.is_ending;
     await this.waits.until(is_decided, within_ms);
     const absent = missing();
-    if (absent.length === 0) return;
+    if (absent.length === 0 || gives_up()) return;
     const named = absent.map((member) => member.absent_text).join(', ');
     throw new SwarmError('workers_missing', {
       reason: `${shown.length - absent.length} of ${shown.length} are up (${named})`,

@@ -387,6 +387,36 @@ describe('the start', () => {
     expect(bench.squad.account().dead.workers).toEqual([]);
   });
 
+  // on a busy machine two workers that die as they load are never both up: all were given up first, and nobody said of what
+  it('fails with what the workers die of, in whatever order they start, and if never two are up at once', async () => {
+    const check = async (order: readonly number[]): Promise<void> => {
+      const names = ['w1', 'w2', 'w3'].slice(0, order.length / 2);
+      const bench = new Bench(names);
+      const ready = expect(bench.squad.ready(90_000)).rejects.toThrow(
+        new RegExp(`none of ${names.length} can load the module: w\\d exited: no such device`),
+      );
+      for (const member of bench.members) member.is_deaf = true;
+      for (const [i, place] of order.entries()) {
+        const member = bench.members[place % names.length]!;
+        member.start();
+        member.is_deaf = true;
+        await bench.settle();
+        const absence = order.slice(i + 1).some((one) => one % names.length === place % names.length);
+        const death = { code: 'worker_died', text: `${names[place % names.length]} exited: no such device` } as const;
+        member.die(absence ? 'restarting' : 'given_up', true, death);
+        await bench.settle();
+      }
+      await ready;
+    };
+    const order = fc.constantFrom(2, 4, 6).chain((deaths) =>
+      fc.shuffledSubarray(
+        Array.from({ length: deaths }, (_, i) => i),
+        { minLength: deaths },
+      ),
+    );
+    await fc.assert(fc.asyncProperty(order, check), { numRuns: 50 });
+  });
+
   it('goes on although a worker dies once, and another twice', async () => {
     const bench = new Bench(['w1', 'w2']);
     const ready = bench.squad.ready(90_000);
