@@ -14,7 +14,7 @@ import { PATIENCE_MS, until as wait_until } from '../patience.ts';
 
 export type Command = (client: FakeClient, args: Readonly<Record<string, unknown>>) => unknown;
 
-export interface EngineOptions {
+export interface OneProcessOptions {
   port: number;
   /** in script order; each is played once per iteration with no sleep unless `actions` says otherwise */
   commands: Record<string, Command>;
@@ -24,7 +24,7 @@ export interface EngineOptions {
   capacity?: number;
 }
 
-export interface Engine {
+export interface OneProcess {
   readonly population: Population;
   readonly recorder: Recorder;
   readonly bugs: unknown[];
@@ -39,7 +39,7 @@ export interface Engine {
   close(): Promise<Snapshot>;
 }
 
-export async function start_engine(options: EngineOptions): Promise<Engine> {
+export async function start_one_process(options: OneProcessOptions): Promise<OneProcess> {
   const names = Object.keys(options.commands);
   const actions: Action[] = names.map((command, index) => {
     const shape = options.actions?.[command];
@@ -101,7 +101,7 @@ export async function start_engine(options: EngineOptions): Promise<Engine> {
   });
   const books = (): Snapshot => recorder.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
   let granted = 0;
-  const apply: Engine['apply'] = (clients, phase = 'run', share = {}) => {
+  const apply: OneProcess['apply'] = (clients, phase = 'run', share = {}) => {
     granted = Math.max(granted, clients);
     void population.apply(
       {
@@ -115,7 +115,7 @@ export async function start_engine(options: EngineOptions): Promise<Engine> {
       phase,
     );
   };
-  const until: Engine['until'] = async (condition) => {
+  const until: OneProcess['until'] = async (condition) => {
     let now = books();
     const shown = (): string => `books: ${JSON.stringify(now, null, 1)}`;
     await wait_until(shown, () => condition((now = books())), PATIENCE_MS, 2);

@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { line } from '../../../src/index.ts';
-import { imbalances, start_engine, type Engine, type EngineOptions } from '../one-process.ts';
+import { imbalances, start_one_process, type OneProcess, type OneProcessOptions } from '../one-process.ts';
 
 // A name with several addresses, which no name service of a test machine has: this alone is played, the sockets are real.
 const addresses = vi.hoisted(() => [] as { address: string; family: number }[]);
 vi.mock('node:dns/promises', () => ({ lookup: () => Promise.resolve(addresses) }));
 
-let engine: Engine | undefined;
+let engine: OneProcess | undefined;
 const servers: Server[] = [];
 afterEach(async () => {
   const books = await engine?.close();
@@ -24,10 +24,10 @@ async function listen(host: string, port = 0): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-const talk: EngineOptions['commands'] = { go: (client) => client.send_for_reply('hi\r\n', line()) };
-async function play(port: number, clients: number, run: EngineOptions['run'] = {}): Promise<Engine> {
+const talk: OneProcessOptions['commands'] = { go: (client) => client.send_for_reply('hi\r\n', line()) };
+async function play(port: number, clients: number, run: OneProcessOptions['run'] = {}): Promise<OneProcess> {
   const actions = { go: { after: [1000, 1000] } } as const;
-  engine = await start_engine({
+  engine = await start_one_process({
     port,
     commands: talk,
     actions,

@@ -9,7 +9,7 @@ import type { FakeClient } from '../../../src/protocols/client.ts';
 import { NO_TLS_OPTIONS } from '../../../src/swarm/client/secure.ts';
 import type { TlsSpec } from '../../../src/swarm/plan/run-spec.ts';
 import { Certificates, type Certificate } from '../../certificates.ts';
-import { imbalances, start_engine, type Engine, type EngineOptions } from '../one-process.ts';
+import { imbalances, start_one_process, type OneProcess, type OneProcessOptions } from '../one-process.ts';
 
 // What a module sends arrives whole and in its order, whatever carries it, however the server reads, and the counts are the server's.
 
@@ -26,7 +26,7 @@ beforeAll(() => {
 });
 afterAll(() => store.remove());
 
-let engine: Engine | undefined;
+let engine: OneProcess | undefined;
 const servers: Server[] = [];
 const sockets = new Set<Socket>();
 /** What a server that is not the oracle's any more does goes on for no longer than its test. */
@@ -74,11 +74,11 @@ async function start(
   kind: Kind,
   { port, path }: { port: number; path?: string },
   go: (client: FakeClient) => unknown,
-  options: Partial<EngineOptions> = {},
-): Promise<Engine> {
+  options: Partial<OneProcessOptions> = {},
+): Promise<OneProcess> {
   const where = path === undefined ? { host: '127.0.0.1', port } : { host: '', port: 0, path };
   const { run, module, ...rest } = options;
-  engine = await start_engine({
+  engine = await start_one_process({
     port,
     commands: { go },
     actions: { go: { after: [60, 60] } },
@@ -428,7 +428,7 @@ describe('start_tls behind bytes that the kernel has not taken', () => {
    * The first connection finds out how many texts make a call wait; the second sends `fewer`, still more than the kernel takes, and plays `then`.
    * 327 texts are the 64 KiB that wait in user space: with so many fewer the last one alone waits, or none.
    */
-  async function play_behind(fewer: number, then: (client: FakeClient) => unknown, said = ''): Promise<Engine> {
+  async function play_behind(fewer: number, then: (client: FakeClient) => unknown, said = ''): Promise<OneProcess> {
     let waits = 0;
     const fill = async (client: FakeClient): Promise<void> => {
       for (count = 0; waits === 0 || count < waits - fewer; count++) {

@@ -9,11 +9,11 @@ import { fixed, line } from '../../../src/index.ts';
 import { burst_of } from '../../../src/swarm/client/throttle.ts';
 import type { ConnectionLimits } from '../../../src/swarm/plan/run-spec.ts';
 import { start_ledger, type Ledger, type LedgerOptions } from '../../ledger.ts';
-import { imbalances, start_engine, type Engine, type EngineOptions } from '../one-process.ts';
+import { imbalances, start_one_process, type OneProcess, type OneProcessOptions } from '../one-process.ts';
 
 // Rates are asserted by what cannot have passed yet and by what has passed in the end, never by how long something took.
 
-let engine: Engine | undefined;
+let engine: OneProcess | undefined;
 let ledger: Ledger | undefined;
 let server: Server | undefined;
 afterEach(async () => {
@@ -36,12 +36,12 @@ const limits = (some: Partial<ConnectionLimits>): ConnectionLimits => ({
 
 async function play(
   some: Partial<ConnectionLimits>,
-  options: Omit<EngineOptions, 'port'>,
+  options: Omit<OneProcessOptions, 'port'>,
   reply?: LedgerOptions['reply'],
-): Promise<Engine> {
+): Promise<OneProcess> {
   ledger = await start_ledger(reply ? { reply } : {});
   const run = { limits: limits(some), ...options.run };
-  engine = await start_engine({ port: ledger.port, ...options, run });
+  engine = await start_one_process({ port: ledger.port, ...options, run });
   engine.apply(1);
   return engine;
 }
@@ -181,7 +181,7 @@ describe('--limit-down', () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const port = (server.address() as { port: number }).port;
-    engine = await start_engine({
+    engine = await start_one_process({
       port,
       commands: { go: (client) => client.send_for_reply('', fixed(3000)).then(forever) },
       run: { ...later, connection_limits: limits({ down_bytes_per_s: 8000 }) },
@@ -311,7 +311,7 @@ describe('a unix socket', () => {
     server.listen(path);
     await once(server, 'listening');
     const traced: string[] = [];
-    engine = await start_engine({
+    engine = await start_one_process({
       port: 0,
       commands: { go: (client) => client.send_for_reply('hi\r\n', line()) },
       actions: { go: { after: [1000, 1000] } },
@@ -331,9 +331,9 @@ describe('a unix socket', () => {
     onTestFinished(() => void child.kill('SIGKILL'));
     await once(child.stdout, 'data');
     child.kill('SIGSTOP');
-    const play = async (connect_timeout_ms: number): Promise<Engine> => {
+    const play = async (connect_timeout_ms: number): Promise<OneProcess> => {
       const servers = [{ host: '', port: 0, path }];
-      const e = await start_engine({
+      const e = await start_one_process({
         port: 0,
         commands: { go: () => new Promise(() => {}) },
         run: { ...later, servers, connect_timeout_ms },
@@ -352,7 +352,7 @@ describe('a unix socket', () => {
   });
 
   it('that is missing fails by its name', async () => {
-    engine = await start_engine({
+    engine = await start_one_process({
       port: 0,
       commands: { go: () => {} },
       run: { ...later, servers: [{ host: '', port: 0, path }] },

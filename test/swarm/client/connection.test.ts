@@ -3,9 +3,9 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { afterEach, describe, expect, it } from 'vitest';
 import { line, until_close, wrong_reply } from '../../../src/index.ts';
 import { start_ledger } from '../../ledger.ts';
-import { imbalances, start_engine, starting_at, type Engine, type EngineOptions } from '../one-process.ts';
+import { imbalances, start_one_process, starting_at, type OneProcess, type OneProcessOptions } from '../one-process.ts';
 
-let engine: Engine | undefined;
+let engine: OneProcess | undefined;
 const servers: Server[] = [];
 afterEach(async () => {
   const books = await engine?.close();
@@ -29,13 +29,13 @@ async function listen(host: string, port = 0): Promise<{ port: number; from: str
 /** Below the kernel's own range, and not where another run of these tests is. */
 const BASE = 10_000 + ((process.pid * 331) % 20_000);
 
-const talk: EngineOptions['commands'] = { go: (client) => client.send_for_reply('hi\r\n', line()) };
+const talk: OneProcessOptions['commands'] = { go: (client) => client.send_for_reply('hi\r\n', line()) };
 const sleepy = { go: { after: [1000, 1000] } } as const;
 describe('local ports of swarm’s own', () => {
   it('come from the granted pairs, addresses in turn, and are used again', async () => {
     const { port, from } = await listen('127.0.0.1');
     const sources = starting_at(BASE, ['127.0.0.2', '127.0.0.3']);
-    engine = await start_engine({ port, commands: talk, actions: sleepy, run: { sources } });
+    engine = await start_one_process({ port, commands: talk, actions: sleepy, run: { sources } });
     engine.apply(4, 'run', { ports: [[[1, 4, 1]]] });
     await engine.until((b) => b.clients.states.standby === 4);
     const pairs = [`127.0.0.2:${BASE}`, `127.0.0.2:${BASE + 1}`, `127.0.0.3:${BASE}`, `127.0.0.3:${BASE + 1}`];
@@ -50,7 +50,7 @@ describe('local ports of swarm’s own', () => {
 
   it('without --bind start with the address that the kernel chose for the first connection', async () => {
     const { port, from } = await listen('127.0.0.1');
-    engine = await start_engine({
+    engine = await start_one_process({
       port,
       commands: talk,
       actions: sleepy,
@@ -71,7 +71,7 @@ describe('local ports of swarm’s own', () => {
     const { port, from } = await listen('127.0.0.1');
     for (const taken of [BASE + 200, BASE + 201, BASE + 203]) await listen('127.0.0.2', taken);
     const sources = starting_at(BASE + 200, ['127.0.0.2']);
-    engine = await start_engine({ port, commands: talk, actions: sleepy, run: { sources } });
+    engine = await start_one_process({ port, commands: talk, actions: sleepy, run: { sources } });
     engine.apply(2, 'run', { ports: [[[1, 10, 1]]] });
     const books = await engine.until((b) => b.clients.states.standby === 2);
     expect(books.connections).toMatchObject({ attempted: 2, established: 2, ports_skipped: 3, failed: {} });
@@ -83,7 +83,7 @@ describe('local ports of swarm’s own', () => {
     for (let i = 0; i < 64; i++) await listen('127.0.0.2', BASE + 300 + i);
     const sources = starting_at(BASE + 300, ['127.0.0.2']);
     const run = { sources, reconnect_delay_ms: [1000, 1000] as const };
-    engine = await start_engine({ port, commands: talk, actions: sleepy, run });
+    engine = await start_one_process({ port, commands: talk, actions: sleepy, run });
     engine.apply(1, 'run', { ports: [[[1, 64, 1]]] });
     const books = await engine.until((b) => b.clients.states.backoff === 1);
     expect(books.connections).toMatchObject({ attempted: 1, established: 0, ports_skipped: 64 });
@@ -95,7 +95,7 @@ describe('local ports of swarm’s own', () => {
     const [a, b] = [await listen('127.0.0.1'), await listen('127.0.0.1')];
     const sources = starting_at(BASE + 400, ['127.0.0.2']);
     const two = [a, b].map(({ port }) => ({ host: '127.0.0.1', port }));
-    engine = await start_engine({ port: a.port, commands: talk, actions: sleepy, run: { sources, servers: two } });
+    engine = await start_one_process({ port: a.port, commands: talk, actions: sleepy, run: { sources, servers: two } });
     engine.apply(6, 'run', { ports: [[[1, 3, 1]], [[1, 3, 1]]] });
     const books = await engine.until((books) => books.clients.states.standby === 6);
     const pairs = [`127.0.0.2:${BASE + 400}`, `127.0.0.2:${BASE + 401}`, `127.0.0.2:${BASE + 402}`];
@@ -107,7 +107,7 @@ describe('local ports of swarm’s own', () => {
   it('fail, with what to do about it, when all that --bind gives are in use', async () => {
     const { port } = await listen('127.0.0.1');
     const run = { sources: starting_at(BASE + 500, ['127.0.0.4']), reconnect_delay_ms: [1000, 1000] as const };
-    engine = await start_engine({ port, commands: talk, actions: sleepy, run });
+    engine = await start_one_process({ port, commands: talk, actions: sleepy, run });
     engine.apply(3, 'run', { ports: [[[1, 2, 1]]] });
     const books = await engine.until((b) => b.clients.states.standby === 2 && b.clients.states.backoff === 1);
     expect(books.connections.failed).toEqual({ EADDRNOTAVAIL: 1 });
@@ -121,7 +121,7 @@ describe('a connection to itself', () => {
     await down.close();
     const sources = starting_at(down.port, ['127.0.0.1']);
     const run = { sources, reconnect_delay_ms: [1000, 1000] as const };
-    engine = await start_engine({ port: down.port, commands: talk, run });
+    engine = await start_one_process({ port: down.port, commands: talk, run });
     engine.apply(1, 'run', { ports: [[[1, 1, 1]]] });
     const books = await engine.until((b) => b.clients.states.backoff === 1);
     expect(books.connections.failed).toEqual({ self_connect: 1 });
@@ -133,7 +133,9 @@ describe('a connection to itself', () => {
 describe('writes of one turn', () => {
   const messages = line();
   /** A line server that keeps each chunk it reads. */
-  async function chunks_of(options: Omit<EngineOptions, 'port'>): Promise<{ engine: Engine; chunks: Buffer[] }> {
+  async function chunks_of(
+    options: Omit<OneProcessOptions, 'port'>,
+  ): Promise<{ engine: OneProcess; chunks: Buffer[] }> {
     const chunks: Buffer[] = [];
     const server = createServer((socket) => {
       socket
@@ -146,7 +148,7 @@ describe('writes of one turn', () => {
     servers.push(server.listen(0, '127.0.0.1'));
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    return { engine: (engine = await start_engine({ port, ...options })), chunks };
+    return { engine: (engine = await start_one_process({ port, ...options })), chunks };
   }
   const numbers = Array.from({ length: 16 }, (_, i) => i);
 
@@ -246,7 +248,7 @@ describe('short texts, a turn each, that the kernel does not take any more', () 
       servers.push(createServer({ pauseOnConnect: true }, done).listen(0, '127.0.0.1'));
     });
     await once(servers.at(-1)!, 'listening');
-    engine = await start_engine({
+    engine = await start_one_process({
       port: (servers.at(-1)!.address() as AddressInfo).port,
       commands: {
         go: async (client) => {
@@ -302,7 +304,7 @@ describe('the end of a connection that has been quiet', () => {
     });
     servers.push(server.listen(0, '127.0.0.1'));
     await once(server, 'listening');
-    engine = await start_engine({
+    engine = await start_one_process({
       port: (server.address() as AddressInfo).port,
       commands: { go: (client) => client.send_for_reply('x\r\n', line()) },
       actions: sleepy,
@@ -322,13 +324,13 @@ describe('a deadline that passes while the process is busy', () => {
   };
   const start = async (
     on_data: (socket: Socket, data: Buffer) => void,
-    options: Partial<EngineOptions>,
-  ): Promise<Engine> => {
+    options: Partial<OneProcessOptions>,
+  ): Promise<OneProcess> => {
     const server = createServer((socket) => socket.on('error', () => {}).on('data', (data) => on_data(socket, data)));
     servers.push(server.listen(0, '127.0.0.1'));
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    return (engine = await start_engine({ port, commands: talk, actions: sleepy, ...options }));
+    return (engine = await start_one_process({ port, commands: talk, actions: sleepy, ...options }));
   };
 
   it('is none for a reply that came in time', async () => {
@@ -368,7 +370,7 @@ async function answering(answer: (socket: Socket) => void): Promise<number> {
 }
 
 describe('replies that end with the connection', () => {
-  const ask = (replies: Buffer[]): EngineOptions['commands'] => ({
+  const ask = (replies: Buffer[]): OneProcessOptions['commands'] => ({
     async go(client) {
       replies.push(await client.send_for_reply('hi\r\n', until_close()));
     },
@@ -381,7 +383,7 @@ describe('replies that end with the connection', () => {
       setTimeout(() => socket.end(body.subarray(size / 3)), 2);
     });
     const replies: Buffer[] = [];
-    engine = await start_engine({ port, commands: ask(replies) });
+    engine = await start_one_process({ port, commands: ask(replies) });
     engine.apply(3);
     const books = await engine.until((b) => b.connections.closed.server >= 9);
     for (const reply of replies) expect(reply.equals(body)).toBe(true);
@@ -396,14 +398,14 @@ describe('replies that end with the connection', () => {
       if (end - start === 5000) throw wrong_reply('five thousand');
       return buffer.toString('utf8', start, end);
     };
-    const commands: EngineOptions['commands'] = { go: (c) => c.send_for_reply('hi', { ...until_close(), decode }) };
-    engine = await start_engine({ port, commands });
+    const commands: OneProcessOptions['commands'] = { go: (c) => c.send_for_reply('hi', { ...until_close(), decode }) };
+    engine = await start_one_process({ port, commands });
     engine.apply(1);
     const books = await engine.until((b) => b.connections.closed.wrong_reply >= 2);
     expect(books.requests.wrong).toBeGreaterThanOrEqual(2);
     expect(Object.keys(books.errors)).toEqual(['wrong_reply']);
     await engine.close();
-    engine = await start_engine({ port, commands, run: { max_reply_bytes: 4999 } });
+    engine = await start_one_process({ port, commands, run: { max_reply_bytes: 4999 } });
     engine.apply(1);
     expect(Object.keys((await engine.until((b) => b.connections.closed.wrong_reply >= 2)).errors)).toEqual([
       'reply_too_large',
@@ -413,7 +415,7 @@ describe('replies that end with the connection', () => {
   it('fail when a reset ends them', async () => {
     const port = await answering((socket) => void (socket.write('half'), socket.resetAndDestroy()));
     const replies: Buffer[] = [];
-    engine = await start_engine({ port, commands: ask(replies) });
+    engine = await start_one_process({ port, commands: ask(replies) });
     engine.apply(1);
     const books = await engine.until((b) => b.connections.closed.reset >= 5);
     expect(replies).toEqual([]);
@@ -422,7 +424,7 @@ describe('replies that end with the connection', () => {
 
   it('a round that goes on behind them fails with its connection', async () => {
     const port = await answering((socket) => socket.end('bye'));
-    engine = await start_engine({
+    engine = await start_one_process({
       port,
       commands: {
         async go(client) {
@@ -442,7 +444,7 @@ describe('a reset right behind data', () => {
   it.each([false, true])('is a reset, and the data counts; traced: %s', async (traced) => {
     const port = await answering((socket) => void (socket.write('OK\r\n'), socket.resetAndDestroy()));
     const lines: string[] = [];
-    engine = await start_engine({ port, commands: talk, actions: sleepy });
+    engine = await start_one_process({ port, commands: talk, actions: sleepy });
     engine.apply(1);
     if (traced) engine.population.client(1)!.trace = (event, _, text) => void lines.push(`${event} ${text}`);
     const books = await engine.until((b) => b.connections.closed.reset + b.connections.closed.server >= 5);
@@ -454,7 +456,7 @@ describe('a reset right behind data', () => {
 
   it('an orderly end stays one', async () => {
     const port = await answering((socket) => socket.end('OK\r\n'));
-    engine = await start_engine({ port, commands: talk, actions: sleepy });
+    engine = await start_one_process({ port, commands: talk, actions: sleepy });
     engine.apply(1);
     const books = await engine.until((b) => b.connections.closed.reset + b.connections.closed.server >= 5);
     expect(books.connections.closed).toMatchObject({ reset: 0, server: 5 });

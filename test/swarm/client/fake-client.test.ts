@@ -4,12 +4,12 @@ import type { FakeClient } from '../../../src/protocols/client.ts';
 import { wrong_reply } from '../../../src/protocols/parser.ts';
 import { start_ledger, type Ledger, type LedgerOptions } from '../../ledger.ts';
 import { until } from '../../patience.ts';
-import { imbalances, start_engine, type Engine, type EngineOptions } from '../one-process.ts';
+import { imbalances, start_one_process, type OneProcess, type OneProcessOptions } from '../one-process.ts';
 
 // The sentences of docs/protocols.md, each against a real socket and a server that keeps its own books.
 
 let ledger: Ledger | undefined;
-let engine: Engine | undefined;
+let engine: OneProcess | undefined;
 const unhandled: unknown[] = [];
 const on_unhandled = (reason: unknown): void => void unhandled.push(reason);
 
@@ -31,11 +31,11 @@ afterEach(async () => {
 
 async function play(
   server: LedgerOptions['reply'],
-  options: Omit<EngineOptions, 'port'>,
+  options: Omit<OneProcessOptions, 'port'>,
   clients = 1,
-): Promise<Engine> {
+): Promise<OneProcess> {
   ledger = await start_ledger(server ? { reply: server } : {});
-  engine = await start_engine({ port: ledger.port, ...options });
+  engine = await start_one_process({ port: ledger.port, ...options });
   engine.apply(clients);
   return engine;
 }
@@ -155,7 +155,7 @@ describe('a round', () => {
     await e.until((b) => (b.actions[0]!.failed['wrong_reply'] ?? 0) >= 2);
     expect(e.books().actions[0]!.ok).toBe(0);
     await e.close();
-    engine = await start_engine({
+    engine = await start_one_process({
       port: ledger!.port,
       commands: {
         async swallows(client) {
@@ -327,7 +327,7 @@ describe('wrong or bug', () => {
         },
       },
     ],
-  ] as [string, EngineOptions['commands']][])(
+  ] as [string, OneProcessOptions['commands']][])(
     '%s is a bug: the client turns fatal, counted, until retry',
     async (_, commands) => {
       const e = await play(undefined, { commands }, 2);
@@ -386,7 +386,7 @@ describe('wrong or bug', () => {
         });
       },
     ],
-  ] as [string, EngineOptions['commands'][string]][])('%s is a bug of its client alone', async (_, evil) => {
+  ] as [string, OneProcessOptions['commands'][string]][])('%s is a bug of its client alone', async (_, evil) => {
     const e = await play(
       undefined,
       {
@@ -432,14 +432,17 @@ describe('wrong or bug', () => {
       'bad_parser',
     ],
     ['a frame of NaN bytes', (c: FakeClient) => c.send_for_reply('a\r\n', { frame: () => NaN }), 'bad_parser'],
-  ] as [string, EngineOptions['commands'][string], string][])('%s: fatal, even when swallowed', async (_, go, code) => {
-    const e = await play(undefined, {
-      commands: { go: async (c, a) => void (await (go(c, a) as Promise<unknown>).catch(() => {})) },
-    });
-    const books = await e.until((b) => b.clients.states.fatal === 1);
-    expect(books.errors[code]!.count).toBe(1);
-    expect(books.actions[0]!.failed).toEqual({ [code]: 1 });
-  });
+  ] as [string, OneProcessOptions['commands'][string], string][])(
+    '%s: fatal, even when swallowed',
+    async (_, go, code) => {
+      const e = await play(undefined, {
+        commands: { go: async (c, a) => void (await (go(c, a) as Promise<unknown>).catch(() => {})) },
+      });
+      const books = await e.until((b) => b.clients.states.fatal === 1);
+      expect(books.errors[code]!.count).toBe(1);
+      expect(books.actions[0]!.failed).toEqual({ [code]: 1 });
+    },
+  );
 });
 
 describe('parsers', () => {
@@ -783,7 +786,7 @@ describe('timeouts and lost connections', () => {
   it('a refused connection is retried for ever, counted by errno', async () => {
     const closed = await start_ledger();
     await closed.close();
-    engine = await start_engine({ port: closed.port, commands: { go: () => {} } });
+    engine = await start_one_process({ port: closed.port, commands: { go: () => {} } });
     engine.apply(3);
     const books = await engine.until((b) => (b.connections.failed['ECONNREFUSED'] ?? 0) >= 9);
     expect(books.connections.established).toBe(0);
@@ -814,7 +817,7 @@ describe('closing and back-pressure', () => {
     await new Promise((done) => stalled.once('listening', done));
     const { port } = stalled.address() as { port: number };
     let sent = 0;
-    engine = await start_engine({
+    engine = await start_one_process({
       port,
       run: { reply_timeout_ms: 1000, reconnect_delay_ms: [100_000, 100_000] },
       commands: {
@@ -854,7 +857,7 @@ describe('closing and back-pressure', () => {
     const { createServer } = await import('node:net');
     const stalled = createServer((socket) => socket.pause()).listen(0, '127.0.0.1');
     await new Promise((done) => stalled.once('listening', done));
-    engine = await start_engine({
+    engine = await start_one_process({
       port: (stalled.address() as { port: number }).port,
       ...(messages && { module: { messages } }),
       commands: {

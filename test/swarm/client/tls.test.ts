@@ -8,7 +8,7 @@ import { NO_TLS_OPTIONS } from '../../../src/swarm/client/secure.ts';
 import { burst_of } from '../../../src/swarm/client/throttle.ts';
 import type { TlsSpec } from '../../../src/swarm/plan/run-spec.ts';
 import { Certificates, type Certificate } from '../../certificates.ts';
-import { imbalances, start_engine, starting_at, type Engine, type EngineOptions } from '../one-process.ts';
+import { imbalances, start_one_process, starting_at, type OneProcess, type OneProcessOptions } from '../one-process.ts';
 
 // Every handshake is with a real server, and the books balance after each.
 
@@ -23,7 +23,7 @@ beforeAll(() => {
 });
 afterAll(() => store.remove());
 
-let engine: Engine | undefined;
+let engine: OneProcess | undefined;
 const servers: Server[] = [];
 const sockets = new Set<Socket>();
 const unhandled: unknown[] = [];
@@ -70,9 +70,9 @@ const tls = (spec: Partial<TlsSpec> = {}): TlsSpec => ({ ...NO_TLS_OPTIONS, ca: 
 
 const hi = (client: FakeClient): unknown => client.send_for_reply('hi\r\n', line());
 
-async function play(port: number, options: Partial<EngineOptions> = {}, name = '127.0.0.1'): Promise<Engine> {
+async function play(port: number, options: Partial<OneProcessOptions> = {}, name = '127.0.0.1'): Promise<OneProcess> {
   const { run, ...rest } = options;
-  engine = await start_engine({
+  engine = await start_one_process({
     port,
     commands: { hi },
     actions: { hi: { after: [1000, 1000] } },
@@ -84,7 +84,11 @@ async function play(port: number, options: Partial<EngineOptions> = {}, name = '
 }
 
 /** The first connection fails: its code, and what the error says. */
-async function refusal(port: number, options: Partial<EngineOptions> = {}, name?: string): Promise<[string, string]> {
+async function refusal(
+  port: number,
+  options: Partial<OneProcessOptions> = {},
+  name?: string,
+): Promise<[string, string]> {
   const e = await play(port, { ...options, run: { reconnect_delay_ms: [60_000, 60_000], ...options.run } }, name);
   const books = await e.until((b) => Object.keys(b.connections.failed).length > 0);
   expect(books.connections).toMatchObject({ established: 0, open: 0 });
@@ -244,7 +248,7 @@ describe('local ports of swarm’s own, with TLS', () => {
     const port = await tls_server({}, (socket) => from.push(`${socket.remoteAddress}:${socket.remotePort}`));
     servers.push(create_tcp_server().listen(base, '127.0.0.5'));
     await once(servers.at(-1)!, 'listening');
-    engine = await start_engine({
+    engine = await start_one_process({
       port,
       commands: { hi },
       actions: { hi: { after: [1000, 1000] } },
@@ -259,7 +263,7 @@ describe('local ports of swarm’s own, with TLS', () => {
   it('do not take themselves for the server', async () => {
     const port = await tls_server();
     await new Promise((done) => servers.pop()!.close(done));
-    engine = await start_engine({
+    engine = await start_one_process({
       port,
       commands: { hi },
       run: {
@@ -367,7 +371,7 @@ it('a handshake that was done in time is no timeout, however busy the process wa
 });
 
 describe('start_tls', () => {
-  const plain = (port: number, commands: EngineOptions['commands'], more: Partial<EngineOptions> = {}) =>
+  const plain = (port: number, commands: OneProcessOptions['commands'], more: Partial<OneProcessOptions> = {}) =>
     play(port, {
       commands,
       actions: { [Object.keys(commands)[0]!]: { after: [1000, 1000] } },

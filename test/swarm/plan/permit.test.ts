@@ -3,10 +3,10 @@ import { now } from '../../../src/foundation/clock.ts';
 import { reply_parser_crlf } from '../../../src/protocols/crlf.ts';
 import { from_machine_ms, Permit, to_machine_ms } from '../../../src/swarm/plan/permit.ts';
 import { start_ledger, type Ledger } from '../../ledger.ts';
-import { start_engine, type Engine } from '../one-process.ts';
+import { start_one_process, type OneProcess } from '../one-process.ts';
 
 let ledger: Ledger;
-let engine: Engine;
+let engine: OneProcess;
 
 afterEach(async () => {
   await engine?.close();
@@ -61,7 +61,7 @@ describe('a permit', () => {
 describe('a population whose permit ran out', () => {
   it('sends nothing more, not even what a reply leads to, and closes everything', async () => {
     ledger = await start_ledger();
-    engine = await start_engine({
+    engine = await start_one_process({
       port: ledger.port,
       commands: {
         // two requests a round: the second one leaves while the first one's reply is read
@@ -84,7 +84,7 @@ describe('a population whose permit ran out', () => {
   it('lets nothing go that was gathered before', async () => {
     ledger = await start_ledger();
     let rounds = 0;
-    engine = await start_engine({
+    engine = await start_one_process({
       port: ledger.port,
       commands: {
         // what a round sends goes out at the end of the turn: by then the permit is over
@@ -102,7 +102,7 @@ describe('a population whose permit ran out', () => {
 
   it('connects nobody', async () => {
     ledger = await start_ledger();
-    engine = await start_engine({ port: ledger.port, commands: { rest: () => {} } });
+    engine = await start_one_process({ port: ledger.port, commands: { rest: () => {} } });
     engine.population.permit.renew(now() - 1);
     engine.apply(5);
     await engine.until((books) => books.clients.created === books.clients.killed.stop && books.clients.created > 0);

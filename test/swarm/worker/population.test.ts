@@ -2,10 +2,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { line } from '../../../src/index.ts';
 import { id_at, parse_segment } from '../../../src/swarm/plan/segment.ts';
 import { start_ledger, type Ledger, type LedgerOptions } from '../../ledger.ts';
-import { imbalances, start_engine, type Engine, type EngineOptions } from '../one-process.ts';
+import { imbalances, start_one_process, type OneProcess, type OneProcessOptions } from '../one-process.ts';
 
 let ledger: Ledger | undefined;
-let engine: Engine | undefined;
+let engine: OneProcess | undefined;
 afterEach(async () => {
   const books = await engine?.close();
   await ledger?.close();
@@ -13,16 +13,16 @@ afterEach(async () => {
   if (books) expect(imbalances(books)).toEqual([]);
 });
 
-async function start(options: Omit<EngineOptions, 'port'>, server: LedgerOptions = {}): Promise<Engine> {
+async function start(options: Omit<OneProcessOptions, 'port'>, server: LedgerOptions = {}): Promise<OneProcess> {
   ledger = await start_ledger(server);
-  engine = await start_engine({ port: ledger.port, ...options });
+  engine = await start_one_process({ port: ledger.port, ...options });
   return engine;
 }
 
-const talk: EngineOptions['commands'] = { go: (client) => client.send_for_reply('hi\r\n', line()) };
+const talk: OneProcessOptions['commands'] = { go: (client) => client.send_for_reply('hi\r\n', line()) };
 const sleepy = { go: { after: [1000, 1000] } } as const;
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
-const live = (e: Engine): number => e.population.live;
+const live = (e: OneProcess): number => e.population.live;
 
 describe('growing and shrinking', () => {
   it('opens to its share with ids 1…n and takes away to it', async () => {
@@ -103,7 +103,7 @@ describe('growing and shrinking', () => {
     const closed = await start_ledger();
     const { port } = closed;
     await closed.close();
-    engine = await start_engine({ port, commands: talk });
+    engine = await start_one_process({ port, commands: talk });
     engine.apply(5);
     engine.apply(0);
     const books = engine.books();
@@ -170,7 +170,7 @@ describe('pace', () => {
 });
 
 describe('draining', () => {
-  const steps: EngineOptions['commands'] = {
+  const steps: OneProcessOptions['commands'] = {
     first: (client) => client.send_for_reply('first\r\n', line()),
     second: (client) => client.send_for_reply('second\r\n', line()),
   };
@@ -315,7 +315,7 @@ describe('the script', () => {
 
   it('begins no round before what the module has hung on the reply of the last one has run', async () => {
     let early = 0;
-    const go: NonNullable<EngineOptions['commands']>[string] = (c) => {
+    const go: NonNullable<OneProcessOptions['commands']>[string] = (c) => {
       if (c.memory['waits'] === true) early++;
       c.memory['waits'] = true;
       const reply = c.send_for_reply('x\r\n', line());
