@@ -61,7 +61,7 @@ const RUN: RunSpec = {
   servers: [],
   sources: [],
   tls: null,
-  limits: null,
+  connection_limits: null,
   keep_alive_ms: null,
   script: [],
   module_path: '',

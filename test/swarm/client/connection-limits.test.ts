@@ -40,7 +40,7 @@ async function play(
   reply?: LedgerOptions['reply'],
 ): Promise<OneProcess> {
   ledger = await start_ledger(reply ? { reply } : {});
-  const run = { limits: limits(some), ...options.run };
+  const run = { connection_limits: limits(some), ...options.run };
   engine = await start_one_process({ port: ledger.port, ...options, run });
   engine.apply(1);
   return engine;
