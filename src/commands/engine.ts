@@ -61,7 +61,7 @@ function say_joins({ leader, files }: EngineFolder, version: string, dir: string
   const [first = ''] = files.agent;
   const join = (file: string): string => `--join ${leader.engine} --credentials ${file}`;
   io.out.line(`engine listening on ${leader.engine} (nats-server ${version}, ${dir})`);
-  io.out.line(`on each machine, with a credentials file of its own (${files.agent.length} were made):`);
+  io.out.line(`on each machine, with a credentials file of its own (${files.agent.length} exist):`);
   io.out.line(`  swarm agent ${join(first)}`);
   io.out.line('to start a run:');
   io.out.line(`  swarm run ${join(files.leader[0]!)} --server <host:port> --script <file>`);

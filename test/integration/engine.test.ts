@@ -109,7 +109,7 @@ describe.skipIf(!HAS_NATS)('swarm engine up (needs nats-server)', () => {
     await end(again);
 
     const fewer = up('--agents', '1');
-    await fewer.said(/2 are there/);
+    await fewer.said(/2 exist/);
     await end(fewer);
   });
 

@@ -271,7 +271,7 @@ export class Leading {
     const { is_wiped, members } = this.#view;
     const lost = is_wiped
       ? 'the engine lost what it had stored'
-      : 'it was overwritten with something that cannot be read';
+      : 'the stored plan or target was overwritten with something that cannot be read';
     on_note('coordinator', { level: 'warn', text: `${lost}: written anew` });
     const anew = plan_from_memory(plan, {
       epoch: `${id}-${term}-${plan.revision}`,
