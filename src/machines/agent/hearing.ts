@@ -5,6 +5,7 @@ import { plan_name, type Lease, type SwarmPlan } from '../store/documents.ts';
 import { LEASE } from '../store/lease.ts';
 import { read_lease, read_plan } from '../store/readers.ts';
 import { LEADERS, Refusals } from '../store/refusals.ts';
+import { RunTime } from '../store/run-time.ts';
 import type { Store } from '../store/store.ts';
 
 /** the plan is read at least this often, whatever the lease says */
@@ -24,8 +25,7 @@ export class Hearing {
   #is_nudged = false;
   /** the newest plan that came with a nudge: it has only this agent's part, and may be late */
   #nudged: SwarmPlan | null = null;
-  /** when the run began, ms of this clock; null: not known yet */
-  #base: number | null = null;
+  readonly #run_time: RunTime;
   /** when the last answered question was asked, and how long the machine had been suspended until then */
   #answered: { readonly at: number; readonly slept: number };
 
@@ -33,6 +33,7 @@ export class Hearing {
   constructor(store: Store, timers: Clock, on_refusal: (text: string) => void) {
     this.#store = store;
     this.#timers = timers;
+    this.#run_time = new RunTime(timers);
     this.#refusals = new Refusals((_, text) => on_refusal(text));
     this.#answered = { at: timers.now(), slept: this.#slept };
   }
@@ -49,12 +50,12 @@ export class Hearing {
 
   /** ms since the run began; null: not known yet */
   get run_ms(): number | null {
-    return this.#base === null ? null : this.#timers.now() - this.#base;
+    return this.#run_time.ms;
   }
 
   /** Converts a time of the run to ms of this clock. Only while {@link run_ms} is known. */
   clock_ms(run_ms: number): number {
-    return this.#base! + run_ms;
+    return this.#run_time.clock_ms(run_ms);
   }
 
   /** when the last answered question was asked, ms; moved back by the time that the machine was suspended since */
@@ -134,18 +135,11 @@ export class Hearing {
     const old = this.#plan?.run.id === plan.run.id ? this.#plan : null;
     if (old && is_newer(old, plan)) return false;
     // another run: the one before is over
-    if (!old) this.#base = null;
+    if (!old) this.#run_time.forget();
     this.#plan = plan;
-    if (this.#base === null) this.#hear_run_ms(plan.run_ms);
-    if (lease?.run === plan.run.id) this.#hear_run_ms(lease.run_ms);
+    if (this.#run_time.ms === null) this.#run_time.hear(plan.run_ms);
+    if (lease?.run === plan.run.id) this.#run_time.hear(lease.run_ms);
     return true;
-  }
-
-  /** Each message arrives some time after it was true, so the earliest start that they give is the truest. */
-  #hear_run_ms(run_ms: number | null): void {
-    if (run_ms === null) return;
-    const base = this.#timers.now() - run_ms;
-    this.#base = Math.min(this.#base ?? base, base);
   }
 
   get #slept(): number {

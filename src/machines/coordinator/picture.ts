@@ -89,12 +89,13 @@ export class Picture {
     const dead: Dead[] = [];
     let departed = NO_DEAD;
     const unsure = new Map(
-      plan &&
-        this.unsure(plan).map(({ agent, incarnation }) => [full_name(agent, incarnation), { agent, incarnation }]),
+      (plan === null ? [] : this.unsure(plan)).map((one) => [full_name(one.agent, one.incarnation), one]),
     );
+    const gone_of = (agent: MemberId, incarnation: string): Departed | undefined =>
+      plan?.departed.find((one) => one.agent === agent && one.incarnation === incarnation);
     for (const { agent, incarnation, results: told } of this.#view.results(this.#run)) {
       const results = this.#by_our_clock(agent, told);
-      const gone = plan?.departed.find((one) => one.agent === agent && one.incarnation === incarnation);
+      const gone = gone_of(agent, incarnation);
       const is_over = gone !== undefined || this.#view.members.get(agent)?.doc.incarnation !== incarnation;
       const is_lost = is_over || plan?.unconfirmed.includes(agent) === true;
       if (results.dead) dead.push(named_after(results.dead, agent));
@@ -107,10 +108,9 @@ export class Picture {
       const holds = unsure.delete(full_name(agent, incarnation)) || !is_idle(results.snapshot);
       departed = bury(departed, results.snapshot, holds ? this.#lost(agent, incarnation, gone) : null);
     }
-    for (const { agent, incarnation } of unsure.values()) {
-      const gone = plan?.departed.find((one) => one.agent === agent && one.incarnation === incarnation);
-      departed = bury(departed, NO_DEAD.snapshot, this.#lost(agent, incarnation, gone));
-    }
+    // those that never told anything
+    for (const { agent, incarnation } of unsure.values())
+      departed = bury(departed, NO_DEAD.snapshot, this.#lost(agent, incarnation, gone_of(agent, incarnation)));
     const all = merge_dead([...dead, departed]);
     return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
   }

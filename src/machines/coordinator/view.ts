@@ -8,11 +8,11 @@ import { LEASE, type LeaseKeeper } from '../store/lease.ts';
 import { read_desired, read_plan } from '../store/readers.ts';
 import { LEADERS, Refusals } from '../store/refusals.ts';
 import type { Collected } from '../store/results.ts';
+import { RunTime } from '../store/run-time.ts';
 import type { Entry, Store } from '../store/store.ts';
 import { CollectedResults } from './collected-results.ts';
 import { HeardAgents, type HeardAgent } from './heard-agents.ts';
 import { LatestDocument, type VersionedDocument } from './latest-document.ts';
-import { RunTime } from './run-time.ts';
 
 /** the key of the plan */
 export const PLAN = 'plan';

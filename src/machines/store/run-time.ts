@@ -16,6 +16,11 @@ export class RunTime {
     return this.#base === null ? null : this.#timers.now() - this.#base;
   }
 
+  /** Converts a time of the run to ms of this clock. Only while {@link ms} is known. */
+  clock_ms(run_ms: number): number {
+    return this.#base! + run_ms;
+  }
+
   /** The run begins now. */
   begin(): void {
     this.#base = this.#timers.now();
