@@ -53,8 +53,8 @@ for (let i = 0; i < count; i++) {
     },
     make: async (header) => {
       if (!bundles.has(header.id)) bundles.set(header.id, fetch_bundle(store, header, null));
-      const { run } = await bundles.get(header.id);
-      return { crew: new Crew(i), run };
+      await bundles.get(header.id);
+      return new Crew(i);
     },
   });
 }

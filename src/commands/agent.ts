@@ -19,7 +19,7 @@ import { processes_of } from '../launch/demand.ts';
 import { HOST_ENTRY } from '../launch/load.ts';
 import { with_run_folder } from '../launch/run-folder.ts';
 import { find_sources } from '../launch/sources.ts';
-import type { LoadedRun } from '../machines/agent/holding.ts';
+import type { Crew } from '../machines/agent/holding.ts';
 import { Agent } from '../machines/agent/swarm-agent.ts';
 import { fetch_bundle } from '../machines/store/bundles.ts';
 import { HOST_MARK, type RunHeader } from '../machines/store/documents.ts';
@@ -28,6 +28,7 @@ import type { Store } from '../machines/store/store.ts';
 import type { Options } from '../options/options.ts';
 import type { Note } from '../swarm/plan/account.ts';
 import type { MemberId } from '../swarm/plan/run-spec.ts';
+import { WHOLE } from '../swarm/plan/segment.ts';
 import { OrderedSquad } from '../swarm/squad/ordered-squad.ts';
 
 const WORKER_ENTRY = fileURLToPath(new URL('../worker-main.js', import.meta.url));
@@ -126,32 +127,32 @@ interface Making {
   readonly verify_key: string | null;
 }
 
-async function make(header: RunHeader, making: Making): Promise<LoadedRun> {
+async function make(header: RunHeader, making: Making): Promise<Crew> {
   const { options, store, folder, log, on_note, processes, verify_key } = making;
   const bundle = await fetch_bundle(store, header, verify_key);
   if (bundle instanceof Refused) throw new Error(bundle.why);
   const { run, module_text } = bundle;
-  const module_path = join(folder, `${run.module_sha256}.mjs`);
+  const module_path = join(folder, `${run.what.module_sha256}.mjs`);
   write_module(module_path, module_text.replaceAll(HOST_MARK, HOST_ENTRY));
-  const sources = await find_sources({ ...options, server: run.servers });
+  const sources = await find_sources({ ...options, server: run.where.servers });
   const members = Array.from({ length: processes.most }, (_, i) => `w${i + 1}`);
   const note = (worker: MemberId, one: Note): void => {
     log[one.level]({ worker }, one.text);
     on_note(worker, one);
   };
-  const own = { ...run, sources, module_path };
   const crew = new OrderedSquad({
     hub: start_processes({ members, entry: WORKER_ENTRY, on_note: note }),
     members,
     from_start: processes.first,
-    run: own,
+    run,
+    machine: { module_path, sources, segment: WHOLE },
     clock: CLOCK,
     on_note: note,
     stall_timeout_ms: options.stall_timeout,
   });
   try {
     await crew.ready(READY_WITHIN_MS);
-    return { crew, run: own };
+    return crew;
   } catch (error) {
     await crew.close(0);
     throw error;

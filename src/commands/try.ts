@@ -17,7 +17,8 @@ import type { OptionsWith } from '../options/options.ts';
 import { aligned, ms } from '../outputs/tables.ts';
 import type { Account, HookResult } from '../swarm/plan/account.ts';
 import type { Orders } from '../swarm/plan/orders.ts';
-import type { RunSpec } from '../swarm/plan/run-spec.ts';
+import type { LiveSpec, MachineSpec, RunSpec } from '../swarm/plan/run-spec.ts';
+import { WHOLE } from '../swarm/plan/segment.ts';
 import { HOOK_WITHIN_MS } from '../swarm/squad/squad.ts';
 import { Waits } from '../swarm/squad/waits.ts';
 import { start_worker } from '../swarm/worker/worker.ts';
@@ -27,6 +28,7 @@ const MAX_ERROR_TEXT = 300;
 const MEMBER = 'try';
 const CLIENT = 1;
 const MAX_PORTS = 1000;
+const CONNECT_PER_S = 1000;
 
 /** Exit code 0 when the iteration, `setup` and `teardown` went well, else 1. */
 export async function run_try(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number> {
@@ -40,8 +42,10 @@ export async function run_try(options: OptionsWith<'server' | 'script'>, io: Io)
           const [server] = options.server;
           if (server!.path === undefined) await check_name(server!.host);
           io.out.line(`one client on ${endpoint_text(server!)}, one iteration of ${options.script}; times in s`);
-          const run = new_run({ ...options, server: [server!] }, loaded, await find_sources(options), true);
-          return await new Trial(run, io, log, reject).run();
+          const sources = await find_sources(options);
+          const run = new_run({ ...options, server: [server!] }, loaded, true);
+          const machine = { module_path: loaded.module_path, sources, segment: WHOLE };
+          return await new Trial(run, machine, io, log, reject).run();
         };
         attempt().then(resolve, reject);
       }),
@@ -55,7 +59,9 @@ class Trial {
   readonly #internal: (error: unknown) => void;
   readonly #incarnation = randomUUID();
   readonly #waits = new Waits(() => performance.now());
-  #run: RunSpec;
+  readonly #run: RunSpec;
+  readonly #machine: MachineSpec;
+  #live: LiveSpec = { shared: null, setup_by: null, teardown_by: null, retry_fatal: 0 };
   #revision = 0;
   #take: (orders: Orders) => void = () => undefined;
   #account: Account | null = null;
@@ -65,8 +71,9 @@ class Trial {
   #active_at = performance.now();
   #told_idle = false;
 
-  constructor(run: RunSpec, io: Io, log: Log, internal: (error: unknown) => void) {
+  constructor(run: RunSpec, machine: MachineSpec, io: Io, log: Log, internal: (error: unknown) => void) {
     this.#run = run;
+    this.#machine = machine;
     this.#io = io;
     this.#log = log;
     this.#internal = internal;
@@ -93,7 +100,7 @@ class Trial {
         return 1;
       }
       if (!setup.ok) throw new SwarmError('setup_failed', { reason: setup.reason });
-      this.#run = { ...this.#run, shared: { value: setup.value } };
+      this.#live = { ...this.#live, shared: { value: setup.value } };
       const whole = await this.#iteration();
       const teardown = await this.#hook('teardown');
       if (!teardown.ok) this.#log.error(`teardown of the module failed: ${teardown.reason}`);
@@ -119,7 +126,7 @@ class Trial {
   async #hook(hook: 'setup'): Promise<HookResult | null>;
   async #hook(hook: 'teardown'): Promise<HookResult>;
   async #hook(hook: 'setup' | 'teardown'): Promise<HookResult | null> {
-    this.#run = { ...this.#run, [`${hook}_by`]: MEMBER };
+    this.#live = { ...this.#live, [`${hook}_by`]: MEMBER };
     this.#publish('run', 0);
     const given_up = (): boolean => hook === 'setup' && this.#interrupted;
     await this.#waits.until(() => given_up() || (this.#account?.[hook] ?? null) !== null, HOOK_WITHIN_MS);
@@ -128,11 +135,11 @@ class Trial {
 
   #publish(phase: Orders['phase'], clients: 0 | 1): void {
     this.#take({
-      term: 1,
       revision: ++this.#revision,
       phase,
       run: this.#run,
-      retry_fatal: 0,
+      machine: this.#machine,
+      live: this.#live,
       members: {
         [MEMBER]: {
           incarnation: this.#incarnation,
@@ -141,8 +148,9 @@ class Trial {
               clients,
               ids: [[CLIENT, CLIENT, 1]],
               // the first ports; without --bind the kernel chooses
-              ports: this.#run.sources.addresses.length > 0 ? [[[1, MAX_PORTS, 1]]] : [],
-              connect_per_s: this.#run.connect_per_s,
+              ports: this.#machine.sources.addresses.length > 0 ? [[[1, MAX_PORTS, 1]]] : [],
+              connect_per_s: CONNECT_PER_S,
+              rate_parts: 1,
               graceful: false,
             },
           },
@@ -168,7 +176,7 @@ class Trial {
     const events = traces.some(({ lines }) => lines.length > 0);
     if (index < 0 || requests.in_flight > 0 || events || started !== this.#started) this.#active_at = now;
     this.#started = started;
-    if (this.#told_idle || now - this.#active_at < this.#run.reply_timeout_ms) return;
+    if (this.#told_idle || now - this.#active_at < this.#run.how.reply_timeout_ms) return;
     this.#told_idle = true;
     const where = this.#names[index]!;
     this.#log.warn(`still in ${where}, no call is open: is a promise never settled? Ctrl-C ends`);
@@ -176,7 +184,7 @@ class Trial {
 
   /** as in a snapshot: the script's actions, then `connected` */
   get #names(): string[] {
-    return [...this.#run.script.actions.map(({ command }) => command), 'connected'];
+    return [...this.#run.what.script.actions.map(({ command }) => command), 'connected'];
   }
 
   #verdict(whole: boolean): number {

@@ -28,8 +28,6 @@ const GATHER_MS = 30_000;
 const START_WITHIN_MS = 30_000;
 /** includes the module's setup and the loading by all agents */
 const OPEN_WITHIN_MS = 120_000;
-/** each agent replaces it by its own */
-const NO_SOURCES = { addresses: [], excluded_ports: [], kernel_ports: [0, 0], offset: 0 } as const;
 
 /**
  * Begins a run on all agents of the swarm and leads it. Resolves with the exit code.
@@ -48,7 +46,7 @@ export async function run_joined(options: OptionsWith<'server' | 'script'>, io: 
       ...sign_bundle(bundle.run.id, bundle, credentials?.sign_key ?? null),
     };
     await store_bundle(store, run, bundle);
-    await joined.start(run, bundle, options.paused, START_WITHIN_MS);
+    await joined.start(run, bundle, options.connect_rate, options.paused, START_WITHIN_MS);
   });
 }
 
@@ -140,9 +138,8 @@ async function make_bundle(
     // the path of swarm on this machine means nothing on another
     const module_text = readFileSync(loaded.module_path, 'utf8').replaceAll(HOST_ENTRY, HOST_MARK);
     const { script, module, script_sha256 } = loaded;
-    const run = new_run(options, { ...loaded, module_sha256: sha256_of(module_text) }, NO_SOURCES, false);
     return {
-      run: { ...run, module_path: '' },
+      run: new_run(options, { script, module_sha256: sha256_of(module_text) }, false),
       module_text,
       commands: [...script.actions.map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
       has_setup: module.setup !== undefined,

@@ -1,40 +1,35 @@
 /** Makes what all members need to know from the options and what was loaded. */
 import { randomBytes } from 'node:crypto';
 import type { OptionsWith } from '../options/options.ts';
-import type { ConnectionLimits, RunSpec, Sources } from '../swarm/plan/run-spec.ts';
-import { rate_of, WHOLE } from '../swarm/plan/segment.ts';
+import type { ConnectionLimits, RunSpec } from '../swarm/plan/run-spec.ts';
 import type { Loaded } from './load.ts';
 import { read_tls } from './tls-files.ts';
 
 /**
- * A new run with an id of its own, and a new seed unless the options have one.
+ * A new run with an id of its own, and a new seed unless the options have one. `once`: for `swarm try`.
  * @throws SwarmError of {@link read_tls}
  */
-export function new_run(options: OptionsWith<'server'>, loaded: Loaded, sources: Sources, once: boolean): RunSpec {
-  // the only client of `swarm try` is in no segment
-  const segment = once ? WHOLE : (options.segment ?? WHOLE);
+export function new_run(
+  options: OptionsWith<'server'>,
+  { script, module_sha256 }: Pick<Loaded, 'script' | 'module_sha256'>,
+  once: boolean,
+): RunSpec {
   return {
     id: `${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`,
-    seed: options.seed ?? randomBytes(8).toString('hex'),
-    segment,
-    servers: options.server,
-    sources,
-    script: loaded.script,
-    module_path: loaded.module_path,
-    module_sha256: loaded.module_sha256,
-    tls: read_tls(options),
-    connection_limits: limits_of(options, once),
-    keep_alive_ms: options.keep_alive,
-    connect_timeout_ms: options.connect_timeout,
-    reconnect_delay_ms: options.reconnect_delay,
-    reply_timeout_ms: options.reply_timeout,
-    drain_timeout_ms: options.drain_timeout,
-    max_reply_bytes: options.max_reply,
-    connect_per_s: rate_of(segment, options.connect_rate),
-    once,
-    setup_by: null,
-    teardown_by: null,
-    shared: null,
+    what: { script, module_sha256, seed: options.seed ?? randomBytes(8).toString('hex'), once },
+    where: {
+      servers: options.server,
+      tls: read_tls(options),
+      connection_limits: limits_of(options, once),
+      keep_alive_ms: options.keep_alive,
+    },
+    how: {
+      connect_timeout_ms: options.connect_timeout,
+      reconnect_delay_ms: options.reconnect_delay,
+      reply_timeout_ms: options.reply_timeout,
+      drain_timeout_ms: options.drain_timeout,
+      max_reply_bytes: options.max_reply,
+    },
   };
 }
 

@@ -18,6 +18,7 @@ import { Coordinator, type Ended } from '../swarm/control/coordinator.ts';
 import type { Note } from '../swarm/plan/account.ts';
 import type { MemberId } from '../swarm/plan/run-spec.ts';
 import type { Hub } from '../swarm/plan/seam.ts';
+import { rate_of, WHOLE } from '../swarm/plan/segment.ts';
 import { start_worker } from '../swarm/worker/worker.ts';
 import { demand_of, processes_of, watch_bounds } from './demand.ts';
 import { hush_module, load, type Loaded } from './load.ts';
@@ -105,10 +106,11 @@ class Daemon {
   }
 
   #start_members(loaded: Loaded, ends: Pick<Demand, 'sources' | 'endpoints'>, unhush: () => void): Coordinator {
-    const { server, workers, max_connect_rate } = this.#options;
+    const { server, workers, connect_rate, max_connect_rate } = this.#options;
     const { first, most, forked } = processes_of(this.#options);
     const members = forked ? Array.from({ length: most }, (_, i) => `w${i + 1}`) : ['local'];
-    const run = new_run(this.#options, loaded, ends.sources, false);
+    const run = new_run(this.#options, loaded, false);
+    const segment = this.#options.segment ?? WHOLE;
     const on_note = (worker: MemberId, { level, text }: Note): void => this.#log[level]({ worker }, text);
     // a worker in this process guards the module itself
     if (!forked) unhush();
@@ -127,6 +129,8 @@ class Daemon {
       more_by: workers === 'auto' ? '--max-workers' : '--workers',
       max_connect_per_s: max_connect_rate,
       run,
+      machine: { module_path: loaded.module_path, sources: ends.sources, segment },
+      connect_per_s: rate_of(segment, connect_rate),
       commands: [...script.actions.map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
       about: {
         script_sha256,

@@ -8,7 +8,8 @@ import type { Account } from '../../src/swarm/plan/account.ts';
 import type { Orders } from '../../src/swarm/plan/orders.ts';
 import type { MemberId } from '../../src/swarm/plan/run-spec.ts';
 import type { Death, Hub } from '../../src/swarm/plan/seam.ts';
-import { RUN } from '../swarm/fake-swarm.ts';
+import { MACHINE, RUN } from '../swarm/fake-swarm.ts';
+import { LIVE } from '../swarm/specs.ts';
 import { build_fixtures, eventually, is_alive, type Built } from './built.ts';
 
 let built: Built;
@@ -45,13 +46,13 @@ class Swarm {
   }
 
   publish(phase: Orders['phase'] = 'run'): number {
-    const main = { clients: 5, ids: [[1, 9, 2]], connect_per_s: 1, graceful: false } as const;
+    const main = { clients: 5, ids: [[1, 9, 2]], connect_per_s: 1, rate_parts: 1, graceful: false } as const;
     const entries = [...this.accounts].map(([member, { incarnation }]) => [
       member,
       { incarnation, groups: { main }, traces: [] },
     ]);
     const members = Object.fromEntries(entries) as Orders['members'];
-    this.hub.publish({ term: 1, revision: ++this.#revision, phase, run: RUN, retry_fatal: 0, members });
+    this.hub.publish({ revision: ++this.#revision, phase, run: RUN, machine: MACHINE, live: LIVE, members });
     return this.#revision;
   }
 

@@ -4,34 +4,13 @@ import { merge_snapshots } from '../../src/metrics/merge-snapshots.ts';
 import { Coordinator, type CoordinatorOptions } from '../../src/swarm/control/coordinator.ts';
 import type { Account, HookResult, Note } from '../../src/swarm/plan/account.ts';
 import type { MemberOrders, Orders } from '../../src/swarm/plan/orders.ts';
-import type { MemberId, RunSpec } from '../../src/swarm/plan/run-spec.ts';
+import type { MemberId } from '../../src/swarm/plan/run-spec.ts';
 import type { Absence, Death, Hub } from '../../src/swarm/plan/seam.ts';
-import { WHOLE } from '../../src/swarm/plan/segment.ts';
 import type { SquadOptions } from '../../src/swarm/squad/squad.ts';
+import { machine_of, run_of } from './specs.ts';
 
-export const RUN: RunSpec = {
-  id: 'run-1',
-  seed: 'seed',
-  segment: WHOLE,
-  servers: [{ host: '127.0.0.1', port: 1 }],
-  sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999], offset: 0 },
-  script: { protocol: 'p', actions: [] },
-  module_path: '/m.mjs',
-  module_sha256: 'm',
-  tls: null,
-  connection_limits: null,
-  keep_alive_ms: null,
-  connect_timeout_ms: 3000,
-  reconnect_delay_ms: [1000, 20_000],
-  reply_timeout_ms: 30_000,
-  drain_timeout_ms: 10_000,
-  max_reply_bytes: 1 << 20,
-  connect_per_s: 1000,
-  once: false,
-  setup_by: null,
-  teardown_by: null,
-  shared: null,
-};
+export const RUN = run_of();
+export const MACHINE = machine_of();
 
 /** A member that does at once what the plan says, unless it is told not to. */
 export class FakeMember {
@@ -108,7 +87,7 @@ export class FakeMember {
     if (!this.alive || !this.listens) return;
     const none = merge_snapshots([]);
     const { clients, connections } = none;
-    const run = this.orders?.run;
+    const live = this.orders?.live;
     this.#swarm.reported(this.id, {
       incarnation: this.incarnation,
       pid: 100,
@@ -151,8 +130,8 @@ export class FakeMember {
       notes: this.notes.splice(0),
       notes_dropped: 0,
       traces: (this.entry?.traces ?? []).map(({ token }) => ({ token, lines: this.lines.splice(0) })),
-      setup: run?.setup_by === this.id ? this.setup : null,
-      teardown: run?.teardown_by === this.id ? this.teardown : null,
+      setup: live?.setup_by === this.id ? this.setup : null,
+      teardown: live?.teardown_by === this.id ? this.teardown : null,
       finished: false,
       ...changes,
     });
@@ -203,6 +182,8 @@ export class FakeMachine {
       members: ids,
       from_start: ids.length,
       run: RUN,
+      machine: MACHINE,
+      connect_per_s: 1000,
       stall_timeout_ms: 30_000,
       clock: {
         now: () => this.now,

@@ -7,10 +7,10 @@ import type { ProtocolModule } from '../../src/protocols/module.ts';
 import type { Action, Range } from '../../src/script/types.ts';
 import { Endpoints } from '../../src/swarm/client/endpoints.ts';
 import type { GroupShare, Orders } from '../../src/swarm/plan/orders.ts';
-import type { RunSpec, Sources } from '../../src/swarm/plan/run-spec.ts';
-import { WHOLE } from '../../src/swarm/plan/segment.ts';
+import type { LiveSpec, MachineSpec, Sources } from '../../src/swarm/plan/run-spec.ts';
 import { Population } from '../../src/swarm/worker/population.ts';
 import { PATIENCE_MS, until as wait_until } from '../patience.ts';
+import { machine_of, run_of, type RunFields } from './specs.ts';
 
 export type Command = (client: FakeClient, args: Readonly<Record<string, unknown>>) => unknown;
 
@@ -20,7 +20,7 @@ export interface OneProcessOptions {
   commands: Record<string, Command>;
   actions?: Record<string, { rounds?: Range; between?: Range; after?: Range; args?: Record<string, unknown> }>;
   module?: Partial<Omit<ProtocolModule, 'commands'>>;
-  run?: Partial<RunSpec>;
+  run?: Partial<RunFields & MachineSpec & Pick<LiveSpec, 'shared'> & { readonly connect_per_s: number }>;
   capacity?: number;
 }
 
@@ -52,34 +52,21 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
       sleep_after_action: shape?.after ?? [0, 0],
     };
   });
-  const run: RunSpec = {
-    id: 'test',
-    seed: 'seed',
-    segment: WHOLE,
+  const { connect_per_s = 10_000, shared, ...fields } = options.run ?? {};
+  const run = run_of({
     servers: [{ host: '127.0.0.1', port: options.port }],
-    sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999], offset: 0 },
     script: { protocol: 'test', actions },
-    module_path: '',
-    module_sha256: '',
-    tls: null,
-    connection_limits: null,
-    keep_alive_ms: null,
     connect_timeout_ms: 2000,
     reconnect_delay_ms: [1, 5],
     reply_timeout_ms: 5000,
     drain_timeout_ms: 5000,
-    max_reply_bytes: 1024 * 1024,
-    connect_per_s: 10_000,
-    once: false,
-    setup_by: null,
-    teardown_by: null,
-    shared: { value: undefined },
-    ...options.run,
-  };
+    ...fields,
+  });
+  const machine = machine_of(fields);
   const recorder = new Recorder(actions.length + 1);
   const endpoints = await Endpoints.start({
-    servers: run.servers,
-    sources: run.sources.addresses,
+    servers: run.where.servers,
+    sources: machine.sources.addresses,
     counts: (name) => recorder.endpoint(name),
   });
   const wheel = new Wheel();
@@ -87,6 +74,8 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
   const warned: string[] = [];
   const population = new Population({
     run,
+    machine,
+    shared: shared?.value,
     member: 'm1',
     module: { ...options.module, commands: options.commands },
     recorder,
@@ -108,7 +97,8 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
         clients,
         ids: granted > 0 ? [[1, granted, 1]] : [],
         ports: [],
-        connect_per_s: run.connect_per_s,
+        connect_per_s,
+        rate_parts: 1,
         graceful: false,
         ...share,
       },

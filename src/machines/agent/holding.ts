@@ -3,7 +3,7 @@ import { reason_of } from '../../foundation/errors.ts';
 import { planned_at } from '../../swarm/load/pacer.ts';
 import type { Note } from '../../swarm/plan/account.ts';
 import { index_within } from '../../swarm/plan/id-map.ts';
-import type { MemberId, RunSpec } from '../../swarm/plan/run-spec.ts';
+import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import type { SquadAccount, SquadOrder } from '../../swarm/squad/ordered-squad.ts';
 import type { MemberShare, RunHeader, SwarmPlan } from '../store/documents.ts';
 import type { Hearing } from './hearing.ts';
@@ -34,17 +34,10 @@ export interface Crew {
   close(deadline_ms: number): Promise<unknown>;
 }
 
-/** A bundle that was read and checked, ready to run here. */
-export interface LoadedRun {
-  readonly crew: Crew;
-  /** the bundle's run, with sources and module path of this machine */
-  readonly run: RunSpec;
-}
-
 /** What it needs of its agent and of the agent's other parts. */
 export interface HoldingOptions extends Pick<PresenceOptions, 'timers' | 'id' | 'facts' | 'log'> {
   /** Reads the bundle, checks hash and signature, starts workers. Rejects with why this agent cannot play. */
-  readonly make: (run: RunHeader, on_note: (worker: MemberId, note: Note) => void) => Promise<LoadedRun>;
+  readonly make: (run: RunHeader, on_note: (worker: MemberId, note: Note) => void) => Promise<Crew>;
   readonly hearing: Hearing;
   readonly presence: PresenceWriter;
   readonly recording: CrewRecording;
@@ -52,12 +45,12 @@ export interface HoldingOptions extends Pick<PresenceOptions, 'timers' | 'id' | 
   readonly on_change: (reads: boolean) => void;
 }
 
-type CrewOrders = Omit<SquadOrder, 'revision' | 'run' | 'retry_fatal'> & { readonly connect_per_s: number };
+type CrewOrders = Omit<SquadOrder, 'revision' | 'shared' | 'retry_fatal'>;
 
 interface Playing {
   readonly run: RunHeader;
   /** null: the run could not be loaded, or is over */
-  readonly loaded: LoadedRun | null;
+  readonly crew: Crew | null;
   readonly refuses: string | null;
 }
 
@@ -109,9 +102,9 @@ export class Holding {
 
   /** null: there is no crew */
   get measured(): CrewAccount | null {
-    const { run, loaded } = this.#playing ?? {};
-    if (!run || !loaded) return null;
-    return { run: run.id, incarnation: this.#options.presence.incarnation, account: loaded.crew.account() };
+    const { run, crew } = this.#playing ?? {};
+    if (!run || !crew) return null;
+    return { run: run.id, incarnation: this.#options.presence.incarnation, account: crew.account() };
   }
 
   /** What the presence says now. */
@@ -156,15 +149,15 @@ export class Holding {
   /** Orders the crew to hold what the plan wants now. To be called several times a second, as ramps go on. */
   order(): void {
     const { id, hearing } = this.#options;
-    const [plan, loaded, entry, run_ms] = [hearing.plan, this.#playing?.loaded, this.#entry, hearing.run_ms];
-    if (!plan || !loaded || !entry || run_ms === null || this.#is_fencing || plan.run.id !== this.#playing?.run.id)
+    const [plan, crew, entry, run_ms] = [hearing.plan, this.#crew, this.#entry, hearing.run_ms];
+    if (!plan || !crew || !entry || run_ms === null || this.#is_fencing || plan.run.id !== this.#playing?.run.id)
       return;
     const clients = planned_at(entry.ramp, run_ms);
     // most steps of a plan change nothing
     const is_told = this.#ordered?.plan === plan && this.#ordered.clients === clients && this.#told !== '';
     if (is_told && plan.traces.length === 0) return;
     this.#ordered = { plan, clients };
-    this.#tell(loaded, {
+    this.#tell(crew, {
       phase: plan.phase,
       clients,
       target: entry.ramp.to,
@@ -199,7 +192,7 @@ export class Holding {
   }
 
   get #crew(): Crew | null {
-    return this.#playing?.loaded?.crew ?? null;
+    return this.#playing?.crew ?? null;
   }
 
   /** the plan's share for this incarnation; null: it has none */
@@ -216,13 +209,13 @@ export class Holding {
     try {
       if (run.swarm !== facts.swarm)
         throw new Error(`the run is of swarm ${run.swarm}, this agent is swarm ${facts.swarm}`);
-      const loaded = await make(run, (worker, note) => recording.note(worker, note));
-      loaded.crew.on_change(() => on_change(false));
-      this.#playing = { run, loaded, refuses: null };
+      const crew = await make(run, (worker, note) => recording.note(worker, note));
+      crew.on_change(() => on_change(false));
+      this.#playing = { run, crew, refuses: null };
     } catch (error) {
       const refuses = reason_of(error);
       log('error', `cannot play run ${run.id}: ${refuses}`);
-      this.#playing = { run, loaded: null, refuses };
+      this.#playing = { run, crew: null, refuses };
     } finally {
       this.#is_making = false;
     }
@@ -230,21 +223,20 @@ export class Holding {
     else on_change(true);
   }
 
-  #tell({ crew, run }: LoadedRun, { connect_per_s, ...order }: CrewOrders): void {
+  #tell(crew: Crew, order: CrewOrders): void {
     const { shared, retry_fatal } = this.#options.hearing.plan!;
-    const told = JSON.stringify([order, connect_per_s, shared !== null, retry_fatal]);
+    const told = JSON.stringify([order, shared !== null, retry_fatal]);
     if (told === this.#told) return;
     this.#told = told;
     this.#ids = order.ids;
-    const known = shared && { value: shared.value };
-    crew.order({ ...order, revision: ++this.#orders, retry_fatal, run: { ...run, shared: known, connect_per_s } });
+    crew.order({ ...order, revision: ++this.#orders, retry_fatal, shared: shared && { value: shared.value } });
   }
 
   /** Ends its part in the run. The next run, or the same again, begins with a new incarnation. */
   async #let_go(closes_clients = false): Promise<void> {
     this.#is_fencing = true;
     try {
-      if (closes_clients && this.#playing?.loaded) await this.#close_clients(this.#playing.loaded);
+      if (closes_clients && this.#crew) await this.#close_clients(this.#crew);
       await this.#drop_crew();
       this.#options.presence.renew();
       this.#playing = null;
@@ -257,9 +249,9 @@ export class Holding {
     this.#options.on_change(true);
   }
 
-  async #close_clients(loaded: LoadedRun): Promise<void> {
+  async #close_clients(crew: Crew): Promise<void> {
     const { timers } = this.#options;
-    this.#tell(loaded, {
+    this.#tell(crew, {
       phase: 'stop',
       clients: 0,
       target: 0,
@@ -267,21 +259,21 @@ export class Holding {
       graceful: false,
       setup: false,
       teardown: false,
-      connect_per_s: 1,
+      connect_per_s: 0,
       traces: [],
     });
     const deadline = timers.now() + FENCE_WITHIN_MS;
-    await until(timers, () => is_idle(loaded.crew) || timers.now() >= deadline);
+    await until(timers, () => is_idle(crew) || timers.now() >= deadline);
   }
 
   async #drop_crew(): Promise<void> {
     const playing = this.#playing;
-    if (!playing?.loaded) return;
-    await playing.loaded.crew.close(CLOSE_WITHIN_MS);
+    if (!playing?.crew) return;
+    await playing.crew.close(CLOSE_WITHIN_MS);
     if (this.#playing !== playing) return;
     const { recording, hearing } = this.#options;
     recording.end(this.measured!, hearing.run_ms);
-    this.#playing = { ...playing, loaded: null };
+    this.#playing = { ...playing, crew: null };
   }
 }
 

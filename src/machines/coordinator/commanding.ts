@@ -271,7 +271,7 @@ export class Commanding {
         this.#view.plan?.doc.members[agent]?.incarnation ?? members.get(agent)?.doc.incarnation ?? null,
       has_label: (label) => here.some(([, { doc }]) => doc.labels.includes(label)),
       fatal: here.reduce((all, [, { doc }]) => all + doc.states.fatal, 0),
-      stop_ms: bundle.run.drain_timeout_ms + STOP_WITHIN_MS,
+      stop_ms: bundle.run.how.drain_timeout_ms + STOP_WITHIN_MS,
       teardown_ms: bundle.has_teardown && this.#view.plan?.doc.shared ? HOOK_WITHIN_MS : null,
       max_connections,
       max_connect_per_s,

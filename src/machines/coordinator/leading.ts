@@ -114,7 +114,7 @@ export class Leading {
    * Writes the first plan of a new run.
    * @throws SwarmError `run_exists` when one is going on, `engine_lost` when its plan cannot be written
    */
-  async start(run: RunHeader, bundle: Bundle, is_paused: boolean, within_ms: number): Promise<void> {
+  async start(run: RunHeader, connect_per_s: number, is_paused: boolean, within_ms: number): Promise<void> {
     const { store, timers, id } = this.#options;
     const deadline = timers.now() + within_ms;
     const refuse = (plan: SwarmPlan): never => {
@@ -136,7 +136,7 @@ export class Leading {
     if (others()) refuse(others()!);
     const old = this.#view.plan;
     await this.#patiently(deadline, () => remove_old_runs(store, run));
-    const desired = first_desired(run.id, bundle.run.connect_per_s, is_paused);
+    const desired = first_desired(run.id, connect_per_s, is_paused);
     const plan = first_plan(run, desired, this.#lease.term, `${id}-epoch`, old?.doc ?? null);
     const { desired: before, spoiled } = this.#view;
     const desired_revision = spoiled.desired || (before?.revision ?? 0);
@@ -195,7 +195,7 @@ export class Leading {
       // what dead agents measured is told by nobody again
       await this.#view.read_results();
       const { has_setup, has_teardown } = bundle;
-      const { drain_timeout_ms } = bundle.run;
+      const { drain_timeout_ms } = bundle.run.how;
       this.#thought = { news: -1, at: -Infinity };
       const leader = new Leader({ term, gather_ms, bundle: { has_setup, has_teardown, drain_timeout_ms } });
       this.#leader = { term, leader };

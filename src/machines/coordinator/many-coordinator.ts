@@ -104,8 +104,14 @@ export class ManyCoordinator implements Control {
    * Begins a new run.
    * @throws SwarmError `run_exists` when one is going on, `engine_lost` when its plan cannot be written
    */
-  async start(run: RunHeader, bundle: Bundle, is_paused: boolean, within_ms: number): Promise<void> {
-    await this.#leading.start(run, bundle, is_paused, within_ms);
+  async start(
+    run: RunHeader,
+    bundle: Bundle,
+    connect_per_s: number,
+    is_paused: boolean,
+    within_ms: number,
+  ): Promise<void> {
+    await this.#leading.start(run, connect_per_s, is_paused, within_ms);
     this.play(run, bundle);
     this.#options.store.nudge(null);
   }

@@ -288,10 +288,10 @@ export class Picture {
       run: {
         id,
         script_sha256,
-        module_sha256: run.module_sha256,
-        seed: run.seed,
+        module_sha256: run.what.module_sha256,
+        seed: run.what.seed,
         segment: null,
-        servers: run.servers.map(server_text),
+        servers: run.where.servers.map(server_text),
         versions: this.#versions,
         started,
         seconds: this.#seconds(),

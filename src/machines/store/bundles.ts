@@ -46,7 +46,7 @@ export async function fetch_bundle(store: Store, run: RunHeader, key: string | n
   if (text === null) return new Refused('what it is made of is not in the store');
   if (sha256_of(text) !== run.bundle_sha256) return new Refused('what is stored is not what its hash says');
   const bundle = read_bundle(text);
-  if (bundle instanceof Refused || sha256_of(bundle.module_text) === bundle.run.module_sha256) return bundle;
+  if (bundle instanceof Refused || sha256_of(bundle.module_text) === bundle.run.what.module_sha256) return bundle;
   return new Refused('its module is not what its hash says');
 }
 

@@ -102,9 +102,6 @@ export interface RunHeader {
 
 /** Everything an agent needs to play, by content hash. */
 export interface Bundle {
-  /**
-   * `sources` and `module_path` are the agent's own; shared, setup_by, teardown_by and connect_per_s come with the plan
-   */
   readonly run: RunSpec;
   readonly module_text: string;
   /** of the script's actions in order, then `connected` if the module has it */

@@ -34,7 +34,7 @@ import type { Ramp } from '../../swarm/load/pacer.ts';
 import { HOOK_RESULT, LEVEL, NOTE_TEXT, TRACE_LINES } from '../../swarm/plan/account-shape.ts';
 import { MAX_TARGET } from '../../swarm/plan/answers.ts';
 import type { IdRange, Orders } from '../../swarm/plan/orders.ts';
-import type { ConnectionLimits, RunSpec, Sources, TlsSpec } from '../../swarm/plan/run-spec.ts';
+import type { ConnectionLimits, How, Played, RunSpec, TlsSpec, Where } from '../../swarm/plan/run-spec.ts';
 import type { TraceLines } from '../../swarm/squad/ordered-squad.ts';
 import {
   MAX_PARTS,
@@ -314,31 +314,25 @@ const SERVER = object<Server>({
 
 const RUN = object<RunSpec>({
   id: token,
-  seed: exact(1000),
-  servers: list(SERVER, 10_000, 1),
-  module_path: exact(4096),
-  module_sha256: token,
-  segment: object<RunSpec['segment']>({ text: nullable(exact(300)), from: integer(0, 1e6), to: integer(0, 1e6) }),
-  sources: object<Sources>({
-    addresses: list(exact(300), FILE),
-    excluded_ports: list(COUNT, FILE),
-    kernel_ports: RANGE,
-    offset: COUNT,
+  what: object<Played>({
+    script: object<Script>({ protocol: exact(300), actions: list(ACTION, 1000) }),
+    module_sha256: token,
+    seed: exact(1000),
+    once: flag,
   }),
-  tls: nullable(TLS),
-  connection_limits: nullable(LIMITS),
-  keep_alive_ms: nullable(DURATION),
-  script: object<Script>({ protocol: exact(300), actions: list(ACTION, 1000) }),
-  connect_timeout_ms: DURATION,
-  reconnect_delay_ms: RANGE,
-  reply_timeout_ms: DURATION,
-  drain_timeout_ms: DURATION,
-  max_reply_bytes: COUNT,
-  connect_per_s: PER_S,
-  once: flag,
-  setup_by: nullable(token),
-  teardown_by: nullable(token),
-  shared: nullable(object<NonNullable<RunSpec['shared']>>({ value: any_json })),
+  where: object<Where>({
+    servers: list(SERVER, 10_000, 1),
+    tls: nullable(TLS),
+    connection_limits: nullable(LIMITS),
+    keep_alive_ms: nullable(DURATION),
+  }),
+  how: object<How>({
+    connect_timeout_ms: DURATION,
+    reconnect_delay_ms: RANGE,
+    reply_timeout_ms: DURATION,
+    drain_timeout_ms: DURATION,
+    max_reply_bytes: COUNT,
+  }),
 });
 
 export const read_bundle = reader(

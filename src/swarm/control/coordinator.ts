@@ -102,7 +102,7 @@ export class Coordinator implements Control {
   async setup(): Promise<void> {
     const result = await this.#squad.run_hook('setup');
     if (!result.ok) throw new SwarmError('setup_failed', { reason: result.reason });
-    this.#planner.run = { ...this.#planner.run, shared: { value: result.value } };
+    this.#planner.live = { ...this.#planner.live, shared: { value: result.value } };
     this.#planner.replan(true);
   }
 
@@ -192,7 +192,7 @@ export class Coordinator implements Control {
       case 'stop': {
         planner.phase = command.now ? 'stop' : 'drain';
         const teardown_ms = this.#has_teardown ? HOOK_WITHIN_MS : null;
-        return ok(stopping(command.now, planner.run.drain_timeout_ms + SILENT_AT_END_MS, teardown_ms));
+        return ok(stopping(command.now, planner.run.how.drain_timeout_ms + SILENT_AT_END_MS, teardown_ms));
       }
       case 'rebalance':
       case 'drain':
@@ -204,7 +204,7 @@ export class Coordinator implements Control {
   #aim({ count, on, over_ms }: { count: number; over_ms: number; on?: string }, wanted: number): Reply {
     if (on !== undefined) return err('no_agents', 'on LABEL is for a swarm of many machines (swarm run --join)');
     const planner = this.#planner;
-    const { segment } = planner.run;
+    const { segment } = planner.machine;
     const { target, answer } = aim(count, wanted, planner.whole_target, over_whole(this.#room(), segment));
     if (!answer.ok) return answer;
     planner.aim(target, over_ms, this.#clock.now());
@@ -216,9 +216,9 @@ export class Coordinator implements Control {
   #set_rate(asked: number): Reply {
     const max = this.#options.max_connect_per_s ?? Infinity;
     const whole = Math.min(asked, max);
-    const { segment } = this.#planner.run;
+    const { segment } = this.#planner.machine;
     const connect_per_s = rate_of(segment, whole);
-    this.#planner.run = { ...this.#planner.run, connect_per_s };
+    this.#planner.connect_per_s = connect_per_s;
     const text = `connect rate ${whole} per second`;
     const bounded = asked > max ? `${text} (asked ${asked}: --max-connect-rate ${max})` : text;
     return ok(with_here(bounded, segment, connect_per_s));
@@ -226,7 +226,7 @@ export class Coordinator implements Control {
 
   /** False also before `setup`: a module that was not set up is not torn down. */
   get #has_teardown(): boolean {
-    return this.#planner.run.shared !== null && this.#options.has_teardown;
+    return this.#planner.live.shared !== null && this.#options.has_teardown;
   }
 
   #end_if_given_up(): void {
@@ -248,7 +248,7 @@ export class Coordinator implements Control {
     let { revision } = planner;
     const busy = (): readonly Member[] =>
       this.#members.up.filter((member) => member.live > 0 || member.open > 0 || !member.has_applied(revision));
-    await this.#waits.until(() => planner.phase === 'stop' || busy().length === 0, planner.run.drain_timeout_ms);
+    await this.#waits.until(() => planner.phase === 'stop' || busy().length === 0, planner.run.how.drain_timeout_ms);
     planner.phase = 'stop';
     planner.replan(true);
     ({ revision } = planner);
@@ -307,19 +307,27 @@ export class Coordinator implements Control {
 
   #summarize({ final = false, histograms = false, interval = null }: Partial<SummaryExtras>): Summary {
     const { about, commands, open_files } = this.#options;
-    const { run, phase, target, planned } = this.#planner;
+    const { run, machine, phase, target, planned, connect_per_s } = this.#planner;
     const { shown, snapshots, dead, peaks } = this.#members;
     const now = this.#clock.now();
-    const { id, seed, segment, module_sha256 } = run;
+    const { seed, module_sha256 } = run.what;
     const started = new Date(this.#started.wall).toISOString();
     const { capacity, why, bounds } = this.#room();
     return to_summary({
       final,
-      run: { id, seed, segment: segment.text, module_sha256, ...about, started, seconds: this.#seconds() },
+      run: {
+        id: run.id,
+        seed,
+        segment: machine.segment.text,
+        module_sha256,
+        ...about,
+        started,
+        seconds: this.#seconds(),
+      },
       phase,
       target,
       planned,
-      connect_per_s: run.connect_per_s,
+      connect_per_s,
       workers: shown.map((member) => member.summary(now)),
       limits: { capacity, why, bounds, ...open_files },
       peaks,

@@ -1,5 +1,5 @@
 /** What goes down to the members: absolute orders, of which the newest wins. */
-import type { MemberId, RunSpec } from './run-spec.ts';
+import type { LiveSpec, MachineSpec, MemberId, RunSpec } from './run-spec.ts';
 
 /** `[first, last, step]`, both ends included. */
 export type IdRange = readonly [number, number, number];
@@ -16,6 +16,8 @@ export interface GroupShare {
   readonly ports: readonly (readonly IdRange[])[];
   /** this member's part of the connect rate */
   readonly connect_per_s: number;
+  /** into how many parts the connect rate is divided: one for each member that shall hold clients */
+  readonly rate_parts: number;
   /** how to shrink: true lets clients end their iteration, false ends them at once */
   readonly graceful: boolean;
 }
@@ -29,7 +31,6 @@ export interface MemberOrders {
 }
 
 export interface Orders {
-  readonly term: number;
   /** grows with every change; a member applies only newer ones */
   readonly revision: number;
   /**
@@ -38,7 +39,7 @@ export interface Orders {
    */
   readonly phase: 'run' | 'pause' | 'drain' | 'stop';
   readonly run: RunSpec;
-  /** number of `retry fatal` commands so far: a member that sees it grow restarts its fatal clients */
-  readonly retry_fatal: number;
+  readonly machine: MachineSpec;
+  readonly live: LiveSpec;
   readonly members: Readonly<Record<MemberId, MemberOrders>>;
 }

@@ -1,46 +1,66 @@
-/** What all members need to know of a run: what is played, where to, and how. */
+/** What members need to know: of the run, of their machine, and of what changes while the run goes on. */
 import type { Server } from '../../protocols/module.ts';
 import type { Script } from '../../script/types.ts';
 import type { Segment } from './segment.ts';
 
 export type MemberId = string;
 
-/** The same for all members and for the whole run. Times in ms, sizes in bytes. */
+/** The same for all members, on all machines, for the whole run. Times in ms, sizes in bytes. */
 export interface RunSpec {
   readonly id: string;
+  readonly what: Played;
+  readonly where: Where;
+  readonly how: How;
+}
+
+export interface Played {
+  readonly script: Script;
+  readonly module_sha256: string;
   readonly seed: string;
-  /** the clients of the swarm that this process holds; numbers of clients and rates below are of these alone */
-  readonly segment: Segment;
+  /** `swarm try`: one iteration, no sleeps */
+  readonly once: boolean;
+}
+
+export interface Where {
   /** client `id` connects to server (id − 1) mod n and one of its addresses; at least one server */
   readonly servers: readonly Server[];
-  readonly sources: Sources;
   /** null: Node's defaults */
   readonly tls: TlsSpec | null;
   /** null: none */
   readonly connection_limits: ConnectionLimits | null;
   /** silence until the kernel asks whether the server is still there, a multiple of 1000; null: it never asks */
   readonly keep_alive_ms: number | null;
-  readonly script: Script;
-  /** absolute path of the bundled module, a content-addressed file */
-  readonly module_path: string;
-  readonly module_sha256: string;
+}
+
+export interface How {
   readonly connect_timeout_ms: number;
   readonly reconnect_delay_ms: readonly [number, number];
   readonly reply_timeout_ms: number;
   readonly drain_timeout_ms: number;
   readonly max_reply_bytes: number;
-  /** the connect rate of all members together; a member's part is in its GroupShare */
-  readonly connect_per_s: number;
-  /** `swarm try`: one iteration, no sleeps */
-  readonly once: boolean;
+}
+
+/** What is this machine's own: the same for all its members, for the whole run. */
+export interface MachineSpec {
+  /** absolute path of the bundled module, a content-addressed file */
+  readonly module_path: string;
+  readonly sources: Sources;
+  /** the clients of the swarm that this machine holds; numbers of clients and rates in orders are of these alone */
+  readonly segment: Segment;
+}
+
+/** What changes while the run goes on, the same for all members of a machine. */
+export interface LiveSpec {
+  /** what `setup` returned, in a box, as it may be null or undefined; null: not known yet, and clients wait */
+  readonly shared: { readonly value: unknown } | null;
   /**
-   * The module's hooks (ADR 0002). The member named in `setup_by` runs `setup` once, and its accounts show the result.
-   * Clients wait while `shared` is null. `teardown_by`: the same for `teardown` at the end.
+   * The module's hooks (ADR 0002). The member named in `setup_by` runs `setup` once while `shared` is null, and its
+   * accounts show the result. `teardown_by`: the same for `teardown` at the end.
    */
   readonly setup_by: MemberId | null;
   readonly teardown_by: MemberId | null;
-  /** what `setup` returned, in a box, as it may be null or undefined; null: not known yet */
-  readonly shared: { readonly value: unknown } | null;
+  /** number of `retry fatal` commands so far: a member that sees it grow restarts its fatal clients */
+  readonly retry_fatal: number;
 }
 
 /** For `tls://` servers and `start_tls`. Certificates and keys are PEM texts: members read no files. */

@@ -1,6 +1,6 @@
 /** Which local ports each member may use: enough numbers (see ports.ts) for its share, never two owners. Pure. */
 import type { IdRange } from '../plan/orders.ts';
-import type { MemberId, RunSpec } from '../plan/run-spec.ts';
+import type { MachineSpec, MemberId, Where } from '../plan/run-spec.ts';
 import { id_at, WHOLE, type Segment } from '../plan/segment.ts';
 import { IdPool } from './id-pool.ts';
 import { Ids } from './ids.ts';
@@ -39,7 +39,7 @@ export class PortGrants {
   readonly #counted = new Map<MemberId, { readonly ids: IdPool; readonly hits: number[] }>();
   #is_on: boolean;
 
-  constructor({ servers, sources, segment }: Pick<RunSpec, 'servers' | 'sources' | 'segment'>) {
+  constructor({ servers }: Pick<Where, 'servers'>, { sources, segment }: Pick<MachineSpec, 'sources' | 'segment'>) {
     const { addresses } = sources;
     this.#total = numbers_of(sources);
     // with one server all ids lead to it

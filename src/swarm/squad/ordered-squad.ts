@@ -7,7 +7,7 @@ import type { HookResult } from '../plan/account.ts';
 import { ids_within, index_within } from '../plan/id-map.ts';
 import type { IdRange, Orders } from '../plan/orders.ts';
 import { to_machine_ms } from '../plan/permit.ts';
-import type { MemberId, RunSpec } from '../plan/run-spec.ts';
+import type { LiveSpec, MemberId } from '../plan/run-spec.ts';
 import { MAX_TRACE_LINES } from '../plan/traces.ts';
 import { Squad, type SquadOptions } from './squad.ts';
 
@@ -21,11 +21,9 @@ export interface SquadOrder {
   /** > 0 */
   readonly revision: number;
   readonly phase: Orders['phase'];
-  /**
-   * With `shared`; connect_per_s is this agent's part. The squad chooses the worker that runs a hook. Servers, sources,
-   * script and module are those that the squad was made with.
-   */
-  readonly run: RunSpec;
+  /** this agent's part */
+  readonly connect_per_s: number;
+  readonly shared: LiveSpec['shared'];
   /** planned now, in clients */
   readonly clients: number;
   /** clients at the end of the ramp: ids and workers are made ready for them */
@@ -34,7 +32,7 @@ export interface SquadOrder {
   readonly ids: readonly IdRange[];
   readonly graceful: boolean;
   readonly retry_fatal: number;
-  /** one of the workers shall run the module's hook, once */
+  /** a worker, which the squad chooses, shall run the module's hook, once */
   readonly setup: boolean;
   readonly teardown: boolean;
   /** clients whose bytes are traced, by token; until: ms of this process' clock */
@@ -92,10 +90,11 @@ export class OrderedSquad {
   readonly #traces = new Map<string, SquadTrace>();
   #is_closed = false;
 
-  constructor(options: SquadOptions) {
+  constructor(options: Omit<SquadOptions, 'connect_per_s'>) {
     this.#clock = options.clock;
     this.#hub = options.hub;
-    this.#squad = new Squad(options);
+    // nothing connects before the first order
+    this.#squad = new Squad({ ...options, connect_per_s: 0 });
     this.#squad.listen((event) => {
       const is_applied = this.#look();
       if (is_applied || event === 'death') this.#changed();
@@ -146,11 +145,11 @@ export class OrderedSquad {
     if (order.revision <= this.#ordered || this.#is_closed) return;
     this.#ordered = order.revision;
     const { planner } = this.#squad;
-    const { setup_by, teardown_by } = planner.run;
-    planner.run = { ...order.run, setup_by, teardown_by };
+    const { shared, retry_fatal } = order;
+    planner.live = { ...planner.live, shared, retry_fatal };
+    planner.connect_per_s = order.connect_per_s;
     planner.phase = order.phase;
     planner.graceful = order.graceful;
-    planner.retry_fatal(order.retry_fatal);
     planner.to_ids = (dealt) => ids_within(dealt, order.ids);
     planner.hold(order.clients, order.target);
     this.#squad.grow();

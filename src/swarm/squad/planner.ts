@@ -1,7 +1,7 @@
 /** From what is wanted to orders: shares within what is safe, ids, connect rates; published when they change. */
 import { planned_at, type Ramp } from '../load/pacer.ts';
 import type { IdRange, MemberOrders, Orders } from '../plan/orders.ts';
-import type { MemberId, RunSpec } from '../plan/run-spec.ts';
+import type { LiveSpec, MachineSpec, MemberId, RunSpec } from '../plan/run-spec.ts';
 import type { Hub } from '../plan/seam.ts';
 import { index_of, part_of } from '../plan/segment.ts';
 import type { Traces } from '../plan/traces.ts';
@@ -10,9 +10,20 @@ import { Ids } from '../shares/ids.ts';
 import { PortGrants } from '../shares/port-grants.ts';
 import type { Members } from './members.ts';
 
+export interface PlannerOptions {
+  readonly run: RunSpec;
+  readonly machine: MachineSpec;
+  /** of all members together, at first */
+  readonly connect_per_s: number;
+}
+
 export class Planner {
+  readonly run: RunSpec;
+  readonly machine: MachineSpec;
   phase: Orders['phase'] = 'run';
-  run: RunSpec;
+  live: LiveSpec = { shared: null, setup_by: null, teardown_by: null, retry_fatal: 0 };
+  /** of all members together; each has its part in its GroupShare */
+  connect_per_s: number;
   graceful = false;
   /** of the orders published last, 0 before the first */
   revision = 0;
@@ -27,17 +38,18 @@ export class Planner {
   #target = 0;
   #planned = 0;
   #ramp: Ramp | null = null;
-  #retry_fatal = 0;
   /** the entries of the last orders as text: equal ones are not published again */
   #ordered = '';
   #is_withholding = false;
 
-  constructor(hub: Hub, members: Members, traces: Traces, run: RunSpec) {
+  constructor(hub: Hub, members: Members, traces: Traces, { run, machine, connect_per_s }: PlannerOptions) {
     this.#hub = hub;
     this.#members = members;
     this.#traces = traces;
     this.run = run;
-    this.#ports = new PortGrants(run);
+    this.machine = machine;
+    this.connect_per_s = connect_per_s;
+    this.#ports = new PortGrants(run.where, machine);
   }
 
   /** of the whole swarm, other segments included */
@@ -46,11 +58,11 @@ export class Planner {
   }
 
   get target(): number {
-    return part_of(this.run.segment, this.#target);
+    return part_of(this.machine.segment, this.#target);
   }
 
   get planned(): number {
-    return part_of(this.run.segment, this.#planned);
+    return part_of(this.machine.segment, this.#planned);
   }
 
   get is_ending(): boolean {
@@ -64,7 +76,7 @@ export class Planner {
 
   /** Which member owns a client, by its id in the whole swarm. */
   owner(id: number): MemberId | null {
-    const index = index_of(this.run.segment, id);
+    const index = index_of(this.machine.segment, id);
     return index === null ? null : this.ids.owner(index);
   }
 
@@ -98,9 +110,9 @@ export class Planner {
     this.#ramp = null;
   }
 
-  /** Fatal clients start anew. `count`: the tries so far, this one included. */
-  retry_fatal(count = this.#retry_fatal + 1): void {
-    this.#retry_fatal = count;
+  /** Fatal clients start anew. */
+  retry_fatal(): void {
+    this.live = { ...this.live, retry_fatal: this.live.retry_fatal + 1 };
   }
 
   /** Works out the orders of now and publishes them if they differ from the last ones, with `anyway` in any case. */
@@ -113,21 +125,22 @@ export class Planner {
     for (const [id, entry] of Object.entries(entries)) {
       this.#members.get(id)!.outstanding.add(revision, entry.groups.main.clients);
     }
-    const { phase, run } = this;
-    this.#hub.publish({ term: 1, revision, phase, run, retry_fatal: this.#retry_fatal, members: entries });
+    const { phase, run, machine, live } = this;
+    this.#hub.publish({ revision, phase, run, machine, live, members: entries });
   }
 
   #entries(): Record<MemberId, MemberOrders> {
     const members = this.#members.all;
     const granted = this.#share();
-    const rates = split_rate(this.run.connect_per_s, granted.filter((clients) => clients > 0).length);
+    const rate_parts = granted.filter((clients) => clients > 0).length;
+    const rates = split_rate(this.connect_per_s, rate_parts);
     const entries: Record<MemberId, MemberOrders> = {};
     for (const [i, { id, account }] of members.entries()) {
       if (!account) continue;
       const clients = granted[i]!;
       const connect_per_s = clients > 0 ? rates.pop()! : 0;
       const [ids, ports] = [this.to_ids(this.ids.of(id)), this.#ports.of(id)];
-      const main = { clients, ids, ports, connect_per_s, graceful: this.graceful };
+      const main = { clients, ids, ports, connect_per_s, rate_parts, graceful: this.graceful };
       entries[id] = { incarnation: account.incarnation, groups: { main }, traces: this.#traces.of(id) };
     }
     return entries;

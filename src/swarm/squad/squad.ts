@@ -6,11 +6,11 @@ import type { Clock } from '../../foundation/clock.ts';
 import { SwarmError } from '../../foundation/errors.ts';
 import type { Account, HookResult, Note } from '../plan/account.ts';
 import { seconds, type Room } from '../plan/answers.ts';
-import type { MemberId, RunSpec } from '../plan/run-spec.ts';
+import type { MemberId } from '../plan/run-spec.ts';
 import type { Absence, Death, Hub } from '../plan/seam.ts';
 import { Traces } from '../plan/traces.ts';
 import { Members, type Member } from './members.ts';
-import { Planner } from './planner.ts';
+import { Planner, type PlannerOptions } from './planner.ts';
 import { Staff } from './staff.ts';
 import { Waits } from './waits.ts';
 
@@ -27,13 +27,12 @@ export const ACK_WITHIN_MS = 2000;
 const REPLACED_WITHIN_MS = 10_000;
 export const HOOK_WITHIN_MS = 60_000;
 
-export interface SquadOptions {
+export interface SquadOptions extends PlannerOptions {
   readonly hub: Hub;
   /** all members that there may be; their order breaks ties */
   readonly members: readonly MemberId[];
   /** how many of them run all the time, from the start; others run while the target needs them */
   readonly from_start: number;
-  readonly run: RunSpec;
   readonly clock: Clock;
   /** ms of silence after which a member is killed, and replaced as after any death */
   readonly stall_timeout_ms: number;
@@ -62,14 +61,15 @@ export class Squad {
   /** accounts and deaths count for nothing any more */
   #is_over = false;
 
-  constructor({ hub, members, from_start, run, clock, stall_timeout_ms, on_note }: SquadOptions) {
+  constructor(options: SquadOptions) {
+    const { hub, members, from_start, clock, stall_timeout_ms, on_note } = options;
     this.#hub = hub;
     this.#clock = clock;
     this.#stall_timeout_ms = stall_timeout_ms;
     this.#ticked_at = clock.now();
     this.#on_note = on_note;
     this.members = new Members(members);
-    this.planner = new Planner(hub, this.members, this.traces, run);
+    this.planner = new Planner(hub, this.members, this.traces, options);
     this.waits = new Waits(() => clock.now());
     hub.onAccount((id, account) => this.#on_account(id, account));
     hub.onGone((...gone) => this.#on_gone(...gone));
@@ -143,12 +143,12 @@ export class Squad {
     const member = up().find((one) => one.state(this.#clock.now()) === 'up') ?? up()[0];
     if (!member) return { ok: false, reason: 'no worker is up' };
     const { incarnation } = member.account!;
-    planner.run = { ...planner.run, [`${hook}_by`]: member.id };
+    planner.live = { ...planner.live, [`${hook}_by`]: member.id };
     planner.replan(true);
     const died = (): boolean => member.account?.incarnation !== incarnation;
     const stopped = (): boolean => hook === 'setup' && planner.is_ending;
     await this.waits.until(() => died() || stopped() || member.account![hook] !== null, deadline - this.#clock.now());
-    planner.run = { ...planner.run, [`${hook}_by`]: null };
+    planner.live = { ...planner.live, [`${hook}_by`]: null };
     if (died()) return { ok: false, reason: `worker ${member.id} died while it ran` };
     const reason = stopped() ? 'stopped before it ended' : `no result within ${seconds(HOOK_WITHIN_MS)}`;
     return member.account![hook] ?? { ok: false, reason };
@@ -224,13 +224,13 @@ export class Squad {
 
   /** Kills members that are silent for too long: in phase stop sooner, but not for silence before the end began. */
   #kill_stalled(now: number): void {
-    const { phase, is_ending, run } = this.planner;
+    const { phase, is_ending, live } = this.planner;
     this.#ending_since = is_ending ? Math.min(this.#ending_since, now) : Infinity;
     const is_stop = phase === 'stop';
     const most_ms = is_stop ? SILENT_AT_END_MS : this.#stall_timeout_ms;
     for (const { id, answered_at } of this.members.up) {
       // a hook of the module has a deadline of its own
-      if (id === run.setup_by || id === run.teardown_by) continue;
+      if (id === live.setup_by || id === live.teardown_by) continue;
       const silent_ms = now - (is_stop ? Math.max(answered_at, this.#ending_since) : answered_at);
       if (silent_ms < most_ms) continue;
       if (is_stop) this.#killed_at_end.add(id);

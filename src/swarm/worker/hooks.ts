@@ -4,7 +4,7 @@ import { escape_text } from '../../foundation/escape.ts';
 import { any_json, checked, Refused } from '../../foundation/shape.ts';
 import type { ModuleLog, ProtocolModule } from '../../protocols/module.ts';
 import type { HookResult, Note } from '../plan/account.ts';
-import type { RunSpec } from '../plan/run-spec.ts';
+import type { LiveSpec, RunSpec } from '../plan/run-spec.ts';
 
 /** bytes of what `setup` returns, as it travels in all orders */
 const MAX_SHARED = 128 * 1024;
@@ -30,7 +30,7 @@ export class Hooks {
     return this.#teardown === 'running' ? null : this.#teardown;
   }
 
-  run_setup({ setup }: ProtocolModule, { servers, seed }: RunSpec): void {
+  run_setup({ setup }: ProtocolModule, { what: { seed }, where: { servers } }: RunSpec): void {
     if (this.#setup !== null) return;
     this.#setup = 'running';
     const called = async (): Promise<unknown> =>
@@ -41,7 +41,7 @@ export class Hooks {
     });
   }
 
-  run_teardown({ teardown }: ProtocolModule, { shared }: RunSpec): void {
+  run_teardown({ teardown }: ProtocolModule, { shared }: LiveSpec): void {
     if (this.#teardown !== null) return;
     this.#teardown = 'running';
     const called = async (): Promise<unknown> => {

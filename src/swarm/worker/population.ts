@@ -27,8 +27,8 @@ import { shared_reads } from '../client/socket.ts';
 import { MAX_ARREARS_MS, Pacer } from '../load/pacer.ts';
 import type { GroupShare, Orders } from '../plan/orders.ts';
 import { Permit } from '../plan/permit.ts';
-import type { RunSpec } from '../plan/run-spec.ts';
-import { id_at, index_of } from '../plan/segment.ts';
+import type { MachineSpec, RunSpec } from '../plan/run-spec.ts';
+import { id_at, index_of, type Segment } from '../plan/segment.ts';
 import { IdPool } from '../shares/id-pool.ts';
 import { Ports } from '../shares/ports.ts';
 import { ConnectQueue } from './connect-queue.ts';
@@ -69,6 +69,9 @@ const BLOCKED_MS = 10;
 
 export interface PopulationOptions {
   readonly run: RunSpec;
+  readonly machine: MachineSpec;
+  /** what the module's `setup` returned */
+  readonly shared: unknown;
   readonly member: string;
   readonly module: ProtocolModule;
   readonly recorder: Recorder;
@@ -91,6 +94,8 @@ export class Population {
   readonly #rules: RunnerRules;
   readonly #options: PopulationOptions;
   readonly #recorder: Recorder;
+  readonly #segment: Segment;
+  readonly #reconnect_delay_ms: readonly [number, number];
   readonly #pools: Client[][] = [[], [], [], []];
   readonly #clients = new Map<number, Client>();
   readonly #ids = new IdPool();
@@ -108,35 +113,38 @@ export class Population {
   #plays = 0;
 
   constructor(options: PopulationOptions) {
-    const { run, module, recorder, wheel } = options;
+    const { run, machine, module, recorder, wheel } = options;
+    const { what, where, how } = run;
     this.#options = options;
     this.#recorder = recorder;
+    this.#segment = machine.segment;
+    this.#reconnect_delay_ms = how.reconnect_delay_ms;
     // members of other segments have the same names
-    const { text } = run.segment;
-    this.#random = make_random(run.seed, text === null ? options.member : `${text} ${options.member}`);
+    const { text } = machine.segment;
+    this.#random = make_random(what.seed, text === null ? options.member : `${text} ${options.member}`);
     this.#pacer = new Pacer(0, now());
     this.#rules = {
       recorder,
       endpoints: options.endpoints,
-      ports: new Ports(run.sources),
-      secure: new Secure(run.tls),
-      connection_limits: run.connection_limits,
+      ports: new Ports(machine.sources),
+      secure: new Secure(where.tls),
+      connection_limits: where.connection_limits,
       permit: this.permit,
-      reads: shared_reads(run.connection_limits?.down_bytes_per_s ?? null),
-      keep_alive_ms: run.keep_alive_ms,
+      reads: shared_reads(where.connection_limits?.down_bytes_per_s ?? null),
+      keep_alive_ms: where.keep_alive_ms,
       wheel,
-      script: run.script,
+      script: what.script,
       module,
-      functions: run.script.actions.map((action) => module.commands[action.command]!),
-      seed: run.seed,
-      draws: make_draws(run.seed),
-      shared: run.shared?.value,
-      once: run.once,
-      max_reply: module.max_reply ?? run.max_reply_bytes,
+      functions: what.script.actions.map((action) => module.commands[action.command]!),
+      seed: what.seed,
+      draws: make_draws(what.seed),
+      shared: options.shared,
+      once: what.once,
+      max_reply: module.max_reply ?? how.max_reply_bytes,
       messages: module.messages ?? null,
       on_message: module.on_message ?? null,
-      connect_timeout_ms: run.connect_timeout_ms,
-      reply_timeout_ms: run.reply_timeout_ms,
+      connect_timeout_ms: how.connect_timeout_ms,
+      reply_timeout_ms: how.reply_timeout_ms,
       sockets: 0,
       phase: 'run',
       unit: () => this.#random.real(0, 1),
@@ -168,14 +176,13 @@ export class Population {
    * Carries out this member's orders. Resolves when done; it must not be called again before. Many clients are taken
    * away in several turns, so that the process keeps answering.
    */
-  async apply(share: GroupShare, phase: Orders['phase'], run: RunSpec = this.#options.run): Promise<void> {
+  async apply(share: GroupShare, phase: Orders['phase']): Promise<void> {
     if (this.permit.is_over) return;
     this.#ids.grant(share.ids);
     this.#rules.ports.grant(share.ports);
     this.#connect_per_s = share.connect_per_s;
     this.#pacer.set_rate(share.connect_per_s, now());
-    const members = run.connect_per_s / share.connect_per_s;
-    const at_a_time = members > ONE_AT_A_TIME ? members / 2 : 1;
+    const at_a_time = share.rate_parts > ONE_AT_A_TIME ? share.rate_parts / 2 : 1;
     this.#gather_ms = Math.min(MAX_GATHER_MS, ((at_a_time - 1) * 1000) / share.connect_per_s) || 0;
     const before = this.#rules.phase;
     this.#rules.phase = phase;
@@ -222,7 +229,7 @@ export class Population {
     for (; left > 0; left--) {
       const index = this.#ids.take();
       if (index === null) return; // more ids are on their way
-      const client = new Client(id_at(this.#options.run.segment, index), this.#rules);
+      const client = new Client(id_at(this.#segment, index), this.#rules);
       this.#clients.set(client.id, client);
       this.#options.created(client);
       clients.created++;
@@ -285,7 +292,7 @@ export class Population {
     this.#unplace(client);
     this.#clients.delete(client.id);
     this.#recorder.clients.live--;
-    this.#ids.free(index_of(this.#options.run.segment, client.id)!);
+    this.#ids.free(index_of(this.#segment, client.id)!);
     if (this.live === 0) this.#options.emptied();
   }
 
@@ -303,7 +310,7 @@ export class Population {
     if (missed && endpoints.has_more(client.id, client.misses)) return this.#enqueue(client);
     if (once) return this.#leaves(client);
     if (client.state !== BACKOFF) return;
-    const delay = draw_real(this.#options.run.reconnect_delay_ms, this.#random.real(0, 1));
+    const delay = draw_real(this.#reconnect_delay_ms, this.#random.real(0, 1));
     this.#options.wheel.arm(client.timer, now() + delay);
   }
 
@@ -371,7 +378,7 @@ export class Population {
     if (this.permit.is_over) return;
     const in_flight = this.#recorder.connections.connecting;
     // no SYN storm for a server that restarts under many clients
-    const most_in_flight = Math.max(1, Math.floor((this.#connect_per_s * this.#options.run.connect_timeout_ms) / 1000));
+    const most_in_flight = Math.max(1, Math.floor((this.#connect_per_s * this.#rules.connect_timeout_ms) / 1000));
     const room = Math.min(this.#queue.size, most_in_flight - in_flight, this.#options.capacity() - this.#rules.sockets);
     const turns = this.#pacer.take(now(), Math.max(0, room), MAX_ARREARS_MS + this.#gather_ms);
     for (let i = 0; i < turns; i++) this.#queue.take()!.connect();

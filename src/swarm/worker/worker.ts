@@ -15,7 +15,7 @@ import type { Trace } from '../client/inbound.ts';
 import type { Account, Note } from '../plan/account.ts';
 import type { MemberOrders, Orders } from '../plan/orders.ts';
 import { from_machine_ms } from '../plan/permit.ts';
-import type { MemberId, RunSpec } from '../plan/run-spec.ts';
+import type { MachineSpec, MemberId, RunSpec } from '../plan/run-spec.ts';
 import type { Seat } from '../plan/seam.ts';
 import { MAX_TRACE_LINES } from '../plan/traces.ts';
 import { GeneratorHealth } from './generator-health.ts';
@@ -147,7 +147,7 @@ class Worker {
     try {
       while (this.#orders !== null && this.#orders.revision > this.#revision && !this.#stopped) {
         const orders = this.#orders;
-        this.#module ??= await this.#load(orders.run);
+        this.#module ??= await this.#load(orders.run, orders.machine);
         await this.#apply(orders, orders.members[this.#options.member]!);
         this.#revision = orders.revision;
         this.#account();
@@ -159,39 +159,42 @@ class Worker {
     }
   }
 
-  async #load(run: RunSpec): Promise<ProtocolModule> {
-    const recorder = new Recorder(run.script.actions.length + 1);
+  async #load({ what, where }: RunSpec, machine: MachineSpec): Promise<ProtocolModule> {
+    const { actions } = what.script;
+    const recorder = new Recorder(actions.length + 1);
     this.#endpoints = await Endpoints.start({
-      servers: run.servers,
-      sources: run.sources.addresses,
+      servers: where.servers,
+      sources: machine.sources.addresses,
       counts: (label) => recorder.endpoint(label),
     });
-    const commands = run.script.actions.map((action) => action.command);
-    const module = to_module(await load_module(run.module_path), commands);
+    const commands = actions.map((action) => action.command);
+    const module = to_module(await load_module(machine.module_path), commands);
     this.#recorder = recorder;
     return module;
   }
 
   async #apply(orders: Orders, entry: MemberOrders): Promise<void> {
-    const { run, phase } = orders;
-    if (run.setup_by === this.#options.member && run.shared === null) this.#hooks.run_setup(this.#module!, run);
-    if (run.teardown_by === this.#options.member) this.#hooks.run_teardown(this.#module!, run);
-    if (run.shared !== null) {
-      this.#population ??= this.#populate(run);
-      await this.#population.apply(entry.groups.main, phase, run);
-      if (orders.retry_fatal > this.#retry_fatal) this.#population.retry_fatal();
-      this.#retry_fatal = orders.retry_fatal;
+    const { run, machine, live, phase } = orders;
+    if (live.setup_by === this.#options.member && live.shared === null) this.#hooks.run_setup(this.#module!, run);
+    if (live.teardown_by === this.#options.member) this.#hooks.run_teardown(this.#module!, live);
+    if (live.shared !== null) {
+      this.#population ??= this.#populate(run, machine, live.shared.value);
+      await this.#population.apply(entry.groups.main, phase);
+      if (live.retry_fatal > this.#retry_fatal) this.#population.retry_fatal();
+      this.#retry_fatal = live.retry_fatal;
       if (entry.groups.main.clients > 0) this.#had_clients = true;
     }
     this.#set_traces(entry.traces);
   }
 
-  #populate(run: RunSpec): Population {
+  #populate(run: RunSpec, machine: MachineSpec, shared: unknown): Population {
     // orders from another process are copies and not frozen
-    deep_freeze(run.script);
-    deep_freeze(run.shared);
+    deep_freeze(run.what.script);
+    deep_freeze(shared);
     const population = new Population({
       run,
+      machine,
+      shared,
       member: this.#options.member,
       module: this.#module!,
       recorder: this.#recorder,
@@ -241,7 +244,7 @@ class Worker {
     }
     this.#notes.push(note);
     // `swarm try` shows at once what the module prints, among the other lines
-    if (this.#orders?.run.once === true) this.#account();
+    if (this.#orders?.run.what.once === true) this.#account();
   }
 
   #set_traces(wanted: MemberOrders['traces']): void {
@@ -258,7 +261,8 @@ class Worker {
       this.#traces.set(token, trace);
       const traced = this.#population?.client(client);
       if (traced) traced.trace = this.#tracer(client);
-      else if (this.#orders?.run.once !== true) this.#trace_line(trace, 'end', null, `no client ${client} lives now`);
+      else if (this.#orders?.run.what.once !== true)
+        this.#trace_line(trace, 'end', null, `no client ${client} lives now`);
     }
   }
 
@@ -274,7 +278,7 @@ class Worker {
   #trace_line(trace: ClientTrace, event: string, bytes: Uint8Array | null, text: string): void {
     if (trace.lines.length >= MAX_TRACE_LINES) {
       // `swarm try` shows everything
-      if (this.#orders?.run.once === true) this.#account();
+      if (this.#orders?.run.what.once === true) this.#account();
       else {
         trace.dropped++;
         return;

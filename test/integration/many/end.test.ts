@@ -352,7 +352,8 @@ describe.skipIf(!HAS_NATS)('a bundle that somebody changed', () => {
       const good = (await read_parts(store, key))!;
       const bundle = JSON.parse(good) as Bundle;
       const evil = `import { writeFileSync } from 'node:fs';\nwriteFileSync(${JSON.stringify(mark)}, '');\nexport const ping = () => {};\n`;
-      const changed: Bundle = { ...bundle, module_text: evil, run: { ...bundle.run, module_sha256: sha256_of(evil) } };
+      const what = { ...bundle.run.what, module_sha256: sha256_of(evil) };
+      const changed: Bundle = { ...bundle, module_text: evil, run: { ...bundle.run, what } };
       const bad = to_text(changed);
       expect((await session.ask('incr 8'))[0]).toMatch(/^OK target 8/);
 

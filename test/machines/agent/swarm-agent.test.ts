@@ -7,7 +7,6 @@ import type { MemberShare, Presence, RunHeader, SwarmPlan } from '../../../src/m
 import { merge_snapshots, NO_DEAD } from '../../../src/metrics/merge-snapshots.ts';
 import type { SquadAccount, SquadOrder } from '../../../src/swarm/squad/ordered-squad.ts';
 import { eventually } from '../../cluster/built.ts';
-import { RUN } from '../../swarm/fake-swarm.ts';
 import { MemoryEngine } from '../sim/memory-store.ts';
 
 const HEADER: RunHeader = {
@@ -94,7 +93,7 @@ class Bench {
       make: async () => {
         const crew = new FakeCrew();
         this.crews.push(crew);
-        return { crew, run: { ...RUN } };
+        return crew;
       },
     });
   }

@@ -5,7 +5,7 @@ import { CLOCK } from '../../../src/foundation/clock.ts';
 import { ManyCoordinator } from '../../../src/machines/coordinator/many-coordinator.ts';
 import type { Bundle, RunHeader } from '../../../src/machines/store/documents.ts';
 import type { Store, Written } from '../../../src/machines/store/store.ts';
-import type { RunSpec } from '../../../src/swarm/plan/run-spec.ts';
+import { run_of } from '../../swarm/specs.ts';
 import { MemoryEngine } from '../sim/memory-store.ts';
 
 const RUN: RunHeader = {
@@ -23,7 +23,7 @@ const BUNDLE: Bundle = {
   has_setup: false,
   has_teardown: false,
   script_sha256: '',
-  run: { connect_per_s: 1000, drain_timeout_ms: 3000, actions: [] } as unknown as RunSpec,
+  run: run_of({ id: 'r1' }),
 };
 
 let joined: ManyCoordinator | null = null;
@@ -68,7 +68,7 @@ const start = async (store: Store, within_ms: number): Promise<void> => {
     versions: {} as never,
     on_note: () => {},
   });
-  await joined.start(RUN, BUNDLE, false, within_ms);
+  await joined.start(RUN, BUNDLE, 1000, false, within_ms);
 };
 
 describe('the start of a run', () => {
@@ -78,7 +78,7 @@ describe('the start of a run', () => {
         const engine = new MemoryEngine();
         await start(late(engine.store('c1'), new Set(numbers)), 60_000);
         expect(JSON.parse(engine.get('plan')!.text)).toMatchObject({ run: { id: 'r1' } });
-        expect(JSON.parse(engine.get('desired')!.text)).toMatchObject({ target: 0 });
+        expect(JSON.parse(engine.get('desired')!.text)).toMatchObject({ target: 0, connect_per_s: 1000 });
         await joined!.close();
       }),
       { numRuns: 15 },

@@ -9,7 +9,7 @@ import { ManyCoordinator } from '../../../src/machines/coordinator/many-coordina
 import { DESIRED } from '../../../src/machines/coordinator/view.ts';
 import type { Bundle, Desired, RunHeader } from '../../../src/machines/store/documents.ts';
 import type { Store } from '../../../src/machines/store/store.ts';
-import type { RunSpec } from '../../../src/swarm/plan/run-spec.ts';
+import { run_of } from '../../swarm/specs.ts';
 import { FakeCrew } from './crew.ts';
 import { ROUGH } from './faults.ts';
 import { parse_once } from './parse-once.ts';
@@ -55,28 +55,7 @@ interface Desk {
   end: RunEnd | null;
 }
 
-const RUN: RunSpec = {
-  id: 'r1',
-  seed: 's',
-  servers: [],
-  sources: [],
-  tls: null,
-  connection_limits: null,
-  keep_alive_ms: null,
-  script: [],
-  module_path: '',
-  module_sha256: '',
-  connect_timeout_ms: 1000,
-  reconnect_delay_ms: [1, 1],
-  reply_timeout_ms: 1000,
-  drain_timeout_ms: 3000,
-  max_reply_bytes: 1,
-  connect_per_s: 1000,
-  once: false,
-  setup_by: null,
-  teardown_by: null,
-  shared: null,
-} as unknown as RunSpec;
+const RUN = run_of({ id: 'r1', drain_timeout_ms: 3000 });
 
 export class SimSwarm {
   readonly world: World;
@@ -121,7 +100,7 @@ export class SimSwarm {
     await this.until(this.#options.first_ms);
     const [first, ...others] = this.desks;
     let failed: unknown = null;
-    first!.joined.start(this.#run, this.#bundle, false, 20_000).then(
+    first!.joined.start(this.#run, this.#bundle, 1000, false, 20_000).then(
       () => (first!.is_playing = true),
       (error: unknown) => (failed = error),
     );
@@ -321,7 +300,7 @@ export class SimSwarm {
           changed: (which, before) => this.truth.changed(which, before),
         });
         this.truth.crews.push(crew);
-        return { crew, run: RUN };
+        return crew;
       },
       log: (level, text) => this.world.note(`${process.name} ${level}: ${text}`),
       is_dead: ({ pid }) => can_tell && !is_alive(pid),

@@ -15,7 +15,7 @@ import { bury, merge_snapshots, NO_DEAD } from '../../../src/metrics/merge-snaps
 import { counters_of, histograms_of, pack } from '../../../src/metrics/packed.ts';
 import { Recorder } from '../../../src/metrics/recorder.ts';
 import type { Snapshot } from '../../../src/metrics/snapshot.ts';
-import { RUN } from '../../swarm/fake-swarm.ts';
+import { run_of } from '../../swarm/specs.ts';
 
 export const HEADER: RunHeader = {
   id: 'r1',
@@ -186,8 +186,7 @@ export const part_text = ({ histograms, ...part }: LatencyPart): string =>
   });
 
 export const BUNDLE: Bundle = {
-  run: {
-    ...RUN,
+  run: run_of({
     servers: [
       { host: 'chat.example', port: 7000, tls: true },
       { host: '', port: 0, path: '/tmp/s' },
@@ -215,7 +214,7 @@ export const BUNDLE: Bundle = {
         },
       ],
     },
-  },
+  }),
   module_text: 'export const ping = 1;\u0000',
   commands: ['ping', 'connected'],
   has_setup: true,

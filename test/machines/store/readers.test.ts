@@ -4,7 +4,7 @@ import { AccountWriter } from '../../../src/cluster/fork.ts';
 import { Refused } from '../../../src/foundation/shape.ts';
 import { next_shares } from '../../../src/machines/coordinator/agent-shares.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
-import { to_text, type Head, type Presence } from '../../../src/machines/store/documents.ts';
+import { to_text, type Bundle, type Head, type Presence } from '../../../src/machines/store/documents.ts';
 import {
   fallen,
   read_bundle,
@@ -236,6 +236,15 @@ describe('what leaders say', () => {
       /\.ramp ends/,
     ],
     ['a lease for ever', 'lease', (d) => (d['ttl_ms'] = 1e300), /\.ttl_ms/],
+    [
+      'what a run is, as it was before it had parts',
+      'bundle',
+      (d) => {
+        const { id, what, where, how } = d['run'] as Bundle['run'];
+        d['run'] = { id, ...what, ...where, ...how, connect_per_s: 1000, setup_by: null, shared: null };
+      },
+      /\.run\.what is missing/,
+    ],
     [
       'a member whose name every object has',
       'plan',

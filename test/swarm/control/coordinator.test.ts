@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CoordinatorOptions } from '../../../src/swarm/control/coordinator.ts';
 import { id_at, index_of, parse_segment, part_of, whole_of } from '../../../src/swarm/plan/segment.ts';
-import { FakeSwarm, RUN } from '../fake-swarm.ts';
+import { FakeSwarm, MACHINE, RUN } from '../fake-swarm.ts';
+import { LIVE } from '../specs.ts';
 
 const ids_of = (swarm: FakeSwarm): number[] =>
   swarm.members
@@ -53,8 +54,8 @@ describe('growing and shrinking', () => {
   });
 
   it('grants ports with --bind, which a replacement keeps', async () => {
-    const run = { ...RUN, sources: { ...RUN.sources, addresses: ['10.0.0.1', '10.0.0.2'] } };
-    const swarm = await FakeSwarm.up(['w1', 'w2'], { run });
+    const machine = { ...MACHINE, sources: { ...MACHINE.sources, addresses: ['10.0.0.1', '10.0.0.2'] } };
+    const swarm = await FakeSwarm.up(['w1', 'w2'], { machine });
     const ports = (): unknown[] => swarm.members.map((member) => member.entry!.groups.main.ports);
     expect(ports()).toEqual([[[]], [[]]]);
     await swarm.incr(200);
@@ -321,7 +322,7 @@ describe('other commands', () => {
   it('retries fatal clients', async () => {
     const swarm = await FakeSwarm.up(['w1']);
     expect(await swarm.ask({ op: 'retry_fatal' })).toBe('OK retrying 0 fatal clients');
-    expect(swarm.members[0]!.orders!.retry_fatal).toBe(1);
+    expect(swarm.members[0]!.orders!.live.retry_fatal).toBe(1);
   });
 
   it('marks after fresh reports', async () => {
@@ -353,7 +354,7 @@ describe('other commands', () => {
 describe('a segment', () => {
   const segment = parse_segment('2/5')!;
   const up = (ids: string[], options: Partial<CoordinatorOptions> = {}): Promise<FakeSwarm> =>
-    FakeSwarm.up(ids, { run: { ...RUN, segment, connect_per_s: 200 }, max_connect_per_s: 5000, ...options });
+    FakeSwarm.up(ids, { machine: { ...MACHINE, segment }, connect_per_s: 200, max_connect_per_s: 5000, ...options });
 
   it('gets the commands of the whole swarm, holds its part and says so', async () => {
     const swarm = await up(['w1', 'w2']);
@@ -475,9 +476,9 @@ describe('stop', () => {
       complete: true,
       clients: { live: 0 },
     });
-    expect(swarm.orders_out.filter(({ run }) => run.teardown_by !== null).map(({ run }) => run.teardown_by)).toEqual([
-      'w1',
-    ]);
+    expect(
+      swarm.orders_out.filter(({ live }) => live.teardown_by !== null).map(({ live }) => live.teardown_by),
+    ).toEqual(['w1']);
     expect(swarm.orders_out.map(({ phase }) => phase).filter((phase, i, all) => phase !== all[i - 1])).toEqual([
       'run',
       'drain',
@@ -556,13 +557,17 @@ describe('stop', () => {
 describe('start', () => {
   it('gives the result of setup, run in one member, to all, a later process too', async () => {
     const swarm = await FakeSwarm.up(['w1', 'w2']);
-    const asked = swarm.orders_out.filter(({ run }) => run.setup_by !== null);
-    expect(new Set(asked.map(({ run }) => run.setup_by))).toEqual(new Set(['w1']));
-    expect(swarm.member('w2').orders!.run).toEqual({ ...RUN, shared: { value: { room: 7 } } });
+    const asked = swarm.orders_out.filter(({ live }) => live.setup_by !== null);
+    expect(new Set(asked.map(({ live }) => live.setup_by))).toEqual(new Set(['w1']));
+    expect(swarm.member('w2').orders).toMatchObject({
+      run: RUN,
+      machine: MACHINE,
+      live: { ...LIVE, shared: { value: { room: 7 } } },
+    });
     swarm.member('w2').die();
     swarm.member('w2').start();
     await swarm.settle();
-    expect(swarm.member('w2').orders!.run.shared).toEqual({ value: { room: 7 } });
+    expect(swarm.member('w2').orders!.live.shared).toEqual({ value: { room: 7 } });
   });
 
   it.each([

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
-import type { RunSpec } from '../../../src/swarm/plan/run-spec.ts';
+import type { MachineSpec, Where } from '../../../src/swarm/plan/run-spec.ts';
 import { id_at, parse_segment, WHOLE } from '../../../src/swarm/plan/segment.ts';
 import { KERNEL_CHOOSES_UP_TO, PortGrants, type PortNeed } from '../../../src/swarm/shares/port-grants.ts';
 import { PORTS_PER_ADDRESS } from '../../../src/swarm/shares/ports.ts';
@@ -11,19 +11,21 @@ const FAR = KERNEL_CHOOSES_UP_TO * 100;
 
 const grants_for = (
   addresses: number,
-  servers: RunSpec['servers'] = [SERVER],
-  segment: RunSpec['segment'] = WHOLE,
+  servers: Where['servers'] = [SERVER],
+  segment: MachineSpec['segment'] = WHOLE,
 ): PortGrants =>
-  new PortGrants({
-    servers,
-    segment,
-    sources: {
-      addresses: Array.from({ length: addresses }, (_, i) => `10.0.0.${i}`),
-      excluded_ports: [],
-      kernel_ports: [32_768, 60_999] as const,
-      offset: 0,
+  new PortGrants(
+    { servers },
+    {
+      segment,
+      sources: {
+        addresses: Array.from({ length: addresses }, (_, i) => `10.0.0.${i}`),
+        excluded_ports: [],
+        kernel_ports: [32_768, 60_999] as const,
+        offset: 0,
+      },
     },
-  });
+  );
 const need = (id: string, clients: number, step = 1): PortNeed => ({
   id,
   clients,

@@ -6,17 +6,19 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { local_pair } from '../../../src/cluster/local.ts';
 import { is_idle, live_of } from '../../../src/metrics/merge-snapshots.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
-import type { MemberId, RunSpec } from '../../../src/swarm/plan/run-spec.ts';
+import type { MemberId } from '../../../src/swarm/plan/run-spec.ts';
 import { OrderedSquad, type SquadOrder } from '../../../src/swarm/squad/ordered-squad.ts';
 import type { SquadOptions } from '../../../src/swarm/squad/squad.ts';
 import { start_worker } from '../../../src/swarm/worker/worker.ts';
 import { start_ledger } from '../../ledger.ts';
-import { FakeMachine, RUN } from '../fake-swarm.ts';
+import { FakeMachine } from '../fake-swarm.ts';
+import { machine_of, run_of } from '../specs.ts';
 
 const ORDER: SquadOrder = {
   revision: 1,
   phase: 'run',
-  run: { ...RUN, shared: { value: { room: 7 } } },
+  connect_per_s: 1000,
+  shared: { value: { room: 7 } },
   clients: 0,
   target: 0,
   ids: [],
@@ -74,7 +76,7 @@ describe('an order', () => {
         [3, 7, 2],
         [100, 200, 10],
       ],
-      run: { ...ORDER.run, connect_per_s: 50 },
+      connect_per_s: 50,
     });
     expect(bench.clients).toEqual([3, 2]);
     expect(bench.ids).toEqual([
@@ -82,7 +84,7 @@ describe('an order', () => {
       [5, 100],
     ]);
     expect(bench.members.map(({ entry }) => entry!.groups.main.connect_per_s)).toEqual([25, 25]);
-    expect(bench.member('w1').orders).toMatchObject({ phase: 'run', run: { shared: { value: { room: 7 } } } });
+    expect(bench.member('w1').orders).toMatchObject({ phase: 'run', live: { shared: { value: { room: 7 } } } });
     expect(bench.squad.account()).toMatchObject({ applied: 1, live: 5, open: 5, capacity: 2000, ids_wanted: 5 });
   });
 
@@ -117,7 +119,7 @@ describe('an order', () => {
   it('carries phase, graceful shrinking and retries', async () => {
     const bench = await Bench.up(['w1']);
     await bench.order(3, { phase: 'pause', graceful: true, retry_fatal: 4 });
-    expect(bench.member('w1').orders).toMatchObject({ phase: 'pause', retry_fatal: 4 });
+    expect(bench.member('w1').orders).toMatchObject({ phase: 'pause', live: { retry_fatal: 4 } });
     expect(bench.member('w1').entry!.groups.main.graceful).toBe(true);
   });
 
@@ -248,11 +250,10 @@ describe('applied', () => {
 describe('hooks', () => {
   it('run once, in one worker, and tell how they ended', async () => {
     const bench = await Bench.up(['w1', 'w2']);
-    const run = { ...ORDER.run, shared: null };
-    await bench.order(0, { run, setup: true });
-    await bench.order(0, { run, setup: true });
+    await bench.order(0, { shared: null, setup: true });
+    await bench.order(0, { shared: null, setup: true });
     expect(bench.squad.account()).toMatchObject({ setup: { ok: true, value: { room: 7 } }, teardown: null });
-    const asked = (): string[] => bench.orders_out.flatMap(({ run }) => run.setup_by ?? run.teardown_by ?? []);
+    const asked = (): string[] => bench.orders_out.flatMap(({ live }) => live.setup_by ?? live.teardown_by ?? []);
     expect(new Set(asked())).toEqual(new Set(['w1']));
     await bench.order(0, { setup: true, teardown: true, phase: 'stop' });
     expect(bench.squad.account()).toMatchObject({ setup: { ok: true }, teardown: { ok: true } });
@@ -264,9 +265,9 @@ describe('hooks', () => {
   it('go on while orders come, and end with their worker', async () => {
     const bench = await Bench.up(['w1', 'w2']);
     bench.member('w1').setup = null;
-    await bench.order(0, { setup: true, run: { ...ORDER.run, shared: null } });
-    await bench.order(0, { setup: true, run: { ...ORDER.run, shared: null, connect_per_s: 5 } });
-    expect(bench.orders_out.at(-1)!.run).toMatchObject({ setup_by: 'w1', connect_per_s: 5 });
+    await bench.order(0, { setup: true, shared: null });
+    await bench.order(0, { setup: true, shared: null, retry_fatal: 5 });
+    expect(bench.orders_out.at(-1)!.live).toEqual({ shared: null, setup_by: 'w1', teardown_by: null, retry_fatal: 5 });
     expect(bench.squad.account().setup).toBeNull();
     const { changes } = bench;
     bench.member('w1').die();
@@ -481,7 +482,7 @@ describe('the end', () => {
   it('ends a hook that is under way', async () => {
     const bench = await Bench.up(['w1']);
     bench.member('w1').setup = null;
-    await bench.order(0, { setup: true, run: { ...ORDER.run, shared: null } });
+    await bench.order(0, { setup: true, shared: null });
     await bench.squad.close(1000);
     await bench.settle();
     expect(bench.squad.account().setup).toEqual({ ok: false, reason: 'worker w1 died while it ran' });
@@ -515,21 +516,19 @@ describe('with a real worker', () => {
       sleep_between_rounds: [0.01, 0.02],
       sleep_after_action: [0, 0],
     } as const;
-    const run: RunSpec = {
-      ...ORDER.run,
+    const run = run_of({
       servers: [{ host: '127.0.0.1', port: ledger.port }],
-      module_path: join(dir, 'm.mjs'),
       script: { protocol: 'm', actions: [action] },
-    };
+    });
+    const machine = machine_of({ module_path: join(dir, 'm.mjs') });
     const { hub, seat } = local_pair('local');
-    const squad = new OrderedSquad({ ...new FakeMachine(['local']).options, hub, run });
+    const squad = new OrderedSquad({ ...new FakeMachine(['local']).options, hub, run, machine });
     const internal = (error: unknown): void => expect.fail(String(error));
     const worker = start_worker({ member: 'local', incarnation: 'i', seat, internal });
     closing.push(() => worker.stop());
     await squad.ready(5000);
     squad.order({
       ...ORDER,
-      run,
       clients: 3,
       target: 3,
       ids: [

@@ -6,7 +6,8 @@ import { Traces } from '../../../src/swarm/plan/traces.ts';
 import type { Members } from '../../../src/swarm/squad/members.ts';
 import { Planner } from '../../../src/swarm/squad/planner.ts';
 import { account, members_of } from '../accounts.ts';
-import { RUN } from '../fake-swarm.ts';
+import { MACHINE, RUN } from '../fake-swarm.ts';
+import { LIVE } from '../specs.ts';
 
 /** A planner and what it published. */
 class Bench {
@@ -21,7 +22,11 @@ class Bench {
     const nothing = (): void => {};
     const publish = (orders: Orders): void => void this.orders_out.push(orders);
     const hub = { publish, want: nothing, onAccount: nothing, onGone: nothing, close: async () => [] };
-    this.planner = new Planner(hub, this.members, this.traces, RUN);
+    this.planner = new Planner(hub, this.members, this.traces, {
+      run: RUN,
+      machine: MACHINE,
+      connect_per_s: 1000,
+    });
   }
 
   aim(target: number, over_ms = 0, now = 0): void {
@@ -54,8 +59,9 @@ describe('Planner', () => {
     expect(bench.ordered).toEqual({ w1: 1, w2: 1, w3: 0 });
     const entries = Object.values(bench.orders_out[0]!.members).map(({ groups }) => groups.main);
     expect(entries.map(({ connect_per_s }) => connect_per_s)).toEqual([500, 500, 0]);
+    expect(entries.map(({ rate_parts }) => rate_parts)).toEqual([2, 2, 2]);
     expect(entries.map(({ ids }) => ids.map(([first]) => first))).toEqual([[1], [2], []]);
-    expect(bench.orders_out[0]).toMatchObject({ term: 1, revision: 1, phase: 'run', run: RUN });
+    expect(bench.orders_out[0]).toMatchObject({ revision: 1, phase: 'run', run: RUN, machine: MACHINE, live: LIVE });
   });
 
   it('publishes nothing that would order the same again, unless it shall anyway', () => {
@@ -163,7 +169,7 @@ describe('Planner', () => {
     expect(bench.planner.is_ending).toBe(true);
     expect(bench.orders_out.at(-1)).toMatchObject({
       phase: 'drain',
-      retry_fatal: 1,
+      live: { retry_fatal: 1 },
       members: { w1: { traces: [{ token, client: 2 }], groups: { main: { graceful: true } } } },
     });
   });

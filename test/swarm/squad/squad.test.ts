@@ -1,7 +1,8 @@
 /** Members that do not answer: who is killed, when, and what the end of a run makes of it. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FakeSwarm, RUN, type FakeMember } from '../fake-swarm.ts';
+import { FakeSwarm, type FakeMember } from '../fake-swarm.ts';
+import { run_of } from '../specs.ts';
 
 const STALL_MS = 30_000;
 const hang = (member: FakeMember): unknown => (member.listens = false);
@@ -109,7 +110,7 @@ describe('the end of a run', () => {
       now: boolean,
     ): Promise<void> => {
       const ids = kinds.map((_, i) => `w${i + 1}`);
-      const run = { ...RUN, drain_timeout_ms: drain_ms };
+      const run = run_of({ drain_timeout_ms: drain_ms });
       const swarm = await FakeSwarm.up(ids, { run, has_teardown: false });
       await swarm.incr(3 * ids.length);
       let ended = false;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FakeSwarm, RUN } from '../fake-swarm.ts';
+import { FakeSwarm, MACHINE } from '../fake-swarm.ts';
 
 const FIVE = ['w1', 'w2', 'w3', 'w4', 'w5'];
 const auto = (from_start = 2): Promise<FakeSwarm> => FakeSwarm.up(FIVE, { from_start, more_by: '--max-workers' });
@@ -202,8 +202,8 @@ const step = fc.oneof(
 it('never owns an id or a port twice, and holds the target when it can, whatever happens', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 8 }), async (steps) => {
-      const run = { ...RUN, sources: { ...RUN.sources, addresses: ['10.0.0.1'] } };
-      const swarm = await FakeSwarm.up(FIVE, { from_start: 2, more_by: '--max-workers', run });
+      const machine = { ...MACHINE, sources: { ...MACHINE.sources, addresses: ['10.0.0.1'] } };
+      const swarm = await FakeSwarm.up(FIVE, { from_start: 2, more_by: '--max-workers', machine });
       for (const one of steps) {
         if ('set' in one) await swarm.set(one.set);
         else if ('waits' in one) await swarm.pass(one.waits);

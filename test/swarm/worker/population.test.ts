@@ -140,6 +140,15 @@ describe('pace', () => {
     for (const [ms, attempted] of samples) expect(attempted).toBeLessThanOrEqual((ms / 1000) * 200 + 6); // 20 ms of arrears and one in hand
   });
 
+  it('of one of many members, opens some at a time and wakes as rarely as that allows', async () => {
+    const e = await start({ commands: talk, actions: sleepy });
+    // half of 40 turns in 200 ms
+    e.apply(30, 'run', { connect_per_s: 100, rate_parts: 40 });
+    const seen = new Set<number>();
+    await e.until(({ connections }) => seen.add(connections.attempted).has(30));
+    expect(seen.size - 1).toBeLessThanOrEqual(3);
+  });
+
   it('has at most rate × connect-timeout attempts in flight, so that a restarting server meets no storm', async () => {
     const e = await start({
       commands: talk,

@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { local_pair } from '../../../src/cluster/local.ts';
+import type { Script } from '../../../src/script/types.ts';
 import type { Account } from '../../../src/swarm/plan/account.ts';
 import type { MemberOrders, Orders } from '../../../src/swarm/plan/orders.ts';
-import type { RunSpec } from '../../../src/swarm/plan/run-spec.ts';
+import type { LiveSpec } from '../../../src/swarm/plan/run-spec.ts';
 import type { Hub } from '../../../src/swarm/plan/seam.ts';
-import { WHOLE } from '../../../src/swarm/plan/segment.ts';
 import { start_worker, type RunningWorker } from '../../../src/swarm/worker/worker.ts';
 import { start_ledger, type Ledger } from '../../ledger.ts';
 import { until as wait_until } from '../../patience.ts';
+import { LIVE, machine_of, run_of, type RunFields } from '../specs.ts';
 
 const MODULE = `
   export const setup = ({ server, seed, log }) => { log.info('preparing ' + seed); return { port: server.port }; };
@@ -56,59 +57,45 @@ afterEach(async () => {
 function orders(
   revision: number,
   clients: number,
-  more: { run?: Partial<RunSpec>; entry?: Partial<MemberOrders>; orders?: Partial<Orders> } = {},
+  more: {
+    run?: Partial<RunFields>;
+    live?: Partial<LiveSpec>;
+    entry?: Partial<MemberOrders>;
+    phase?: Orders['phase'];
+  } = {},
 ): Orders {
   return {
-    term: 1,
     revision,
-    phase: 'run',
-    retry_fatal: 0,
-    run: {
-      id: 'r',
+    phase: more.phase ?? 'run',
+    run: run_of({
       seed: 's',
-      segment: WHOLE,
       servers: [{ host: '127.0.0.1', port: ledger.port }],
-      sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999], offset: 0 },
-      script: {
-        protocol: 'm',
-        actions: [
-          {
-            index: 0,
-            command: 'hi',
-            args: {},
-            rounds: [1, 1],
-            sleep_between_rounds: [0.01, 0.02],
-            sleep_after_action: [0, 0],
-          },
-        ],
-      },
-      module_path: join(dir, 'm.mjs'),
-      module_sha256: '',
-      tls: null,
-      connection_limits: null,
-      keep_alive_ms: null,
+      script: script(),
       connect_timeout_ms: 1000,
       reconnect_delay_ms: [1, 2],
       reply_timeout_ms: 1000,
       drain_timeout_ms: 1000,
       max_reply_bytes: 1000,
-      connect_per_s: 1000,
-      once: false,
-      setup_by: null,
-      teardown_by: null,
-      shared: { value: { port: 1 } },
       ...more.run,
-    },
+    }),
+    machine: machine_of({ module_path: join(dir, 'm.mjs') }),
+    live: { ...LIVE, shared: { value: { port: 1 } }, ...more.live },
     members: {
       w1: {
         incarnation: 'i1',
-        groups: { main: { clients, ids: [[1, 100, 1]], ports: [], connect_per_s: 1000, graceful: false } },
+        groups: {
+          main: { clients, ids: [[1, 100, 1]], ports: [], connect_per_s: 1000, rate_parts: 1, graceful: false },
+        },
         traces: [],
         ...more.entry,
       },
     },
-    ...more.orders,
   };
+}
+
+function script(args: Script['actions'][number]['args'] = {}): Script {
+  const action = { index: 0, command: 'hi', args, rounds: [1, 1], sleep_after_action: [0, 0] } as const;
+  return { protocol: 'm', actions: [{ ...action, sleep_between_rounds: [0.01, 0.02] }] };
 }
 
 async function until(condition: (account: Account) => boolean): Promise<Account> {
@@ -140,14 +127,12 @@ describe('a worker', () => {
   });
 
   it('runs setup and teardown once when it is the one, and tells what they returned', async () => {
-    hub.publish(orders(1, 0, { run: { shared: null, setup_by: 'w1' } }));
-    hub.publish(orders(2, 0, { run: { shared: null, setup_by: 'w1' } }));
+    hub.publish(orders(1, 0, { live: { shared: null, setup_by: 'w1' } }));
+    hub.publish(orders(2, 0, { live: { shared: null, setup_by: 'w1' } }));
     const up = await until((r) => r.setup !== null);
     expect(up.setup).toEqual({ ok: true, value: { port: ledger.port } });
     expect(accounts.flatMap((r) => r.notes).filter((n) => n.text === 'setup: preparing s').length).toBe(1);
-    hub.publish(
-      orders(3, 0, { run: { shared: { value: { port: 0 } }, teardown_by: 'w1' }, orders: { phase: 'stop' } }),
-    );
+    hub.publish(orders(3, 0, { live: { shared: { value: { port: 0 } }, teardown_by: 'w1' }, phase: 'stop' }));
     const down = await until((r) => r.teardown !== null);
     expect(down.teardown).toMatchObject({ ok: false });
     expect(down.teardown!.ok ? '' : down.teardown!.reason).toMatch(/no port/);
@@ -160,12 +145,7 @@ describe('a worker', () => {
   });
 
   it('counts what the module throws outside any call, and goes on', async () => {
-    const run = orders(1, 1).run;
-    hub.publish(
-      orders(1, 2, {
-        run: { script: { protocol: 'm', actions: [{ ...run.script.actions[0]!, args: { explode: true } }] } },
-      }),
-    );
+    hub.publish(orders(1, 2, { run: { script: script({ explode: true }) } }));
     const account = await until((r) => (r.snapshot.errors['module_error']?.count ?? 0) >= 5);
     expect(account.snapshot.clients.states.fatal).toBe(0);
     const told = accounts.flatMap((r) => r.notes).filter((n) => n.text.includes('stray of'));
@@ -175,9 +155,8 @@ describe('a worker', () => {
   });
 
   it('args are frozen: who writes to them is told so as a bug', async () => {
-    const run = orders(1, 1).run;
     const args = structuredClone({ mutate: [] }); // as it comes from another process
-    hub.publish(orders(1, 1, { run: { script: { protocol: 'm', actions: [{ ...run.script.actions[0]!, args }] } } }));
+    hub.publish(orders(1, 1, { run: { script: script(args) } }));
     const account = await until((r) => r.snapshot.clients.states.fatal === 1);
     expect(account.snapshot.errors['fatal']!.last).toMatch(/not extensible/);
   });

@@ -1,0 +1,43 @@
+/** What members need to know, for tests: each names only the fields that matter to it, whatever part they are of. */
+import type { How, LiveSpec, MachineSpec, Played, RunSpec, Where } from '../../src/swarm/plan/run-spec.ts';
+import { WHOLE } from '../../src/swarm/plan/segment.ts';
+
+export type RunFields = Pick<RunSpec, 'id'> & Played & Where & How;
+
+const WHAT: Played = { script: { protocol: 'p', actions: [] }, module_sha256: 'm', seed: 'seed', once: false };
+const WHERE: Where = {
+  servers: [{ host: '127.0.0.1', port: 1 }],
+  tls: null,
+  connection_limits: null,
+  keep_alive_ms: null,
+};
+const HOW: How = {
+  connect_timeout_ms: 3000,
+  reconnect_delay_ms: [1000, 20_000],
+  reply_timeout_ms: 30_000,
+  drain_timeout_ms: 10_000,
+  max_reply_bytes: 1 << 20,
+};
+const HERE: MachineSpec = {
+  module_path: '/m.mjs',
+  sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999], offset: 0 },
+  segment: WHOLE,
+};
+
+/** Before anything happened. */
+export const LIVE: LiveSpec = { shared: null, setup_by: null, teardown_by: null, retry_fatal: 0 };
+
+export const run_of = (fields: Partial<RunFields> = {}): RunSpec => ({
+  id: fields.id ?? 'run-1',
+  what: with_own(WHAT, fields),
+  where: with_own(WHERE, fields),
+  how: with_own(HOW, fields),
+});
+
+export const machine_of = (fields: Partial<MachineSpec> = {}): MachineSpec => with_own(HERE, fields);
+
+/** Takes of `fields` those that `defaults` has. */
+function with_own<T extends object>(defaults: T, fields: Partial<T>): T {
+  const own = Object.entries(fields).filter(([key]) => key in defaults);
+  return { ...defaults, ...Object.fromEntries(own) };
+}
