@@ -1,6 +1,7 @@
 /** Answers questions from the summary: at once (`status`, …) or when the awaited number is reached (`wait`). */
 import { escape_text } from '../foundation/escape.ts';
 import type { Command, Reply } from '../grammar/command.ts';
+import { sentence } from '../grammar/sentences.ts';
 import type { Request, SessionRequest } from '../grammar/table.ts';
 import type { Summary } from '../metrics/summary.ts';
 import * as answers from '../outputs/tables.ts';
@@ -19,7 +20,7 @@ export function is_command(request: Request): request is Command {
 const MAX_REPLY_TEXT = 1000;
 
 export function reply_line(reply: Reply): string {
-  return escape_text(reply.ok ? `OK ${reply.text}` : `ERR ${reply.code} ${reply.text}`, MAX_REPLY_TEXT).trimEnd();
+  return escape_text(`${reply.ok ? 'OK' : `ERR ${reply.code}`} ${sentence(reply)}`, MAX_REPLY_TEXT).trimEnd();
 }
 
 /** `OK <n>`, then exactly n lines. */
@@ -72,13 +73,15 @@ export function wait_for_open(
   const wanted = (summary: Summary): number => count ?? summary.target;
   const check = (summary: Summary): Reply | null => {
     const { phase, connections } = summary;
-    if (phase === 'drain' || phase === 'stop') return { ok: false, code: 'stopping', text: 'the swarm is stopping' };
-    return connections.open >= wanted(summary) ? { ok: true, text: `${connections.open} open` } : null;
+    if (phase === 'drain' || phase === 'stop') return { ok: false, code: 'stopping', has_ended: false };
+    const { open } = connections;
+    return open >= wanted(summary) ? { ok: true, op: 'wait', open, followers: null } : null;
   };
   const too_late = (summary: Summary): Reply => ({
     ok: false,
     code: 'not_yet',
-    text: `${summary.connections.open} of ${wanted(summary)}`,
+    open: summary.connections.open,
+    wanted: wanted(summary),
   });
   return new Promise((resolve) => {
     const settle = (reply: Reply): void => {
@@ -91,7 +94,7 @@ export function wait_for_open(
       const reply = check(summary);
       if (reply) settle(reply);
     };
-    const interrupted = (): void => settle({ ok: false, code: 'interrupted', text: 'the wait was given up' });
+    const interrupted = (): void => settle({ ok: false, code: 'interrupted' });
     const timer = setTimeout(() => {
       const summary = control.summary();
       settle(check(summary) ?? too_late(summary));

@@ -285,7 +285,7 @@ export class Session {
       return await this.#carry_out(parsed.request, line);
     } catch (error) {
       this.#shared.rare.warn('internal', `${this.#peer}: an answer failed: ${reason_of(error)}`);
-      return [reply_line({ ok: false, code: 'internal', text: reason_of(error) })];
+      return [reply_line({ ok: false, code: 'internal', reason: reason_of(error) })];
     }
   }
 
@@ -312,7 +312,7 @@ export class Session {
   async #carry_out(request: Request, line: string): Promise<readonly string[]> {
     if (is_command(request)) {
       this.#shared.log.info(`${this.#peer}: ${escape_text(line, MAX_LOGGED)}`);
-      return [reply_line(await this.#do('command', this.#control.apply(request)))];
+      return [reply_line(await this.#do('command', this.#control.apply(request, this.#peer)))];
     }
     if (this.#broken && request.op === 'wait') this.#release();
     if (this.#gone && request.op !== 'wait' && request.op !== 'quit') return [];

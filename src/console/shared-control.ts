@@ -21,9 +21,9 @@ export class SharedControl implements Control {
   }
 
   /** A question after the answer to a command sees what the command did. */
-  async apply(command: Command): Promise<Reply> {
+  async apply(command: Command, by: string): Promise<Reply> {
     try {
-      return await this.#control.apply(command);
+      return await this.#control.apply(command, by);
     } finally {
       this.#forget();
     }

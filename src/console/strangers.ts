@@ -21,7 +21,7 @@ const HTTP = /\sHTTP\/\d/i;
 export function introduction(line: string, parsed: Parsed): 'ours' | 'unsure' | { bad: string } {
   if (parsed.ok) return ANYBODYS.includes(parsed.request.op) ? 'unsure' : 'ours';
   if (HTTP.test(line)) return { bad: 'this is not HTTP' };
-  return { bad: `closed, for the first line is no command: ${parsed.text}` };
+  return { bad: `closed, for the first line is no command: ${parsed.reason}` };
 }
 
 /** Whether the client wants TLS: it begins with a handshake record (22), version 3.x (RFC 8446, 5.1). */

@@ -1,4 +1,4 @@
-/** What an operator can ask for, and what the answer is, as data. */
+/** What an operator can ask for, and what became of it, as data. `sentences.ts` says it in words. */
 
 /**
  * `on`: only on agents with that label, in a swarm of many machines; absent = on any. `over_ms`: ramp linearly from the
@@ -23,8 +23,114 @@ export type Command =
   | { op: 'drain'; agent: string; off: boolean }
   | { op: 'evict'; agent: string };
 
-/**
- * The answer to a command. When ok, `text` follows `OK `, e.g. `target 900 (asked 1000: …)`. Otherwise `code` and
- * `text` follow `ERR ` (`stopping`, `limit_files`, `bad_command`, `not_yet`, …).
- */
-export type Reply = { ok: true; text: string } | { ok: false; code: string; text: string };
+/** Clients are counted over the whole swarm, in whatever segment or group they are. */
+export interface Aimed {
+  readonly op: 'incr' | 'decr' | 'set';
+  /** the number that was typed */
+  readonly asked: number;
+  /** before; of the label, if there is one */
+  readonly had: number;
+  /** of the whole swarm, labels included */
+  readonly target: number;
+  /** `asked` was more than there were: all of them shall end */
+  readonly all_of_them: boolean;
+  /** why it is less than what was asked for; null: it is not */
+  readonly bound: Barrier | null;
+  /** by an estimate it may be more than the machine bears; null: it is not */
+  readonly doubt: Doubt | null;
+  /** some clients wait until there are more agents; null: all fit */
+  readonly waiting: { readonly fits: number; readonly agents: number } | null;
+  readonly on: { readonly label: string; readonly clients: number; readonly is_known: boolean } | null;
+  readonly here: Here | null;
+}
+
+/** What keeps a target lower than it was asked for. */
+export interface Barrier {
+  /** `limit_files`, `limit_ports`, … */
+  readonly code: string;
+  readonly why: string;
+  /** the option or command that raises it, for after `try`; null: nothing does */
+  readonly lift: string | null;
+}
+
+/** About so many fit of what `what` bounds. */
+export interface Doubt {
+  readonly what: string;
+  readonly connections: number;
+  readonly lift: string;
+}
+
+/** The part of this process, if it plays a segment: clients, or connects per second. */
+export interface Here {
+  readonly segment: string;
+  readonly part: number;
+}
+
+/** What a command changed. */
+export type Deed =
+  | Aimed
+  /** `per_s` is less than `asked` where --max-connect-rate bounds it */
+  | { readonly op: 'connect_rate'; readonly asked: number; readonly per_s: number; readonly here: Here | null }
+  | { readonly op: 'pause' | 'resume' }
+  | { readonly op: 'mark'; readonly text: string }
+  /** clients that start again */
+  | { readonly op: 'retry_fatal'; readonly clients: number }
+  /** `teardown_ms`: what the module's teardown may take after that; null: it has none */
+  | { readonly op: 'stop'; readonly now: boolean; readonly within_ms: number; readonly teardown_ms: number | null }
+  | { readonly op: 'rebalance'; readonly clients: number; readonly agents: number }
+  | { readonly op: 'drain'; readonly agent: string; readonly off: boolean }
+  | { readonly op: 'evict'; readonly agent: string }
+  /** `member`: who has the client; null: nobody */
+  | { readonly op: 'trace'; readonly client: number; readonly member: string | null }
+  | { readonly op: 'wait'; readonly open: number };
+
+/** Who has followed a command when it is answered, 2 s after it at most. */
+export interface Followers {
+  readonly kind: 'worker' | 'agent';
+  /** how many should */
+  readonly of: number;
+  readonly acknowledged: number;
+  /** the first {@link MAX_MISSING} of those that did not */
+  readonly missing: readonly Missing[];
+  /** workers that are on their way: they read it as soon as they are up */
+  readonly starting: number;
+  /** it is in no plan yet: the host of the leader that is silent, null if nobody leads. Left out: it is in one */
+  readonly unplanned_by?: string | null;
+}
+
+/** One that did not acknowledge. */
+export interface Missing {
+  readonly id: string;
+  /** why it has no process: `restarting`; null: it has one */
+  readonly absent: string | null;
+  /** since it was heard last */
+  readonly silent_ms: number;
+}
+
+export const MAX_MISSING = 5;
+/** of the whole swarm, at once */
+export const MAX_TRACES = 16;
+export const MAX_TRACE_S = 300;
+
+/** Nothing was changed. What there is to say beyond the code is in the fields. */
+export type Refusal =
+  | { readonly ok: false; readonly code: 'not_ready' | 'interrupted' }
+  | { readonly ok: false; readonly code: 'stopping'; readonly has_ended: boolean }
+  /** `what`: the command or clause that needs agents */
+  | { readonly ok: false; readonly code: 'no_agents'; readonly what: string }
+  | { readonly ok: false; readonly code: 'no_such_agent'; readonly agent: string; readonly known: readonly string[] }
+  /** `down`: the worker that has it, which is not up; null: there is none */
+  | { readonly ok: false; readonly code: 'no_such_client'; readonly client: number; readonly down: string | null }
+  | { readonly ok: false; readonly code: 'too_many'; readonly of: 'traces' | 'labels'; readonly most: number }
+  | { readonly ok: false; readonly code: 'read_only'; readonly op: Deed['op'] }
+  /** `lost`: the engine has forgotten it; else it does not answer. `away_ms`: for so long, null: not known */
+  | { readonly ok: false; readonly code: 'unknown'; readonly lost: boolean; readonly away_ms: number | null }
+  | { readonly ok: false; readonly code: 'engine_away'; readonly away_ms: number | null }
+  | { readonly ok: false; readonly code: 'not_yet'; readonly open: number; readonly wanted: number }
+  | { readonly ok: false; readonly code: 'internal' | 'bad_command'; readonly reason: string }
+  /** the code is that of `bound`: not one more fits */
+  | { readonly ok: false; readonly code: string; readonly asked: number; readonly target: number; readonly bound: Barrier };
+
+/** The answer to a command. */
+export type Done = { readonly ok: true; readonly followers: Followers | null } & Deed;
+export type Reply = Done | Refusal;

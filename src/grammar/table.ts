@@ -6,7 +6,7 @@ import { parse_duration, UNITS_TEXT } from '../foundation/duration.ts';
 import { escape_text } from '../foundation/escape.ts';
 import { parse_rate } from '../foundation/rate.ts';
 import { nearest } from '../foundation/suggest.ts';
-import type { Command } from './command.ts';
+import { MAX_TRACE_S, type Command } from './command.ts';
 
 /** What a session answers itself, from the summary or its own connection. */
 export type SessionRequest =
@@ -25,7 +25,7 @@ export type SessionRequest =
 
 export type Request = Command | SessionRequest;
 
-export type Parsed = { ok: true; request: Request } | { ok: false; code: 'bad_command'; text: string };
+export type Parsed = { ok: true; request: Request } | { ok: false; code: 'bad_command'; reason: string };
 
 interface Row {
   readonly name: string;
@@ -44,7 +44,6 @@ const MAX_RAMP_MS = 24 * 3_600_000;
 const WAIT_MS = 60_000;
 const MAX_WAIT_MS = 3_600_000;
 const TRACE_S = 10;
-const MAX_TRACE_S = 300;
 const MAX_MARK = 200;
 const AGENT = /^[A-Za-z0-9_-]{1,64}$/;
 const LABEL = /^[A-Za-z0-9._=-]{1,64}$/;
@@ -251,8 +250,8 @@ function row_of(name: string): Row | undefined {
 
 const words_of = (line: string): string[] => line.split(/[ \t]+/).filter((word) => word !== '');
 
-function bad(text: string): Parsed {
-  return { ok: false, code: 'bad_command', text };
+function bad(reason: string): Parsed {
+  return { ok: false, code: 'bad_command', reason };
 }
 
 function unknown(typed: string): Parsed {

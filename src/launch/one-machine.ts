@@ -18,7 +18,7 @@ import { Coordinator, type Ended } from '../swarm/control/coordinator.ts';
 import type { Note } from '../swarm/plan/account.ts';
 import type { MemberId } from '../swarm/plan/run-spec.ts';
 import type { Hub } from '../swarm/plan/seam.ts';
-import { rate_of, WHOLE } from '../swarm/plan/segment.ts';
+import { WHOLE } from '../swarm/plan/segment.ts';
 import { start_worker } from '../swarm/worker/worker.ts';
 import { demand_of, processes_of, watch_bounds } from './demand.ts';
 import { hush_module, load, type Loaded } from './load.ts';
@@ -76,7 +76,7 @@ class Daemon {
 
   async run(folder: string): Promise<number> {
     try {
-      this.#closing.push(on_signals((signal) => this.#stop(`${signal}: stopping; once more ends at once`), exit));
+      this.#closing.push(on_signals((signal) => this.#stop(signal, `${signal}: stopping; once more ends at once`), exit));
       const unhush = hush_module(this.#log, (error) => this.#fail(error));
       this.#closing.push(unhush);
       const { segment, seed } = this.#options;
@@ -127,10 +127,10 @@ class Daemon {
       from_start: first,
       stall_timeout_ms: this.#options.stall_timeout,
       more_by: workers === 'auto' ? '--max-workers' : '--workers',
+      connect_per_s: connect_rate,
       max_connect_per_s: max_connect_rate,
       run,
       machine: { module_path: loaded.module_path, sources: ends.sources, segment },
-      connect_per_s: rate_of(segment, connect_rate),
       commands: [...script.actions.map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
       about: {
         script_sha256,
@@ -172,22 +172,22 @@ class Daemon {
 
   #open(console: Console, coordinator: Coordinator): void {
     open_surface(console, coordinator, this.#options.report_every, this.#io);
-    this.#on_listening(console.address, () => this.#stop('stopping'));
+    this.#on_listening(console.address, () => this.#stop('the demo', 'stopping'));
   }
 
-  #stop(why: string): void {
+  #stop(by: string, why: string): void {
     this.#log.info(why);
     this.#is_stopping = true;
     // no worker was started yet
     if (this.#coordinator === null) exit(this.#failures === 0 ? 0 : 1);
-    void this.#coordinator.apply({ op: 'stop', now: false });
+    void this.#coordinator.apply({ op: 'stop', now: false }, by);
   }
 
   /** An error of swarm itself that nothing caught. */
   #fail(error: unknown): void {
     if (++this.#failures > MAX_FAILURES_LOGGED) return;
     this.#log.error({ err: error }, 'swarm itself failed: please report it with this log');
-    this.#stop('stopping because swarm itself failed');
+    this.#stop('swarm itself', 'stopping because swarm itself failed');
   }
 
   #conclude({ summary, unconfirmed, teardown_failed, given_up }: Ended): number {

@@ -80,6 +80,12 @@ export interface AgentSummary {
   why: string;
 }
 
+/** Clients that wait for more agents, or for one that has the label; null: any agent. */
+export interface WaitingClients {
+  clients: number;
+  label: string | null;
+}
+
 /** An incarnation of a worker that died with clients of its own. */
 export interface LostWorker {
   worker: string;
@@ -175,6 +181,10 @@ export interface Summary {
   agents?: AgentSummary[];
   /** connections of agents that were silent for too long and not heard since; only in a swarm of many machines */
   possibly_open?: number;
+  /** clients of the target that nobody can hold now; only in a swarm of many machines, left out when there are none */
+  waiting?: WaitingClients[];
+  /** the engine of a swarm of many machines does not answer: since when, and of when the newest figures are */
+  engine_away?: { since: string; figures_of: string };
   limits: {
     capacity: number;
     open_files_per_process: number;

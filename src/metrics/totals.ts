@@ -26,7 +26,7 @@ export interface Mark {
 /** What the coordinator knows besides the measurements. Fields of the same name go into the summary unchanged. */
 export interface SummaryInput extends Pick<
   Summary,
-  'final' | 'run' | 'phase' | 'target' | 'planned' | 'connect_per_s' | 'workers' | 'limits' | 'agents' | 'possibly_open'
+  'final' | 'run' | 'phase' | 'target' | 'planned' | 'connect_per_s' | 'workers' | 'limits' | 'agents' | 'possibly_open' | 'waiting'
 > {
   /** the peaks of the whole swarm, as the coordinator saw them */
   readonly peaks: { readonly live: number; readonly open: number };
@@ -90,6 +90,7 @@ export function to_summary(input: SummaryInput): Summary {
       .sort((a, b) => b.count - a.count || (a.code < b.code ? -1 : 1)),
     workers: input.workers,
     ...(input.agents && { agents: input.agents, possibly_open: input.possibly_open ?? 0 }),
+    ...(input.waiting?.length && { waiting: input.waiting }),
     limits: input.limits,
     generator: { cpu: round3(generator.cpu), rss_bytes: generator.rss_bytes, lag_p99_ms: generator.lag_p99_ms },
     lost_workers: [...input.dead.workers],

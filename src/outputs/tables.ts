@@ -1,6 +1,6 @@
 /** The console's answers: Summary to lines. Pure. Every text that came from outside is escaped and cut. */
 import { escape_json, escape_text } from '../foundation/escape.ts';
-import type { ActionSummary, AgentSummary, Latency, Summary } from '../metrics/summary.ts';
+import type { ActionSummary, AgentSummary, Latency, Summary, WaitingClients } from '../metrics/summary.ts';
 
 const MAX_TEXT = 200;
 /** characters of why an agent cannot play: what its worker died of, and then the place in a module */
@@ -58,6 +58,7 @@ export const segment_part = ({ run }: Summary): string =>
 export function status_lines(s: Summary): string[] {
   const { clients: c, connections: n, requests: r } = s;
   return [
+    ...(s.engine_away ? [`engine away since ${s.engine_away.since}, figures of ${s.engine_away.figures_of}`] : []),
     `${s.phase}, ${seconds(s.run.seconds)} since the start, ${segment_part(s)}servers ${text_of(s.run.servers.join(' '))}`,
     `target ${s.target}, planned ${s.planned}, live ${c.live} (draining ${c.draining}), open ${n.open} (peak ${n.open_peak}), connect rate ${s.connect_per_s} per second`,
     realtime_line(s),
@@ -67,8 +68,12 @@ export function status_lines(s: Summary): string[] {
     `bytes: sent ${s.bytes.sent}, received ${s.bytes.received}`,
     `generator: cpu ${s.generator.cpu.toFixed(2)} cores, memory ${mebibytes(s.generator.rss_bytes)}, lag p99 ${ms(s.generator.lag_p99_ms)} ms`,
     ...(s.agents === undefined ? [] : [agents_line(s.agents, s.possibly_open ?? 0)]),
+    ...(s.waiting ?? []).slice(0, MAX_WHY).map(waiting_line),
   ];
 }
+
+const waiting_line = ({ clients, label }: WaitingClients): string =>
+  `waiting: ${clients} clients for ${label === null ? 'more agents' : `an agent with the label ${text_of(label)} that has room`}`;
 
 /** Why agents do not hold their share, for the first `most` of them. */
 export function why_lines({ agents = [] }: Summary, most = MAX_WHY): string[] {

@@ -137,10 +137,13 @@ export function summary(change: Partial<Summary> = {}): Summary {
   };
 }
 
+/** `OK marked <text>` */
+export const marked = (text: string): Reply => ({ ok: true, op: 'mark', text, followers: null });
+
 export class FakeControl implements Control {
   readonly applied: Command[] = [];
   now: Summary = summary({ target: 0 });
-  reply: (command: Command) => Reply | Promise<Reply> = (command) => ({ ok: true, text: `did ${command.op}` });
+  reply: (command: Command) => Reply | Promise<Reply> = (command) => marked(command.op);
   readonly watchers = new Set<(s: Summary) => void>();
   readonly traces: { id: number; seconds: number; on_line: (line: string | null) => void; stopped: boolean }[] = [];
 
@@ -165,7 +168,7 @@ export class FakeControl implements Control {
   ): Promise<Reply & { stop?: () => void }> {
     const trace = { id, seconds, on_line, stopped: false };
     this.traces.push(trace);
-    return { ok: true, text: `tracing ${id} for ${seconds} s`, stop: () => (trace.stopped = true) };
+    return { ok: true, op: 'trace', client: id, member: 'w1', followers: null, stop: () => (trace.stopped = true) };
   }
 
   /** A new summary, and those who watch hear of it. */

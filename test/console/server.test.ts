@@ -80,7 +80,7 @@ describe('start_console', () => {
     }
     expect(await ended_of([clients[0]!, ...operators])).toEqual([]);
     operators.at(-1)!.send('stop\n');
-    await expect(operators.at(-1)!.lines(4)).resolves.toContain('OK did stop');
+    await expect(operators.at(-1)!.lines(4)).resolves.toContain('OK marked stop');
     await vi.waitFor(() => expect(made.logged.filter((line) => /had to go/.test(line))).toHaveLength(1));
   });
 
@@ -94,7 +94,7 @@ describe('start_console', () => {
     const operator = made.connect();
     await operator.until(BANNER);
     operator.send('incr 3\n');
-    await expect(operator.lines(1)).resolves.toEqual(['OK did incr']);
+    await expect(operator.lines(1)).resolves.toEqual(['OK marked incr']);
     await vi.waitFor(() => expect(crowd.filter((c) => !c.socket.closed).length).toBeLessThan(33), { timeout: 10_000 });
   });
 
@@ -169,7 +169,7 @@ describe('start_console', () => {
     await idle.until((c) => c.text.includes('all commands'));
     waiting.send('wait 500\n');
     let acknowledge = (): void => {};
-    made.control.reply = () => new Promise((resolve) => (acknowledge = () => resolve({ ok: true, text: 'stopping' })));
+    made.control.reply = () => new Promise((resolve) => (acknowledge = () => resolve({ ok: true, op: 'pause', followers: null })));
     stopping.send('stop\n');
     await vi.waitFor(() => expect([made.control.watchers.size, made.control.applied.length]).toEqual([1, 1]));
     const closed = made.close();
@@ -220,7 +220,7 @@ describe('before it is open', () => {
     expect([silent.text, asking.text, control.applied]).toEqual(['', '', []]);
     door.open(control);
     await silent.until((c) => c.text.includes('all commands'));
-    await expect(asking.lines(1)).resolves.toEqual(['OK did incr']);
+    await expect(asking.lines(1)).resolves.toEqual(['OK marked incr']);
     await door.close();
   });
 
@@ -233,7 +233,7 @@ describe('before it is open', () => {
     expect(silent.text).toBe('');
     door.open(control);
     await asking.ended;
-    expect(asking.answers).toEqual(['OK did incr']);
+    expect(asking.answers).toEqual(['OK marked incr']);
     await door.close();
   });
 
@@ -281,7 +281,7 @@ describe('before it is open', () => {
     operator.send('auth secret\nincr 3\n');
     await Promise.race(strangers.map((client) => client.ended));
     door.open(control);
-    await expect(operator.lines(2)).resolves.toEqual(['OK welcome', 'OK did incr']);
+    await expect(operator.lines(2)).resolves.toEqual(['OK welcome', 'OK marked incr']);
     expect(strangers.filter((c) => c.text.startsWith('ERR too_many_sessions'))).toHaveLength(1);
     await door.close();
   });
@@ -307,7 +307,7 @@ describe('token', () => {
       'ERR auth_needed the first command is auth TOKEN',
       'ERR auth_needed the first command is auth TOKEN',
       'OK welcome',
-      'OK did incr',
+      'OK marked incr',
     ]);
     expect(made.control.applied).toEqual([{ op: 'incr', count: 6, over_ms: 0 }]);
     expect(client.text).toContain('auth TOKEN     -- first');
@@ -354,7 +354,7 @@ describe('token', () => {
     expect(made.logged.length).toBeLessThan(20);
     const operator = new Client(made.console.address.port, '127.0.0.1', '127.0.0.2');
     operator.send('auth s3cret\nincr 5\n');
-    await expect(operator.lines(2)).resolves.toEqual(['OK welcome', 'OK did incr']);
+    await expect(operator.lines(2)).resolves.toEqual(['OK welcome', 'OK marked incr']);
     operator.socket.destroy();
   });
 
@@ -376,7 +376,7 @@ describe('token', () => {
     await client.until((c) => c.text.includes('swarm> '));
     expect(client.text).not.toContain('s3cret');
     client.send('\x1b[A\x1b[Apause\r\0');
-    await client.until((c) => c.text.includes('OK did pause'));
+    await client.until((c) => c.text.includes('OK marked pause'));
     expect(client.text).not.toContain('s3cret');
   });
 });

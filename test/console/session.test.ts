@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { summary, test_console, type Client, type TestConsole } from './fakes.ts';
+import { marked, summary, test_console, type Client, type TestConsole } from './fakes.ts';
 
 let made: TestConsole;
 beforeEach(async () => {
@@ -64,9 +64,9 @@ describe('plain lines', () => {
     expect(counts()).toEqual([1]);
     made.control.set_open(40);
     await expect(client.lines(4)).resolves.toEqual([
-      'OK did incr',
+      'OK marked incr',
       'OK 40 open',
-      'OK did incr',
+      'OK marked incr',
       'ERR not_yet 40 of 41',
     ]);
     expect(made.control.watchers.size).toBe(0);
@@ -95,7 +95,7 @@ describe('plain lines', () => {
     const client = await greeted();
     client.socket.end('incr 1\nlimits\nincr 2\n');
     await client.ended;
-    expect(client.answers).toEqual(['OK did incr', 'OK 2', expect.anything(), expect.anything(), 'OK did incr']);
+    expect(client.answers).toEqual(['OK marked incr', 'OK 2', expect.anything(), expect.anything(), 'OK marked incr']);
   });
 
   it('carries out what a plain client sent behind a wait, although it sends no more', async () => {
@@ -104,14 +104,14 @@ describe('plain lines', () => {
     await vi.waitFor(() => expect(made.control.watchers.size).toBe(1));
     made.control.set_open(500);
     await client.ended;
-    expect(client.answers).toEqual(['OK 500 open', 'OK did incr']);
+    expect(client.answers).toEqual(['OK 500 open', 'OK marked incr']);
   });
 
   it('does not carry out a line that the half-close cut', async () => {
     const client = await greeted();
     client.socket.end('incr 1\nincr 10');
     await client.ended;
-    expect(client.answers).toEqual(['OK did incr', 'ERR bad_line the last line has no end']);
+    expect(client.answers).toEqual(['OK marked incr', 'ERR bad_line the last line has no end']);
     expect(counts()).toEqual([1]);
   });
 
@@ -132,10 +132,10 @@ describe('plain lines', () => {
   });
 
   it('passes on what the swarm answers, on one line', async () => {
-    made.control.reply = () => ({ ok: false, code: 'limit_files', text: 'nothing\r\nOK fits' });
+    made.control.reply = () => ({ ok: false, code: 'internal', reason: 'nothing\r\nOK fits' });
     const client = await greeted();
     client.send('incr 5\n');
-    await expect(client.lines(1)).resolves.toEqual(['ERR limit_files nothing\\r\\nOK fits']);
+    await expect(client.lines(1)).resolves.toEqual(['ERR internal nothing\\r\\nOK fits']);
   });
 
   it('answers although a rendering fails', async () => {
@@ -157,7 +157,7 @@ describe('plain lines', () => {
     let target = 0;
     made.control.reply = () => {
       made.control.publish({ target: ++target });
-      return { ok: true, text: `target ${target}` };
+      return marked(`target ${target}`);
     };
     const [client, other] = [await greeted(), await greeted()];
     client.send('status json\n' + 'incr 1\nstatus json\n'.repeat(20));
@@ -211,7 +211,7 @@ describe('trace', () => {
     made.control.traces[0]!.on_line('x');
     made.control.traces[0]!.on_line(null);
     await client.ended;
-    expect(client.answers).toEqual(['OK tracing 7 for 10 s', 'TRACE x', 'TRACE end']);
+    expect(client.answers).toEqual(['OK trace of client 7 in w1', 'TRACE x', 'TRACE end']);
   });
 
   it('stops when the session asks for another, and when it ends', async () => {
@@ -312,7 +312,7 @@ describe('hostile input', () => {
     const client = await greeted();
     client.send([255, 241, 255, 253, 24, 255, 251, 39, 255, 250, 24, 1, 255, 240, 255, 65]);
     client.send('incr 5\n');
-    await client.until((c) => c.text.includes('OK did incr'));
+    await client.until((c) => c.text.includes('OK marked incr'));
     expect(client.text).toContain('\xff\xfc\x18\xff\xfe\x27');
   });
 
@@ -320,7 +320,7 @@ describe('hostile input', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     made.control.now = summary({ run: { ...summary().run, seed: 'x'.repeat(500_000) } });
     let asked = 0;
-    made.control.reply = () => ({ ok: true, text: `${++asked} ${'y'.repeat(900)}` });
+    made.control.reply = () => marked(`${++asked} ${'y'.repeat(900)}`);
     const [silent, honest] = [await greeted(), await greeted()];
     silent.socket.pause();
     silent.send(`${'status json\n'.repeat(30)}${'pause\n'.repeat(900)}`);
@@ -344,7 +344,7 @@ describe('hostile input', () => {
 
   it('a client that reads slowly gets all its answers, in order', async () => {
     let n = 0;
-    made.control.reply = () => ({ ok: true, text: `${++n} ${'y'.repeat(900)}` });
+    made.control.reply = () => marked(`${++n} ${'y'.repeat(900)}`);
     const client = await greeted();
     client.socket.pause();
     client.socket.end('pause\n'.repeat(2900));
@@ -357,7 +357,7 @@ describe('hostile input', () => {
     } finally {
       clearInterval(reader);
     }
-    expect(client.answers.map((line) => Number(line.split(' ')[1]))).toEqual(
+    expect(client.answers.map((line) => Number(line.split(' ')[2]))).toEqual(
       Array.from({ length: 2900 }, (_, i) => i + 1),
     );
   });
@@ -432,7 +432,7 @@ describe('telnet', () => {
   it('echoes, completes and prompts again', async () => {
     const client = await telnet();
     client.send('in\t 5 ov\t3s\r\0');
-    await client.until((c) => /OK did incr\r\n[^\n]*swarm> /.test(c.text));
+    await client.until((c) => /OK marked incr\r\n[^\n]*swarm> /.test(c.text));
     expect(client.text).toMatch(/incr {2}5 over 3s/);
     expect(made.control.applied).toEqual([{ op: 'incr', count: 5, over_ms: 3000 }]);
   });
@@ -447,7 +447,7 @@ describe('telnet', () => {
   it('brings back earlier lines', async () => {
     const client = await telnet();
     client.send('pause\r\n');
-    await client.until((c) => c.text.includes('OK did pause'));
+    await client.until((c) => c.text.includes('OK marked pause'));
     client.send('\x1b[A\r\n');
     await vi.waitFor(() => expect(counts()).toEqual(['pause', 'pause']));
   });
@@ -459,7 +459,7 @@ describe('telnet', () => {
     client.send([255, 244]);
     await client.until((c) => c.text.includes('ERR interrupted the wait was given up'));
     client.send('pause\r\0');
-    await client.until((c) => c.text.includes('OK did pause'));
+    await client.until((c) => c.text.includes('OK marked pause'));
     expect(counts()).toEqual(['pause']);
   });
 
@@ -467,7 +467,7 @@ describe('telnet', () => {
     const client = await telnet();
     client.send('pause\r\0\x04');
     await client.ended;
-    expect(client.text).toMatch(/OK did pause\r\n/);
+    expect(client.text).toMatch(/OK marked pause\r\n/);
   });
 
   it('is gone when its input ends: the wait is given up, the lines behind it are not carried out', async () => {
@@ -484,7 +484,7 @@ describe('telnet', () => {
   it('ends its trace when its input ends', async () => {
     const client = await telnet();
     client.send('trace 7\r\0');
-    await client.until((c) => c.text.includes('OK tracing'));
+    await client.until((c) => c.text.includes('OK trace of client'));
     client.socket.end();
     await client.ended;
     expect(made.control.traces.map((trace) => trace.stopped)).toEqual([true]);
@@ -493,7 +493,7 @@ describe('telnet', () => {
   it('shows trace lines above what is being typed', async () => {
     const client = await telnet();
     client.send('trace 7\r\0');
-    await client.until((c) => c.text.includes('OK tracing'));
+    await client.until((c) => c.text.includes('OK trace of client'));
     client.send('inc');
     await client.until((c) => c.text.endsWith('inc'));
     client.text = '';
@@ -509,7 +509,7 @@ describe('telnet', () => {
     client.text = '';
     client.send('pause\r\n');
     await client.until((c) => c.text.includes('\n'));
-    expect(client.text).toBe('OK did pause\r\n');
+    expect(client.text).toBe('OK marked pause\r\n');
   });
 
   it('lets a person mistype, the first line too', async () => {

@@ -25,7 +25,7 @@ describe('SharedControl', () => {
         for (const one of steps) {
           if (typeof one === 'number') vi.advanceTimersByTime(((at += one), one));
           else if (one === 'command') {
-            await shared.apply({ op: 'pause' });
+            await shared.apply({ op: 'pause' }, 'somebody');
             since = -Infinity;
           } else {
             if (at - since >= 100) [since, target] = [at, target + 1];
@@ -41,8 +41,8 @@ describe('SharedControl', () => {
     const control = new Counted();
     const shared = new SharedControl(control);
     let acknowledge = (): void => {};
-    control.reply = () => new Promise((resolve) => (acknowledge = () => resolve({ ok: true, text: '' })));
-    const applied = shared.apply({ op: 'pause' });
+    control.reply = () => new Promise((resolve) => (acknowledge = () => resolve({ ok: true, op: 'pause', followers: null })));
+    const applied = shared.apply({ op: 'pause' }, 'somebody');
     expect(shared.summary().target).toBe(1);
     acknowledge();
     await applied;

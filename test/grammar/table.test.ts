@@ -4,7 +4,7 @@ import { COMMANDS, complete, help_lines, parse_line } from '../../src/grammar/ta
 
 const request = (line: string): unknown => {
   const parsed = parse_line(line);
-  return parsed.ok ? parsed.request : parsed.text;
+  return parsed.ok ? parsed.request : parsed.reason;
 };
 
 /** What a line of the wrong shape, or with a value out of bounds, answers. */

@@ -26,6 +26,21 @@ describe('status', () => {
     );
   });
 
+  it('begins with how old its figures are while the engine is away, and ends with what waits for what', () => {
+    const engine_away = { since: '2026-11-22T00:00:10.000Z', figures_of: '2026-11-22T00:00:11.000Z' };
+    const waiting = [
+      { clients: 10, label: `eu${HOSTILE}` },
+      { clients: 7, label: null },
+    ];
+    const lines = answers.status_lines(summary({ engine_away, waiting }));
+    expect(lines[0]).toBe('engine away since 2026-11-22T00:00:10.000Z, figures of 2026-11-22T00:00:11.000Z');
+    expect(lines.slice(-2)).toEqual([
+      expect.stringMatching(/^waiting: 10 clients for an agent with the label eu.* that has room$/),
+      'waiting: 7 clients for more agents',
+    ]);
+    for (const line of lines) expect(line).not.toMatch(OBEYED);
+  });
+
   it('says empty where nothing is', () => {
     const clients = {
       ...summary().clients,

@@ -1,5 +1,6 @@
 /** A coordinator, or what else holds a hub, over members that live in memory, with a clock that only moves when told. */
 import type { Command, Reply } from '../../src/grammar/command.ts';
+import { sentence } from '../../src/grammar/sentences.ts';
 import { merge_snapshots } from '../../src/metrics/merge-snapshots.ts';
 import { Coordinator, type CoordinatorOptions } from '../../src/swarm/control/coordinator.ts';
 import type { Account, HookResult, Note } from '../../src/swarm/plan/account.ts';
@@ -183,7 +184,6 @@ export class FakeMachine {
       from_start: ids.length,
       run: RUN,
       machine: MACHINE,
-      connect_per_s: 1000,
       stall_timeout_ms: 30_000,
       clock: {
         now: () => this.now,
@@ -231,6 +231,9 @@ export class FakeMachine {
   }
 }
 
+/** As the console says it. */
+export const said = (reply: Reply): string => `${reply.ok ? 'OK' : `ERR ${reply.code}`} ${sentence(reply)}`;
+
 export class FakeSwarm extends FakeMachine {
   readonly coordinator: Coordinator;
 
@@ -239,6 +242,7 @@ export class FakeSwarm extends FakeMachine {
     this.coordinator = new Coordinator({
       ...this.options,
       more_by: '--workers',
+      connect_per_s: 1000,
       max_connect_per_s: null,
       commands: [],
       has_teardown: true,
@@ -263,11 +267,10 @@ export class FakeSwarm extends FakeMachine {
   /** Applies a command and lets time pass until it is answered; `OK …` or `ERR <code> …`. */
   async ask(command: Command): Promise<string> {
     let reply: Reply | null = null;
-    void this.coordinator.apply(command).then((answer) => (reply = answer));
+    void this.coordinator.apply(command, 'somebody').then((answer) => (reply = answer));
     await this.settle();
     for (let i = 0; i < 30 && reply === null; i++) await this.pass(100);
-    const { ok, text, ...rest } = reply as unknown as Reply & { code?: string };
-    return ok ? `OK ${text}` : `ERR ${rest.code} ${text}`;
+    return said(reply!);
   }
 
   incr = (count: number, over_ms = 0): Promise<string> => this.ask({ op: 'incr', count, over_ms });

@@ -1,6 +1,6 @@
 /** What an agent holds: a crew of workers that is made for a run, ordered what the plan says, and ended. */
 import { reason_of } from '../../foundation/errors.ts';
-import { planned_at } from '../../swarm/load/pacer.ts';
+import { planned_at } from '../../swarm/plan/ramp.ts';
 import type { Note } from '../../swarm/plan/account.ts';
 import { index_within } from '../../swarm/plan/id-map.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';

@@ -2,7 +2,7 @@
  * The leader's arithmetic: from what is wanted and who is there to each agent's share, never more than the target in
  * all. Pure.
  */
-import { planned_at, type Ramp } from '../../swarm/load/pacer.ts';
+import { planned_at, type Ramp } from '../../swarm/plan/ramp.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { allocate, grant, split_rate, type Allotment } from '../../swarm/shares/allocate.ts';
 import { Ids } from '../../swarm/shares/ids.ts';

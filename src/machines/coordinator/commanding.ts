@@ -5,27 +5,31 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../foundation/clock.ts';
 import { reason_of } from '../../foundation/errors.ts';
-import type { Command, Reply } from '../../grammar/command.ts';
-import { err, ok } from '../../swarm/plan/answers.ts';
+import { MAX_TRACE_S, type Command, type Deed, type Followers, type Refusal, type Reply } from '../../grammar/command.ts';
+import type { AgentFacts, Carried, Facts } from '../../swarm/plan/carry-out.ts';
+import { ACK_WITHIN_MS, HOOK_WITHIN_MS, STOP_WITHIN_MS } from '../../swarm/plan/deadlines.ts';
+import { followers_of } from '../../swarm/plan/followers.ts';
 import { index_within } from '../../swarm/plan/id-map.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
-import { MAX_TRACE_S } from '../../swarm/plan/traces.ts';
-import { HOOK_WITHIN_MS } from '../../swarm/squad/squad.ts';
+import { WHOLE } from '../../swarm/plan/segment.ts';
 import type { Waits } from '../../swarm/squad/waits.ts';
-import { to_text, type Desired, type SwarmPlan, type TraceOrder } from '../store/documents.ts';
+import { full_name, to_text, type Desired, type SwarmPlan, type TraceOrder } from '../store/documents.ts';
 import type { Store } from '../store/store.ts';
-import { carry_out, has_applied, set_trace, TRACE_LINES_WITHIN_MS, type Asking, type Facts } from './desired.ts';
-import { STOP_WITHIN_MS } from './leader.ts';
+import {
+  has_applied,
+  next_desired,
+  set_trace,
+  TRACE_LINES_WITHIN_MS,
+  type Asking,
+  type NextDesired,
+} from './desired.ts';
 import { WRITE_AGAIN_MS, type Leading } from './leading.ts';
 import type { PlayedRun } from './picture.ts';
 import type { Showing } from './showing.ts';
 import { DESIRED, type View } from './view.ts';
 
-const ACK_WITHIN_MS = 2000;
 /** from then on the answer is that nobody knows */
 const WRITE_WITHIN_MS = 10_000;
-/** agents that are named in an answer because they have not acknowledged */
-const MAX_NAMED = 5;
 
 /** What {@link Commanding} needs of its process. */
 export interface CommandingOptions {
@@ -39,13 +43,12 @@ export interface CommandingOptions {
   readonly max_connect_per_s: number | null;
 }
 
-type DesiredChange = (desired: Desired, asking: Asking) => { readonly desired: Desired | null; readonly reply: Reply };
+type DesiredChange = (desired: Desired, asking: Asking) => NextDesired;
 
-interface CommandOutcome {
-  readonly reply: Reply;
-  /** null: it changed nothing */
-  readonly asking: Asking | null;
-  /** of `desired` with it */
+/** It is in `desired`, since its number `seq`. */
+interface Written {
+  readonly reply: Carried;
+  readonly asking: Asking;
   readonly seq: number;
 }
 
@@ -98,8 +101,9 @@ export class Commanding {
   }
 
   /** Resolves when the agents acknowledged, after 2 s at most. Never rejects. */
-  async apply(command: Command): Promise<Reply> {
-    return await this.#apply((desired, asking) => carry_out(desired, command, asking, this.#facts()), command.op);
+  async apply(command: Command, by: string): Promise<Reply> {
+    const change: DesiredChange = (desired, asking) => next_desired(desired, command, by, asking, this.#facts(asking));
+    return await this.#apply(change, command.op);
   }
 
   /** See {@link Control.trace}. */
@@ -110,11 +114,15 @@ export class Commanding {
   ): Promise<Reply & { stop?: () => void }> {
     const owner = (): string | undefined =>
       Object.entries(this.#view.plan?.doc.members ?? {}).find(([, { ids }]) => index_within(id, ids) !== null)?.[0];
-    if (owner() === undefined && !this.#options.only_looks) return err('no_such_client', `no client has the id ${id}`);
+    if (owner() === undefined && !this.#options.only_looks)
+      return { ok: false, code: 'no_such_client', client: id, down: null };
     const token = randomBytes(8).toString('hex');
     const until_ms = (this.#view.run_ms ?? 0) + Math.min(for_seconds, MAX_TRACE_S) * 1000;
     const change = (trace: TraceOrder | null): Promise<Reply> =>
-      this.#apply((desired, asking) => set_trace(desired, token, trace, asking), 'trace');
+      this.#apply(
+        (desired, asking) => set_trace(desired, { token, client: id, trace }, owner() ?? null, asking),
+        'trace',
+      );
     const end = (): void => {
       if (this.#traces.delete(token)) on_line(null);
     };
@@ -128,7 +136,7 @@ export class Commanding {
       end();
       void change(null);
     };
-    return { ...ok(`trace of client ${id} in ${owner() ?? 'no agent'}${reply.text}`), stop };
+    return { ...reply, stop };
   }
 
   /** What agents told of the traces that were asked for here; a while after its time each ends. */
@@ -156,34 +164,30 @@ export class Commanding {
     this.#is_closed = true;
   }
 
-  async #apply(change: DesiredChange, op: Command['op'] | 'trace'): Promise<Reply> {
-    if (this.#options.only_looks)
-      return err('read_only', `the credentials of this console are for looking only: ${op} needs those of a leader`);
+  async #apply(change: DesiredChange, op: Deed['op']): Promise<Reply> {
+    if (this.#options.only_looks) return { ok: false, code: 'read_only', op };
     const before = this.#last_command;
-    const outcome = (async (): Promise<CommandOutcome> => {
+    const outcome = (async (): Promise<Written | Refusal> => {
       await before;
-      return await this.#carry_out(change, op);
-    })().catch((error: unknown) => ({ reply: err('internal', reason_of(error)), asking: null, seq: 0 }));
+      return await this.#write(change);
+    })().catch((error: unknown): Refusal => ({ ok: false, code: 'internal', reason: reason_of(error) }));
     this.#last_command = outcome;
-    const { reply, asking, seq } = await outcome;
-    if (!reply.ok || asking === null) return reply;
-    const late = await this.#acknowledged(seq);
+    const written = await outcome;
+    if ('ok' in written) return written;
+    const followers = await this.#followers(written.seq);
     this.#showing.notify();
     const desired = this.#view.desired?.doc;
-    if (desired && !has_applied(desired, asking))
-      return err('unknown', 'the engine lost it with its memory: look at the target, and ask again');
-    return ok(`${reply.text}${late}`);
+    if (desired && !has_applied(desired, written.asking))
+      return { ok: false, code: 'unknown', lost: true, away_ms: null };
+    return { ...written.reply, followers };
   }
 
-  async #carry_out(change: DesiredChange, op: Command['op'] | 'trace'): Promise<CommandOutcome> {
+  async #write(change: DesiredChange): Promise<Written | Refusal> {
     const { store, timers, id: session } = this.#options;
-    const stage = this.#view.plan?.doc.stage;
-    if (this.#leading.is_over) return unchanged(err('stopping', 'the swarm has ended'));
-    if (stage === 'gather' && op !== 'stop')
-      return unchanged(err('not_ready', 'the swarm is not ready: it waits for its agents'));
+    if (this.#leading.is_over) return { ok: false, code: 'stopping', has_ended: true };
     const asking: Asking = { session, seq: ++this.#seq, run_ms: this.#view.run_ms ?? 0, wall_ms: timers.wall() };
     const deadline = timers.now() + WRITE_WITHIN_MS;
-    let tried = null as { reply: Reply; text: string; seq: number; revision: number } | null;
+    let tried = null as { reply: Carried; text: string; seq: number; revision: number } | null;
     while (timers.now() < deadline && !this.#is_closed) {
       // another console was first, nobody knows, or the engine lost its memory and counts revisions anew: what is
       // stored now says; or somebody wrote there what cannot be read, and the leader has yet to write it anew
@@ -197,8 +201,8 @@ export class Commanding {
       // the same again while nothing is known to have come between: the first one may be on its way yet
       if (tried?.revision !== desired.revision) {
         const { desired: next, reply } = change(desired.doc, asking);
-        if (!next) return unchanged(reply);
-        tried = { reply, text: to_text(next), seq: next.seq, revision: desired.revision };
+        if (!reply.ok) return reply;
+        tried = { reply, text: to_text(next), seq: next!.seq, revision: desired.revision };
       }
       const written = await store.put(DESIRED, tried.text, tried.revision);
       if (written.outcome === 'done') {
@@ -209,19 +213,11 @@ export class Commanding {
       if (written.outcome === 'unknown') await this.#waits.until(() => false, WRITE_AGAIN_MS);
     }
     const { away_ms } = this.#showing;
-    const away = `the engine does not answer${away_ms === null ? '' : ` for ${Math.round(away_ms / 1000)} s`}`;
-    return unchanged(
-      tried
-        ? err(
-            'unknown',
-            `${away}: the command may have been applied or not, look at the target when the engine is back`,
-          )
-        : err('engine_away', `${away}: nothing was changed, try again when it is back`),
-    );
+    return tried ? { ok: false, code: 'unknown', lost: false, away_ms } : { ok: false, code: 'engine_away', away_ms };
   }
 
-  /** Waits until all agents applied what became of `desired` number `seq`, 2 s at most; says who did not. */
-  async #acknowledged(seq: number): Promise<string> {
+  /** Waits until all agents applied what became of `desired` number `seq`, 2 s at most. */
+  async #followers(seq: number): Promise<Followers> {
     const { timers } = this.#options;
     const { members } = this.#view;
     const { picture } = this.#played!;
@@ -244,39 +240,42 @@ export class Commanding {
     };
     await this.#waits.until(is_done, ACK_WITHIN_MS);
     const plan = planned();
-    const { host } = this.#leading;
-    if (!plan) return `, not planned yet: ${host === null ? 'nobody leads' : `the leader (${host}) is silent`}`;
+    if (!plan) return { ...followers_of('agent', 0, []), unplanned_by: this.#leading.host };
     const all = Object.keys(plan.members);
-    if (all.length === 0) return ', but no agent is here';
-    const missing = all.filter((id) => is_late(id) || !picture.answers(id));
-    if (missing.length === 0) return '';
-    const named = missing.slice(0, MAX_NAMED).map((id) => {
-      const silent_s = Math.round((timers.now() - (members.get(id)?.heard_at ?? start)) / 1000);
-      return silent_s < 2 ? `${id} is still working on it` : `${id} silent ${silent_s} s`;
-    });
-    if (missing.length > MAX_NAMED) named.push(`and ${missing.length - MAX_NAMED} more`);
-    return `, ${all.length - missing.length} of ${all.length} agents acknowledged (${named.join(', ')})`;
+    const missing = all
+      .filter((id) => is_late(id) || !picture.answers(id))
+      .map((id) => ({ id, absent: null, silent_ms: Math.round(timers.now() - (members.get(id)?.heard_at ?? start)) }));
+    return followers_of('agent', all.length, missing);
   }
 
-  #facts(): Facts {
-    const { run, bundle, picture } = this.#played!;
-    const { members } = this.#view;
-    const { max_connections, max_connect_per_s } = this.#options;
-    const here = [...members].filter(([id, { doc }]) => doc.ready === run.id && picture.health(id) !== 'lost');
+  #facts({ run_ms, wall_ms }: Asking): Facts {
+    const { bundle, picture } = this.#played!;
+    const { max_connect_per_s, max_connections } = this.#options;
     return {
-      capacity: here.reduce((all, [, { doc }]) => all + doc.capacity, 0),
-      agents: here.map(([id]) => id),
-      // the one that holds the share, if another one has come that cannot say whether that is dead
-      incarnation: (agent) =>
-        this.#view.plan?.doc.members[agent]?.incarnation ?? members.get(agent)?.doc.incarnation ?? null,
-      has_label: (label) => here.some(([, { doc }]) => doc.labels.includes(label)),
-      fatal: here.reduce((all, [, { doc }]) => all + doc.states.fatal, 0),
+      run_ms,
+      wall_ms,
+      room: picture.room(max_connections),
+      segment: WHOLE,
+      max_connect_per_s,
+      fatal: picture.here().reduce((all, [, { doc }]) => all + doc.states.fatal, 0),
       stop_ms: bundle.run.how.drain_timeout_ms + STOP_WITHIN_MS,
       teardown_ms: bundle.has_teardown && this.#view.plan?.doc.shared ? HOOK_WITHIN_MS : null,
-      max_connections,
-      max_connect_per_s,
+      agents: this.#agents(),
+    };
+  }
+
+  #agents(): AgentFacts {
+    const { members, plan } = this.#view;
+    const { picture } = this.#played!;
+    return {
+      are_gathering: plan?.doc.stage === 'gather',
+      here: picture.here().map(([id]) => id),
+      // the one that holds the share, if another one has come that cannot say whether that is dead
+      incarnation: (agent) => {
+        const known = plan?.doc.members[agent]?.incarnation ?? members.get(agent)?.doc.incarnation;
+        return known === undefined ? null : full_name(agent, known);
+      },
+      room_on: (label) => picture.room_on(label),
     };
   }
 }
-
-const unchanged = (reply: Reply): CommandOutcome => ({ reply, asking: null, seq: 0 });

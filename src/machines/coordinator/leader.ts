@@ -2,8 +2,9 @@
  * What the leader decides: the next plan, from the last one and what it knows. Pure but for the moments it remembers.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { HOOK_WITHIN_MS, is_stuck, STOP_WITHIN_MS } from '../../swarm/plan/deadlines.ts';
+import { is_ending } from '../../swarm/plan/intent.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
-import { HOOK_WITHIN_MS } from '../../swarm/squad/squad.ts';
 import {
   reassign_ms_of,
   type Bundle,
@@ -15,16 +16,10 @@ import {
   type SwarmPlan,
 } from '../store/documents.ts';
 import { next_shares, type KnownAgent } from './agent-shares.ts';
-import { is_ending, traces_at } from './desired.ts';
+import { traces_at } from './desired.ts';
 import type { HeardAgent } from './heard-agents.ts';
 
 const MAX_NAMED = 20;
-/**
- * ending every client at once: for so long no client may end, and so long may it take in all. An agent ends its own
- * workers that do not answer in less than half of it.
- */
-export const STOP_WITHIN_MS = 5000;
-const STOP_AT_MOST_MS = 120_000;
 
 /** What the leader knows when it decides. */
 export interface LeaderInput {
@@ -237,8 +232,7 @@ export class Leader {
     // those that were silent all the time are not given it twice
     const all_silent = busy.every(([id, { incarnation }]) => silent_ms(id, incarnation) >= STOP_WITHIN_MS);
     const stuck_ms = all_silent ? ending_ms : now - moved;
-    const is_late = stuck_ms >= STOP_WITHIN_MS || now - since >= STOP_AT_MOST_MS;
-    if (busy.length > 0 && !is_late) return {};
+    if (busy.length > 0 && !is_stuck(stuck_ms, now - since)) return {};
     const unconfirmed = busy.map(([id]) => id);
     const has_hook = this.#options.bundle.has_teardown && old.shared !== null;
     return { stage: has_hook ? 'teardown' : 'ended', unconfirmed };

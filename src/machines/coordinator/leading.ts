@@ -93,6 +93,11 @@ export class Leading {
     return this.#lease.current?.host ?? null;
   }
 
+  /** This process does. */
+  get leads(): boolean {
+    return this.#lease.holds;
+  }
+
   /** The run has ended. */
   get is_over(): boolean {
     return this.#is_over;

@@ -76,7 +76,10 @@ export class ManyCoordinator implements Control {
     this.ended = this.#leading.ended;
     this.#stops = [
       timers.every(TURN_MS, () => void this.#turn()),
-      timers.every(WATCH_MS, () => this.#showing.notify()),
+      timers.every(WATCH_MS, () => {
+        if (this.#leading.leads) this.#showing.say_health();
+        this.#showing.notify();
+      }),
     ];
   }
 
@@ -122,8 +125,8 @@ export class ManyCoordinator implements Control {
     await this.#waits.until(() => stage() !== 'gather' && stage() !== 'setup', within_ms);
   }
 
-  apply(command: Command): Promise<Reply> {
-    return this.#commanding.apply(command);
+  apply(command: Command, by: string): Promise<Reply> {
+    return this.#commanding.apply(command, by);
   }
 
   watch(listener: (summary: Summary) => void): () => void {

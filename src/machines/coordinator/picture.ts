@@ -3,11 +3,14 @@
  * summary.
  */
 import type { Clock } from '../../foundation/clock.ts';
+import { endpoint_text } from '../../foundation/endpoint-text.ts';
 import { bury, is_idle, merge_counts, merge_dead, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
 import { LATEST_MS } from '../../metrics/snapshot-shape.ts';
 import type { Counts, Snapshot } from '../../metrics/snapshot.ts';
-import type { AgentSummary, LostWorker, Summary, WorkerSummary } from '../../metrics/summary.ts';
+import type { AgentSummary, LostWorker, Summary, WaitingClients, WorkerSummary } from '../../metrics/summary.ts';
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
+import { bound_you_gave, type Room } from '../../swarm/plan/carry-out.ts';
+import { planned_of } from '../../swarm/plan/intent.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
 import {
@@ -15,13 +18,13 @@ import {
   reassign_ms_of,
   type Bundle,
   type Departed,
+  type Desired,
   type Presence,
   type Results,
   type RunHeader,
   type SwarmPlan,
 } from '../store/documents.ts';
 import { RETURN_MS, unsure_of, type Unsure } from './agent-shares.ts';
-import { planned_of } from './desired.ts';
 import type { HeardAgent } from './heard-agents.ts';
 import type { View } from './view.ts';
 
@@ -165,6 +168,46 @@ export class Picture {
       .flatMap(({ agent, results }) => (results.killed_at_end ?? []).map((worker) => `${agent}/${worker}`));
   }
 
+  /** Agents that play, or will as soon as they are told to. */
+  here(): [MemberId, HeardAgent][] {
+    return [...this.#view.members].filter(([id, { doc }]) => doc.ready === this.#run && this.health(id) !== 'lost');
+  }
+
+  /** Those of them that may be given clients. */
+  #able(): [MemberId, HeardAgent][] {
+    return this.here().filter(([id]) => this.health(id) !== 'draining');
+  }
+
+  /** What they can hold, and at most `max_connections`. */
+  room(max_connections: number | null, here = this.#able()): Room {
+    return {
+      capacity: here.reduce((all, [, { doc }]) => all + doc.capacity, 0),
+      why: `what ${here.length} agents can hold`,
+      per_member: Math.max(0, ...here.map(([, { doc }]) => doc.capacity)),
+      members: here.length,
+      bounds: max_connections === null ? [] : [bound_you_gave(max_connections)],
+      more_by: null,
+    };
+  }
+
+  /** How many clients agents that are here and have the label can hold; null: none has it. */
+  room_on(label: string, here = this.#able()): number | null {
+    const with_it = here.filter(([, { doc }]) => doc.labels.includes(label));
+    return with_it.length === 0 ? null : with_it.reduce((all, [, { doc }]) => all + doc.capacity, 0);
+  }
+
+  /** Clients of the target that nobody can hold now. */
+  #waiting({ target, labelled }: Desired): WaitingClients[] {
+    const able = this.#able();
+    const of_labels = Object.entries(labelled).map(([label, clients]) => ({
+      clients: Math.max(0, clients - (this.room_on(label, able) ?? 0)),
+      label,
+    }));
+    const placed = target - of_labels.reduce((all, { clients }) => all + clients, 0);
+    const rest = Math.max(0, placed - this.room(null, able).capacity);
+    return [...of_labels, { clients: rest, label: null }].filter(({ clients }) => clients > 0);
+  }
+
   /** its acknowledgement is worth waiting for */
   answers(id: MemberId): boolean {
     const health = this.health(id);
@@ -291,7 +334,7 @@ export class Picture {
         module_sha256: run.what.module_sha256,
         seed: run.what.seed,
         segment: null,
-        servers: run.where.servers.map(server_text),
+        servers: run.where.servers.map(endpoint_text),
         versions: this.#versions,
         started,
         seconds: this.#seconds(),
@@ -303,6 +346,7 @@ export class Picture {
       workers,
       agents,
       possibly_open: this.unsure(plan).reduce((all, { open }) => all + open, 0),
+      waiting: final ? [] : this.#waiting(desired),
       limits: {
         capacity: sum_of(here, 'capacity'),
         why: `what ${here.length} agents can hold`,
@@ -346,9 +390,6 @@ const NO_STATES: AgentSummary['states'] = { initial: 0, connect: 0, acting: 0, s
 
 const sum_of = (agents: readonly AgentSummary[], of: 'live' | 'open' | 'capacity'): number =>
   agents.reduce((all, one) => all + one[of], 0);
-
-const server_text = ({ host, port, path }: { host: string; port: number; path?: string }): string =>
-  path === undefined ? (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`) : `unix:${path}`;
 
 /** Its dead workers by the names they have in the whole swarm. */
 function named_after(dead: Dead, agent: MemberId): Dead {

@@ -3,7 +3,7 @@
  * away.
  */
 import type { Clock } from '../../foundation/clock.ts';
-import type { Summary } from '../../metrics/summary.ts';
+import type { AgentSummary, Summary } from '../../metrics/summary.ts';
 import { Watchers } from '../../swarm/control/watchers.ts';
 import type { Note } from '../../swarm/plan/account.ts';
 import type { PlayedRun } from './picture.ts';
@@ -22,6 +22,8 @@ export class Showing {
   readonly #watchers: Watchers;
   /** number of the newest note that was shown of each incarnation */
   readonly #notes_shown = new Map<string, number>();
+  /** what was said of each agent last; as many as {@link View.members} */
+  readonly #healths = new Map<string, AgentSummary['health']>();
   /** count of results when they were looked through last */
   #results_shown = -1;
   #away_since: number | null = null;
@@ -46,7 +48,17 @@ export class Showing {
 
   /** The summary of now; the final one once there is one. */
   summary(histograms = false): Summary {
-    return this.#final ?? this.#played!.picture.summary({ histograms });
+    if (this.#final) return this.#final;
+    const summary = this.#played!.picture.summary({ histograms });
+    if (this.#away_since === null) return summary;
+    const newest = Math.max(...[...this.#view.members.values()].map(({ heard_at }) => heard_at), this.#away_since);
+    return { ...summary, engine_away: { since: this.#instant(this.#away_since), figures_of: this.#instant(newest) } };
+  }
+
+  /** by the wall clock, of a moment of the monotonic one */
+  #instant(at: number): string {
+    const { timers } = this.#options;
+    return new Date(timers.wall() - (timers.now() - at)).toISOString();
   }
 
   /** The summary for a state line: `interval` is the time since the last call. */
@@ -82,11 +94,24 @@ export class Showing {
       this.#away_since = null;
     } else if (!answered && this.#away_since === null) {
       this.#away_since = this.#view.answered_at ?? now;
-      const at = new Date(timers.wall() - (now - this.#away_since)).toISOString();
+      const at = this.#instant(this.#away_since);
       on_note('engine', {
         level: 'warn',
         text: `the engine has not answered since ${at}: the load goes on as it is`,
       });
+    }
+  }
+
+  /** Says how agents fare, when that changes. */
+  say_health(): void {
+    if (!this.#played) return;
+    const { picture } = this.#played;
+    for (const id of this.#view.members.keys()) {
+      const [before, health] = [this.#healths.get(id), picture.health(id)];
+      if (health === before) continue;
+      this.#healths.set(id, health);
+      const level = health === 'ok' || health === 'loading' || health === 'draining' ? 'info' : 'warn';
+      this.#options.on_note(id, { level, text: before === undefined ? health : `${before} → ${health}` });
     }
   }
 

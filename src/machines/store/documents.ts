@@ -15,9 +15,10 @@ import type { Counters } from '../../metrics/packed.ts';
 import type { DeadCounters } from '../../metrics/snapshot-shape.ts';
 import type { HistogramSnapshot, Snapshot } from '../../metrics/snapshot.ts';
 import type { WorkerSummary } from '../../metrics/summary.ts';
-import type { Ramp } from '../../swarm/load/pacer.ts';
 import type { HookResult, Note } from '../../swarm/plan/account.ts';
+import type { Intent } from '../../swarm/plan/intent.ts';
 import type { IdRange, Orders } from '../../swarm/plan/orders.ts';
+import type { Ramp } from '../../swarm/plan/ramp.ts';
 import type { MemberId, RunSpec } from '../../swarm/plan/run-spec.ts';
 import type { TraceLines } from '../../swarm/squad/ordered-squad.ts';
 
@@ -43,32 +44,30 @@ export interface Lease {
   readonly plan: string | null;
 }
 
-/** What the users want. */
-export interface Desired {
+/** What the operators want of a run. `evicted` has the {@link full_name} of incarnations. */
+export interface Desired extends Intent {
   readonly run: string;
   /** counts the changes */
   readonly seq: number;
-  readonly target: number;
-  /** how many of them belong on agents with a label, by label; at most 32 */
-  readonly labelled: Readonly<Record<string, number>>;
-  /** to `target`, in ms of run time; null: at the connect rate */
-  readonly ramp: Ramp | null;
-  readonly phase: Orders['phase'];
-  readonly graceful: boolean;
-  readonly connect_per_s: number;
-  readonly retry_fatal: number;
-  readonly mark: { readonly text: string; readonly at_ms: number; readonly seq: number } | null;
-  /** counts the commands that had all shares worked out anew */
-  readonly rebalance: number;
-  /** agents that shall hold nothing */
-  readonly drained: readonly MemberId[];
-  /** {@link full_name} of incarnations that an operator declared dead, the newest 100 */
-  readonly evicted: readonly string[];
-  /** at most {@link MAX_TRACES} */
+  /** at most MAX_TRACES */
   readonly traces: readonly TraceOrder[];
   /** the last command of each coordinator that was applied, dropped 10 min after it came; at most 32 */
   readonly sessions: Readonly<Record<string, { readonly seq: number; readonly at_ms: number }>>;
+  /** the newest {@link MAX_SAID} commands that changed something, `seq` as above */
+  readonly said: readonly SaidCommand[];
 }
+
+/** A command that was carried out, for whoever asks later what happened. */
+export interface SaidCommand {
+  readonly seq: number;
+  /** ms since the epoch, by the clock of the coordinator that took it */
+  readonly at_ms: number;
+  /** who gave it: `127.0.0.1:5022 on host-1` */
+  readonly by: string;
+  readonly text: string;
+}
+
+export const MAX_SAID = 20;
 
 /** A client whose bytes somebody wants to see. */
 export interface TraceOrder {
@@ -78,9 +77,6 @@ export interface TraceOrder {
   /** ms of run time */
   readonly until_ms: number;
 }
-
-/** In the whole swarm: their lines travel with the results of agents, 200 lines of each. */
-export const MAX_TRACES = 4;
 
 /** A run as the plan names it: what it is made of is in the bundle. */
 export interface RunHeader {

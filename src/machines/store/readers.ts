@@ -25,14 +25,15 @@ import {
   yes,
   type Shape,
 } from '../../foundation/shape.ts';
+import { MAX_TRACES } from '../../grammar/command.ts';
 import { HISTOGRAM, MAX_HISTOGRAMS } from '../../metrics/packed.ts';
 import { CORES, COUNT, COUNTERS, DEAD, MS, STATE_COUNTS, WALL_MS, WORKER } from '../../metrics/snapshot-shape.ts';
 import type { HistogramSnapshot } from '../../metrics/snapshot.ts';
 import type { Server } from '../../protocols/module.ts';
 import type { Action, Range, Script } from '../../script/types.ts';
-import type { Ramp } from '../../swarm/load/pacer.ts';
+import type { Ramp } from '../../swarm/plan/ramp.ts';
 import { HOOK_RESULT, LEVEL, NOTE_TEXT, TRACE_LINES } from '../../swarm/plan/account-shape.ts';
-import { MAX_TARGET } from '../../swarm/plan/answers.ts';
+import { MAX_TARGET } from '../../swarm/plan/intent.ts';
 import type { IdRange, Orders } from '../../swarm/plan/orders.ts';
 import type { ConnectionLimits, How, Played, RunSpec, TlsSpec, Where } from '../../swarm/plan/run-spec.ts';
 import type { TraceLines } from '../../swarm/squad/ordered-squad.ts';
@@ -48,6 +49,7 @@ import {
   type Presence,
   type ProcessPlace,
   type RunHeader,
+  type SaidCommand,
   type Stage,
   type SwarmPlan,
   type TraceOrder,
@@ -64,7 +66,6 @@ const CLIENTS = integer(0, 1e10);
 const PER_S = number(0, 1e6);
 /** of the swarm: it has an engine's connection each */
 export const MAX_AGENTS = 10_000;
-const MAX_TRACES = 16;
 const MAX_TEXT = 1000;
 const MAX_RANGES = 100_000;
 const PHASE: Shape<Orders['phase']> = one_of('run', 'pause', 'drain', 'stop');
@@ -117,6 +118,7 @@ export const read_desired = reader(
     evicted: list(exact(200), 200),
     traces: TRACES,
     sessions: record(object<Desired['sessions'][string]>({ seq: NUMBER, at_ms: MS }), 64),
+    said: list(object<SaidCommand>({ seq: NUMBER, at_ms: WALL_MS, by: text(MAX_TEXT), text: text(MAX_TEXT) }), 100),
   }),
   MAX_VALUE,
 );

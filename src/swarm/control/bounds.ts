@@ -3,6 +3,7 @@ import type { Machine, Usage } from '../../foundation/machine.ts';
 import { MAX_WORKERS, RESERVED_FILES, UNLIMITED } from '../../foundation/open-files.ts';
 import type { Bound } from '../../metrics/summary.ts';
 import type { Script } from '../../script/types.ts';
+import { bound_you_gave } from '../plan/carry-out.ts';
 import type { Sources } from '../plan/run-spec.ts';
 import { PORTS_PER_ADDRESS } from '../shares/ports.ts';
 
@@ -67,7 +68,7 @@ export function bounds_of(machine: Machine, demand: Demand, now: Footprint): rea
       per_process,
     ),
     cpu(machine, demand),
-    max_connections(demand),
+    demand.max_connections === null ? null : bound_you_gave(demand.max_connections),
   ];
   return all
     .filter((one) => one !== null)
@@ -236,18 +237,6 @@ function cpu({ cores }: Machine, { messages_per_s: rate, processes }: Demand): B
     hard: false,
     why: `${used} of ${count(cores, 'core', 'cores')}, ${MESSAGE_US} us per message, ${Number(rate.toPrecision(2))} messages/s per client`,
     lift: used < cores ? '--workers auto, or longer sleeps' : 'longer sleeps in the script, or more cores',
-  };
-}
-
-function max_connections({ max_connections: most }: Demand): Bound | null {
-  if (most === null) return null;
-  return {
-    code: 'limit_connections',
-    what: '--max-connections',
-    connections: most,
-    hard: true,
-    why: 'the limit you gave',
-    lift: 'a larger --max-connections',
   };
 }
 

@@ -1,29 +1,29 @@
-/** The coordinator: turns commands into orders that all members follow, and their accounts into the summary. */
+/** The coordinator: has all members follow what the operators want, and makes the summary of their accounts. */
 import type { Clock } from '../../foundation/clock.ts';
 import { reason_of, SwarmError } from '../../foundation/errors.ts';
-import type { Command, Reply } from '../../grammar/command.ts';
+import { MAX_TRACES, MAX_TRACE_S, type Command, type Reply } from '../../grammar/command.ts';
 import type { Bound, Summary } from '../../metrics/summary.ts';
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
-import { aim, err, ok, over_whole, stopping, with_acks, with_here, with_starting, type Room } from '../plan/answers.ts';
+import { carry_out, type Facts, type Room } from '../plan/carry-out.ts';
 import type { Control } from '../plan/control.ts';
+import { HOOK_WITHIN_MS, is_stuck, SILENT_AT_END_MS, STOP_WITHIN_MS } from '../plan/deadlines.ts';
+import { first_intent, is_ending, wanted_of, type Intent } from '../plan/intent.ts';
 import type { MemberId } from '../plan/run-spec.ts';
-import { rate_of } from '../plan/segment.ts';
-import { MAX_TRACE_S, type Traces } from '../plan/traces.ts';
+import type { Traces } from '../plan/traces.ts';
 import type { Member, Members } from '../squad/members.ts';
 import type { Planner } from '../squad/planner.ts';
-import { ACK_WITHIN_MS, HOOK_WITHIN_MS, SILENT_AT_END_MS, Squad, type SquadOptions } from '../squad/squad.ts';
+import { Squad, type SquadOptions } from '../squad/squad.ts';
 import type { Waits } from '../squad/waits.ts';
 import type { Footprint } from './bounds.ts';
 import { Watchers } from './watchers.ts';
 
 const WATCH_MS = 1000;
-/** ms to end all clients of members that answer: while none ends, and in all (a million take half a minute) */
-const STOP_WITHIN_MS = 5000;
-const STOP_AT_MOST_MS = 120_000;
 
 export interface CoordinatorOptions extends SquadOptions {
   /** the option that makes it more members */
   readonly more_by: Room['more_by'];
+  /** of the whole swarm, whatever segment this process plays */
+  readonly connect_per_s: number;
   /** --max-connect-rate: no `rate` command can exceed it */
   readonly max_connect_per_s: number | null;
   /** of the script's actions in order, then `connected` if the module has it */
@@ -64,6 +64,7 @@ export class Coordinator implements Control {
   readonly #watchers: Watchers;
   readonly #started: { readonly now: number; readonly wall: number };
   readonly #stop_ticking: () => void;
+  #intent: Intent;
   #mark: Mark | null = null;
   /** everything measured until the last state line */
   #interval: Totals | null = null;
@@ -83,6 +84,8 @@ export class Coordinator implements Control {
     this.#planner = this.#squad.planner;
     this.#traces = this.#squad.traces;
     this.#waits = this.#squad.waits;
+    this.#intent = first_intent(options.connect_per_s);
+    this.#want(this.#intent);
     this.#squad.listen(() => this.#end_if_given_up());
     this.#stop_ticking = clock.every(WATCH_MS, () => this.#notify());
   }
@@ -106,18 +109,22 @@ export class Coordinator implements Control {
     this.#planner.replan(true);
   }
 
-  async apply(command: Command): Promise<Reply> {
+  async apply(command: Command, _by: string): Promise<Reply> {
     try {
-      const answer = this.#carry_out(command);
-      if (!answer.ok) return answer;
+      const before = this.#intent;
+      const { intent, reply } = carry_out(before, command, this.#facts());
+      if (!reply.ok) return reply;
+      this.#want(intent);
+      this.#squad.grow();
       this.#planner.replan(true);
-      if (command.op === 'stop') this.#begin_end(false);
-      const late = await this.#squad.acknowledged();
-      if (command.op === 'mark') this.#set_mark(command.text);
+      const starting = 'target' in reply ? this.#members.all.filter((member) => member.is_starting).length : 0;
+      if (is_ending(intent)) this.#begin_end(false);
+      const followers = await this.#squad.acknowledged();
+      if (intent.mark !== before.mark) this.#set_mark(intent.mark!.text);
       this.#notify();
-      return ok(with_acks(answer.text, this.#squad.answering, late, this.#clock.now()));
+      return { ...reply, followers: { ...followers, starting } };
     } catch (error) {
-      return err('internal', reason_of(error));
+      return { ok: false, code: 'internal', reason: reason_of(error) };
     }
   }
 
@@ -143,85 +150,41 @@ export class Coordinator implements Control {
   ): Promise<Reply & { stop?: () => void }> {
     const owner = this.#planner.owner(id);
     const member = owner === null ? undefined : this.#members.get(owner);
-    if (!member) return err('no_such_client', `no client has the id ${id}`);
-    if (this.#planner.is_ending) return err('stopping', 'the swarm is stopping');
-    if (!member.account) return err('no_such_client', `the worker of client ${id}, ${member.id}, is not up`);
-    if (this.#traces.is_full) return err('too_many', 'too many traces run already: wait until one ends');
+    if (!member) return { ok: false, code: 'no_such_client', client: id, down: null };
+    if (this.#planner.is_ending) return { ok: false, code: 'stopping', has_ended: false };
+    if (!member.account) return { ok: false, code: 'no_such_client', client: id, down: member.id };
+    if (this.#traces.is_full) return { ok: false, code: 'too_many', of: 'traces', most: MAX_TRACES };
     const ends_at = this.#clock.now() + Math.min(for_seconds, MAX_TRACE_S) * 1000;
     const token = this.#traces.start(member.id, id, ends_at, on_line);
     this.#planner.replan(true);
-    const { revision } = this.#planner;
-    const taken = await this.#waits.until(() => member.has_applied(revision), ACK_WITHIN_MS);
-    const text = with_acks(`trace of client ${id} in ${member.id}`, [member], taken ? [] : [member], this.#clock.now());
+    const followers = await this.#squad.acknowledged(member);
     const stop = (): void => {
       this.#traces.end(token);
       this.#planner.replan(false);
     };
-    return { ...ok(text), stop };
+    return { ok: true, op: 'trace', client: id, member: member.id, followers, stop };
   }
 
-  /** Changes what is wanted, in one turn. The caller publishes it. */
-  #carry_out(command: Command): Reply {
-    const planner = this.#planner;
-    const is_second_try = command.op === 'stop' && command.now && planner.phase === 'drain';
-    if (planner.is_ending && !is_second_try) return err('stopping', 'the swarm is stopping');
-    switch (command.op) {
-      case 'incr':
-        return this.#aim(command, planner.whole_target + command.count);
-      case 'decr':
-        planner.graceful = command.graceful;
-        return this.#aim(command, planner.whole_target - command.count);
-      case 'set':
-        planner.graceful = false;
-        return this.#aim(command, command.count);
-      case 'connect_rate':
-        return this.#set_rate(command.per_s);
-      case 'pause':
-        planner.phase = 'pause';
-        return ok('paused');
-      case 'resume':
-        planner.phase = 'run';
-        return ok('running');
-      case 'retry_fatal': {
-        planner.retry_fatal();
-        const fatal = this.#members.snapshots.reduce((all, snapshot) => all + snapshot.clients.states.fatal, 0);
-        return ok(`retrying ${fatal} fatal clients`);
-      }
-      case 'mark':
-        return ok(command.text ? `marked ${command.text}` : 'marked');
-      case 'stop': {
-        planner.phase = command.now ? 'stop' : 'drain';
-        const teardown_ms = this.#has_teardown ? HOOK_WITHIN_MS : null;
-        return ok(stopping(command.now, planner.run.how.drain_timeout_ms + SILENT_AT_END_MS, teardown_ms));
-      }
-      case 'rebalance':
-      case 'drain':
-      case 'evict':
-        return err('no_agents', `${command.op} is for a swarm of many machines (swarm run --join)`);
-    }
-  }
-
-  #aim({ count, on, over_ms }: { count: number; over_ms: number; on?: string }, wanted: number): Reply {
-    if (on !== undefined) return err('no_agents', 'on LABEL is for a swarm of many machines (swarm run --join)');
-    const planner = this.#planner;
-    const { segment } = planner.machine;
-    const { target, answer } = aim(count, wanted, planner.whole_target, over_whole(this.#room(), segment));
-    if (!answer.ok) return answer;
-    planner.aim(target, over_ms, this.#clock.now());
-    this.#squad.grow();
-    const text = with_here(answer.text, segment, planner.target);
-    return ok(with_starting(text, this.#members.all.filter((member) => member.is_starting).length));
-  }
-
-  #set_rate(asked: number): Reply {
-    const max = this.#options.max_connect_per_s ?? Infinity;
-    const whole = Math.min(asked, max);
+  /** From now on the members shall do this. The caller replans. */
+  #want(intent: Intent): void {
+    this.#intent = intent;
     const { segment } = this.#planner.machine;
-    const connect_per_s = rate_of(segment, whole);
-    this.#planner.connect_per_s = connect_per_s;
-    const text = `connect rate ${whole} per second`;
-    const bounded = asked > max ? `${text} (asked ${asked}: --max-connect-rate ${max})` : text;
-    return ok(with_here(bounded, segment, connect_per_s));
+    this.#planner.follow((now) => wanted_of(intent, segment, now - this.#started.now), this.#clock.now());
+  }
+
+  #facts(): Facts {
+    const { run, machine } = this.#planner;
+    return {
+      run_ms: this.#clock.now() - this.#started.now,
+      wall_ms: this.#clock.wall(),
+      room: this.#room(),
+      segment: machine.segment,
+      max_connect_per_s: this.#options.max_connect_per_s,
+      fatal: this.#members.snapshots.reduce((all, snapshot) => all + snapshot.clients.states.fatal, 0),
+      stop_ms: run.how.drain_timeout_ms + SILENT_AT_END_MS,
+      teardown_ms: this.#has_teardown ? HOOK_WITHIN_MS : null,
+      agents: null,
+    };
   }
 
   /** False also before `setup`: a module that was not set up is not torn down. */
@@ -231,7 +194,7 @@ export class Coordinator implements Control {
 
   #end_if_given_up(): void {
     if (!this.#squad.is_all_out || this.#planner.is_ending) return;
-    this.#planner.phase = 'stop';
+    this.#want({ ...this.#intent, phase: 'stop' });
     this.#begin_end(true);
   }
 
@@ -249,7 +212,7 @@ export class Coordinator implements Control {
     const busy = (): readonly Member[] =>
       this.#members.up.filter((member) => member.live > 0 || member.open > 0 || !member.has_applied(revision));
     await this.#waits.until(() => planner.phase === 'stop' || busy().length === 0, planner.run.how.drain_timeout_ms);
-    planner.phase = 'stop';
+    this.#want({ ...this.#intent, phase: 'stop' });
     planner.replan(true);
     ({ revision } = planner);
     await this.#while_fewer(() => busy().length === 0);
@@ -272,8 +235,8 @@ export class Coordinator implements Control {
   /** Waits until `is_over`, while clients keep ending. */
   async #while_fewer(is_over: () => boolean): Promise<void> {
     const left = (): number => this.#members.up.reduce((all, { live, open }) => all + live + open, 0);
-    const deadline = this.#clock.now() + STOP_AT_MOST_MS;
-    for (let before = Infinity, now = left(); now < before && this.#clock.now() < deadline; now = left()) {
+    const start = this.#clock.now();
+    for (let before = Infinity, now = left(); now < before && !is_stuck(0, this.#clock.now() - start); now = left()) {
       before = now;
       if (await this.#waits.until(is_over, STOP_WITHIN_MS)) return;
     }

@@ -1,22 +1,7 @@
 /**
- * Pacing as arithmetic: how many clients a ramp asks for, how many connects are due. Nothing here reads a clock or
+ * Pacing as arithmetic: how many connects are due. Nothing here reads a clock or
  * sleeps. Times are ms of one clock.
  */
-
-/** A straight line from `from` clients at `start_ms` to `to` at `end_ms`. */
-export interface Ramp {
-  readonly from: number;
-  readonly to: number;
-  readonly start_ms: number;
-  readonly end_ms: number;
-}
-
-/** Clients wanted at `now_ms`: an integer, monotone in time, never ahead of the line, exactly `to` from the end on. */
-export function planned_at(ramp: Ramp, now_ms: number): number {
-  if (now_ms >= ramp.end_ms) return ramp.to;
-  const part = Math.max(0, (now_ms - ramp.start_ms) / (ramp.end_ms - ramp.start_ms));
-  return ramp.from + Math.trunc((ramp.to - ramp.from) * part);
-}
 
 /** How late, in ms, a pacer may be and still catch up; turns before that are lost. Covers coarse timers, not stalls. */
 export const MAX_ARREARS_MS = 20;

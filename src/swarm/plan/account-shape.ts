@@ -15,6 +15,7 @@ import {
   token,
   type Shape,
 } from '../../foundation/shape.ts';
+import { MAX_TRACES } from '../../grammar/command.ts';
 import { HISTOGRAM, MAX_HISTOGRAMS, with_histograms, type Counters } from '../../metrics/packed.ts';
 import { COUNT, COUNTERS, MAX_TEXT } from '../../metrics/snapshot-shape.ts';
 import type { HistogramSnapshot } from '../../metrics/snapshot.ts';
@@ -23,7 +24,6 @@ import type { Account, HookResult, Note } from './account.ts';
 const MAX_NOTES = 50;
 /** characters of a note, which may be all that a process printed in one piece: 64 KiB at most */
 const MAX_NOTE = 70_000;
-const MAX_TRACES = 16;
 
 export const LEVEL = one_of('info', 'warn', 'error');
 export const NOTE_TEXT = lines(MAX_NOTE);

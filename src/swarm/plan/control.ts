@@ -3,8 +3,11 @@ import type { Command, Reply } from '../../grammar/command.ts';
 import type { Summary } from '../../metrics/summary.ts';
 
 export interface Control {
-  /** Carries the command out. Resolves when the members acknowledged, after 2 s at most. Never rejects. */
-  apply(command: Command): Promise<Reply>;
+  /**
+   * Carries the command out. Resolves when the members acknowledged, after 2 s at most. Never rejects. `by`: who gave
+   * it, for people.
+   */
+  apply(command: Command, by: string): Promise<Reply>;
   /** Calls `listener` with each new summary, about once a second and after each command. Returns what ends it. */
   watch(listener: (summary: Summary) => void): () => void;
   /**

@@ -1,11 +1,10 @@
 /** The traces that run now: whose bytes are shown to which session, and until when. */
 import { randomBytes } from 'node:crypto';
+import { MAX_TRACES } from '../../grammar/command.ts';
 import type { Account } from './account.ts';
 import type { MemberOrders } from './orders.ts';
 import type { MemberId } from './run-spec.ts';
 
-const MAX_TRACES = 16;
-export const MAX_TRACE_S = 3600;
 /** most lines of a trace that wait anywhere: a second's worth of one client */
 export const MAX_TRACE_LINES = 200;
 /** ms that a trace waits after its end for the account with its last lines */

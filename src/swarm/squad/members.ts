@@ -1,4 +1,5 @@
 /** The members of a swarm as the coordinator knows them: who is up, their newest accounts, what dead ones counted. */
+import type { Missing } from '../../grammar/command.ts';
 import { bury, count_error, is_idle, live_of, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
 import type { Snapshot } from '../../metrics/snapshot.ts';
 import type { WorkerSummary } from '../../metrics/summary.ts';
@@ -62,9 +63,14 @@ export class Member {
     return this.wanted && !this.account && this.absence === 'starting';
   }
 
-  /** why there is no process: `w2 given up` */
-  get absent_text(): string {
-    return `${this.id} ${this.absence.replace('_', ' ')}`;
+  /** why there is no process: `given up`; null: there is one */
+  get absent(): string | null {
+    return this.account ? null : this.absence.replace('_', ' ');
+  }
+
+  /** How it is named where it should have done something. */
+  missing(now: number): Missing {
+    return { id: this.id, absent: this.absent, silent_ms: Math.round(now - this.heard_at) };
   }
 
   has_applied(revision: number): boolean {

@@ -90,11 +90,11 @@ export class OrderedSquad {
   readonly #traces = new Map<string, SquadTrace>();
   #is_closed = false;
 
-  constructor(options: Omit<SquadOptions, 'connect_per_s'>) {
+  constructor(options: SquadOptions) {
     this.#clock = options.clock;
     this.#hub = options.hub;
     // nothing connects before the first order
-    this.#squad = new Squad({ ...options, connect_per_s: 0 });
+    this.#squad = new Squad(options);
     this.#squad.listen((event) => {
       const is_applied = this.#look();
       if (is_applied || event === 'death') this.#changed();
@@ -145,13 +145,11 @@ export class OrderedSquad {
     if (order.revision <= this.#ordered || this.#is_closed) return;
     this.#ordered = order.revision;
     const { planner } = this.#squad;
-    const { shared, retry_fatal } = order;
-    planner.live = { ...planner.live, shared, retry_fatal };
-    planner.connect_per_s = order.connect_per_s;
-    planner.phase = order.phase;
-    planner.graceful = order.graceful;
+    planner.live = { ...planner.live, shared: order.shared };
     planner.to_ids = (dealt) => ids_within(dealt, order.ids);
-    planner.hold(order.clients, order.target);
+    const { phase, clients: planned, target, graceful, retry_fatal, connect_per_s } = order;
+    const wanted = { phase, planned, target, graceful, retry_fatal, connect_per_s };
+    planner.follow(() => wanted, this.#clock.now());
     this.#squad.grow();
     planner.replan(true);
     if (this.#follow_traces(order)) planner.replan(true);

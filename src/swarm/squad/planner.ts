@@ -1,30 +1,19 @@
 /** From what is wanted to orders: shares within what is safe, ids, connect rates; published when they change. */
-import { planned_at, type Ramp } from '../load/pacer.ts';
+import { NOTHING_WANTED, type Wanted } from '../plan/intent.ts';
 import type { IdRange, MemberOrders, Orders } from '../plan/orders.ts';
 import type { LiveSpec, MachineSpec, MemberId, RunSpec } from '../plan/run-spec.ts';
 import type { Hub } from '../plan/seam.ts';
-import { index_of, part_of } from '../plan/segment.ts';
+import { index_of } from '../plan/segment.ts';
 import type { Traces } from '../plan/traces.ts';
 import { allocate, grant, split_rate } from '../shares/allocate.ts';
 import { Ids } from '../shares/ids.ts';
 import { PortGrants } from '../shares/port-grants.ts';
 import type { Members } from './members.ts';
 
-export interface PlannerOptions {
-  readonly run: RunSpec;
-  readonly machine: MachineSpec;
-  /** of all members together, at first */
-  readonly connect_per_s: number;
-}
-
 export class Planner {
   readonly run: RunSpec;
   readonly machine: MachineSpec;
-  phase: Orders['phase'] = 'run';
-  live: LiveSpec = { shared: null, setup_by: null, teardown_by: null, retry_fatal: 0 };
-  /** of all members together; each has its part in its GroupShare */
-  connect_per_s: number;
-  graceful = false;
+  live: Omit<LiveSpec, 'retry_fatal'> = { shared: null, setup_by: null, teardown_by: null };
   /** of the orders published last, 0 before the first */
   revision = 0;
   /** numbers dealt to the members: ids, or numbers that {@link to_ids} maps to ids */
@@ -35,34 +24,38 @@ export class Planner {
   readonly #hub: Hub;
   readonly #members: Members;
   readonly #traces: Traces;
-  #target = 0;
-  #planned = 0;
-  #ramp: Ramp | null = null;
+  #wanted_at: (now: number) => Wanted = () => NOTHING_WANTED;
+  #wanted = NOTHING_WANTED;
   /** the entries of the last orders as text: equal ones are not published again */
   #ordered = '';
   #is_withholding = false;
 
-  constructor(hub: Hub, members: Members, traces: Traces, { run, machine, connect_per_s }: PlannerOptions) {
+  constructor(hub: Hub, members: Members, traces: Traces, run: RunSpec, machine: MachineSpec) {
     this.#hub = hub;
     this.#members = members;
     this.#traces = traces;
     this.run = run;
     this.machine = machine;
-    this.connect_per_s = connect_per_s;
     this.#ports = new PortGrants(run.where, machine);
   }
 
-  /** of the whole swarm, other segments included */
-  get whole_target(): number {
-    return this.#target;
+  get phase(): Orders['phase'] {
+    return this.#wanted.phase;
   }
 
+  /** clients at the end of a ramp */
   get target(): number {
-    return part_of(this.machine.segment, this.#target);
+    return this.#wanted.target;
   }
 
+  /** clients now */
   get planned(): number {
-    return part_of(this.machine.segment, this.#planned);
+    return this.#wanted.planned;
+  }
+
+  /** of all members together */
+  get connect_per_s(): number {
+    return this.#wanted.connect_per_s;
   }
 
   get is_ending(): boolean {
@@ -86,33 +79,17 @@ export class Planner {
     this.#ports.release(member);
   }
 
-  /** Sets a new target of the whole swarm, reached in `over_ms` from what is planned now. Replaces an earlier ramp. */
-  aim(target: number, over_ms: number, now: number): void {
-    this.step(now);
-    this.#target = target;
-    this.#ramp = over_ms > 0 ? { from: this.#planned, to: target, start_ms: now, end_ms: now + over_ms } : null;
-    this.step(now);
-    if (!this.#ramp) this.#planned = target;
+  /** From now on this is wanted, at each moment. The caller replans. */
+  follow(wanted_at: (now: number) => Wanted, now: number): void {
+    this.#wanted_at = wanted_at;
+    this.#wanted = wanted_at(now);
   }
 
-  /** Moves along the ramp; the caller replans. False without a ramp. */
+  /** Moves along a ramp; the caller replans. False: nothing else is planned than before. */
   step(now: number): boolean {
-    if (!this.#ramp) return false;
-    this.#planned = planned_at(this.#ramp, now);
-    if (now >= this.#ramp.end_ms) this.#ramp = null;
-    return true;
-  }
-
-  /** Sets what is wanted now and at the end of a ramp that the caller follows. Replaces an earlier ramp. */
-  hold(planned: number, target: number): void {
-    this.#planned = planned;
-    this.#target = target;
-    this.#ramp = null;
-  }
-
-  /** Fatal clients start anew. */
-  retry_fatal(): void {
-    this.live = { ...this.live, retry_fatal: this.live.retry_fatal + 1 };
+    const { planned } = this.#wanted;
+    this.#wanted = this.#wanted_at(now);
+    return this.#wanted.planned !== planned;
   }
 
   /** Works out the orders of now and publishes them if they differ from the last ones, with `anyway` in any case. */
@@ -125,22 +102,24 @@ export class Planner {
     for (const [id, entry] of Object.entries(entries)) {
       this.#members.get(id)!.outstanding.add(revision, entry.groups.main.clients);
     }
-    const { phase, run, machine, live } = this;
-    this.#hub.publish({ revision, phase, run, machine, live, members: entries });
+    const { phase, retry_fatal } = this.#wanted;
+    const { run, machine } = this;
+    this.#hub.publish({ revision, phase, run, machine, live: { ...this.live, retry_fatal }, members: entries });
   }
 
   #entries(): Record<MemberId, MemberOrders> {
     const members = this.#members.all;
     const granted = this.#share();
+    const { connect_per_s: rate, graceful } = this.#wanted;
     const rate_parts = granted.filter((clients) => clients > 0).length;
-    const rates = split_rate(this.connect_per_s, rate_parts);
+    const rates = split_rate(rate, rate_parts);
     const entries: Record<MemberId, MemberOrders> = {};
     for (const [i, { id, account }] of members.entries()) {
       if (!account) continue;
       const clients = granted[i]!;
       const connect_per_s = clients > 0 ? rates.pop()! : 0;
       const [ids, ports] = [this.to_ids(this.ids.of(id)), this.#ports.of(id)];
-      const main = { clients, ids, ports, connect_per_s, rate_parts, graceful: this.graceful };
+      const main = { clients, ids, ports, connect_per_s, rate_parts, graceful };
       entries[id] = { incarnation: account.incarnation, groups: { main }, traces: this.#traces.of(id) };
     }
     return entries;

@@ -4,13 +4,17 @@
  */
 import type { Clock } from '../../foundation/clock.ts';
 import { SwarmError } from '../../foundation/errors.ts';
+import type { Followers } from '../../grammar/command.ts';
+import { seconds } from '../../grammar/sentences.ts';
 import type { Account, HookResult, Note } from '../plan/account.ts';
-import { seconds, type Room } from '../plan/answers.ts';
-import type { MemberId } from '../plan/run-spec.ts';
+import type { Room } from '../plan/carry-out.ts';
+import { ACK_WITHIN_MS, HOOK_WITHIN_MS, SILENT_AT_END_MS } from '../plan/deadlines.ts';
+import { followers_of } from '../plan/followers.ts';
+import type { MachineSpec, MemberId, RunSpec } from '../plan/run-spec.ts';
 import type { Absence, Death, Hub } from '../plan/seam.ts';
 import { Traces } from '../plan/traces.ts';
 import { Members, type Member } from './members.ts';
-import { Planner, type PlannerOptions } from './planner.ts';
+import { Planner } from './planner.ts';
 import { Staff } from './staff.ts';
 import { Waits } from './waits.ts';
 
@@ -20,14 +24,12 @@ const RAMP_STEP_MS = 200;
 const SHRINK_MS = 1000;
 /** a tick later than that means that this process itself stood still */
 const LATE_TICK_MS = 5 * TICK_MS;
-/** at the end of a run a member that is silent for so long is killed */
-export const SILENT_AT_END_MS = 2000;
-export const ACK_WITHIN_MS = 2000;
 /** ms to wait for a worker to come up again: it is started within 5 s of its death */
 const REPLACED_WITHIN_MS = 10_000;
-export const HOOK_WITHIN_MS = 60_000;
 
-export interface SquadOptions extends PlannerOptions {
+export interface SquadOptions {
+  readonly run: RunSpec;
+  readonly machine: MachineSpec;
   readonly hub: Hub;
   /** all members that there may be; their order breaks ties */
   readonly members: readonly MemberId[];
@@ -69,7 +71,7 @@ export class Squad {
     this.#ticked_at = clock.now();
     this.#on_note = on_note;
     this.members = new Members(members);
-    this.planner = new Planner(hub, this.members, this.traces, options);
+    this.planner = new Planner(hub, this.members, this.traces, options.run, options.machine);
     this.waits = new Waits(() => clock.now());
     hub.onAccount((id, account) => this.#on_account(id, account));
     hub.onGone((...gone) => this.#on_gone(...gone));
@@ -90,7 +92,7 @@ export class Squad {
   /** what all members can hold together, and what bounds it */
   get room(): Pick<Room, 'capacity' | 'why' | 'per_member' | 'members'> {
     const { all, possible_capacity, per_member } = this.members;
-    const out = all.filter((member) => member.wanted && member.is_out).map((member) => member.absent_text);
+    const out = all.filter((member) => member.wanted && member.is_out).map(absent_text);
     const why = all.find((member) => member.capacity_why)?.capacity_why ?? 'no worker is up';
     return { capacity: possible_capacity, why: [why, ...out].join('; '), per_member, members: all.length };
   }
@@ -106,7 +108,7 @@ export class Squad {
     await this.waits.until(is_decided, within_ms);
     const absent = missing();
     if (absent.length === 0 || gives_up()) return;
-    const named = absent.map((member) => member.absent_text).join(', ');
+    const named = absent.map(absent_text).join(', ');
     throw new SwarmError('workers_missing', {
       reason: `${shown.length - absent.length} of ${shown.length} are up (${named})`,
     });
@@ -123,12 +125,15 @@ export class Squad {
     return this.members.expected.filter((member) => !member.is_starting);
   }
 
-  /** Waits until all members applied the current orders, 2 s at most. Returns those that did not. */
-  async acknowledged(): Promise<readonly Member[]> {
+  /** Who has applied the current orders: waits until all have, 2 s at most. `only`: asks nobody else. */
+  async acknowledged(only?: Member): Promise<Followers> {
     const { revision } = this.planner;
-    const late = (): readonly Member[] => this.answering.filter((member) => !member.has_applied(revision));
+    const asked = (): readonly Member[] => (only ? [only] : this.answering);
+    const late = (): readonly Member[] => asked().filter((member) => !member.has_applied(revision));
     await this.waits.until(() => late().length === 0, ACK_WITHIN_MS);
-    return late();
+    const now = this.#clock.now();
+    const missing = late().map((member) => member.missing(now));
+    return followers_of('worker', asked().length, missing);
   }
 
   /** Has one living member run a hook of the module, and waits for its result, 60 s at most. */
@@ -260,3 +265,5 @@ export class Squad {
     this.waits.poke();
   }
 }
+
+const absent_text = ({ id, absent }: Member): string => `${id} ${absent}`;

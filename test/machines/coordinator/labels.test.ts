@@ -1,20 +1,28 @@
 import { describe, expect, it } from 'vitest';
 import type { Command } from '../../../src/grammar/command.ts';
+import { sentence } from '../../../src/grammar/sentences.ts';
 import { next_shares, type KnownAgent } from '../../../src/machines/coordinator/agent-shares.ts';
-import { carry_out, first_desired, type Asking, type Facts } from '../../../src/machines/coordinator/desired.ts';
+import { first_desired, next_desired, type Asking } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
 import type { Desired, Presence, SwarmPlan } from '../../../src/machines/store/documents.ts';
+import type { Facts } from '../../../src/swarm/plan/carry-out.ts';
+import { WHOLE } from '../../../src/swarm/plan/segment.ts';
 
 const FACTS: Facts = {
-  capacity: 1000,
-  agents: ['a', 'b', 'c'],
+  run_ms: 0,
+  wall_ms: 0,
+  room: { capacity: 1000, why: '', per_member: 100, members: 3, bounds: [], more_by: null },
+  segment: WHOLE,
+  max_connect_per_s: null,
   fatal: 0,
   stop_ms: 0,
   teardown_ms: null,
-  max_connections: null,
-  max_connect_per_s: null,
-  incarnation: () => null,
-  has_label: (label) => label !== 'moon',
+  agents: {
+    are_gathering: false,
+    here: ['a', 'b', 'c'],
+    incarnation: () => null,
+    room_on: (label) => (label === 'moon' ? null : 100),
+  },
 };
 const RUN = {
   id: 'r',
@@ -78,8 +86,8 @@ class Small {
 
   do(...commands: Command[]): this {
     for (const command of commands) {
-      const { desired, reply } = carry_out(this.desired, command, asking, FACTS);
-      this.said = reply.text;
+      const { desired, reply } = next_desired(this.desired, command, 'somebody', asking, FACTS);
+      this.said = reply.ok ? sentence({ ...reply, followers: null }) : sentence(reply);
       this.desired = desired ?? this.desired;
     }
     for (let i = 0; i < 4; i++) {
@@ -137,6 +145,15 @@ describe('clients on a label', () => {
     small.agents.push(agent('m', ['moon']));
     expect(small.do().shares).toEqual({ a: 0, b: 0, m: 10 });
     expect(small.do(incr(150, 'eu')).shares).toEqual({ a: 100, b: 0, m: 10 });
+  });
+
+  it('go first when they wait: nobody who runs hangs up for them', () => {
+    const small = new Small(agent('a', []), agent('b', []));
+    small.do(incr(10), incr(10, 'moon'));
+    expect(small.shares).toEqual({ a: 5, b: 5 });
+    expect(small.do(decr(10)).shares).toEqual({ a: 5, b: 5 });
+    expect(small.desired).toMatchObject({ target: 10, labelled: {} });
+    expect(small.do(decr(4)).shares).toEqual({ a: 3, b: 3 });
   });
 
   it('stay when others go, and are shared anew among those that have it', () => {

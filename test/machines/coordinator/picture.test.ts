@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { Refused } from '../../../src/foundation/shape.ts';
 import { Picture } from '../../../src/machines/coordinator/picture.ts';
 import { View } from '../../../src/machines/coordinator/view.ts';
-import type { Departed, Presence, SwarmPlan } from '../../../src/machines/store/documents.ts';
+import type { Departed, Desired, Presence, SwarmPlan } from '../../../src/machines/store/documents.ts';
 import { LeaseKeeper } from '../../../src/machines/store/lease.ts';
 import { merge_snapshots } from '../../../src/metrics/merge-snapshots.ts';
 import { counters_of } from '../../../src/metrics/packed.ts';
@@ -31,6 +31,7 @@ async function seen(
   now: number,
   agents: Readonly<Record<string, Seen>>,
   plan: Partial<SwarmPlan> = {},
+  desired: Partial<Desired> = {},
 ): Promise<Summary> {
   const engine = new MemoryEngine();
   const clock = { ms: 0 };
@@ -42,7 +43,7 @@ async function seen(
   const view = new View(store, timers, lease, () => {});
   const members = Object.fromEntries(Object.keys(agents).map((id) => [id, SHARE]));
   put('plan', JSON.stringify({ ...PLAN, members, departed: [], ...plan }));
-  put('desired', JSON.stringify(DESIRED));
+  put('desired', JSON.stringify({ ...DESIRED, labelled: {}, drained: [], ...desired }));
   for (let seq = 1; seq <= 2; seq++) {
     clock.ms += 1000;
     for (const [id, { ahead_ms, failed, at, told, open = 0 }] of Object.entries(agents)) {
@@ -98,6 +99,22 @@ it('shows them in `errors`, `agents` and `status`, and who has no connection bec
     expect.stringMatching(/^agent-02 .* 1245 {2}1\.50 /),
     why,
   ]);
+});
+
+it('says what of the target waits, and for what', async () => {
+  const ready = { ready: PLAN.run.id, capacity: 100, labels: ['eu'] };
+  const agents = {
+    'agent-01': { ahead_ms: 0, failed: 0, at: 0, told: ready },
+    'agent-02': { ahead_ms: 0, failed: 0, at: 0, told: { ...ready, labels: [] } },
+  };
+  const waiting = async (desired: Partial<Desired>) => (await seen(0, agents, {}, desired)).waiting;
+  expect(await waiting({ target: 200 })).toBeUndefined();
+  expect(await waiting({ target: 230, labelled: { eu: 110, us: 15 } })).toEqual([
+    { clients: 10, label: 'eu' },
+    { clients: 15, label: 'us' },
+    { clients: 5, label: null },
+  ]);
+  expect(await waiting({ target: 150, drained: ['agent-02'] })).toEqual([{ clients: 50, label: null }]);
 });
 
 it('knows no clock of an agent that is lost, and says until when it waits for one that is silent', async () => {

@@ -3,6 +3,7 @@
  * the seed. {@link play} rejects with the first thing that is not as it must be; `Truth` says what that is.
  */
 import type { Command } from '../../../src/grammar/command.ts';
+import { sentence } from '../../../src/grammar/sentences.ts';
 import { Agent } from '../../../src/machines/agent/swarm-agent.ts';
 import type { RunEnd } from '../../../src/machines/coordinator/leading.ts';
 import { ManyCoordinator } from '../../../src/machines/coordinator/many-coordinator.ts';
@@ -135,8 +136,8 @@ export class SimSwarm {
     this.world.note(`${desk.process.name} is asked: ${JSON.stringify(command)}`);
     desk.asked = asked;
     this.truth.asked.push(asked);
-    void desk.joined.apply(command).then((reply) => {
-      this.world.note(`${desk.process.name} answers: ${reply.ok ? 'OK' : `ERR ${reply.code}`} ${reply.text}`);
+    void desk.joined.apply(command, 'somebody').then((reply) => {
+      this.world.note(`${desk.process.name} answers: ${reply.ok ? 'OK' : `ERR ${reply.code}`} ${sentence(reply)}`);
       asked.reply = reply;
       if (desk.asked !== asked) return;
       desk.last_seq = Math.max(desk.last_seq, ...asked.seqs);

@@ -55,6 +55,7 @@ export const DESIRED: Desired = {
   evicted: ['a.i'],
   traces: [{ token: 't', client: 3, until_ms: 9 }],
   sessions: { c1: { seq: 3, at_ms: 12.5 } },
+  said: [{ seq: 4, at_ms: 12.5, by: 'anna', text: 'incr 50' }],
 };
 
 export const SHARE: MemberShare = {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CoordinatorOptions } from '../../../src/swarm/control/coordinator.ts';
 import { id_at, index_of, parse_segment, part_of, whole_of } from '../../../src/swarm/plan/segment.ts';
-import { FakeSwarm, MACHINE, RUN } from '../fake-swarm.ts';
+import { FakeSwarm, MACHINE, RUN, said } from '../fake-swarm.ts';
 import { LIVE } from '../specs.ts';
 
 const ids_of = (swarm: FakeSwarm): number[] =>
@@ -354,7 +354,7 @@ describe('other commands', () => {
 describe('a segment', () => {
   const segment = parse_segment('2/5')!;
   const up = (ids: string[], options: Partial<CoordinatorOptions> = {}): Promise<FakeSwarm> =>
-    FakeSwarm.up(ids, { machine: { ...MACHINE, segment }, connect_per_s: 200, max_connect_per_s: 5000, ...options });
+    FakeSwarm.up(ids, { machine: { ...MACHINE, segment }, max_connect_per_s: 5000, ...options });
 
   it('gets the commands of the whole swarm, holds its part and says so', async () => {
     const swarm = await up(['w1', 'w2']);
@@ -419,9 +419,9 @@ describe('a segment', () => {
     const own = [1, 2].map((index) => id_at(segment, index));
     const taken = own.map((id) => swarm.coordinator.trace(id, 5, () => {}));
     await swarm.settle();
-    expect((await Promise.all(taken)).map((reply) => reply.ok && reply.text)).toEqual([
-      `trace of client ${own[0]} in w1`,
-      `trace of client ${own[1]} in w2`,
+    expect((await Promise.all(taken)).map(said)).toEqual([
+      `OK trace of client ${own[0]} in w1`,
+      `OK trace of client ${own[1]} in w2`,
     ]);
     expect(swarm.member('w2').entry!.traces).toMatchObject([{ client: own[1] }]);
     const foreign = Array.from({ length: 10 }, (_, i) => i + 1).find((id) => index_of(segment, id) === null)!;
@@ -436,7 +436,7 @@ describe('trace', () => {
     const lines: (string | null)[] = [];
     const taken = swarm.coordinator.trace(4, 5, (line) => lines.push(line));
     await swarm.settle();
-    expect(await taken).toMatchObject({ ok: true, text: 'trace of client 4 in w2' });
+    expect(said(await taken)).toBe('OK trace of client 4 in w2');
     swarm.member('w2').lines.push('> hello', '< OK');
     await swarm.pass(1000);
     expect(lines).toEqual(['> hello', '< OK']);

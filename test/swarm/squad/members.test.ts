@@ -96,7 +96,7 @@ describe('Members', () => {
     expect([first.share, first.capacity, first.is_out]).toEqual([50, 1000, false]);
     expect([second.share, second.capacity, second.is_out]).toEqual([0, 0, true]);
     expect(members.expected).toEqual([first]);
-    expect([first.absent_text, second.absent_text]).toEqual(['w1 restarting', 'w2 given up']);
+    expect([first.absent, second.absent]).toEqual(['restarting', 'given up']);
   });
 
   it('buries the old process when a new one reports before the death is known, and not the new one when it is', () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { NOTHING_WANTED, type Wanted } from '../../../src/swarm/plan/intent.ts';
 import type { Orders } from '../../../src/swarm/plan/orders.ts';
 import type { MemberId } from '../../../src/swarm/plan/run-spec.ts';
 import { Traces } from '../../../src/swarm/plan/traces.ts';
@@ -22,15 +23,12 @@ class Bench {
     const nothing = (): void => {};
     const publish = (orders: Orders): void => void this.orders_out.push(orders);
     const hub = { publish, want: nothing, onAccount: nothing, onGone: nothing, close: async () => [] };
-    this.planner = new Planner(hub, this.members, this.traces, {
-      run: RUN,
-      machine: MACHINE,
-      connect_per_s: 1000,
-    });
+    this.planner = new Planner(hub, this.members, this.traces, RUN, MACHINE);
   }
 
-  aim(target: number, over_ms = 0, now = 0): void {
-    this.planner.aim(target, over_ms, now);
+  /** `planned`: how many of them at a moment; all if left out. */
+  aim(target: number, planned = (_now: number): number => target, more: Partial<Wanted> = {}): void {
+    this.planner.follow((now) => ({ ...NOTHING_WANTED, connect_per_s: 1000, target, planned: planned(now), ...more }), 0);
     this.planner.replan(false);
   }
 
@@ -115,7 +113,7 @@ describe('Planner', () => {
 
   it('goes along a ramp, and gives ids for its end at once', () => {
     const bench = new Bench(['w1', 'w2']);
-    bench.aim(100, 1000, 0);
+    bench.aim(100, (now) => Math.min(100, now / 10));
     expect([bench.planner.target, bench.planner.planned]).toEqual([100, 0]);
     const steps = [250, 500, 1000].map((now) => {
       const is_ramp = bench.planner.step(now);
@@ -132,24 +130,6 @@ describe('Planner', () => {
     expect(new Set(ids.map(({ members }) => JSON.stringify(members.w1!.groups.main.ids))).size).toBe(1);
   });
 
-  it('a new aim begins where the old ramp is now', () => {
-    const bench = new Bench(['w1']);
-    bench.aim(100, 1000, 0);
-    bench.aim(0, 1000, 500);
-    expect(bench.planner.planned).toBe(50);
-    bench.planner.step(1000);
-    expect(bench.planner.planned).toBe(25);
-  });
-
-  it('follows a ramp that somebody else keeps, and forgets its own', () => {
-    const bench = new Bench(['w1', 'w2']);
-    bench.aim(100, 1000, 0);
-    bench.planner.hold(8, 40);
-    bench.planner.replan(false);
-    expect([bench.planner.step(500), bench.planner.target, bench.planner.planned]).toEqual([false, 40, 8]);
-    expect(bench.ordered).toEqual({ w1: 4, w2: 4 });
-  });
-
   it('gives the ids that dealt numbers stand for', () => {
     const bench = new Bench(['w1', 'w2']);
     bench.planner.to_ids = (dealt) => dealt.map(([first, last, step]) => [first + 100, last + 100, step]);
@@ -162,9 +142,7 @@ describe('Planner', () => {
     const bench = new Bench(['w1']);
     bench.aim(3);
     const token = bench.traces.start('w1', 2, 1000, () => {});
-    bench.planner.phase = 'drain';
-    bench.planner.graceful = true;
-    bench.planner.retry_fatal();
+    bench.aim(3, () => 3, { phase: 'drain', graceful: true, retry_fatal: 1 });
     bench.planner.replan(true);
     expect(bench.planner.is_ending).toBe(true);
     expect(bench.orders_out.at(-1)).toMatchObject({

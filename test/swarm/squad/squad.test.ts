@@ -121,9 +121,8 @@ describe('the end of a run', () => {
         for (const [i, { from, how }] of kinds.entries()) if (from === at) how(swarm.members[i]!);
         if (at === 0) {
           asked_at = swarm.now;
-          void swarm.coordinator.apply({ op: 'stop', now }).then((reply) => {
-            const [, s] = /within ([\d.]+) s/.exec(reply.ok ? reply.text : '') ?? [];
-            said_ms = now ? 2000 : Number(s) * 1000;
+          void swarm.coordinator.apply({ op: 'stop', now }, 'somebody').then((reply) => {
+            said_ms = now ? 2000 : reply.ok && reply.op === 'stop' ? reply.within_ms : NaN;
           });
         }
         await swarm.pass(100);

@@ -1,0 +1,143 @@
+/** What replies say: the words behind `OK` or `ERR <code>`, and in every other place where people read them. Pure. */
+import type { Aimed, Barrier, Command, Deed, Done, Followers, Here, Missing, Refusal, Reply } from './command.ts';
+
+/** since when one that was heard so lately is called silent, ms */
+const SILENT_MS = 2000;
+const MAX_KNOWN = 8;
+
+/** What `reply` says, without its `OK` or `ERR`. */
+export function sentence(reply: Reply): string {
+  if (!reply.ok) return refusal(reply);
+  return `${deed(reply)}${reply.followers === null ? '' : followed(reply.followers)}`;
+}
+
+/** A command as somebody may have typed it. */
+export function line_of(command: Command): string {
+  const goal = ({ on, over_ms }: { readonly on?: string; readonly over_ms: number }): string =>
+    `${on === undefined ? '' : ` on ${on}`}${over_ms === 0 ? '' : ` over ${over_ms % 1000 === 0 ? `${over_ms / 1000}s` : `${over_ms}ms`}`}`;
+  const lines: { readonly [Op in Command['op']]: (one: Extract<Command, { readonly op: Op }>) => string } = {
+    incr: (one) => `incr ${one.count}${goal(one)}`,
+    decr: (one) => `decr ${one.count}${one.graceful ? ' graceful' : ''}${goal(one)}`,
+    set: (one) => `set ${one.count}${goal(one)}`,
+    connect_rate: ({ per_s }) => `rate ${per_s}`,
+    pause: () => 'pause',
+    resume: () => 'resume',
+    mark: ({ text }) => `mark ${text}`.trimEnd(),
+    retry_fatal: () => 'retry fatal',
+    stop: ({ now }) => (now ? 'stop now' : 'stop'),
+    rebalance: () => 'rebalance',
+    drain: ({ agent, off }) => `drain ${agent}${off ? ' off' : ''}`,
+    evict: ({ agent }) => `evict ${agent}`,
+  };
+  return (lines[command.op] as (one: Command) => string)(command);
+}
+
+/** `10 s`, `0.5 s` */
+export const seconds = (ms: number): string => `${Number((ms / 1000).toFixed(1))} s`;
+
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+
+type Says = { readonly [Op in Deed['op']]: (done: Extract<Deed, { readonly op: Op }>) => string };
+
+const SAYS: Says = {
+  incr: aimed,
+  decr: aimed,
+  set: aimed,
+  connect_rate: ({ asked, per_s, here }) =>
+    `connect rate ${per_s} per second${asked > per_s ? ` (asked ${asked}: --max-connect-rate ${per_s})` : ''}${part(here)}`,
+  pause: () => 'paused',
+  resume: () => 'running',
+  mark: ({ text }) => (text ? `marked ${text}` : 'marked'),
+  retry_fatal: ({ clients }) => `retrying ${clients} fatal clients`,
+  stop: ({ now, within_ms, teardown_ms }) =>
+    `${now ? 'stopping now' : `stopping, within ${seconds(within_ms)}`}` +
+    (teardown_ms === null ? '' : `, then teardown of the module within ${seconds(teardown_ms)}`),
+  rebalance: ({ clients, agents }) => `sharing ${clients} clients anew among ${count(agents, 'agent')}`,
+  drain: ({ agent, off }) => (off ? `${agent} takes part again` : `draining ${agent}`),
+  evict: ({ agent }) => `evicted ${agent}, its clients go to the others`,
+  trace: ({ client, member }) => `trace of client ${client} in ${member ?? 'no agent'}`,
+  wait: ({ open }) => `${open} open`,
+};
+
+function deed(done: Done): string {
+  const say = SAYS[done.op] as (one: Deed) => string;
+  return say(done);
+}
+
+function aimed({ asked, had, target, all_of_them, bound, doubt, waiting, on, here }: Aimed): string {
+  const before = had > 0 || all_of_them ? `, had ${had}` : '';
+  const notes = [
+    ...(on === null ? [] : [`${on.clients} on ${on.label}`]),
+    ...(all_of_them ? [`asked ${asked}${before}`] : []),
+    ...(bound === null ? [] : [`asked ${asked}${before}: ${barrier(bound)}`]),
+    ...(doubt === null
+      ? []
+      : [`${doubt.what} may not suffice: about ${doubt.connections} fit; try ${doubt.lift}`]),
+    ...(on === null || on.is_known ? [] : [`no agent has the label ${on.label}, they wait for one`]),
+    ...(waiting === null
+      ? []
+      : [`${waiting.fits} fit now, on ${count(waiting.agents, 'agent')}; the rest waits for more`]),
+  ];
+  return `target ${target}${notes.length === 0 ? '' : ` (${notes.join('; ')})`}${part(here)}`;
+}
+
+const barrier = ({ why, lift }: Barrier): string => `${why}${lift === null ? '' : `; try ${lift}`}`;
+
+const part = (here: Here | null): string => (here === null ? '' : ` (segment ${here.segment}: ${here.part} here)`);
+
+/** `, 4 workers are starting`, `, 1 of 2 workers acknowledged (w2 silent 3 s)` */
+function followed({ kind, of, acknowledged, missing, starting, unplanned_by }: Followers): string {
+  const coming = starting === 0 ? '' : `, ${starting === 1 ? '1 worker is' : `${starting} workers are`} starting`;
+  if (unplanned_by !== undefined)
+    return `${coming}, not planned yet: ${unplanned_by === null ? 'nobody leads' : `the leader (${unplanned_by}) is silent`}`;
+  if (of === 0) return `${coming}, but no ${kind} is ${kind === 'worker' ? 'up' : 'here'}`;
+  if (acknowledged === of) return coming;
+  const more = of - acknowledged - missing.length;
+  const named = [...missing.map(why_missing), ...(more > 0 ? [`and ${more} more`] : [])];
+  return `${coming}, ${acknowledged} of ${of} ${kind}s acknowledged (${named.join(', ')})`;
+}
+
+function why_missing({ id, absent, silent_ms }: Missing): string {
+  if (absent !== null) return `${id} ${absent}`;
+  return silent_ms < SILENT_MS ? `${id} is still working on it` : `${id} silent ${Math.round(silent_ms / 1000)} s`;
+}
+
+const away = (ms: number | null): string =>
+  `the engine does not answer${ms === null ? '' : ` for ${Math.round(ms / 1000)} s`}`;
+
+function refusal(reply: Refusal): string {
+  if ('bound' in reply) return `nothing fits: target ${reply.target} (asked ${reply.asked}: ${barrier(reply.bound)})`;
+  switch (reply.code) {
+    case 'stopping':
+      return `the swarm ${reply.has_ended ? 'has ended' : 'is stopping'}`;
+    case 'not_ready':
+      return 'the swarm is not ready: it waits for its agents';
+    case 'interrupted':
+      return 'the wait was given up';
+    case 'no_agents':
+      return `${reply.what} is for a swarm of many machines (swarm run --join)`;
+    case 'no_such_agent':
+      return `no agent ${reply.agent}, ${reply.known.length === 0 ? 'none is here' : `known are ${reply.known.slice(0, MAX_KNOWN).join(', ')}`}`;
+    case 'no_such_client':
+      return reply.down === null
+        ? `no client has the id ${reply.client}`
+        : `the worker of client ${reply.client}, ${reply.down}, is not up`;
+    case 'too_many':
+      return reply.of === 'traces'
+        ? `${reply.most} traces run already: wait until one ends`
+        : `at most ${reply.most} labels have clients of their own`;
+    case 'read_only':
+      return `the credentials of this console are for looking only: ${reply.op} needs those of a leader`;
+    case 'unknown':
+      return reply.lost
+        ? 'the engine lost it with its memory: look at the target, and ask again'
+        : `${away(reply.away_ms)}: the command may have been applied or not, look at the target when the engine is back`;
+    case 'engine_away':
+      return `${away(reply.away_ms)}: nothing was changed, try again when it is back`;
+    case 'not_yet':
+      return `${reply.open} of ${reply.wanted}`;
+    case 'internal':
+    case 'bad_command':
+      return reply.reason;
+  }
+}

@@ -1,0 +1,86 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it, test } from 'vitest';
+import type { Command, Followers } from '../../src/grammar/command.ts';
+import { line_of, seconds, sentence } from '../../src/grammar/sentences.ts';
+import { parse_line } from '../../src/grammar/table.ts';
+
+const says = (followers: Partial<Followers>): string =>
+  sentence({
+    ok: true,
+    op: 'pause',
+    followers: { kind: 'worker', of: 3, acknowledged: 3, missing: [], starting: 0, ...followers },
+  });
+
+describe('who has followed', () => {
+  const silent = { id: 'w2', absent: null, silent_ms: 3400 };
+  it.each<[string, Partial<Followers>, string]>([
+    ['nothing when all have', {}, 'paused'],
+    ['that nobody is there', { of: 0, acknowledged: 0 }, 'paused, but no worker is up'],
+    ['that no agent is there', { kind: 'agent', of: 0, acknowledged: 0 }, 'paused, but no agent is here'],
+    [
+      'who has not, and why',
+      { acknowledged: 1, missing: [silent, { id: 'w3', absent: 'restarting', silent_ms: 9 }] },
+      'paused, 1 of 3 workers acknowledged (w2 silent 3 s, w3 restarting)',
+    ],
+    [
+      'who is at it',
+      { kind: 'agent', acknowledged: 2, missing: [{ ...silent, silent_ms: 100 }] },
+      'paused, 2 of 3 agents acknowledged (w2 is still working on it)',
+    ],
+    [
+      'how many more there are',
+      { of: 9, acknowledged: 1, missing: [silent] },
+      'paused, 1 of 9 workers acknowledged (w2 silent 3 s, and 7 more)',
+    ],
+    ['who starts', { starting: 1 }, 'paused, 1 worker is starting'],
+    ['how many start', { starting: 4 }, 'paused, 4 workers are starting'],
+    ['that nobody leads', { unplanned_by: null }, 'paused, not planned yet: nobody leads'],
+    ['that the leader is silent', { unplanned_by: 'h1' }, 'paused, not planned yet: the leader (h1) is silent'],
+  ])('says %s', (_, followers, text) => expect(says(followers)).toBe(text));
+});
+
+it.each([
+  [10_000, '10 s'],
+  [500, '0.5 s'],
+  [1240, '1.2 s'],
+])('%i ms are %s', (ms, text) => expect(seconds(ms)).toBe(text));
+
+const goal = { over_ms: fc.constantFrom(0, 1, 1500, 30_000, 86_400_000) };
+const on = fc.option(fc.constantFrom('eu', 'a.b=c'), { nil: undefined });
+const agent = fc.constantFrom('a1', 'A_b-9');
+const count = fc.integer({ min: 1, max: 10_000_000 });
+const ANY: fc.Arbitrary<Command> = fc
+  .tuple(
+    fc.oneof(
+      fc.record({ op: fc.constantFrom('incr' as const, 'set' as const), count, ...goal }),
+      fc.record({ op: fc.constant('decr' as const), count, graceful: fc.boolean(), ...goal }),
+    ),
+    on,
+  )
+  .map(([command, label]): Command => ({ ...command, ...(label && { on: label }) }));
+const OTHERS: fc.Arbitrary<Command> = fc.oneof(
+  fc.record({ op: fc.constant('connect_rate' as const), per_s: fc.constantFrom(0.5, 1, 1000, 1_000_000) }),
+  fc.record({ op: fc.constantFrom('pause' as const, 'resume' as const, 'retry_fatal' as const, 'rebalance' as const) }),
+  fc.record({ op: fc.constant('mark' as const), text: fc.constantFrom('', 'now', 'ramp is over; or not') }),
+  fc.record({ op: fc.constant('stop' as const), now: fc.boolean() }),
+  fc.record({ op: fc.constant('drain' as const), agent, off: fc.boolean() }),
+  fc.record({ op: fc.constant('evict' as const), agent }),
+);
+
+test('a command is written as it would be typed', () => {
+  fc.assert(
+    fc.property(fc.oneof(ANY, OTHERS), (command) => {
+      expect(parse_line(line_of(command))).toEqual({ ok: true, request: command });
+    }),
+  );
+});
+
+test('what a command means is decided in one file', () => {
+  const changing = /\bop === '|\bcase '(incr|decr|set|connect_rate|pause|resume|mark|retry_fatal|stop|rebalance|drain|evict)'/;
+  const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  // what only shows is the session's
+  const shows = /\bop === '(auth|help|wait|status|quit|trace)'/g;
+  const found = files.filter((name) => changing.test(readFileSync(`src/${name}`, 'utf8').replace(shows, '')));
+  expect(found).toEqual(['swarm/plan/carry-out.ts']);
+});
