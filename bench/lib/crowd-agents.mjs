@@ -8,14 +8,14 @@ import { fetch_bundle } from '../../dist/machines/store/bundles.js';
 import { open_nats_store } from '../../dist/machines/store/nats.js';
 import { CLOCK } from '../../dist/foundation/clock.js';
 import { VERSION } from '../../dist/foundation/version.js';
-import { merge_snapshots, NO_DEAD } from '../../dist/metrics/merge-snapshots.js';
+import { merge_groups, merge_snapshots, NO_DEAD } from '../../dist/metrics/merge-snapshots.js';
 
 const CONNECTIONS = 4;
 const APPLIED_MS = 5;
 const BUCKETS = 100;
 /** characters of a text that is the plan */
 const LONG = 20_000;
-const EMPTY = merge_snapshots([]);
+const EMPTY = merge_groups([]);
 
 const [engine, first, count] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
 // On machines of their own each agent parses the plan once; here they are hundreds on one core, which would be all that is measured.
@@ -113,9 +113,14 @@ class Crew {
       capacity_why: 'open files',
       ids_wanted: this.#live,
       snapshot: {
-        ...EMPTY,
-        clients,
-        actions: [{ started: 0, running: 0, ok: 0, failed: {}, aborted: 0, service, response }],
+        ...merge_snapshots([]),
+        groups: {
+          main: {
+            ...EMPTY,
+            clients,
+            actions: [{ started: 0, running: 0, ok: 0, failed: {}, aborted: 0, service, response }],
+          },
+        },
       },
       dead: NO_DEAD,
       workers: [],

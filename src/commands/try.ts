@@ -14,6 +14,7 @@ import { check_name } from '../launch/preflight.ts';
 import { with_run_folder } from '../launch/run-folder.ts';
 import { find_sources } from '../launch/sources.ts';
 import { latency_ms } from '../metrics/histogram.ts';
+import { whole_of } from '../metrics/merge-snapshots.ts';
 import type { OptionsWith } from '../options/options.ts';
 import { aligned, ms } from '../outputs/tables.ts';
 import type { Account } from '../swarm/plan/account.ts';
@@ -144,7 +145,7 @@ class Trial {
   #watch_idle(): void {
     const account = this.#account;
     if (!account) return;
-    const { actions, requests } = account.snapshot;
+    const { actions, requests } = whole_of(account.snapshot);
     const started = actions.reduce((sum, action) => sum + action.started, 0);
     const index = actions.findIndex(({ running }) => running > 0);
     if (index < 0 || requests.in_flight > 0 || started !== this.#started) this.#active_at = now();
@@ -161,7 +162,8 @@ class Trial {
   }
 
   #verdict(whole: boolean): number {
-    const { actions, connections, errors } = this.#account!.snapshot;
+    const { snapshot } = this.#account!;
+    const { actions, connections } = whole_of(snapshot);
     const names = this.#names;
     const rows = actions.map(({ started, ok, failed, aborted, service }, i) => [
       names[i]!,
@@ -169,7 +171,7 @@ class Trial {
     ]);
     const played = rows.filter((row) => row[1] !== 0 || row[0] !== 'connected');
     const table = aligned([['action', 'rounds', 'ok', 'failed', 'aborted', 'mean ms'], ...played], [0]);
-    const wrong = Object.entries(errors).map(([code, { last }]) => escape_text(`${code}: ${last}`, MAX_ERROR_TEXT));
+    const wrong = Object.entries(snapshot.errors).map(([code, { last }]) => escape_text(`${code}: ${last}`, MAX_ERROR_TEXT));
     const good = whole && wrong.length === 0 && connections.established > 0;
     for (const line of ['', ...table, ...wrong, good ? 'OK' : 'FAILED']) this.#io.out.line(line);
     return good ? 0 : 1;

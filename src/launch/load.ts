@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { read_text } from '../foundation/files.ts';
 import type { Log } from '../foundation/log.ts';
+import { MAIN, type PlayedGroup } from '../metrics/groups.ts';
 import type { OptionsWith } from '../options/options.ts';
 import { bundle_module } from '../protocols/bundle.ts';
 import { to_module } from '../protocols/exports.ts';
@@ -77,6 +78,14 @@ export async function load(options: OptionsWith<'script'>, out_dir: string, colo
     computed: module.computed,
   };
 }
+
+/** What is played. A script has one group. */
+export const groups_of = ({ script, module }: Pick<Loaded, 'script' | 'module'>): PlayedGroup[] => [
+  {
+    name: MAIN,
+    commands: [...script.actions.map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
+  },
+];
 
 async function load_exports(protocol: string, dir: string, out_dir: string): Promise<LoadedModule> {
   const { path, sha256, computed } = await bundle_module({ protocol, dir, host_entry: HOST_ENTRY, out_dir });

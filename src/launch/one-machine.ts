@@ -21,7 +21,7 @@ import type { Hub } from '../swarm/plan/seam.ts';
 import { WHOLE } from '../swarm/plan/segment.ts';
 import { start_worker } from '../swarm/worker/worker.ts';
 import { demand_of, processes_of, watch_bounds } from './demand.ts';
-import { hush_module, load, type Loaded } from './load.ts';
+import { groups_of, hush_module, load, type Loaded } from './load.ts';
 import { new_run } from './new-run.ts';
 import { check_name, check_summary_path, read_token } from './preflight.ts';
 import { with_run_folder } from './run-folder.ts';
@@ -120,7 +120,7 @@ class Daemon {
       if (late.length > 0)
         this.#log.warn(`killed, they did not end within ${CLOSE_WITHIN_MS / 1000} s: ${late.join(', ')}`);
     });
-    const { script, script_sha256, module } = loaded;
+    const { script_sha256, module } = loaded;
     this.#coordinator = new Coordinator({
       hub,
       members,
@@ -131,7 +131,7 @@ class Daemon {
       max_connect_per_s: max_connect_rate,
       run,
       machine: { module_path: loaded.module_path, sources: ends.sources, segment },
-      commands: [...script.actions.map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
+      groups: groups_of(loaded),
       about: {
         script_sha256,
         servers: server.map(endpoint_text),

@@ -34,10 +34,7 @@ export function open_surface(console: Console, swarm: Watched, every_ms: number,
 /** Prints the table, writes the file, logs what went wrong (`reasons` first). True: all is well. */
 export function conclude(summary: Summary, reasons: readonly string[], file: string | null, log: Log, io: Io): boolean {
   io.out.line(`\n${final_table(summary, io.colour.out)}`);
-  const faults = [
-    ...reasons,
-    ...(summary.balanced ? [] : check_books(summary, true).map((fault) => `the books do not balance: ${fault}`)),
-  ];
+  const faults = [...reasons, ...(summary.balanced ? [] : unbalanced_text(summary))];
   try {
     if (file !== null) write_summary(file, summary);
   } catch (error) {
@@ -45,6 +42,13 @@ export function conclude(summary: Summary, reasons: readonly string[], file: str
   }
   for (const fault of faults) log.error(fault);
   return faults.length === 0 && summary.balanced;
+}
+
+function unbalanced_text(summary: Summary): string[] {
+  const faults = check_books(summary, true);
+  // no sum shows what is missing in one group and too much in another
+  if (faults.length === 0) faults.push('those of one of its groups do not');
+  return faults.map((fault) => `the books do not balance: ${fault}`);
 }
 
 export const unconfirmed_text = (unconfirmed: readonly string[]): string[] =>

@@ -2,15 +2,81 @@
  * The books (docs/summary.md): whatever began, a client, connection, request or round, still goes on or ended in
  * exactly one way.
  */
-import type { Summary } from './summary.ts';
+import { MAIN } from './groups.ts';
+import { add_lost, live_in, merge_groups, type GroupLost, type Lost } from './merge-snapshots.ts';
+import type { GroupSnapshot, Snapshot } from './snapshot.ts';
+import type { ActionSummary, Summary } from './summary.ts';
+
+/** What most equations are about: the whole has it, and each group. */
+interface Counted {
+  readonly clients: GroupSnapshot['clients'] & { readonly live: number; readonly lost: number };
+  readonly connections: Omit<GroupSnapshot['connections'], 'connect' | 'handshake'> & {
+    readonly lost: number;
+    readonly lost_connecting: number;
+  };
+  readonly endpoints: Summary['endpoints'];
+  readonly requests: GroupSnapshot['requests'] & { readonly lost: number };
+}
+
+/** With what was lost in its place, as in a summary. */
+export function counted_of(group: GroupSnapshot, lost: GroupLost): Counted {
+  const { connect: _connect, handshake: _handshake, ...connections } = group.connections;
+  return {
+    clients: { live: live_in(group), ...group.clients, lost: lost.clients },
+    connections: { ...connections, lost: lost.open, lost_connecting: lost.connecting },
+    endpoints: Object.entries(group.endpoints)
+      .map(([address, counts]) => ({ address, ...counts }))
+      .sort((a, b) => (a.address < b.address ? -1 : 1)),
+    requests: { ...group.requests, lost: lost.in_flight },
+  };
+}
 
 /**
  * The equations that do not hold, each as a sentence with its numbers; empty when the books balance. With `at_end`,
  * nothing may still go on either.
  */
 export function check_books(summary: Summary, at_end: boolean): string[] {
-  const { clients, connections, endpoints, requests, actions, workers } = summary;
+  const { clients, connections, actions, workers } = summary;
   const faults = [
+    ...check_counts(summary),
+    ...actions.flatMap((action) =>
+      equation(`${rounds_of(action)} started`, action.started, {
+        running: action.running,
+        ok: action.ok,
+        ...prefixed('failed', action.failed),
+        aborted: action.aborted,
+        lost: action.lost,
+      }),
+    ),
+  ];
+  if (workers.length > 0) {
+    const of_each = (gauge: 'live' | 'open') => Object.fromEntries(workers.map((worker) => [worker.id, worker[gauge]]));
+    faults.push(
+      ...equation('clients live of all workers', clients.live, of_each('live')),
+      ...equation('connections open of all workers', connections.open, of_each('open')),
+    );
+  }
+  if (!at_end) return faults;
+  const running = Object.fromEntries(actions.map((action) => [`${rounds_of(action)} running`, action.running]));
+  return [...faults, ...not_zero({ ...gauges_of(summary), ...running })];
+}
+
+/**
+ * The same for each group: what is missing in one may be too much in another. Rounds are left out, a summary tells them
+ * by group. Of a single group there is nothing to say that {@link check_books} does not.
+ */
+export function check_groups({ groups }: Snapshot, lost: Lost, at_end: boolean): string[] {
+  const names = new Set([...Object.keys(groups), ...Object.keys(lost)]);
+  if (names.size <= 1) return [];
+  return [...names].flatMap((name) => {
+    const counted = counted_of(groups[name] ?? merge_groups([]), lost[name] ?? add_lost([]));
+    const faults = [...check_counts(counted), ...(at_end ? not_zero(gauges_of(counted)) : [])];
+    return faults.map((fault) => `group ${name}: ${fault}`);
+  });
+}
+
+function check_counts({ clients, connections, endpoints, requests }: Counted): string[] {
+  return [
     ...equation('clients created', clients.created, {
       live: clients.live,
       'killed by decr': clients.killed.decr,
@@ -60,37 +126,21 @@ export function check_books(summary: Summary, at_end: boolean): string[] {
       aborted: requests.aborted,
       lost: requests.lost,
     }),
-    ...actions.flatMap((action) =>
-      equation(`rounds of ${action.command} (${action.index}) started`, action.started, {
-        running: action.running,
-        ok: action.ok,
-        ...prefixed('failed', action.failed),
-        aborted: action.aborted,
-        lost: action.lost,
-      }),
-    ),
   ];
-  if (workers.length > 0) {
-    const of_each = (gauge: 'live' | 'open') => Object.fromEntries(workers.map((worker) => [worker.id, worker[gauge]]));
-    faults.push(
-      ...equation('clients live of all workers', clients.live, of_each('live')),
-      ...equation('connections open of all workers', connections.open, of_each('open')),
-    );
-  }
-  return at_end ? [...faults, ...still_going_on(summary)] : faults;
 }
 
-function still_going_on({ clients, connections, requests, actions }: Summary): string[] {
-  const gauges = {
-    'clients live': clients.live,
-    'clients draining': clients.draining,
-    'connections connecting': connections.connecting,
-    'connections open': connections.open,
-    'requests in flight': requests.in_flight,
-    ...Object.fromEntries(
-      actions.map((action) => [`rounds of ${action.command} (${action.index}) running`, action.running]),
-    ),
-  };
+const rounds_of = ({ group, command, index }: ActionSummary): string =>
+  `rounds of ${group === MAIN ? '' : `${group}.`}${command} (${index})`;
+
+const gauges_of = ({ clients, connections, requests }: Counted): Record<string, number> => ({
+  'clients live': clients.live,
+  'clients draining': clients.draining,
+  'connections connecting': connections.connecting,
+  'connections open': connections.open,
+  'requests in flight': requests.in_flight,
+});
+
+function not_zero(gauges: Readonly<Record<string, number>>): string[] {
   return Object.entries(gauges)
     .filter(([, value]) => value !== 0)
     .map(([name, value]) => `${name}: ${value} at the end, not 0`);

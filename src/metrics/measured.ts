@@ -1,26 +1,21 @@
 /** Back from a final summary to what was measured, so that it can be added up again. */
 import { escape_text } from '../foundation/escape.ts';
+import { MAIN, type PlayedGroup } from './groups.ts';
 import { decode_hdr } from './hdr.ts';
 import { HIGHEST, index_of } from './histogram.ts';
-import { merge_snapshots, type Lost } from './merge-snapshots.ts';
-import type { ActionSnapshot, HistogramSnapshot, Snapshot } from './snapshot.ts';
+import { add_lost, merge_groups, merge_snapshots, type GroupLost } from './merge-snapshots.ts';
+import type { ActionSnapshot, GroupSnapshot, HistogramSnapshot } from './snapshot.ts';
 import type { ActionSummary, Latency, Summary } from './summary.ts';
+import type { Totals } from './totals.ts';
 
-export interface Measured {
-  readonly snapshot: Snapshot;
-  readonly lost: Lost;
-  /** since its mark, if it has one */
-  readonly mark: Marked | null;
-}
-
-export interface Marked {
-  readonly actions: readonly ActionSnapshot[];
-  /** rounds lost since the mark, by action */
-  readonly lost: readonly number[];
+export interface Measured extends Totals {
+  /** rounds since its mark, if it has one */
+  readonly mark: Totals | null;
 }
 
 /**
- * Reads a summary that has the shape of its schema. The contents of its histograms and instants are checked here.
+ * Reads a summary that has the shape of its schema. The contents of its histograms and instants are checked here. A
+ * summary tells only rounds by group: everything else is counted in its first group.
  * @throws Error that says what is wrong
  */
 export function measured_of(summary: Summary): Measured {
@@ -32,43 +27,75 @@ export function measured_of(summary: Summary): Measured {
   const { killed, done, created, draining, peak, states, entered } = clients;
   const { attempted, connecting, established, open, open_peak, cancelled, failed, closed, ports_skipped } = connections;
   const { lost: lost_requests, ...calls } = requests;
+  const { snapshot, lost } = rounds_of(actions);
+  const [first = MAIN] = Object.keys(snapshot.groups);
+  const counted: Omit<GroupSnapshot, 'actions'> = {
+    clients: { created, killed, done, draining, peak, states, entered },
+    connections: {
+      attempted,
+      connecting,
+      established,
+      open,
+      open_peak,
+      cancelled,
+      failed,
+      closed,
+      ports_skipped,
+      connect: histogram(histograms.connect, connections.connect_ms),
+      handshake: histogram(histograms.handshake, connections.handshake_ms),
+    },
+    endpoints: Object.fromEntries(endpoints.map(({ address, ...counts }) => [address, counts])),
+    requests: calls,
+    bytes,
+  };
+  const counted_lost: Omit<GroupLost, 'running'> = {
+    clients: clients.lost,
+    connecting: connections.lost_connecting,
+    open: connections.lost,
+    in_flight: lost_requests,
+  };
   return {
     snapshot: {
-      clients: { created, killed, done, draining, peak, states, entered },
-      connections: {
-        attempted,
-        connecting,
-        established,
-        open,
-        open_peak,
-        cancelled,
-        failed,
-        closed,
-        ports_skipped,
-        connect: histogram(histograms.connect, connections.connect_ms),
-        handshake: histogram(histograms.handshake, connections.handshake_ms),
-      },
-      endpoints: Object.fromEntries(endpoints.map(({ address, ...counts }) => [address, counts])),
-      requests: calls,
-      bytes,
-      actions: actions.map(action_of),
+      groups: { ...snapshot.groups, [first]: { ...(snapshot.groups[first] ?? merge_groups([])), ...counted } },
       errors: Object.fromEntries(
         errors.map(({ code, last_at, ...kind }) => [code, { ...kind, last_at: instant(last_at) }]),
       ),
       generator: { cpu_s: 0, ...generator },
     },
-    lost: {
-      clients: clients.lost,
-      connecting: connections.lost_connecting,
-      open: connections.lost,
-      in_flight: lost_requests,
-      running: actions.map(({ lost }) => lost),
-    },
-    mark: mark && { actions: mark.actions.map(action_of), lost: mark.actions.map(({ lost }) => lost) },
+    lost: { ...lost, [first]: { ...(lost[first] ?? add_lost([])), ...counted_lost } },
+    mark: mark && rounds_of(mark.actions),
   };
 }
 
-export const only_actions = (actions: readonly ActionSnapshot[]): Snapshot => ({ ...merge_snapshots([]), actions });
+/** What the groups of a summary play, from its actions, which are in order. */
+export const played_of = (actions: readonly ActionSummary[]): PlayedGroup[] =>
+  by_group(actions).map(([name, list]) => ({ name, commands: list.map(({ command }) => command) }));
+
+function by_group(actions: readonly ActionSummary[]): [string, ActionSummary[]][] {
+  const groups = new Map<string, ActionSummary[]>();
+  for (const action of actions) {
+    const known = groups.get(action.group);
+    if (known) known.push(action);
+    else groups.set(action.group, [action]);
+  }
+  return [...groups];
+}
+
+/** Of nothing but rounds. */
+function rounds_of(actions: readonly ActionSummary[]): Totals {
+  const groups = by_group(actions);
+  const nothing = merge_groups([]);
+  const nothing_lost = add_lost([]);
+  return {
+    snapshot: {
+      ...merge_snapshots([]),
+      groups: Object.fromEntries(groups.map(([name, list]) => [name, { ...nothing, actions: list.map(action_of) }])),
+    },
+    lost: Object.fromEntries(
+      groups.map(([name, list]) => [name, { ...nothing_lost, running: list.map(({ lost }) => lost) }]),
+    ),
+  };
+}
 
 function action_of(action: ActionSummary): ActionSnapshot {
   const { command, started, running, ok, failed, aborted, service_ms, response_ms, histograms } = action;

@@ -1,12 +1,14 @@
 /** Adds up what several members measured, dead ones included. */
+import { join_groups, map_groups } from './groups.ts';
 import { merge } from './histogram.ts';
-import type { Counters } from './packed.ts';
+import type { Counters, GroupCounters } from './packed.ts';
 import {
   CLOSE_CAUSES,
   type ActionSnapshot,
   type Counts,
   type EndpointCounts,
   type ErrorKind,
+  type GroupSnapshot,
   type Snapshot,
 } from './snapshot.ts';
 import { STATES } from './state.ts';
@@ -17,15 +19,18 @@ const MAX_KINDS = 100;
 const OTHER = 'other';
 export const MAX_LOST_WORKERS = 100;
 
-/** What was going on in processes when they died: nobody saw how it ended. */
-export interface Lost {
+/** What of a group was going on in processes when they died: nobody saw how it ended. */
+export interface GroupLost {
   readonly clients: number;
   readonly connecting: number;
   readonly open: number;
   readonly in_flight: number;
-  /** rounds, by action as in {@link Snapshot.actions} */
+  /** rounds, by action as in {@link GroupSnapshot.actions} */
   readonly running: readonly number[];
 }
+
+/** by group */
+export type Lost = Readonly<Record<string, GroupLost>>;
 
 /** All dead incarnations of a run, added up so that restarts take no more memory. */
 export interface Dead {
@@ -38,20 +43,55 @@ export interface Dead {
 /** Before the first death. */
 export const NO_DEAD: Dead = {
   snapshot: merge_snapshots([]),
-  lost: { clients: 0, connecting: 0, open: 0, in_flight: 0, running: [] },
+  lost: {},
   workers: [],
 };
 
 /**
- * The sum of all, histograms included, as if one member had done everything. Three fields have no sum: `peak`,
- * `open_peak` and `lag_p99_ms` are the highest of any one member. Members peak at different times: whoever sees them
- * all tracks the swarm's own. A member that does not know its actions yet counts 0 in each. Without members everything
- * is 0.
+ * The sum of all, group by group, histograms included, as if one member had done everything. Three fields have no sum:
+ * `peak`, `open_peak` and `lag_p99_ms` are the highest of any one member. Members peak at different times: whoever sees
+ * them all tracks the swarm's own. A member that does not know its groups yet counts 0 in each. Without members there
+ * are no groups, and everything is 0.
  */
 export function merge_snapshots(list: readonly Snapshot[]): Snapshot {
   const sum = (of: (snapshot: Snapshot) => number): number => list.reduce((all, snapshot) => all + of(snapshot), 0);
-  const highest = (of: (snapshot: Snapshot) => number): number => Math.max(0, ...list.map(of));
-  const actions = highest((s) => s.actions.length);
+  return {
+    groups: join_groups(
+      list.map((s) => s.groups),
+      merge_groups,
+    ),
+    errors: merge_errors(list.map((s) => s.errors)),
+    generator: {
+      cpu_s: sum((s) => s.generator.cpu_s),
+      cpu: sum((s) => s.generator.cpu),
+      rss_bytes: sum((s) => s.generator.rss_bytes),
+      lag_p99_ms: Math.max(0, ...list.map((s) => s.generator.lag_p99_ms)),
+    },
+  };
+}
+
+/** The sum of what several members measured of one group; all 0 for an empty list. */
+export function merge_groups(list: readonly GroupSnapshot[]): GroupSnapshot {
+  const actions = Math.max(0, ...list.map((s) => s.actions.length));
+  return {
+    ...add_groups(list),
+    actions: Array.from({ length: actions }, (_, i) => merge_actions(list.flatMap((s) => s.actions[i] ?? []))),
+  };
+}
+
+/**
+ * The sum of all groups, with the actions of one group after another; peaks are the highest of any group. Of a single
+ * group it is that very object.
+ */
+export function whole_of({ groups }: Snapshot): GroupSnapshot {
+  const list = Object.values(groups);
+  if (list.length === 1) return list[0]!;
+  return { ...add_groups(list), actions: list.flatMap(({ actions }) => actions) };
+}
+
+function add_groups(list: readonly GroupSnapshot[]): Omit<GroupSnapshot, 'actions'> {
+  const sum = (of: (group: GroupSnapshot) => number): number => list.reduce((all, group) => all + of(group), 0);
+  const highest = (of: (group: GroupSnapshot) => number): number => Math.max(0, ...list.map(of));
   return {
     clients: {
       created: sum((s) => s.clients.created),
@@ -91,14 +131,6 @@ export function merge_snapshots(list: readonly Snapshot[]): Snapshot {
       unasked_bytes: sum((s) => s.requests.unasked_bytes),
     },
     bytes: { sent: sum((s) => s.bytes.sent), received: sum((s) => s.bytes.received) },
-    actions: Array.from({ length: actions }, (_, i) => merge_actions(list.flatMap((s) => s.actions[i] ?? []))),
-    errors: merge_errors(list.map((s) => s.errors)),
-    generator: {
-      cpu_s: sum((s) => s.generator.cpu_s),
-      cpu: sum((s) => s.generator.cpu),
-      rss_bytes: sum((s) => s.generator.rss_bytes),
-      lag_p99_ms: highest((s) => s.generator.lag_p99_ms),
-    },
   };
 }
 
@@ -106,25 +138,32 @@ export function merge_snapshots(list: readonly Snapshot[]): Snapshot {
  * The last snapshot of a dead incarnation, with its gauges moved to `lost`, so that the books of both together still
  * balance.
  */
-export function settle_lost(snapshot: Snapshot): { snapshot: Snapshot; lost: Lost } {
-  const { clients, connections, requests, actions, generator } = snapshot;
+export function settle_lost({ groups, errors, generator }: Snapshot): { snapshot: Snapshot; lost: Lost } {
   return {
     snapshot: {
-      ...snapshot,
-      clients: { ...clients, draining: 0, states: record_of(STATES, () => 0) },
-      connections: { ...connections, connecting: 0, open: 0 },
-      endpoints: Object.fromEntries(Object.entries(snapshot.endpoints).map(([name, counts]) => [name, lose(counts)])),
-      requests: { ...requests, in_flight: 0 },
-      actions: actions.map((action) => ({ ...action, running: 0 })),
+      groups: map_groups(groups, settle),
+      errors,
       generator: { cpu_s: generator.cpu_s, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 },
     },
-    lost: {
-      clients: live_of(snapshot),
-      connecting: connections.connecting,
-      open: connections.open,
-      in_flight: requests.in_flight,
-      running: actions.map((action) => action.running),
-    },
+    lost: map_groups(groups, (group) => ({
+      clients: live_in(group),
+      connecting: group.connections.connecting,
+      open: group.connections.open,
+      in_flight: group.requests.in_flight,
+      running: group.actions.map((action) => action.running),
+    })),
+  };
+}
+
+function settle(group: GroupSnapshot): GroupSnapshot {
+  const { clients, connections, endpoints, requests, actions } = group;
+  return {
+    ...group,
+    clients: { ...clients, draining: 0, states: record_of(STATES, () => 0) },
+    connections: { ...connections, connecting: 0, open: 0 },
+    endpoints: Object.fromEntries(Object.entries(endpoints).map(([name, counts]) => [name, lose(counts)])),
+    requests: { ...requests, in_flight: 0 },
+    actions: actions.map((action) => ({ ...action, running: 0 })),
   };
 }
 
@@ -143,17 +182,9 @@ export function count_error(dead: Dead, code: string, last: string, last_at: num
 export function merge_dead(all: readonly Dead[]): Dead {
   const list = all.filter((dead) => dead !== NO_DEAD);
   if (list.length <= 1) return list[0] ?? NO_DEAD;
-  const sum = (of: (lost: Lost) => number): number => list.reduce((before, { lost }) => before + of(lost), 0);
-  const actions = Math.max(0, ...list.map(({ lost }) => lost.running.length));
   return {
     snapshot: merge_snapshots(list.map(({ snapshot }) => snapshot)),
-    lost: {
-      clients: sum((lost) => lost.clients),
-      connecting: sum((lost) => lost.connecting),
-      open: sum((lost) => lost.open),
-      in_flight: sum((lost) => lost.in_flight),
-      running: Array.from({ length: actions }, (_, i) => sum((lost) => lost.running[i] ?? 0)),
-    },
+    lost: merge_lost(list.map(({ lost }) => lost)),
     workers: list
       .flatMap(({ workers }) => workers)
       .sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
@@ -161,16 +192,42 @@ export function merge_dead(all: readonly Dead[]): Dead {
   };
 }
 
-/** Clients that exist, in any state. */
-export function live_of(snapshot: Snapshot): number {
-  return STATES.reduce((all, state) => all + snapshot.clients.states[state], 0);
+export const merge_lost = (list: readonly Lost[]): Lost => join_groups(list, add_lost);
+
+/** The sum; all 0 for an empty list. Of several groups, rounds of different actions are added. */
+export function add_lost(list: readonly GroupLost[]): GroupLost {
+  const sum = (of: (lost: GroupLost) => number): number => list.reduce((all, lost) => all + of(lost), 0);
+  const actions = Math.max(0, ...list.map(({ running }) => running.length));
+  return {
+    clients: sum((lost) => lost.clients),
+    connecting: sum((lost) => lost.connecting),
+    open: sum((lost) => lost.open),
+    in_flight: sum((lost) => lost.in_flight),
+    running: Array.from({ length: actions }, (_, i) => sum((lost) => lost.running[i] ?? 0)),
+  };
+}
+
+/** Clients of a group that exist, in any state. */
+export const live_in = ({ clients }: GroupSnapshot): number =>
+  STATES.reduce((all, state) => all + clients.states[state], 0);
+
+export const live_of = (snapshot: Snapshot): number => sum_of(snapshot, live_in);
+
+export const open_of = (snapshot: Snapshot): number => sum_of(snapshot, ({ connections }) => connections.open);
+
+/** A number of all groups together. */
+export function sum_of({ groups }: Snapshot, of: (group: GroupSnapshot) => number): number {
+  return Object.values(groups).reduce((all, group) => all + of(group), 0);
 }
 
 /** Whether nothing is going on: if the process ends now, nothing is lost. */
 export function is_idle(snapshot: Snapshot): boolean {
-  const { connections, requests, actions } = snapshot;
-  const running = actions.reduce((all, action) => all + action.running, 0);
-  return live_of(snapshot) + connections.open + connections.connecting + requests.in_flight + running === 0;
+  const going_on = ({ connections, requests, actions }: GroupSnapshot): number =>
+    connections.open +
+    connections.connecting +
+    requests.in_flight +
+    actions.reduce((all, action) => all + action.running, 0);
+  return live_of(snapshot) + sum_of(snapshot, going_on) === 0;
 }
 
 /** The sum for one action; all 0 for an empty list. */
@@ -198,18 +255,17 @@ export function merge_counts(list: readonly Counts[], most = MAX_KINDS): Counts 
 }
 
 /**
- * Keeps the `most` most frequent kinds of each sort and counts the rest under {@link OTHER}, so that sums stay the
+ * Keeps the `most` most frequent kinds of each sort in each group and counts the rest under {@link OTHER}, so that sums stay the
  * same.
  */
-export function fewer_kinds(counters: Counters, most: number): Counters {
-  const { connections, endpoints, actions, errors } = counters;
-  return {
-    ...counters,
-    connections: { ...connections, failed: merge_counts([connections.failed], most) },
-    endpoints: merge_kinds([endpoints], (counts) => counts.attempted, add_endpoints, most),
-    actions: actions.map((action) => ({ ...action, failed: merge_counts([action.failed], most) })),
-    errors: merge_errors([errors], most),
-  };
+export function fewer_kinds({ groups, errors, generator }: Counters, most: number): Counters {
+  const fewer = (group: GroupCounters): GroupCounters => ({
+    ...group,
+    connections: { ...group.connections, failed: merge_counts([group.connections.failed], most) },
+    endpoints: merge_kinds([group.endpoints], (counts) => counts.attempted, add_endpoints, most),
+    actions: group.actions.map((action) => ({ ...action, failed: merge_counts([action.failed], most) })),
+  });
+  return { groups: map_groups(groups, fewer), errors: merge_errors([errors], most), generator };
 }
 
 /** Sums by code, with the newest text of each. */

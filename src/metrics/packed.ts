@@ -11,46 +11,52 @@
  * Numbers are LEB128, as in protocol buffers. An empty histogram has no bytes.
  */
 import { fault, type Shape } from '../foundation/shape.ts';
+import { map_groups, MAX_ACTIONS, MAX_GROUPS } from './groups.ts';
 import { BUCKETS, coarse_bucket, EMPTY, HIGHEST, index_of, MAX_COARSE } from './histogram.ts';
-import type { HistogramSnapshot, Snapshot } from './snapshot.ts';
+import type { GroupSnapshot, HistogramSnapshot, Snapshot } from './snapshot.ts';
 
 /** A snapshot without its histograms. */
-export type Counters = Omit<Snapshot, 'connections' | 'actions'> & {
-  readonly connections: Omit<Snapshot['connections'], 'connect' | 'handshake'>;
-  readonly actions: readonly Omit<Snapshot['actions'][number], 'service' | 'response'>[];
+export type Counters = Omit<Snapshot, 'groups'> & { readonly groups: Readonly<Record<string, GroupCounters>> };
+export type GroupCounters = Omit<GroupSnapshot, 'connections' | 'actions'> & {
+  readonly connections: Omit<GroupSnapshot['connections'], 'connect' | 'handshake'>;
+  readonly actions: readonly Omit<GroupSnapshot['actions'][number], 'service' | 'response'>[];
 };
 
-export function counters_of({ connections, actions, ...rest }: Snapshot): Counters {
-  const { connect: _connect, handshake: _handshake, ...counts } = connections;
-  return {
-    ...rest,
-    connections: counts,
-    actions: actions.map(({ service: _service, response: _response, ...action }) => action),
+export function counters_of({ groups, ...rest }: Snapshot): Counters {
+  const counted = ({ connections, actions, ...group }: GroupSnapshot): GroupCounters => {
+    const { connect: _connect, handshake: _handshake, ...counts } = connections;
+    return {
+      ...group,
+      connections: counts,
+      actions: actions.map(({ service: _service, response: _response, ...action }) => action),
+    };
   };
+  return { ...rest, groups: map_groups(groups, counted) };
 }
 
-/** In the order in which {@link with_histograms} takes them. */
-export function histograms_of({ connections, actions }: Snapshot): HistogramSnapshot[] {
-  const { connect, handshake } = connections;
-  return [connect, handshake, ...actions.flatMap(({ service, response }) => [service, response])];
+/** Of one group after another, in the order in which {@link with_histograms} takes them. */
+export function histograms_of({ groups }: Snapshot): HistogramSnapshot[] {
+  return Object.values(groups).flatMap(({ connections: { connect, handshake }, actions }) => [
+    connect,
+    handshake,
+    ...actions.flatMap(({ service, response }) => [service, response]),
+  ]);
 }
 
 /** Missing histograms are empty. */
-export function with_histograms(counters: Counters, list: readonly HistogramSnapshot[]): Snapshot {
-  const { connections, actions, ...rest } = counters;
-  return {
-    ...rest,
-    connections: { ...connections, connect: list[0] ?? EMPTY, handshake: list[1] ?? EMPTY },
-    actions: actions.map((action, i) => ({
-      ...action,
-      service: list[2 + 2 * i] ?? EMPTY,
-      response: list[3 + 2 * i] ?? EMPTY,
-    })),
-  };
+export function with_histograms({ groups, ...rest }: Counters, list: readonly HistogramSnapshot[]): Snapshot {
+  let taken = 0;
+  const next = (): HistogramSnapshot => list[taken++] ?? EMPTY;
+  const whole = ({ connections, actions, ...group }: GroupCounters): GroupSnapshot => ({
+    ...group,
+    connections: { ...connections, connect: next(), handshake: next() },
+    actions: actions.map((action) => ({ ...action, service: next(), response: next() })),
+  });
+  return { ...rest, groups: map_groups(groups, whole) };
 }
 
-/** for a script with the most actions there can be */
-export const MAX_HISTOGRAMS = 2 + 2 * 1001;
+/** for the most groups and actions that there can be */
+export const MAX_HISTOGRAMS = 2 * MAX_GROUPS + 2 * MAX_ACTIONS;
 
 const FIXED = 9;
 const MAX_WORD = 8;
@@ -165,7 +171,7 @@ export class Packer {
   readonly #known = new Map<number, PackedHistogram>();
   #coarse = 0;
 
-  /** `most`: bytes of all together. {@link MAX_HISTOGRAMS} of the coarsest are 300 KB at most. */
+  /** `most`: bytes of all together. {@link MAX_HISTOGRAMS} of the coarsest are 320 KB at most. */
   constructor(most: number) {
     this.#most = most;
   }

@@ -3,13 +3,22 @@ import { readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import { reason_of } from '../foundation/errors.ts';
 import { Refused } from '../foundation/shape.ts';
-import type { Summary } from './summary.ts';
+import { MAIN } from './groups.ts';
+import type { ActionSummary, Summary } from './summary.ts';
 
 const FORMAT = 'swarm-summary/1';
+/** A swarm that knew no groups wrote none. */
+type StoredAction = Omit<ActionSummary, 'group' | 'loop'> & Partial<Pick<ActionSummary, 'group' | 'loop'>>;
+type StoredMark = Omit<NonNullable<Summary['mark']>, 'actions'> & { readonly actions: readonly StoredAction[] };
+type StoredSummary = Omit<Summary, 'actions' | 'mark'> & {
+  readonly actions: readonly StoredAction[];
+  readonly mark: StoredMark | null;
+};
+
 /** The schema in docs/, at the same path from src/ and from dist/. */
 function compile() {
   const schema = JSON.parse(readFileSync(new URL('../../docs/summary.schema.json', import.meta.url), 'utf8'));
-  return new Ajv({ allowUnionTypes: true }).compile<Summary>(schema as object);
+  return new Ajv({ allowUnionTypes: true }).compile<StoredSummary>(schema as object);
 }
 
 let is_summary: ReturnType<typeof compile> | null = null;
@@ -25,10 +34,21 @@ export function read_summary(text: string): Summary | Refused {
   if (field(value, 'format') !== FORMAT) return new Refused(`its format is not ${FORMAT}`);
   if (field(value, 'final') !== true) return new Refused('it is not final: the run was still going on');
   is_summary ??= compile();
-  if (is_summary(value)) return value;
+  if (is_summary(value)) {
+    const { actions, mark } = value;
+    return { ...value, actions: actions.map(named), mark: mark && { ...mark, actions: mark.actions.map(named) } };
+  }
   const [fault] = is_summary.errors!;
   return new Refused(`${fault!.instancePath || 'it'} ${fault!.message}`);
 }
+
+const named = ({ index, command, group = MAIN, loop = MAIN, ...rest }: StoredAction): ActionSummary => ({
+  index,
+  command,
+  group,
+  loop,
+  ...rest,
+});
 
 const field = (value: unknown, name: string): unknown =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;

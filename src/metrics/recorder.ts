@@ -1,11 +1,18 @@
 /**
- * What one member counts. Every counter is incremented where its event happens; none is computed from others
+ * What one member counts, by group. Every counter is incremented where its event happens; none is computed from others
  * (docs/summary.md). The path of messages writes plain fields and typed arrays; `snapshot` copies them in one
  * synchronous turn.
  */
 import { cut } from '../foundation/escape.ts';
 import { Histogram } from './histogram.ts';
-import { CLOSE_CAUSES, type ActionSnapshot, type CloseCause, type ErrorKind, type Snapshot } from './snapshot.ts';
+import {
+  CLOSE_CAUSES,
+  type ActionSnapshot,
+  type CloseCause,
+  type ErrorKind,
+  type GroupSnapshot,
+  type Snapshot,
+} from './snapshot.ts';
 import { ENDS, STATES, type State } from './state.ts';
 
 /** Codes counted apart; the rest is counted under `other`, since errno values and error names come from outside. */
@@ -75,7 +82,33 @@ export class EndpointRecorder {
   closed = 0;
 }
 
-export class Recorder {
+/** Errors of a process by code, bounded, with the newest text of each. */
+class ErrorKinds {
+  readonly #kinds = new Map<string, { count: number; last: string; last_at: number; sample?: string }>();
+
+  /** Counts an error by its code. `text` says what happened. `sample` is the first bytes of a wrong reply, escaped. */
+  add(code: string, text: string, sample?: string): void {
+    let kind = this.#kinds.get(code);
+    if (kind === undefined) {
+      if (this.#kinds.size >= MAX_CODES && code !== 'other') return this.add('other', text, sample);
+      kind = { count: 0, last: '', last_at: 0 };
+      this.#kinds.set(code, kind);
+    }
+    kind.count++;
+    kind.last = cut(text, MAX_TEXT);
+    kind.last_at = Date.now();
+    // the sample of another reply must not stand beside this text
+    if (sample === undefined) delete kind.sample;
+    else kind.sample = sample;
+  }
+
+  snapshot(): Snapshot['errors'] {
+    return Object.fromEntries([...this.#kinds].map(([code, kind]): [string, ErrorKind] => [code, { ...kind }]));
+  }
+}
+
+/** What the clients of one group count: they hold it, and look nothing up. */
+export class GroupRecorder {
   readonly clients = { created: 0, killed_decr: 0, killed_stop: 0, done: 0, draining: 0, live: 0, peak: 0 };
   /** gauges by index of STATES */
   readonly states = new Int32Array(STATES.length);
@@ -102,28 +135,16 @@ export class Recorder {
   readonly requests = { sent: 0, in_flight: 0, ok: 0, wrong: 0, timeout: 0, aborted: 0, noreply: 0, unasked_bytes: 0 };
   readonly bytes = { sent: 0, received: 0 };
   readonly actions: readonly ActionRecorder[];
-  readonly #errors = new Map<string, { count: number; last: string; last_at: number; sample?: string }>();
+  readonly #errors: ErrorKinds;
 
-  /** `actions`: how many the script has, plus one for `connected`. */
-  constructor(actions: number) {
-    const coarse = Math.max(0, Math.ceil(Math.log2(actions / FINE_ACTIONS)));
+  constructor(actions: number, coarse: number, errors: ErrorKinds) {
+    this.#errors = errors;
     this.actions = Array.from({ length: actions }, () => new ActionRecorder(coarse));
   }
 
-  /** Counts an error by its code. `text` says what happened. `sample` is the first bytes of a wrong reply, escaped. */
+  /** See {@link ErrorKinds}: errors are those of the process. */
   error(code: string, text: string, sample?: string): void {
-    let kind = this.#errors.get(code);
-    if (kind === undefined) {
-      if (this.#errors.size >= MAX_CODES && code !== 'other') return this.error('other', text, sample);
-      kind = { count: 0, last: '', last_at: 0 };
-      this.#errors.set(code, kind);
-    }
-    kind.count++;
-    kind.last = cut(text, MAX_TEXT);
-    kind.last_at = Date.now();
-    // the sample of another reply must not stand beside this text
-    if (sample === undefined) delete kind.sample;
-    else kind.sample = sample;
+    this.#errors.add(code, text, sample);
   }
 
   /** The counters of the endpoint with this name, or of `other` beyond the hundredth name. */
@@ -137,7 +158,7 @@ export class Recorder {
     return known;
   }
 
-  snapshot(generator: Snapshot['generator']): Snapshot {
+  snapshot(): GroupSnapshot {
     const { clients } = this;
     return {
       clients: {
@@ -162,8 +183,35 @@ export class Recorder {
       requests: { ...this.requests },
       bytes: { ...this.bytes },
       actions: this.actions.map((action) => action.snapshot()),
-      errors: Object.fromEntries([...this.#errors].map(([code, kind]): [string, ErrorKind] => [code, { ...kind }])),
-      generator,
     };
+  }
+}
+
+export class Recorder {
+  readonly #groups = new Map<string, GroupRecorder>();
+  readonly #errors = new ErrorKinds();
+
+  /**
+   * What the group of this name counts with. The first call makes it: with so many `actions`, one for `connected` among
+   * them; `of_all`: those of all groups together.
+   */
+  group(name: string, actions: number, of_all = actions): GroupRecorder {
+    let known = this.#groups.get(name);
+    if (known === undefined) {
+      const coarse = Math.max(0, Math.ceil(Math.log2(of_all / FINE_ACTIONS)));
+      known = new GroupRecorder(actions, coarse, this.#errors);
+      this.#groups.set(name, known);
+    }
+    return known;
+  }
+
+  /** Counts an error that happened outside of any group. */
+  error(code: string, text: string): void {
+    this.#errors.add(code, text);
+  }
+
+  snapshot(generator: Snapshot['generator']): Snapshot {
+    const groups = Object.fromEntries([...this.#groups].map(([name, group]) => [name, group.snapshot()]));
+    return { groups, errors: this.#errors.snapshot(), generator };
   }
 }

@@ -3,6 +3,7 @@
  * anybody's.
  */
 import {
+  fault,
   fields_of,
   instant,
   integer,
@@ -12,13 +13,15 @@ import {
   object,
   one_of,
   optional,
+  record,
   text,
   yes,
   type Shape,
 } from '../foundation/shape.ts';
-import { MAX_LOST_WORKERS, type Dead, type Lost } from './merge-snapshots.ts';
-import type { Counters } from './packed.ts';
-import { CLOSE_CAUSES, type EndpointCounts, type ErrorKind, type Snapshot } from './snapshot.ts';
+import { MAX_ACTIONS, MAX_GROUPS } from './groups.ts';
+import { MAX_LOST_WORKERS, type Dead, type GroupLost } from './merge-snapshots.ts';
+import type { Counters, GroupCounters } from './packed.ts';
+import { CLOSE_CAUSES, type EndpointCounts, type ErrorKind, type GroupSnapshot, type Snapshot } from './snapshot.ts';
 import { STATES } from './state.ts';
 import type { LostWorker, WorkerSummary } from './summary.ts';
 
@@ -34,12 +37,11 @@ export const LATEST_MS = 253_402_300_799_999;
 export const WALL_MS = number(0, LATEST_MS);
 /** as many as the recorder keeps, one for all others, and some more of several members */
 const MAX_KINDS = 110;
-const MAX_ACTIONS = 1001;
 export const MAX_TEXT = 400;
 
 const COUNTS = kinds(COUNT, MAX_KINDS);
 
-const ACTION = object<Counters['actions'][number]>({
+const ACTION = object<GroupCounters['actions'][number]>({
   started: COUNT,
   running: COUNT,
   ok: COUNT,
@@ -47,21 +49,21 @@ const ACTION = object<Counters['actions'][number]>({
   aborted: COUNT,
 });
 
-export const STATE_COUNTS: Shape<Snapshot['clients']['states']> = fields_of(STATES, COUNT);
+export const STATE_COUNTS: Shape<GroupSnapshot['clients']['states']> = fields_of(STATES, COUNT);
 
 export type DeadCounters = Omit<Dead, 'snapshot'> & { readonly snapshot: Counters };
 
-export const COUNTERS = object<Counters>({
-  clients: object<Snapshot['clients']>({
+const GROUP = object<GroupCounters>({
+  clients: object<GroupSnapshot['clients']>({
     created: COUNT,
-    killed: object<Snapshot['clients']['killed']>({ decr: COUNT, stop: COUNT }),
+    killed: object<GroupSnapshot['clients']['killed']>({ decr: COUNT, stop: COUNT }),
     done: COUNT,
     draining: COUNT,
     peak: COUNT,
     states: STATE_COUNTS,
     entered: COUNTS,
   }),
-  connections: object<Counters['connections']>({
+  connections: object<GroupCounters['connections']>({
     attempted: COUNT,
     connecting: COUNT,
     established: COUNT,
@@ -86,7 +88,7 @@ export const COUNTERS = object<Counters>({
     }),
     MAX_KINDS,
   ),
-  requests: object<Snapshot['requests']>({
+  requests: object<GroupSnapshot['requests']>({
     sent: COUNT,
     in_flight: COUNT,
     ok: COUNT,
@@ -96,8 +98,19 @@ export const COUNTERS = object<Counters>({
     noreply: COUNT,
     unasked_bytes: BYTES,
   }),
-  bytes: object<Snapshot['bytes']>({ sent: BYTES, received: BYTES }),
+  bytes: object<GroupSnapshot['bytes']>({ sent: BYTES, received: BYTES }),
   actions: list(ACTION, MAX_ACTIONS),
+});
+
+const ANY_GROUPS = record(GROUP, MAX_GROUPS);
+const GROUPS: Shape<Counters['groups']> = (value) => {
+  const groups = ANY_GROUPS(value);
+  const actions = Object.values(groups).reduce((all, group) => all + group.actions.length, 0);
+  return actions <= MAX_ACTIONS ? groups : fault(`have ${actions} actions, at most ${MAX_ACTIONS} can be`);
+};
+
+export const COUNTERS = object<Counters>({
+  groups: GROUPS,
   errors: kinds(
     object<ErrorKind>({ count: COUNT, last: text(MAX_TEXT), last_at: WALL_MS, sample: optional(text(MAX_TEXT)) }),
     MAX_KINDS,
@@ -107,13 +120,16 @@ export const COUNTERS = object<Counters>({
 
 export const DEAD = object<DeadCounters>({
   snapshot: COUNTERS,
-  lost: object<Lost>({
-    clients: COUNT,
-    connecting: COUNT,
-    open: COUNT,
-    in_flight: COUNT,
-    running: list(COUNT, MAX_ACTIONS),
-  }),
+  lost: record(
+    object<GroupLost>({
+      clients: COUNT,
+      connecting: COUNT,
+      open: COUNT,
+      in_flight: COUNT,
+      running: list(COUNT, MAX_ACTIONS),
+    }),
+    MAX_GROUPS,
+  ),
   workers: list(
     object<LostWorker>({
       worker: text(200),

@@ -75,7 +75,8 @@ export interface EndpointCounts {
   readonly lost_connecting: number;
 }
 
-export interface Snapshot {
+/** What the clients of one group did. */
+export interface GroupSnapshot {
   readonly clients: {
     readonly created: number;
     readonly killed: { readonly decr: number; readonly stop: number };
@@ -114,8 +115,14 @@ export interface Snapshot {
     readonly unasked_bytes: number;
   };
   readonly bytes: { readonly sent: number; readonly received: number };
-  /** one per action of the script, then one more for `connected` */
+  /** one per action of the group, then one more for `connected` */
   readonly actions: readonly ActionSnapshot[];
+}
+
+/** What a member measured. */
+export interface Snapshot {
+  /** by name, in the order in which the run has them; none before the member knows them */
+  readonly groups: Readonly<Record<string, GroupSnapshot>>;
   /** by code; at most 100 kinds, the rest under `other` */
   readonly errors: Readonly<Record<string, ErrorKind>>;
   /** of the process: CPU seconds since it started; share of one core in the last interval (1 = one core); bytes; ms */

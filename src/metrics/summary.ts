@@ -23,6 +23,9 @@ export interface ActionSummary {
   /** position in the script; -1 = the module's `connected` */
   index: number;
   command: string;
+  /** of the clients that play it, and which of their loops; `main` in a script without groups and loops */
+  group: string;
+  loop: string;
   started: number;
   running: number;
   ok: number;

@@ -1,8 +1,9 @@
 /** From what the members measured to the summary that everybody reads (docs/summary.md). */
-import { check_books } from './books.ts';
+import { check_books, check_groups, counted_of } from './books.ts';
+import { MAIN, type PlayedGroup } from './groups.ts';
 import { encode_hdr } from './hdr.ts';
 import { EMPTY, latency_ms, merge, resolution, RESOLUTION, subtract } from './histogram.ts';
-import { live_of, merge_actions, merge_snapshots, type Dead, type Lost } from './merge-snapshots.ts';
+import { add_lost, merge_actions, merge_snapshots, whole_of, type Dead, type Lost } from './merge-snapshots.ts';
 import { histograms_of } from './packed.ts';
 import type { ActionSnapshot, Counts, HistogramSnapshot, Snapshot } from './snapshot.ts';
 import type { ActionSummary, Summary } from './summary.ts';
@@ -30,8 +31,7 @@ export interface SummaryInput extends Pick<
 > {
   /** the peaks of the whole swarm, as the coordinator saw them */
   readonly peaks: { readonly live: number; readonly open: number };
-  /** commands of the script's actions in order, then `connected` if the module has it */
-  readonly commands: readonly string[];
+  readonly groups: readonly PlayedGroup[];
   /** the newest snapshot of each incarnation that was not buried */
   readonly members: readonly Snapshot[];
   readonly dead: Dead;
@@ -49,10 +49,11 @@ export function totals_of(members: readonly Snapshot[], dead: Dead): Totals {
 /** The summary of everything. A final one is `balanced` only if nothing is going on any more. */
 export function to_summary(input: SummaryInput): Summary {
   const totals = totals_of(input.members, input.dead);
-  const { lost } = totals;
-  const { clients, connections, endpoints, requests, bytes, errors, generator } = totals.snapshot;
-  const live = live_of(totals.snapshot);
-  const { connect, handshake, ...connection_counts } = connections;
+  const { snapshot, lost } = totals;
+  const { errors, generator } = snapshot;
+  const whole = whole_of(snapshot);
+  const { clients, connections, endpoints, requests } = counted_of(whole, add_lost(Object.values(lost)));
+  const { connect, handshake } = whole.connections;
   const summary: Summary = {
     format: 'swarm-summary/1',
     final: input.final,
@@ -61,29 +62,25 @@ export function to_summary(input: SummaryInput): Summary {
     target: input.target,
     planned: input.planned,
     connect_per_s: input.connect_per_s,
-    clients: { live, ...clients, peak: Math.max(input.peaks.live, live), lost: lost.clients },
+    clients: { ...clients, peak: Math.max(input.peaks.live, clients.live) },
     connections: {
-      ...connection_counts,
+      ...connections,
       open_peak: Math.max(input.peaks.open, connections.open),
-      lost: lost.open,
-      lost_connecting: lost.connecting,
       connect_ms: latency_ms(connect),
       handshake_ms: latency_ms(handshake),
       ...(input.histograms && { histograms: { connect: encode_hdr(connect), handshake: encode_hdr(handshake) } }),
     },
-    endpoints: Object.entries(endpoints)
-      .map(([address, counts]) => ({ address, ...counts }))
-      .sort((a, b) => (a.address < b.address ? -1 : 1)),
-    requests: { ...requests, lost: lost.in_flight },
-    bytes,
-    actions: summarize_actions(totals, null, input.commands, input.histograms),
-    ...resolution_of(histograms_of(totals.snapshot)),
+    endpoints,
+    requests,
+    bytes: whole.bytes,
+    actions: summarize_actions(totals, null, input.groups, input.histograms),
+    ...resolution_of(histograms_of(snapshot)),
     ...(input.interval && interval_of(totals, input.interval)),
     mark: input.mark && {
       text: input.mark.text,
       at: new Date(input.mark.at_ms).toISOString(),
       seconds: round3(input.run.seconds - input.mark.run_seconds),
-      actions: summarize_actions(totals, input.mark.base, input.commands, input.histograms),
+      actions: summarize_actions(totals, input.mark.base, input.groups, input.histograms),
     },
     errors: Object.entries(errors)
       .map(([code, { last_at, ...kind }]) => ({ code, ...kind, last_at: new Date(last_at).toISOString() }))
@@ -97,7 +94,8 @@ export function to_summary(input: SummaryInput): Summary {
     balanced: true,
     complete: input.dead.workers.length === 0,
   };
-  summary.balanced = check_books(summary, input.final).length === 0;
+  const faults = [...check_books(summary, input.final), ...check_groups(snapshot, lost, input.final)];
+  summary.balanced = faults.length === 0;
   return summary;
 }
 
@@ -108,25 +106,30 @@ export function to_summary(input: SummaryInput): Summary {
 export function summarize_actions(
   now: Totals,
   base: Totals | null,
-  commands: readonly string[],
+  groups: readonly PlayedGroup[],
   histograms: boolean,
 ): ActionSummary[] {
-  return commands.map((command, i) => {
-    const whole = now.snapshot.actions[i] ?? merge_actions([]);
-    const before = base?.snapshot.actions[i];
-    const action = before ? since(whole, before) : whole;
-    const { service, response, ...counts } = action;
-    return {
-      // a reserved name, so no action of the script
-      index: command === 'connected' ? -1 : i,
-      command,
-      ...counts,
-      lost: (now.lost.running[i] ?? 0) - (base?.lost.running[i] ?? 0),
-      service_ms: latency_ms(service),
-      response_ms: latency_ms(response),
-      ...(histograms && { histograms: { service: encode_hdr(service), response: encode_hdr(response) } }),
-    };
-  });
+  const lost_in = ({ lost }: Totals, group: string, i: number): number => lost[group]?.running[i] ?? 0;
+  return groups.flatMap(({ name: group, commands }) =>
+    commands.map((command, i): ActionSummary => {
+      const whole = now.snapshot.groups[group]?.actions[i] ?? merge_actions([]);
+      const before = base?.snapshot.groups[group]?.actions[i];
+      const action = before ? since(whole, before) : whole;
+      const { service, response, ...counts } = action;
+      return {
+        // a reserved name, so no action of the script
+        index: command === 'connected' ? -1 : i,
+        command,
+        group,
+        loop: MAIN,
+        ...counts,
+        lost: lost_in(now, group, i) - (base ? lost_in(base, group, i) : 0),
+        service_ms: latency_ms(service),
+        response_ms: latency_ms(response),
+        ...(histograms && { histograms: { service: encode_hdr(service), response: encode_hdr(response) } }),
+      };
+    }),
+  );
 }
 
 function resolution_of(histograms: readonly HistogramSnapshot[]): Pick<Summary, 'latency_resolution'> {
@@ -135,7 +138,9 @@ function resolution_of(histograms: readonly HistogramSnapshot[]): Pick<Summary, 
 }
 
 function interval_of({ snapshot }: Totals, base: Totals): Pick<Summary, 'interval'> {
-  const parts = snapshot.actions.map(({ service }, i) => subtract(service, base.snapshot.actions[i]?.service ?? EMPTY));
+  const parts = Object.entries(snapshot.groups).flatMap(([name, { actions }]) =>
+    actions.map(({ service }, i) => subtract(service, base.snapshot.groups[name]?.actions[i]?.service ?? EMPTY)),
+  );
   const { count, p50, p99 } = latency_ms(merge(...parts));
   return count === 0 ? {} : { interval: { p50, p99 } };
 }

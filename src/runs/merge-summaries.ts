@@ -1,10 +1,11 @@
 /** Merges the summaries of segments that ran apart, as if one swarm had held all the clients. Pure. */
 import { SwarmError } from '../foundation/errors.ts';
 import { escape_text } from '../foundation/escape.ts';
-import { measured_of, only_actions, type Marked, type Measured } from '../metrics/measured.ts';
-import { MAX_LOST_WORKERS, merge_snapshots, NO_DEAD, type Lost } from '../metrics/merge-snapshots.ts';
+import type { PlayedGroup } from '../metrics/groups.ts';
+import { measured_of, played_of, type Measured } from '../metrics/measured.ts';
+import { MAX_LOST_WORKERS, merge_lost, merge_snapshots, NO_DEAD } from '../metrics/merge-snapshots.ts';
 import type { Summary } from '../metrics/summary.ts';
-import { summarize_actions, to_summary } from '../metrics/totals.ts';
+import { summarize_actions, to_summary, type Totals } from '../metrics/totals.ts';
 import { cover_of } from '../swarm/plan/segment.ts';
 
 /** between the ids of merged runs */
@@ -34,7 +35,7 @@ export function merge_summaries(parts: readonly SegmentSummary[]): Merged {
   const measured = parts.map(measure);
   const [first] = all as [Summary];
   const sum = (of: (summary: Summary) => number): number => all.reduce((sum, summary) => sum + of(summary), 0);
-  const commands = first.actions.map(({ command }) => command);
+  const groups = played_of(first.actions);
   const merged = to_summary({
     final: true,
     run: run_of(all, segment),
@@ -45,14 +46,14 @@ export function merge_summaries(parts: readonly SegmentSummary[]): Merged {
     workers: all.flatMap(({ workers }, i) => workers.map((worker) => ({ ...worker, id: `${i + 1}/${worker.id}` }))),
     limits: limits_of(all),
     peaks: { live: sum(({ clients }) => clients.peak), open: sum(({ connections }) => connections.open_peak) },
-    commands,
+    groups,
     members: measured.map(({ snapshot }) => snapshot),
-    dead: { ...NO_DEAD, lost: add_lost(measured.map(({ lost }) => lost)), workers: lost_workers_of(all) },
+    dead: { ...NO_DEAD, lost: merge_lost(measured.map(({ lost }) => lost)), workers: lost_workers_of(all) },
     mark: null,
     interval: null,
     histograms: true,
   });
-  const mark = mark_of(all, measured, commands);
+  const mark = mark_of(all, measured, groups);
   const resolution = Math.max(...all.map(({ latency_resolution = 0 }) => latency_resolution));
   const summary = {
     ...merged,
@@ -92,7 +93,10 @@ function check_parts(parts: readonly SegmentSummary[]): { segment: string | null
     ['scripts', ({ run }) => run.script_sha256],
     ['protocol modules', ({ run }) => run.module_sha256],
     ['seeds', ({ run }) => run.seed],
-    ['actions', ({ actions }) => JSON.stringify(actions.map(({ index, command }) => [index, command]))],
+    [
+      'actions',
+      ({ actions }) => JSON.stringify(actions.map(({ index, command, group, loop }) => [index, command, group, loop])),
+    ],
   ];
   for (const part of parts)
     for (const [what, of] of same)
@@ -141,17 +145,6 @@ function limits_of(all: readonly Summary[]): Summary['limits'] {
   };
 }
 
-function add_lost(list: readonly Lost[]): Lost {
-  const sum = (of: (lost: Lost) => number): number => list.reduce((sum, lost) => sum + of(lost), 0);
-  return {
-    clients: sum(({ clients }) => clients),
-    connecting: sum(({ connecting }) => connecting),
-    open: sum(({ open }) => open),
-    in_flight: sum(({ in_flight }) => in_flight),
-    running: list[0]!.running.map((_, i) => sum(({ running }) => running[i]!)),
-  };
-}
-
 function lost_workers_of(all: readonly Summary[]): Summary['lost_workers'] {
   return all
     .flatMap(({ lost_workers }, i) => lost_workers.map((lost) => ({ ...lost, worker: `${i + 1}/${lost.worker}` })))
@@ -160,21 +153,22 @@ function lost_workers_of(all: readonly Summary[]): Summary['lost_workers'] {
 }
 
 /** Null unless all were marked with the same text. */
-function mark_of(all: readonly Summary[], measured: readonly Measured[], commands: string[]): Summary['mark'] {
+function mark_of(
+  all: readonly Summary[],
+  measured: readonly Measured[],
+  groups: readonly PlayedGroup[],
+): Summary['mark'] {
   const marks = all.flatMap(({ mark }) => mark ?? []);
   const [first] = marks;
   if (!first || marks.length < all.length || marks.some(({ text }) => text !== first.text)) return null;
-  const parts = measured.map(({ mark }) => mark as Marked);
-  const snapshot = merge_snapshots(parts.map(({ actions }) => only_actions(actions)));
-  const lost = {
-    ...NO_DEAD.lost,
-    running: commands.map((_, i) => parts.reduce((sum, one) => sum + (one.lost[i] ?? 0), 0)),
-  };
+  const parts = measured.map(({ mark }) => mark as Totals);
+  const snapshot = merge_snapshots(parts.map((part) => part.snapshot));
+  const lost = merge_lost(parts.map((part) => part.lost));
   return {
     text: first.text,
     at: earliest(marks.map(({ at }) => at)),
     seconds: Math.max(...marks.map(({ seconds }) => seconds)),
-    actions: summarize_actions({ snapshot, lost }, null, commands, true),
+    actions: summarize_actions({ snapshot, lost }, null, groups, true),
   };
 }
 

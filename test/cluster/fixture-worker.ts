@@ -1,7 +1,7 @@
 /** A worker for tests: says hello, follows its share, and behaves as its name says. */
 import { fork_seat } from '../../src/cluster/fork.ts';
-import { merge_snapshots } from '../../src/metrics/merge-snapshots.ts';
 import type { Account } from '../../src/swarm/plan/account.ts';
+import { of_main } from '../metrics/one-group.ts';
 
 const [member, incarnation] = process.argv.slice(2) as [string, string];
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
@@ -24,7 +24,7 @@ const account = (changes: Partial<Account> = {}): void =>
     taken: 0,
     capacity: 100,
     capacity_why: 'open files',
-    snapshot: merge_snapshots([]),
+    snapshot: of_main({}),
     notes: [],
     notes_dropped: 0,
     traces: [],

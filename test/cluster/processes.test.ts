@@ -8,6 +8,7 @@ import type { Account } from '../../src/swarm/plan/account.ts';
 import type { Orders } from '../../src/swarm/plan/orders.ts';
 import type { MemberId } from '../../src/swarm/plan/run-spec.ts';
 import type { Death, Hub } from '../../src/swarm/plan/seam.ts';
+import { main_of } from '../metrics/one-group.ts';
 import { MACHINE, RUN } from '../swarm/fake-swarm.ts';
 import { LIVE } from '../swarm/specs.ts';
 import { build_fixtures, eventually, is_alive, type Built } from './built.ts';
@@ -76,7 +77,7 @@ describe('workers as processes', () => {
     const swarm = start('w1', 'w2');
     await eventually(() => swarm.accounts.size === 2);
     const pids = [swarm.pid('w1'), swarm.pid('w2')];
-    expect(swarm.accounts.get('w1')!.snapshot.connections.connect.indices).toBeInstanceOf(Uint32Array);
+    expect(main_of(swarm.accounts.get('w1')!.snapshot).connections.connect.indices).toBeInstanceOf(Uint32Array);
     const revision = swarm.publish();
     await eventually(() => [...swarm.accounts.values()].every((account) => account.revision === revision));
     // each gets its own entry only

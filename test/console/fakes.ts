@@ -22,6 +22,8 @@ export function action(index: number, command: string, p50 = 1.5): ActionSummary
   return {
     index,
     command,
+    group: 'main',
+    loop: 'main',
     started: 12,
     running: 1,
     ok: 10,

@@ -1,17 +1,20 @@
 /** Snapshots for property tests: random, but with books that balance. */
 import fc from 'fast-check';
 import { Histogram } from '../../src/metrics/histogram.ts';
+import { MAIN } from '../../src/metrics/groups.ts';
 import { NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
 import {
   CLOSE_CAUSES,
   type ActionSnapshot,
   type Counts,
   type ErrorKind,
+  type GroupSnapshot,
   type HistogramSnapshot,
   type Snapshot,
 } from '../../src/metrics/snapshot.ts';
 import { ENDS, STATES } from '../../src/metrics/state.ts';
 import type { SummaryInput } from '../../src/metrics/totals.ts';
+import { playing } from './one-group.ts';
 
 /** µs from every octave, some of them out of range or not whole */
 export const times = fc.array(
@@ -49,7 +52,7 @@ const error: fc.Arbitrary<ErrorKind> = fc.record(
   { requiredKeys: ['count', 'last', 'last_at'] },
 );
 
-export const snapshots: fc.Arbitrary<Snapshot> = fc
+export const groups: fc.Arbitrary<GroupSnapshot> = fc
   .record({
     clients: fc.record({
       killed: by(['decr', 'stop']),
@@ -73,8 +76,6 @@ export const snapshots: fc.Arbitrary<Snapshot> = fc
     requests: fc.record({ in_flight: n, ok: n, wrong: n, timeout: n, aborted: n, noreply: n, unasked_bytes: n }),
     bytes: by(['sent', 'received']),
     actions: fc.array(action, { minLength: 2, maxLength: 2 }),
-    errors: fc.dictionary(fc.constantFrom('timeout', 'fatal', 'other'), error),
-    generator: by(['cpu_s', 'cpu', 'rss_bytes', 'lag_p99_ms']),
   })
   .map((s) => {
     const established = s.connections.open + sum(s.connections.closed);
@@ -105,6 +106,25 @@ export const snapshots: fc.Arbitrary<Snapshot> = fc
       requests: { ...s.requests, sent: in_flight + ok + wrong + timeout + aborted },
     };
   });
+
+const of_process = {
+  errors: fc.dictionary(fc.constantFrom('timeout', 'fatal', 'other'), error),
+  generator: by(['cpu_s', 'cpu', 'rss_bytes', 'lag_p99_ms']),
+};
+
+/** of a run without groups */
+export const snapshots: fc.Arbitrary<Snapshot> = fc.record({ groups: fc.record({ [MAIN]: groups }), ...of_process });
+
+/** the names of groups, in the order in which a run has them */
+export const NAMES = ['talkers', 'main', 'listeners'] as const;
+
+/** of two or three groups, or, as of a process that was not ordered to play them yet, of fewer */
+export const grouped: fc.Arbitrary<Snapshot> = fc
+  .record({ ...of_process, all: fc.tuple(groups, groups, groups), size: fc.constantFrom(0, 1, 2, 2, 3, 3) })
+  .map(({ all, size, ...rest }) => ({
+    groups: Object.fromEntries(NAMES.slice(0, size).map((name, i) => [name, all[i]!])),
+    ...rest,
+  }));
 
 /** One of them, always the same. */
 export const a_snapshot = (seed: number): Snapshot => fc.sample(snapshots, { seed, numRuns: 1 })[0]!;
@@ -138,7 +158,7 @@ export const INPUT: Omit<SummaryInput, 'members'> = {
     ],
   },
   peaks: { live: 0, open: 0 },
-  commands: ['heartbeat', 'connected'],
+  groups: playing('heartbeat', 'connected'),
   dead: NO_DEAD,
   mark: null,
   interval: null,

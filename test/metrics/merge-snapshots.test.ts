@@ -1,8 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bury, live_of, merge_dead, merge_snapshots, NO_DEAD, settle_lost } from '../../src/metrics/merge-snapshots.ts';
-import type { ErrorKind, Snapshot } from '../../src/metrics/snapshot.ts';
-import { a_snapshot, recorded, snapshots } from './arbitraries.ts';
+import { MAIN } from '../../src/metrics/groups.ts';
+import {
+  bury,
+  is_idle,
+  live_in,
+  live_of,
+  merge_dead,
+  merge_groups,
+  merge_snapshots,
+  NO_DEAD,
+  open_of,
+  settle_lost,
+  whole_of,
+} from '../../src/metrics/merge-snapshots.ts';
+import type { ErrorKind, GroupSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
+import { a_snapshot, grouped, NAMES, recorded, snapshots } from './arbitraries.ts';
+import { changed_main, main_lost, main_of, NOTHING } from './one-group.ts';
 
 const worker = (i: number) => ({ worker: `w${i}`, incarnation: `i${i}`, at: '2026-01-02T03:04:05Z', silent_ms: 900 });
 const with_errors = (errors: Record<string, ErrorKind>): Snapshot => ({ ...merge_snapshots([]), errors });
@@ -12,8 +26,8 @@ describe('merge_snapshots', () => {
   it('is zero without members', () => {
     const nothing = merge_snapshots([]);
     expect(live_of(nothing)).toBe(0);
-    expect(nothing.connections.connect.count).toBe(0);
-    expect(nothing.actions).toEqual([]);
+    expect(nothing.groups).toEqual({});
+    expect(whole_of(nothing)).toEqual(NOTHING);
   });
 
   it('changes nothing about one', () => {
@@ -24,9 +38,9 @@ describe('merge_snapshots', () => {
     );
   });
 
-  it('does not care how members are grouped', () => {
+  it('does not care in which order members are added', () => {
     fc.assert(
-      fc.property(snapshots, snapshots, snapshots, (a, b, c) => {
+      fc.property(grouped, grouped, grouped, (a, b, c) => {
         expect(merge_snapshots([merge_snapshots([a, b]), c])).toEqual(merge_snapshots([a, b, c]));
       }),
       { numRuns: 50 },
@@ -36,25 +50,28 @@ describe('merge_snapshots', () => {
   it('adds counters and gauges, takes the highest peak and lag', () => {
     const [a, b] = [a_snapshot(1), a_snapshot(2)];
     const both = merge_snapshots([a, b]);
-    expect(both.clients.created).toBe(a.clients.created + b.clients.created);
-    expect(both.connections.closed.server).toBe(a.connections.closed.server + b.connections.closed.server);
-    expect(both.actions[1]!.ok).toBe(a.actions[1]!.ok + b.actions[1]!.ok);
+    const [x, y, sum] = [main_of(a), main_of(b), main_of(both)];
+    expect(sum.clients.created).toBe(x.clients.created + y.clients.created);
+    expect(sum.connections.closed.server).toBe(x.connections.closed.server + y.connections.closed.server);
+    expect(sum.actions[1]!.ok).toBe(x.actions[1]!.ok + y.actions[1]!.ok);
     expect(live_of(both)).toBe(live_of(a) + live_of(b));
-    expect(both.clients.peak).toBe(Math.max(a.clients.peak, b.clients.peak));
+    expect(sum.clients.peak).toBe(Math.max(x.clients.peak, y.clients.peak));
     expect(both.generator.lag_p99_ms).toBe(Math.max(a.generator.lag_p99_ms, b.generator.lag_p99_ms));
   });
 
   it('merges the times of an action', () => {
-    const [a, b] = [a_snapshot(1), a_snapshot(2)].map((snapshot, i) => ({
-      ...snapshot,
-      actions: [{ ...snapshot.actions[0]!, service: recorded([100 + i, 5000]) }],
-    }));
-    expect(merge_snapshots([a!, b!]).actions[0]!.service).toEqual(recorded([100, 101, 5000, 5000]));
+    const [a, b] = [a_snapshot(1), a_snapshot(2)].map((snapshot, i) =>
+      changed_main(snapshot, ({ actions }) => ({
+        actions: [{ ...actions[0]!, service: recorded([100 + i, 5000]) }],
+      })),
+    );
+    expect(main_of(merge_snapshots([a!, b!])).actions[0]!.service).toEqual(recorded([100, 101, 5000, 5000]));
   });
 
   it('takes a member that does not know its actions yet', () => {
     const one = a_snapshot(3);
-    expect(merge_snapshots([{ ...one, actions: [] }, one]).actions).toEqual(one.actions);
+    const early = changed_main(one, () => ({ actions: [] }));
+    expect(main_of(merge_snapshots([early, one])).actions).toEqual(main_of(one).actions);
   });
 
   it('adds errors by code with the newest text', () => {
@@ -82,27 +99,89 @@ describe('merge_snapshots', () => {
   });
 });
 
+describe('groups', () => {
+  it('are added each for itself, in the order of the run', () => {
+    const property = (list: readonly Snapshot[]): void => {
+      const merged = merge_snapshots(list);
+      const known = NAMES.filter((name) => list.some(({ groups }) => name in groups));
+      expect(Object.keys(merged.groups)).toEqual(known);
+      for (const name of known)
+        expect(merged.groups[name]).toEqual(merge_groups(list.flatMap(({ groups }) => groups[name] ?? [])));
+    };
+    fc.assert(fc.property(fc.array(grouped, { maxLength: 3 }), property), { numRuns: 50 });
+  });
+
+  it('are the whole together: its counters are their sums, its actions theirs in their order', () => {
+    const property = (one: Snapshot): void => {
+      const all = Object.values(one.groups);
+      const sum = (of: (group: GroupSnapshot) => number): number =>
+        all.reduce((before, group) => before + of(group), 0);
+      const whole = whole_of(one);
+      expect(whole.clients.created).toBe(sum(({ clients }) => clients.created));
+      expect(whole.clients.states.acting).toBe(sum(({ clients }) => clients.states.acting));
+      expect(whole.requests.sent).toBe(sum(({ requests }) => requests.sent));
+      expect(whole.bytes.received).toBe(sum(({ bytes }) => bytes.received));
+      expect(whole.connections.connect.count).toBe(sum(({ connections }) => connections.connect.count));
+      expect(whole.connections.closed.server).toBe(sum(({ connections }) => connections.closed.server));
+      expect(whole.actions).toEqual(all.flatMap(({ actions }) => actions));
+      expect(Object.values(whole.endpoints).reduce((before, { attempted }) => before + attempted, 0)).toBe(
+        sum(({ connections }) => connections.attempted),
+      );
+      expect([live_of(one), open_of(one)]).toEqual([live_in(whole), whole.connections.open]);
+    };
+    fc.assert(fc.property(grouped, property), { numRuns: 100 });
+  });
+
+  it('of which there is one are the whole, not a copy', () => {
+    const one = a_snapshot(1);
+    expect(whole_of(one)).toBe(one.groups[MAIN]);
+  });
+
+  it('must all be idle', () => {
+    const idle = settle_lost(a_snapshot(1)).snapshot.groups[MAIN]!;
+    const of = (b: GroupSnapshot): Snapshot => ({ ...a_snapshot(1), groups: { a: idle, b } });
+    expect(is_idle(of(idle))).toBe(true);
+    expect(is_idle(of({ ...idle, connections: { ...idle.connections, connecting: 1 } }))).toBe(false);
+    expect(is_idle(of({ ...idle, requests: { ...idle.requests, in_flight: 1 } }))).toBe(false);
+  });
+
+  it('of several members have 100 endpoints together, and the rest is under `other`', () => {
+    const to = (from: number): GroupSnapshot => {
+      const [known] = Object.values(main_of(a_snapshot(1)).endpoints);
+      const addresses = Array.from({ length: 80 }, (_, i) => `10.0.0.${from + i}:1`);
+      return { ...NOTHING, endpoints: Object.fromEntries(addresses.map((address) => [address, known!])) };
+    };
+    const whole = whole_of({ ...a_snapshot(1), groups: { a: to(0), b: to(50) } });
+    expect(Object.keys(whole.endpoints)).toHaveLength(101);
+    const attempted = Object.values(whole.endpoints).reduce((all, one) => all + one.attempted, 0);
+    expect(attempted).toBe(160 * Object.values(to(0).endpoints)[0]!.attempted);
+  });
+});
+
 describe('settle_lost', () => {
   it('moves every gauge and nothing else', () => {
     fc.assert(
-      fc.property(snapshots, (last) => {
+      fc.property(grouped, (last) => {
         const { snapshot, lost } = settle_lost(last);
-        expect(lost).toEqual({
-          clients: live_of(last),
-          connecting: last.connections.connecting,
-          open: last.connections.open,
-          in_flight: last.requests.in_flight,
-          running: last.actions.map((action) => action.running),
-        });
-        expect(live_of(snapshot) + snapshot.clients.draining).toBe(0);
-        expect([snapshot.connections.connecting, snapshot.connections.open, snapshot.requests.in_flight]).toEqual([
-          0, 0, 0,
-        ]);
-        expect(snapshot.actions.every((action) => action.running === 0)).toBe(true);
+        expect(Object.keys(lost)).toEqual(Object.keys(last.groups));
+        for (const [name, group] of Object.entries(last.groups)) {
+          expect(lost[name]).toEqual({
+            clients: live_in(group),
+            connecting: group.connections.connecting,
+            open: group.connections.open,
+            in_flight: group.requests.in_flight,
+            running: group.actions.map((action) => action.running),
+          });
+          const { clients, connections, requests, actions } = snapshot.groups[name]!;
+          expect(clients.draining).toBe(0);
+          expect([connections.connecting, connections.open, requests.in_flight]).toEqual([0, 0, 0]);
+          expect(actions.every((action) => action.running === 0)).toBe(true);
+          expect(clients.created).toBe(group.clients.created);
+          expect(requests.sent).toBe(group.requests.sent);
+          expect(settle_lost(snapshot).lost[name]!.clients).toBe(0);
+        }
+        expect(live_of(snapshot)).toBe(0);
         expect(snapshot.generator).toEqual({ cpu_s: last.generator.cpu_s, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
-        expect(snapshot.clients.created).toBe(last.clients.created);
-        expect(snapshot.requests.sent).toBe(last.requests.sent);
-        expect(settle_lost(snapshot).lost.clients).toBe(0);
       }),
     );
   });
@@ -110,10 +189,10 @@ describe('settle_lost', () => {
 
 describe('bury', () => {
   it('adds up what was lost, also of one that did not know its actions', () => {
-    const [a, b] = [a_snapshot(1), { ...a_snapshot(2), actions: [] }];
+    const [a, b] = [a_snapshot(1), changed_main(a_snapshot(2), () => ({ actions: [] }))];
     const dead = bury(bury(NO_DEAD, b, worker(1)), a, worker(2));
-    expect(dead.lost.clients).toBe(live_of(a) + live_of(b));
-    expect(dead.lost.running).toEqual(a.actions.map((action) => action.running));
+    expect(main_lost(dead.lost).clients).toBe(live_of(a) + live_of(b));
+    expect(main_lost(dead.lost).running).toEqual(main_of(a).actions.map((action) => action.running));
     expect(dead.snapshot).toEqual(merge_snapshots([settle_lost(a).snapshot, settle_lost(b).snapshot]));
     expect(dead.workers).toEqual([worker(1), worker(2)]);
   });
@@ -124,7 +203,7 @@ describe('bury', () => {
     for (let i = 1; i <= 150; i++) dead = bury(dead, last, worker(i));
     expect(dead.workers).toHaveLength(100);
     expect(dead.workers.at(-1)).toEqual(worker(150));
-    expect(dead.lost.open).toBe(150 * last.connections.open);
+    expect(main_lost(dead.lost).open).toBe(150 * main_of(last).connections.open);
   });
 });
 
@@ -140,7 +219,7 @@ describe('merge_dead', () => {
 
   it('is what one would have buried that saw all die', () => {
     fc.assert(
-      fc.property(snapshots, snapshots, snapshots, (a, b, c) => {
+      fc.property(grouped, grouped, grouped, (a, b, c) => {
         const [first, second] = [bury(bury(NO_DEAD, a, at(1, 1)), c, at(3, 3)), bury(NO_DEAD, b, at(2, 2))];
         const all = bury(bury(bury(NO_DEAD, a, at(1, 1)), b, at(2, 2)), c, at(3, 3));
         expect(merge_dead([first, second])).toEqual(all);
@@ -152,8 +231,15 @@ describe('merge_dead', () => {
 
   it('adds up what was lost by action, also of those that did not know theirs', () => {
     const lost = { clients: 1, connecting: 2, open: 3, in_flight: 4, running: [5, 6] };
-    const merged = merge_dead([{ ...NO_DEAD, lost }, NO_DEAD, { ...NO_DEAD, lost: { ...lost, running: [1] } }]);
-    expect(merged.lost).toEqual({ clients: 2, connecting: 4, open: 6, in_flight: 8, running: [6, 6] });
+    const merged = merge_dead([
+      { ...NO_DEAD, lost: { a: lost } },
+      NO_DEAD,
+      { ...NO_DEAD, lost: { a: { ...lost, running: [1] }, b: lost } },
+    ]);
+    expect(merged.lost).toEqual({
+      a: { clients: 2, connecting: 4, open: 6, in_flight: 8, running: [6, 6] },
+      b: lost,
+    });
   });
 
   it('names the newest 100, wherever they died', () => {

@@ -12,8 +12,8 @@ import {
   Packer,
   with_histograms,
 } from '../../src/metrics/packed.ts';
-import type { HistogramSnapshot } from '../../src/metrics/snapshot.ts';
-import { histograms, recorded, snapshots, times } from './arbitraries.ts';
+import type { HistogramSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
+import { grouped, histograms, recorded, times } from './arbitraries.ts';
 
 const unpacked = (bytes: Uint8Array): HistogramSnapshot => {
   const found = checked(HISTOGRAM, bytes);
@@ -173,5 +173,18 @@ it('counters and histograms of a snapshot are the whole of it', () => {
     expect(with_histograms(counters_of(one), histograms_of(one))).toEqual(one);
     expect(JSON.stringify(counters_of(one))).not.toContain('indices');
   };
-  fc.assert(fc.property(fc.array(snapshots, { maxLength: 2 }), property), { numRuns: 20 });
+  fc.assert(fc.property(fc.array(grouped, { maxLength: 2 }), property), { numRuns: 20 });
+});
+
+it('histograms of groups travel by number: those of one group after another', () => {
+  const property = (one: Snapshot): void => {
+    const packed = new Packer(1e9).pack(histograms_of(one).entries());
+    const list: HistogramSnapshot[] = [];
+    for (const [number, bytes] of packed) {
+      expect(number).toBeLessThan(MAX_HISTOGRAMS);
+      list[number] = unpacked(bytes);
+    }
+    expect(with_histograms(counters_of(one), list)).toEqual(one);
+  };
+  fc.assert(fc.property(grouped, property), { numRuns: 50 });
 });

@@ -3,14 +3,15 @@ import { resolve } from 'node:path';
 import { Ajv } from 'ajv';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { check_books } from '../../src/metrics/books.ts';
+import { check_books, check_groups } from '../../src/metrics/books.ts';
 import { encode_hdr } from '../../src/metrics/hdr.ts';
 import { latency_ms } from '../../src/metrics/histogram.ts';
-import { bury, live_of, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
-import type { Snapshot } from '../../src/metrics/snapshot.ts';
+import { bury, live_of, merge_snapshots, NO_DEAD, open_of, whole_of } from '../../src/metrics/merge-snapshots.ts';
+import type { GroupSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
 import type { AgentSummary, WorkerSummary } from '../../src/metrics/summary.ts';
 import { to_summary, totals_of } from '../../src/metrics/totals.ts';
-import { a_snapshot, INPUT, recorded, snapshots } from './arbitraries.ts';
+import { a_snapshot, grouped, groups as group_snapshots, INPUT, NAMES, recorded } from './arbitraries.ts';
+import { main_of, NOTHING, of_main, playing } from './one-group.ts';
 
 const SCHEMA = JSON.parse(
   readFileSync(resolve(import.meta.dirname, '../../docs/summary.schema.json'), 'utf8'),
@@ -24,7 +25,7 @@ const row_of = (id: string, snapshot: Snapshot): WorkerSummary => ({
   incarnation: `${id}-1`,
   pid: 4242,
   live: live_of(snapshot),
-  open: snapshot.connections.open,
+  open: open_of(snapshot),
   capacity: 20_000,
   cpu: 0.5,
   rss_bytes: 1e8,
@@ -36,13 +37,14 @@ const row_of = (id: string, snapshot: Snapshot): WorkerSummary => ({
 describe('to_summary', () => {
   it('balances whatever members measured and however many died', () => {
     fc.assert(
-      fc.property(fc.array(snapshots, { maxLength: 3 }), fc.array(snapshots, { maxLength: 3 }), (members, fallen) => {
+      fc.property(fc.array(grouped, { maxLength: 3 }), fc.array(grouped, { maxLength: 3 }), (members, fallen) => {
         const dead = fallen.reduce((before, last) => bury(before, last, DEATH), NO_DEAD);
         const summary = to_summary({ ...INPUT, members, dead });
         expect(check_books(summary, false)).toEqual([]);
         expect(summary.balanced).toBe(true);
         expect(summary.complete).toBe(fallen.length === 0);
-        expect(summary.clients.created).toBe([...members, ...fallen].reduce((n, s) => n + s.clients.created, 0));
+        const created = [...members, ...fallen].reduce((n, s) => n + whole_of(s).clients.created, 0);
+        expect(summary.clients.created).toBe(created);
         expect(summary.clients.live).toBe(members.reduce((n, s) => n + live_of(s), 0));
       }),
       { numRuns: 50 },
@@ -57,12 +59,13 @@ describe('to_summary', () => {
 
   it('names the actions in order, `connected` as -1, and those not known yet as zeros', () => {
     const { actions } = to_summary({ ...INPUT, members: [a_snapshot(1)] });
-    expect(actions.map(({ index, command }) => [index, command])).toEqual([
-      [0, 'heartbeat'],
-      [-1, 'connected'],
+    expect(actions.map(({ index, command, group, loop }) => [index, command, group, loop])).toEqual([
+      [0, 'heartbeat', 'main', 'main'],
+      [-1, 'connected', 'main', 'main'],
     ]);
-    expect(actions[0]!.service_ms).toEqual(latency_ms(a_snapshot(1).actions[0]!.service));
-    const early = to_summary({ ...INPUT, members: [{ ...merge_snapshots([]), actions: [] }] });
+    expect(Object.keys(actions[0]!).slice(0, 5)).toEqual(['index', 'command', 'group', 'loop', 'started']);
+    expect(actions[0]!.service_ms).toEqual(latency_ms(main_of(a_snapshot(1)).actions[0]!.service));
+    const early = to_summary({ ...INPUT, members: [merge_snapshots([])] });
     expect(early.actions.map((action) => action.started)).toEqual([0, 0]);
   });
 
@@ -70,8 +73,8 @@ describe('to_summary', () => {
     const members = [a_snapshot(1), a_snapshot(2)];
     expect(to_summary({ ...INPUT, members }).actions[0]).not.toHaveProperty('histograms');
     expect(to_summary({ ...INPUT, members, histograms: true }).actions[0]!.histograms).toEqual({
-      service: encode_hdr(merge_snapshots(members).actions[0]!.service),
-      response: encode_hdr(merge_snapshots(members).actions[0]!.response),
+      service: encode_hdr(main_of(merge_snapshots(members)).actions[0]!.service),
+      response: encode_hdr(main_of(merge_snapshots(members)).actions[0]!.response),
     });
   });
 
@@ -85,25 +88,25 @@ describe('to_summary', () => {
   });
 
   it('shows what happened since the mark, over a death in between', () => {
-    const with_action = (ok: number, failed: Record<string, number>, service: number[]): Snapshot => ({
-      ...merge_snapshots([]),
-      actions: [
-        {
-          started: ok + 1 + Object.values(failed).reduce((a, b) => a + b, 0),
-          running: 1,
-          ok,
-          failed,
-          aborted: 0,
-          service: recorded(service),
-          response: recorded(service),
-        },
-      ],
-    });
+    const with_action = (ok: number, failed: Record<string, number>, service: number[]): Snapshot =>
+      of_main({
+        actions: [
+          {
+            started: ok + 1 + Object.values(failed).reduce((a, b) => a + b, 0),
+            running: 1,
+            ok,
+            failed,
+            aborted: 0,
+            service: recorded(service),
+            response: recorded(service),
+          },
+        ],
+      });
     const base = totals_of([with_action(3, { timeout: 1 }, [10, 20, 30])], NO_DEAD);
     const dead = bury(NO_DEAD, with_action(4, { timeout: 1, fatal: 2 }, [10, 20, 30, 40]), DEATH);
     const members = [with_action(2, {}, [50, 60])];
     const mark = { text: 'ramped', at_ms: Date.UTC(2026, 0, 2, 3, 4, 10), run_seconds: 4.25, base };
-    const summary = to_summary({ ...INPUT, members, dead, mark, commands: ['heartbeat'] });
+    const summary = to_summary({ ...INPUT, members, dead, mark, groups: playing('heartbeat') });
     expect(summary.mark).toMatchObject({ text: 'ramped', at: '2026-01-02T03:04:10.000Z', seconds: 8.25 });
     expect(summary.mark!.actions[0]).toMatchObject({
       started: 6,
@@ -121,8 +124,9 @@ describe('to_summary', () => {
       [10, 900],
       [20, 30, 40],
     ].map((times): Snapshot => {
-      const action = { ...a_snapshot(1).actions[0]!, service: recorded(times) };
-      return { ...merge_snapshots([]), actions: [action, action] };
+      const action = { ...main_of(a_snapshot(1)).actions[0]!, service: recorded(times) };
+      const group = { ...NOTHING, actions: [action] };
+      return { ...merge_snapshots([]), groups: { a: group, b: group } };
     });
     const interval = totals_of([before!], NO_DEAD);
     const members = [before!, later!];
@@ -142,6 +146,83 @@ describe('to_summary', () => {
       { code: 'fatal', count: 1, last: 'c', last_at: '1970-01-01T00:00:00.000Z' },
       { code: 'timeout', count: 1, last: 'a', last_at: '1970-01-01T00:00:00.000Z' },
     ]);
+  });
+});
+
+describe('to_summary of groups', () => {
+  const groups = NAMES.map((name) => ({ name, commands: [`say-${name}`, 'connected'] }));
+
+  it('has the actions of each group, one group after another, and the sums of all', () => {
+    const property = (members: readonly Snapshot[]): void => {
+      const { snapshot } = totals_of(members, NO_DEAD);
+      const summary = to_summary({ ...INPUT, groups, members });
+      expect(summary.actions.map(({ group, command, index, ok }) => [group, command, index, ok])).toEqual(
+        NAMES.flatMap((name) =>
+          [0, 1].map((i) => [
+            name,
+            i === 0 ? `say-${name}` : 'connected',
+            i === 0 ? 0 : -1,
+            snapshot.groups[name]?.actions[i]!.ok ?? 0,
+          ]),
+        ),
+      );
+      expect(summary.requests).toEqual({ ...whole_of(snapshot).requests, lost: 0 });
+      expect(summary.clients.live).toBe(live_of(snapshot));
+      expect(summary.balanced).toBe(true);
+    };
+    fc.assert(fc.property(fc.array(grouped, { maxLength: 3 }), property), { numRuns: 50 });
+  });
+
+  it('shows what happened since the mark in each group, one that came later too', () => {
+    const [talkers, later] = [main_of(a_snapshot(1)), main_of(a_snapshot(2))];
+    const of = (...list: [string, GroupSnapshot][]): Snapshot => ({
+      ...a_snapshot(1),
+      groups: Object.fromEntries(list),
+    });
+    const base = totals_of([of(['talkers', talkers])], NO_DEAD);
+    const mark = { text: '', at_ms: 0, run_seconds: 0, base };
+    const summary = to_summary({ ...INPUT, groups, mark, members: [of(['talkers', talkers], ['main', later])] });
+    const since = (group: string): number[] =>
+      summary.mark!.actions.filter((action) => action.group === group).map(({ started }) => started);
+    expect(since('talkers')).toEqual([0, 0]);
+    expect(since('main')).toEqual(later.actions.map(({ started }) => started));
+  });
+
+  type Leak = [name: string, by: (group: GroupSnapshot, count: number) => GroupSnapshot, said: RegExp];
+  const leaks: readonly Leak[] = [
+    ['clients', (g, n) => ({ ...g, clients: { ...g.clients, done: g.clients.done + n } }), /clients created/],
+    ['requests', (g, n) => ({ ...g, requests: { ...g.requests, ok: g.requests.ok + n } }), /requests sent/],
+    [
+      'connections',
+      (g, n) => ({ ...g, connections: { ...g.connections, cancelled: g.connections.cancelled + n } }),
+      /connections attempted/,
+    ],
+  ];
+  it.each(leaks)('finds %s that leak in one group, hidden by another one', (_, by, said) => {
+    const property = (one: GroupSnapshot, other: GroupSnapshot, count: number): void => {
+      const [a, b] = [by(one, count), by(other, -count)];
+      const members = [{ ...a_snapshot(1), groups: { talkers: a, listeners: b } }];
+      const summary = to_summary({ ...INPUT, groups, members });
+      expect(check_books(summary, false)).toEqual([]);
+      expect(summary.balanced).toBe(false);
+      const { snapshot, lost } = totals_of(members, NO_DEAD);
+      const faults = check_groups(snapshot, lost, false);
+      expect(faults.map((fault) => fault.split(':')[0])).toEqual(['group talkers', 'group listeners']);
+      for (const fault of faults) expect(fault).toMatch(said);
+    };
+    fc.assert(fc.property(group_snapshots, group_snapshots, fc.integer({ min: 1, max: 1e6 }), property), {
+      numRuns: 20,
+    });
+  });
+
+  it('finds at the end what goes on in one group, hidden by another one', () => {
+    const draining = (count: number): GroupSnapshot => ({
+      ...NOTHING,
+      clients: { ...NOTHING.clients, draining: count },
+    });
+    const members = [{ ...merge_snapshots([]), groups: { talkers: draining(2), listeners: draining(-2) } }];
+    expect(to_summary({ ...INPUT, groups, members }).balanced).toBe(true);
+    expect(to_summary({ ...INPUT, groups, members, final: true }).balanced).toBe(false);
   });
 });
 
@@ -189,7 +270,7 @@ describe('docs/summary.schema.json', () => {
 
   it('accepts any summary', () => {
     fc.assert(
-      fc.property(fc.array(snapshots, { maxLength: 2 }), (some) => {
+      fc.property(fc.array(grouped, { maxLength: 2 }), (some) => {
         validate(roundtrip(to_summary({ ...INPUT, members: some })));
         expect(validate.errors ?? []).toEqual([]);
       }),

@@ -1,15 +1,18 @@
 import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Refused } from '../../src/foundation/shape.ts';
 import { check_books } from '../../src/metrics/books.ts';
 import { decode_hdr, encode_hdr } from '../../src/metrics/hdr.ts';
 import { latency_ms } from '../../src/metrics/histogram.ts';
 import { bury, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
+import { read_summary } from '../../src/metrics/read-summary.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
-import type { Latency, Summary } from '../../src/metrics/summary.ts';
+import type { ActionSummary, Latency, Summary } from '../../src/metrics/summary.ts';
 import { to_summary, totals_of, type SummaryInput } from '../../src/metrics/totals.ts';
 import { merge_summaries, type SegmentSummary } from '../../src/runs/merge-summaries.ts';
-import { a_snapshot, histograms, INPUT, recorded, snapshots, times } from '../metrics/arbitraries.ts';
+import { a_snapshot, grouped, histograms, INPUT, NAMES, recorded, snapshots, times } from '../metrics/arbitraries.ts';
+import { main_of, NOTHING, of_main, playing } from '../metrics/one-group.ts';
 
 const DEATH = { worker: 'w2', incarnation: 'i1', at: '2026-01-02T03:04:05Z', silent_ms: 900 };
 
@@ -32,13 +35,12 @@ const merge = (...summaries: Summary[]): Summary =>
 
 /** A snapshot whose connects, handshakes and rounds took these times. */
 const timed = (values: readonly number[]): Snapshot => {
-  const [base, histogram] = [merge_snapshots([]), recorded(values)];
+  const histogram = recorded(values);
   const action = { started: values.length, running: 0, ok: values.length, failed: {}, aborted: 0 };
-  return {
-    ...base,
-    connections: { ...base.connections, connect: histogram, handshake: histogram },
+  return of_main({
+    connections: { ...NOTHING.connections, connect: histogram, handshake: histogram },
     actions: [{ ...action, service: histogram, response: histogram }],
-  };
+  });
 };
 
 const same_but_mean = ({ mean: a, ...one }: Latency, { mean: b, ...other }: Latency): void => {
@@ -50,9 +52,9 @@ describe('merge_summaries', () => {
   it('makes of recordings split over several summaries the one of a single recorder', () => {
     fc.assert(
       fc.property(fc.array(times, { minLength: 1, maxLength: 5 }), (split) => {
-        const commands = ['ping'];
-        const parts = split.map((values, i) => final(`${i + 1}/${split.length}`, timed(values), { commands }));
-        const whole = final(null, timed(split.flat()), { commands });
+        const groups = playing('ping');
+        const parts = split.map((values, i) => final(`${i + 1}/${split.length}`, timed(values), { groups }));
+        const whole = final(null, timed(split.flat()), { groups });
         const merged = merge(...parts);
         expect(merged.run.segment).toBeNull();
         for (const of of [
@@ -89,6 +91,42 @@ describe('merge_summaries', () => {
     );
   });
 
+  it('is, of groups, what one coordinator would have made of all members', () => {
+    const groups = NAMES.map((name) => ({ name, commands: ['say', 'connected'] }));
+    const base = totals_of([], NO_DEAD);
+    const mark = { text: 'up', at_ms: 0, run_seconds: 0, base };
+    fc.assert(
+      fc.property(grouped, grouped, (a, b) => {
+        const merged = merge(final('1/2', a, { groups, mark }), final('2/2', b, { groups, mark }));
+        const dead = [a, b].reduce((before, last) => bury(before, last, DEATH), NO_DEAD);
+        const one = final(null, a, { dead, groups, mark });
+        expect(merged.balanced).toBe(true);
+        for (const key of ['endpoints', 'requests', 'bytes'] as const) expect(merged[key]).toEqual(one[key]);
+        const told = (actions: ActionSummary[]) =>
+          actions.map(({ group, started, lost, failed, histograms }) => [group, started, lost, failed, histograms]);
+        expect(told(merged.actions)).toEqual(told(one.actions));
+        expect(told(merged.mark!.actions)).toEqual(told(one.mark!.actions));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('takes summaries of a swarm that knew no groups', () => {
+    const base = totals_of([], NO_DEAD);
+    const mark = { text: 'up', at_ms: 0, run_seconds: 0, base };
+    const parts = [1, 2].map((n) => final(`${n}/2`, a_snapshot(n), { mark }));
+    const unnamed = (actions: ActionSummary[]) => actions.map(({ group: _, loop: __, ...action }) => action);
+    const read = (summary: Summary): Summary => {
+      const { actions, mark } = summary;
+      const old = { ...summary, actions: unnamed(actions), mark: { ...mark, actions: unnamed(mark!.actions) } };
+      const found = read_summary(JSON.stringify(old));
+      if (found instanceof Refused) throw new Error(found.why);
+      return found;
+    };
+    for (const part of parts) expect(JSON.stringify(read(part))).toBe(JSON.stringify(part));
+    expect(merge(read(parts[0]!), parts[1]!)).toEqual(merge(parts[0]!, parts[1]!));
+  });
+
   it('changes nothing but names about one', () => {
     const one = final(null, a_snapshot(1));
     const { lost_workers, limits, ...rest } = merge(one);
@@ -115,7 +153,7 @@ describe('merge_summaries', () => {
       generator: { cpu_s: 0, cpu: 0.25, rss_bytes: 100, lag_p99_ms },
     });
     const of = (segment: string, lag: number, change: Partial<SummaryInput>): Summary =>
-      final(segment, last(lag), { dead: NO_DEAD, members: [last(lag)], commands: [], ...change });
+      final(segment, last(lag), { dead: NO_DEAD, members: [last(lag)], groups: [], ...change });
     const merged = merge(
       of('1/2', 3, { target: 4, planned: 4, connect_per_s: 0.1, peaks: { live: 4, open: 3 } }),
       of('2/2', 5, {
@@ -167,8 +205,8 @@ describe('merge_summaries', () => {
       final(segment, a_snapshot(1), { mark: { text, at_ms, run_seconds: 2.5, base } });
     const { mark } = merge(marked('1/2', 'up', 2000), marked('2/2', 'up', 1000));
     expect(mark).toMatchObject({ text: 'up', at: '1970-01-01T00:00:01.000Z', seconds: 10 });
-    const { service } = a_snapshot(1).actions[0]!;
-    expect(mark!.actions[0]).toMatchObject({ index: 0, ok: 2 * a_snapshot(1).actions[0]!.ok });
+    const { service, ok } = main_of(a_snapshot(1)).actions[0]!;
+    expect(mark!.actions[0]).toMatchObject({ index: 0, ok: 2 * ok });
     expect(mark!.actions[0]!.service_ms.count).toBe(2 * service.count);
     expect(mark!.actions[0]!.service_ms.p99).toBe(latency_ms(service).p99);
     const differ = merge_summaries([marked('1/2', 'up', 0), marked('2/2', 'down', 0)].map((one) => part(one)));
@@ -199,6 +237,11 @@ describe('merge_summaries', () => {
     ],
     ['another seed', (a) => ({ ...a, run: { ...a.run, id: 'b', seed: 'x' } }), /their seeds differ/],
     ['other actions', (a) => ({ ...a, run: { ...a.run, id: 'b' }, actions: [] }), /their actions differ/],
+    [
+      'the same actions of another group',
+      (a) => ({ ...a, run: { ...a.run, id: 'b' }, actions: a.actions.map((one) => ({ ...one, group: 'talkers' })) }),
+      /their actions differ/,
+    ],
     [
       'the same part',
       (a) => ({ ...a, run: { ...a.run, id: 'b' } }),

@@ -1,12 +1,12 @@
 /** Reports of members that exist only on paper. */
-import { merge_snapshots } from '../../src/metrics/merge-snapshots.ts';
 import type { Account } from '../../src/swarm/plan/account.ts';
 import type { MemberId } from '../../src/swarm/plan/run-spec.ts';
 import { Members } from '../../src/swarm/squad/members.ts';
+import { NOTHING, of_main } from '../metrics/one-group.ts';
 
 /** The first report of process `incarnation`, with `live` clients, all connected; it can hold 1000. */
 export function account(incarnation: string, live = 0, changes: Partial<Account> = {}): Account {
-  const none = merge_snapshots([]);
+  const { clients, connections } = NOTHING;
   return {
     incarnation,
     pid: 100,
@@ -15,11 +15,10 @@ export function account(incarnation: string, live = 0, changes: Partial<Account>
     taken: 0,
     capacity: 1000,
     capacity_why: 'open files 1100 per process',
-    snapshot: {
-      ...none,
-      clients: { ...none.clients, created: live, peak: live, states: { ...none.clients.states, acting: live } },
-      connections: { ...none.connections, attempted: live, established: live, open: live, open_peak: live },
-    },
+    snapshot: of_main({
+      clients: { ...clients, created: live, peak: live, states: { ...clients.states, acting: live } },
+      connections: { ...connections, attempted: live, established: live, open: live, open_peak: live },
+    }),
     notes: [],
     notes_dropped: 0,
     traces: [],

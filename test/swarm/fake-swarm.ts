@@ -1,13 +1,13 @@
 /** A coordinator, or what else holds a hub, over members that live in memory, with a clock that only moves when told. */
 import type { Command, Reply } from '../../src/grammar/command.ts';
 import { sentence } from '../../src/grammar/sentences.ts';
-import { merge_snapshots } from '../../src/metrics/merge-snapshots.ts';
 import { Coordinator, type CoordinatorOptions } from '../../src/swarm/control/coordinator.ts';
 import type { Account, HookResult, Note } from '../../src/swarm/plan/account.ts';
-import type { MemberOrders, Orders } from '../../src/swarm/plan/orders.ts';
+import { clients_of, type MemberOrders, type Orders } from '../../src/swarm/plan/orders.ts';
 import type { MemberId } from '../../src/swarm/plan/run-spec.ts';
 import type { Absence, Death, Hub } from '../../src/swarm/plan/seam.ts';
 import type { SquadOptions } from '../../src/swarm/squad/squad.ts';
+import { NOTHING, of_main } from '../metrics/one-group.ts';
 import { machine_of, run_of } from './specs.ts';
 
 export const RUN = run_of();
@@ -47,7 +47,7 @@ export class FakeMember {
   }
 
   get clients(): number {
-    return this.entry?.groups.main.clients ?? 0;
+    return this.entry ? clients_of(this.entry) : 0;
   }
 
   start(): void {
@@ -86,8 +86,7 @@ export class FakeMember {
 
   account(changes: Partial<Account> = {}): void {
     if (!this.alive || !this.listens) return;
-    const none = merge_snapshots([]);
-    const { clients, connections } = none;
+    const { clients, connections } = NOTHING;
     const live = this.orders?.live;
     this.#swarm.reported(this.id, {
       incarnation: this.incarnation,
@@ -97,8 +96,7 @@ export class FakeMember {
       taken: this.orders?.revision ?? 0,
       capacity: this.capacity,
       capacity_why: `open files ${this.capacity + 100} per process`,
-      snapshot: {
-        ...none,
+      snapshot: of_main({
         clients: {
           ...clients,
           created: this.#created,
@@ -127,7 +125,7 @@ export class FakeMember {
             lost_connecting: 0,
           },
         },
-      },
+      }),
       notes: this.notes.splice(0),
       notes_dropped: 0,
       traces: (this.entry?.traces ?? []).map(({ token }) => ({ token, lines: this.lines.splice(0) })),
@@ -244,7 +242,7 @@ export class FakeSwarm extends FakeMachine {
       more_by: '--workers',
       connect_per_s: 1000,
       max_connect_per_s: null,
-      commands: [],
+      groups: [],
       has_teardown: true,
       about: { script_sha256: 's', servers: ['127.0.0.1:1'], versions: { swarm: '0', node: '20' } },
       open_files: { open_files_per_process: 1100, reserved_files: 100 },

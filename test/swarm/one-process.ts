@@ -1,14 +1,16 @@
 /** A population in the test's process: module functions and a script as values, no files, no coordinator. */
 import { Wheel } from '../../src/foundation/clock.ts';
+import { MAIN } from '../../src/metrics/groups.ts';
 import { Recorder } from '../../src/metrics/recorder.ts';
-import type { Snapshot } from '../../src/metrics/snapshot.ts';
+import type { GroupSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
 import type { ProtocolModule } from '../../src/protocols/module.ts';
 import type { Action, Range } from '../../src/script/types.ts';
 import { Endpoints } from '../../src/swarm/client/endpoints.ts';
 import type { GroupShare, Orders } from '../../src/swarm/plan/orders.ts';
-import type { LiveSpec, MachineSpec, Sources } from '../../src/swarm/plan/run-spec.ts';
-import { Population } from '../../src/swarm/worker/population.ts';
+import type { LiveSpec, MachineSpec, RunSpec, Sources } from '../../src/swarm/plan/run-spec.ts';
+import { Populations } from '../../src/swarm/worker/populations.ts';
+import { main_of } from '../metrics/one-group.ts';
 import { PATIENCE_MS, until as wait_until } from '../patience.ts';
 import { machine_of, run_of, type RunFields } from './specs.ts';
 
@@ -22,21 +24,27 @@ export interface OneProcessOptions {
   module?: Partial<Omit<ProtocolModule, 'commands'>>;
   run?: Partial<RunFields & MachineSpec & Pick<LiveSpec, 'shared'> & { readonly connect_per_s: number }>;
   capacity?: number;
+  /** besides `main`, which plays the same */
+  groups?: readonly string[];
 }
 
+/** of the one group, and the errors of the process */
+export type Books = GroupSnapshot & Pick<Snapshot, 'errors'>;
+
 export interface OneProcess {
-  readonly population: Population;
-  readonly recorder: Recorder;
+  readonly population: Populations;
+  readonly run: RunSpec;
   readonly bugs: unknown[];
   /** what a worker would warn of, each time */
   readonly warned: string[];
-  books(): Snapshot;
+  books(): Books;
+  measured(): Snapshot;
   /** sets the share and the phase; ids are 1, 2, 3 … */
   apply(clients: number, phase?: Orders['phase'], share?: Partial<GroupShare>): void;
   /** until `condition` holds, looked at each turn; rejects with the books after 10 s */
-  until(condition: (books: Snapshot) => boolean): Promise<Snapshot>;
+  until(condition: (books: Books) => boolean): Promise<Books>;
   /** takes every client away and checks that nothing is left */
-  close(): Promise<Snapshot>;
+  close(): Promise<Books>;
 }
 
 export async function start_one_process(options: OneProcessOptions): Promise<OneProcess> {
@@ -63,24 +71,17 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
     ...fields,
   });
   const machine = machine_of(fields);
-  const recorder = new Recorder(actions.length + 1);
-  const endpoints = await Endpoints.start({
-    servers: run.where.servers,
-    sources: machine.sources.addresses,
-    counts: (name) => recorder.endpoint(name),
-  });
+  const all = new Recorder();
   const wheel = new Wheel();
   const bugs: unknown[] = [];
   const warned: string[] = [];
-  const population = new Population({
+  const population = new Populations({
     run,
     machine,
     shared: shared?.value,
     member: 'm1',
     module: { ...options.module, commands: options.commands },
-    recorder,
     wheel,
-    endpoints,
     capacity: () => options.capacity ?? 10_000,
     bug: (error) => bugs.push(error),
     unasked: (text) => void warned.push(text),
@@ -88,22 +89,34 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
     emptied: () => {},
     expired: () => {},
   });
-  const books = (): Snapshot => recorder.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
+  const endpoints: Endpoints[] = [];
+  for (const group of [MAIN, ...(options.groups ?? [])]) {
+    const recorder = all.group(group, actions.length + 1);
+    const { servers } = run.where;
+    const { sources } = machine;
+    const counts = recorder.endpoint.bind(recorder);
+    const of_group = await Endpoints.start({ servers, sources: sources.addresses, counts });
+    endpoints.push(of_group);
+    population.add(group, recorder, of_group);
+  }
+  const measured = (): Snapshot => all.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
+  const books = (): Books => {
+    const { groups, errors } = measured();
+    return { ...main_of({ groups }), errors };
+  };
   let granted = 0;
   const apply: OneProcess['apply'] = (clients, phase = 'run', share = {}) => {
     granted = Math.max(granted, clients);
-    void population.apply(
-      {
-        clients,
-        ids: granted > 0 ? [[1, granted, 1]] : [],
-        ports: [],
-        connect_per_s,
-        rate_parts: 1,
-        graceful: false,
-        ...share,
-      },
-      phase,
-    );
+    const main = {
+      clients,
+      ids: granted > 0 ? ([[1, granted, 1]] as const) : [],
+      ports: [],
+      connect_per_s,
+      rate_parts: 1,
+      graceful: false,
+      ...share,
+    };
+    void population.apply({ main }, phase);
   };
   const until: OneProcess['until'] = async (condition) => {
     let now = books();
@@ -113,16 +126,17 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
   };
   return {
     population,
-    recorder,
+    run,
     bugs,
     warned,
     books,
+    measured,
     apply,
     until,
     async close() {
       apply(0, 'stop');
       population.close();
-      endpoints.close();
+      for (const one of endpoints) one.close();
       const after = await until(() => population.live === 0);
       wheel.stop();
       return after;
@@ -140,7 +154,7 @@ export const starting_at = (port: number, addresses: string[]): Sources => ({
 });
 
 /** The equations of docs/summary.md that a member's own books must satisfy at every instant; returns those that do not hold. */
-export function imbalances(s: Snapshot): string[] {
+export function imbalances(s: GroupSnapshot): string[] {
   const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
   const wrong: string[] = [];
   const equal = (name: string, left: number, right: number): void => {

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../foundation/clock.ts';
 import { Refused } from '../../foundation/shape.ts';
+import { whole_of } from '../../metrics/merge-snapshots.ts';
 import type { Note } from '../../swarm/plan/account.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import type { SquadAccount } from '../../swarm/squad/ordered-squad.ts';
@@ -174,7 +175,7 @@ export class PresenceWriter {
       results,
       live: account?.live ?? 0,
       open: account?.open ?? 0,
-      states: account?.snapshot.clients.states ?? NO_STATES,
+      states: account ? whole_of(account.snapshot).clients.states : NO_STATES,
       cpu,
       rss_bytes,
       lag_p99_ms,

@@ -320,7 +320,7 @@ export class Picture {
   summary({ final = false, histograms = false, interval = null }: Partial<SummaryOptions>, as?: SwarmPlan): Summary {
     const plan = as ?? this.#view.plan!.doc;
     const desired = this.#view.desired!.doc;
-    const { run, commands, script_sha256 } = this.#bundle;
+    const { run, groups, script_sha256 } = this.#bundle;
     const { id, started } = plan.run;
     const { snapshots, dead, workers } = this.#totals(plan);
     const agents = this.agents();
@@ -355,7 +355,7 @@ export class Picture {
         reserved_files: 0,
       },
       peaks: this.#peaks,
-      commands,
+      groups,
       members: snapshots,
       dead,
       mark: this.#mark,

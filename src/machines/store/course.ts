@@ -7,7 +7,8 @@ import { randomBytes } from 'node:crypto';
 import { escape_text } from '../../foundation/escape.ts';
 import { exact, fault, integer, list, object, reader, Refused, type Shape } from '../../foundation/shape.ts';
 import { BUCKETS, highest_of, lowest_of } from '../../metrics/histogram.ts';
-import type { HistogramSnapshot, Snapshot } from '../../metrics/snapshot.ts';
+import { whole_of } from '../../metrics/merge-snapshots.ts';
+import type { GroupSnapshot, HistogramSnapshot } from '../../metrics/snapshot.ts';
 import type { Summary } from '../../metrics/summary.ts';
 import type { SquadAccount } from '../../swarm/squad/ordered-squad.ts';
 import type { Store } from './store.ts';
@@ -30,14 +31,14 @@ const EARLY = 0.3;
  * of each response time.
  */
 const COUNTERS = {
-  established: ({ connections }: Snapshot) => connections.established,
-  connect_failed: ({ connections }: Snapshot) => sum(Object.values(connections.failed)),
-  sent: ({ requests }: Snapshot) => requests.sent,
-  ok: ({ requests }: Snapshot) => requests.ok,
-  failed: ({ requests }: Snapshot) => requests.wrong + requests.timeout,
-  noreply: ({ requests }: Snapshot) => requests.noreply,
-  bytes_sent: ({ bytes }: Snapshot) => bytes.sent,
-  bytes_received: ({ bytes }: Snapshot) => bytes.received,
+  established: ({ connections }: GroupSnapshot) => connections.established,
+  connect_failed: ({ connections }: GroupSnapshot) => sum(Object.values(connections.failed)),
+  sent: ({ requests }: GroupSnapshot) => requests.sent,
+  ok: ({ requests }: GroupSnapshot) => requests.ok,
+  failed: ({ requests }: GroupSnapshot) => requests.wrong + requests.timeout,
+  noreply: ({ requests }: GroupSnapshot) => requests.noreply,
+  bytes_sent: ({ bytes }: GroupSnapshot) => bytes.sent,
+  bytes_received: ({ bytes }: GroupSnapshot) => bytes.received,
 } as const;
 type Counter = keyof typeof COUNTERS;
 const NAMES = Object.keys(COUNTERS) as Counter[];
@@ -98,8 +99,9 @@ export class Recording {
     this.#first ??= { at: run_ms, second: Math.floor(run_ms / 1000) };
     const step = Math.floor((run_ms - this.#first.at) / 1000 + EARLY);
     const second = (this.#second = Math.max(this.#second, this.#first.second + step));
-    const counters = NAMES.map((name) => COUNTERS[name](snapshot) + COUNTERS[name](dead.snapshot));
-    const times = this.#times_of([...snapshot.actions, ...dead.snapshot.actions].map(({ response }) => response));
+    const [living, gone] = [whole_of(snapshot), whole_of(dead.snapshot)];
+    const counters = NAMES.map((name) => COUNTERS[name](living) + COUNTERS[name](gone));
+    const times = this.#times_of([...living.actions, ...gone.actions].map(({ response }) => response));
     this.#rows.push([second, live, open, ...counters.map((now, i) => now - (this.#counters[i] ?? 0)), ...times]);
     this.#counters = counters;
     if (this.#rows.length >= ROWS) this.#close();

@@ -10,10 +10,11 @@
  *     bundle.<sha256>.<n>            text       who starts a run: parts of a Bundle, at most 256 KiB each
  *     summary.<run>.<n>              text       the leader at the end: parts of the final summary
  */
+import type { PlayedGroup } from '../../metrics/groups.ts';
 import type { Dead } from '../../metrics/merge-snapshots.ts';
 import type { Counters } from '../../metrics/packed.ts';
 import type { DeadCounters } from '../../metrics/snapshot-shape.ts';
-import type { HistogramSnapshot, Snapshot } from '../../metrics/snapshot.ts';
+import type { GroupSnapshot, HistogramSnapshot, Snapshot } from '../../metrics/snapshot.ts';
 import type { WorkerSummary } from '../../metrics/summary.ts';
 import type { HookResult, Note } from '../../swarm/plan/account.ts';
 import type { Intent } from '../../swarm/plan/intent.ts';
@@ -100,8 +101,7 @@ export interface RunHeader {
 export interface Bundle {
   readonly run: RunSpec;
   readonly module_text: string;
-  /** of the script's actions in order, then `connected` if the module has it */
-  readonly commands: readonly string[];
+  readonly groups: readonly PlayedGroup[];
   readonly has_setup: boolean;
   readonly has_teardown: boolean;
   readonly script_sha256: string;
@@ -231,7 +231,8 @@ export interface Presence extends ProcessPlace {
   readonly results: number;
   readonly live: number;
   readonly open: number;
-  readonly states: Snapshot['clients']['states'];
+  /** of all groups together */
+  readonly states: GroupSnapshot['clients']['states'];
   readonly cpu: number;
   readonly rss_bytes: number;
   readonly lag_p99_ms: number;

@@ -26,7 +26,8 @@ import {
   type Shape,
 } from '../../foundation/shape.ts';
 import { MAX_TRACES } from '../../grammar/command.ts';
-import { HISTOGRAM, MAX_HISTOGRAMS } from '../../metrics/packed.ts';
+import { MAX_ACTIONS, MAX_GROUPS, type PlayedGroup } from '../../metrics/groups.ts';
+import { HISTOGRAM, MAX_HISTOGRAMS, type GroupCounters } from '../../metrics/packed.ts';
 import { CORES, COUNT, COUNTERS, DEAD, MS, STATE_COUNTS, WALL_MS, WORKER } from '../../metrics/snapshot-shape.ts';
 import type { HistogramSnapshot } from '../../metrics/snapshot.ts';
 import type { Server } from '../../protocols/module.ts';
@@ -341,7 +342,7 @@ export const read_bundle = reader(
   object<Bundle>({
     run: RUN,
     module_text: exact(MAX_BUNDLE),
-    commands: list(exact(1000), 1001),
+    groups: list(object<PlayedGroup>({ name: token, commands: list(exact(1000), MAX_ACTIONS) }), MAX_GROUPS),
     has_setup: flag,
     has_teardown: flag,
     script_sha256: token,
@@ -349,27 +350,37 @@ export const read_bundle = reader(
   MAX_BUNDLE,
 );
 
+/** What only ever grows. */
+const RISING = {
+  created: ({ clients }: GroupCounters) => clients.created,
+  done: ({ clients }: GroupCounters) => clients.done + clients.killed.decr + clients.killed.stop,
+  attempted: ({ connections }: GroupCounters) => connections.attempted,
+  established: ({ connections }: GroupCounters) => connections.established,
+  sent: ({ requests }: GroupCounters) => requests.sent,
+  ok: ({ requests }: GroupCounters) => requests.ok,
+  bytes_sent: ({ bytes }: GroupCounters) => bytes.sent,
+  bytes_received: ({ bytes }: GroupCounters) => bytes.received,
+  rounds: ({ actions }: GroupCounters) => actions.reduce((total, { started }) => total + started, 0),
+} as const;
+
 /**
- * Which of the counters of an incarnation is lower than it was: they only ever grow, and a swarm's sums with them.
- * Null: none is.
+ * Which of the counters of an incarnation is lower than it was, as `group.counter`: they only ever grow, and a swarm's
+ * sums with them. Null: none is.
  */
 export function fallen(before: Head, now: Head): string | null {
   const [old, next] = [counters_of(before), counters_of(now)];
-  return Object.keys(old).find((name) => next[name]! < old[name]!) ?? null;
+  for (const [name, count] of old) if ((next.get(name) ?? 0) < count) return name;
+  return null;
 }
 
-function counters_of({ snapshot, dead }: Head): Record<string, number> {
-  const all = dead ? [snapshot, dead.snapshot] : [snapshot];
-  const sum = (of: (one: Head['snapshot']) => number): number => all.reduce((total, one) => total + of(one), 0);
-  return {
-    created: sum(({ clients }) => clients.created),
-    done: sum(({ clients }) => clients.done + clients.killed.decr + clients.killed.stop),
-    attempted: sum(({ connections }) => connections.attempted),
-    established: sum(({ connections }) => connections.established),
-    sent: sum(({ requests }) => requests.sent),
-    ok: sum(({ requests }) => requests.ok),
-    bytes_sent: sum(({ bytes }) => bytes.sent),
-    bytes_received: sum(({ bytes }) => bytes.received),
-    rounds: sum(({ actions }) => actions.reduce((total, { started }) => total + started, 0)),
-  };
+/** By group and counter. */
+function counters_of({ snapshot, dead }: Head): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { groups } of dead ? [snapshot, dead.snapshot] : [snapshot])
+    for (const [group, counters] of Object.entries(groups))
+      for (const [name, of] of Object.entries(RISING)) {
+        const key = `${group}.${name}`;
+        counts.set(key, (counts.get(key) ?? 0) + of(counters));
+      }
+  return counts;
 }

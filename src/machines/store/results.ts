@@ -151,23 +151,23 @@ class Telling {
     const packed = this.#packer.pack([...histograms_of(living).entries(), ...of_dead]);
     const base64 = new Map([...packed.values()].map((bytes) => [bytes, this.#base64.get(bytes) ?? base64_of(bytes)]));
     this.#base64 = base64;
-    const groups: [number, Uint8Array][][] = [];
+    const filled: [number, Uint8Array][][] = [];
     let room = 0;
     for (const one of packed) {
       const { length } = base64.get(one[1])!;
       if (length > room) {
-        groups.push([]);
+        filled.push([]);
         room = PART;
       }
-      groups.at(-1)!.push(one);
+      filled.at(-1)!.push(one);
       room -= length;
     }
-    this.parts = groups.map((group, n) => {
+    this.parts = filled.map((part, n) => {
       const known = this.parts[n];
-      const made_of = group.map(([, bytes]) => bytes);
+      const made_of = part.map(([, bytes]) => bytes);
       if (known && known.made_of.length === made_of.length && made_of.every((bytes, i) => known.made_of[i] === bytes))
         return known;
-      const histograms = group.map(([number, bytes]) => [number, base64.get(bytes)!]);
+      const histograms = part.map(([number, bytes]) => [number, base64.get(bytes)!]);
       return {
         key: latencies_key(this.#agent, this.incarnation, n),
         text: JSON.stringify({ run: this.run, seq: this.seq, histograms }),

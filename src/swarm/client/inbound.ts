@@ -6,7 +6,7 @@
  *                                └► messages framer ──► matchers, oldest first ──► on_message
  */
 import { escape_bytes } from '../../foundation/escape.ts';
-import type { Recorder } from '../../metrics/recorder.ts';
+import type { GroupRecorder } from '../../metrics/recorder.ts';
 import type { CloseCause } from '../../metrics/snapshot.ts';
 import type { FakeClient } from '../../protocols/client.ts';
 import { is_wrong_reply, type Framer, type FunctionParser, type Matcher, type Parser } from '../../protocols/parser.ts';
@@ -39,7 +39,7 @@ export interface InboundOwner {
 
 /** What all connections of a process share here. */
 export interface InboundRules {
-  readonly recorder: Recorder;
+  readonly recorder: GroupRecorder;
   readonly max_reply: number;
   readonly messages: Framer<unknown> | null;
   readonly on_message: ((client: FakeClient, message: unknown) => unknown) | null;

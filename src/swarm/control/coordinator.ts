@@ -2,6 +2,8 @@
 import type { Clock } from '../../foundation/clock.ts';
 import { reason_of, SwarmError } from '../../foundation/errors.ts';
 import { MAX_TRACES, MAX_TRACE_S, type Command, type Reply } from '../../grammar/command.ts';
+import type { PlayedGroup } from '../../metrics/groups.ts';
+import { sum_of } from '../../metrics/merge-snapshots.ts';
 import type { Bound, Summary } from '../../metrics/summary.ts';
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
 import { carry_out, type Facts, type Room } from '../plan/carry-out.ts';
@@ -26,8 +28,7 @@ export interface CoordinatorOptions extends SquadOptions {
   readonly connect_per_s: number;
   /** --max-connect-rate: no `rate` command can exceed it */
   readonly max_connect_per_s: number | null;
-  /** of the script's actions in order, then `connected` if the module has it */
-  readonly commands: readonly string[];
+  readonly groups: readonly PlayedGroup[];
   readonly about: Pick<Summary['run'], 'script_sha256' | 'servers' | 'versions'>;
   readonly open_files: Pick<Summary['limits'], 'open_files_per_process' | 'reserved_files'>;
   /** what bounds the number of connections, the tightest first; called for each summary and each new target */
@@ -180,7 +181,7 @@ export class Coordinator implements Control {
       room: this.#room(),
       segment: machine.segment,
       max_connect_per_s: this.#options.max_connect_per_s,
-      fatal: this.#members.snapshots.reduce((all, snapshot) => all + snapshot.clients.states.fatal, 0),
+      fatal: this.#members.snapshots.reduce((all, one) => all + sum_of(one, ({ clients }) => clients.states.fatal), 0),
       stop_ms: run.how.drain_timeout_ms + SILENT_AT_END_MS,
       teardown_ms: this.#has_teardown ? HOOK_WITHIN_MS : null,
       agents: null,
@@ -269,7 +270,7 @@ export class Coordinator implements Control {
   }
 
   #summarize({ final = false, histograms = false, interval = null }: Partial<SummaryExtras>): Summary {
-    const { about, commands, open_files } = this.#options;
+    const { about, groups, open_files } = this.#options;
     const { run, machine, phase, target, planned, connect_per_s } = this.#planner;
     const { shown, snapshots, dead, peaks } = this.#members;
     const now = this.#clock.now();
@@ -294,7 +295,7 @@ export class Coordinator implements Control {
       workers: shown.map((member) => member.summary(now)),
       limits: { capacity, why, bounds, ...open_files },
       peaks,
-      commands,
+      groups,
       members: snapshots,
       dead,
       mark: this.#mark,

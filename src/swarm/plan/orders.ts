@@ -14,7 +14,7 @@ export interface GroupShare {
    * as `ids` does. Empty: the kernel chooses ports.
    */
   readonly ports: readonly (readonly IdRange[])[];
-  /** this member's part of the connect rate */
+  /** this member's part of the connect rate: those of its groups are added, and clients take turns as they ask */
   readonly connect_per_s: number;
   /** into how many parts the connect rate is divided: one for each member that shall hold clients */
   readonly rate_parts: number;
@@ -25,10 +25,15 @@ export interface GroupShare {
 export interface MemberOrders {
   /** the start of a process that this entry is for; another incarnation ignores it */
   readonly incarnation: string;
-  readonly groups: { readonly main: GroupShare };
+  /** by name, all of the run in its order; what one that is not here holds has to go */
+  readonly groups: Readonly<Record<string, GroupShare>>;
   /** clients whose bytes the account shall show, with the token that names the trace (ADR 0002) */
   readonly traces: readonly { readonly token: string; readonly client: number }[];
 }
+
+/** how many clients the member shall hold in all groups */
+export const clients_of = ({ groups }: Pick<MemberOrders, 'groups'>): number =>
+  Object.values(groups).reduce((all, { clients }) => all + clients, 0);
 
 export interface Orders {
   /** grows with every change; a member applies only newer ones */

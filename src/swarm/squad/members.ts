@@ -1,6 +1,16 @@
 /** The members of a swarm as the coordinator knows them: who is up, their newest accounts, what dead ones counted. */
 import type { Missing } from '../../grammar/command.ts';
-import { bury, count_error, is_idle, live_of, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
+import {
+  bury,
+  count_error,
+  is_idle,
+  live_in,
+  live_of,
+  NO_DEAD,
+  open_of,
+  sum_of,
+  type Dead,
+} from '../../metrics/merge-snapshots.ts';
 import type { Snapshot } from '../../metrics/snapshot.ts';
 import type { WorkerSummary } from '../../metrics/summary.ts';
 import type { Account } from '../plan/account.ts';
@@ -51,7 +61,7 @@ export class Member {
   }
 
   get open(): number {
-    return this.account?.snapshot.connections.open ?? 0;
+    return this.account ? open_of(this.account.snapshot) : 0;
   }
 
   /** it is not wanted, or will not come back soon */
@@ -101,10 +111,17 @@ export class Member {
   }
 }
 
+/** The highest numbers so far. */
+export interface Peaks {
+  live: number;
+  open: number;
+}
+
 export class Members {
   readonly all: readonly Member[];
-  /** the highest numbers of the whole swarm so far */
-  readonly peaks = { live: 0, open: 0 };
+  /** of the whole swarm */
+  readonly peaks: Peaks = { live: 0, open: 0 };
+  readonly #group_peaks = new Map<string, Peaks>();
   #dead: Dead = NO_DEAD;
 
   constructor(ids: readonly MemberId[]) {
@@ -172,19 +189,40 @@ export class Members {
     if (member.wanted) member.capacity = account.capacity;
     member.capacity_why = account.capacity_why;
     outstanding.acknowledge(account.revision);
-    const { clients, connections } = account.snapshot;
-    const sum = (of: (member: Member) => number): number => this.all.reduce((all, one) => all + of(one), 0);
-    this.peaks.live = Math.max(
-      this.peaks.live,
-      clients.peak,
-      sum((one) => one.live),
-    );
-    this.peaks.open = Math.max(
-      this.peaks.open,
-      connections.open_peak,
-      sum((one) => one.open),
-    );
+    this.#raise_peaks(account.snapshot);
     return { capacity: is_new || member.capacity !== capacity, may: outstanding.may < may };
+  }
+
+  /** of one group, in the whole swarm */
+  peaks_of(group: string): Peaks {
+    let known = this.#group_peaks.get(group);
+    if (known === undefined) {
+      known = { live: 0, open: 0 };
+      this.#group_peaks.set(group, known);
+    }
+    return known;
+  }
+
+  /** By what all hold now, and by the peaks of the member that has just reported. */
+  #raise_peaks(newest: Snapshot): void {
+    const whole = { live: 0, open: 0 };
+    for (const [name, { clients, connections }] of Object.entries(newest.groups)) {
+      const own = { live: clients.peak, open: connections.open_peak };
+      const all = { live: 0, open: 0 };
+      for (const { groups } of this.snapshots) {
+        const group = groups[name];
+        if (group === undefined) continue;
+        all.live += live_in(group);
+        all.open += group.connections.open;
+      }
+      whole.live += all.live;
+      whole.open += all.open;
+      for (const peaks of [own, all]) {
+        raise(this.peaks_of(name), peaks);
+        raise(this.peaks, peaks);
+      }
+    }
+    raise(this.peaks, whole);
   }
 
   /** This process heard nobody for `ms`: that time does not count as silence. */
@@ -223,7 +261,8 @@ export class Members {
       const silent_ms = Math.round(now - member.heard_at);
       const lost = { worker: member.id, incarnation, at: new Date(wall).toISOString(), silent_ms };
       const { snapshot } = member.account;
-      const never_held = snapshot.clients.created === 0 && member.outstanding.may === 0;
+      const created = sum_of(snapshot, ({ clients }) => clients.created);
+      const never_held = created === 0 && member.outstanding.may === 0;
       const is_no_loss = is_idle(snapshot) && (!member.wanted || never_held);
       this.#dead = bury(this.#dead, snapshot, is_no_loss ? null : lost);
     }
@@ -233,4 +272,9 @@ export class Members {
     member.absence = absence;
     if (member.is_out) member.capacity = member.share = member.needs = 0;
   }
+}
+
+function raise(peaks: Peaks, { live, open }: Peaks): void {
+  peaks.live = Math.max(peaks.live, live);
+  peaks.open = Math.max(peaks.open, open);
 }

@@ -1,7 +1,8 @@
 /** The workers of an agent: they hold one share of a swarm of many machines, and their accounts add up to one. */
 import { SwarmError } from '../../foundation/errors.ts';
+import { map_groups } from '../../metrics/groups.ts';
 import { merge_snapshots, type Dead } from '../../metrics/merge-snapshots.ts';
-import type { Snapshot, ErrorKind } from '../../metrics/snapshot.ts';
+import type { ErrorKind, GroupSnapshot, Snapshot } from '../../metrics/snapshot.ts';
 import type { WorkerSummary } from '../../metrics/summary.ts';
 import type { HookResult } from '../plan/account.ts';
 import { ids_within, index_within } from '../plan/id-map.ts';
@@ -60,7 +61,7 @@ export interface SquadAccount {
    * clients; clients wait until the agent owns as many ids.
    */
   readonly ids_wanted: number;
-  /** of the living workers, with the peaks of all together */
+  /** of the living workers, with the peaks that they had together in each group */
   readonly snapshot: Snapshot;
   readonly dead: Dead;
   readonly workers: readonly WorkerSummary[];
@@ -173,19 +174,19 @@ export class OrderedSquad {
 
   account(): SquadAccount {
     const { members, planner, room } = this.#squad;
-    const { snapshots, dead, peaks, shown, up } = members;
+    const { snapshots, dead, shown, up } = members;
     const merged = merge_snapshots(snapshots);
+    const with_peaks = (group: GroupSnapshot, name: string): GroupSnapshot => {
+      const { live: peak, open: open_peak } = members.peaks_of(name);
+      return { ...group, clients: { ...group.clients, peak }, connections: { ...group.connections, open_peak } };
+    };
     const now = this.#clock.now();
     return {
       applied: this.#applied,
       capacity: room.capacity,
       capacity_why: room.why,
       ids_wanted: planner.ids.highest,
-      snapshot: {
-        ...merged,
-        clients: { ...merged.clients, peak: peaks.live },
-        connections: { ...merged.connections, open_peak: peaks.open },
-      },
+      snapshot: { ...merged, groups: map_groups(merged.groups, with_peaks) },
       dead,
       workers: shown.map((member) => member.summary(now)),
       traces: [...this.#traces].map(([token, { lines, before, is_over }]) => ({

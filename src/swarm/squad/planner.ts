@@ -1,6 +1,7 @@
 /** From what is wanted to orders: shares within what is safe, ids, connect rates; published when they change. */
+import { MAIN } from '../../metrics/groups.ts';
 import { NOTHING_WANTED, type Wanted } from '../plan/intent.ts';
-import type { IdRange, MemberOrders, Orders } from '../plan/orders.ts';
+import { clients_of, type IdRange, type MemberOrders, type Orders } from '../plan/orders.ts';
 import type { LiveSpec, MachineSpec, MemberId, RunSpec } from '../plan/run-spec.ts';
 import type { Hub } from '../plan/seam.ts';
 import { index_of } from '../plan/segment.ts';
@@ -100,7 +101,7 @@ export class Planner {
     this.#ordered = ordered;
     const revision = ++this.revision;
     for (const [id, entry] of Object.entries(entries)) {
-      this.#members.get(id)!.outstanding.add(revision, entry.groups.main.clients);
+      this.#members.get(id)!.outstanding.add(revision, clients_of(entry));
     }
     const { phase, retry_fatal } = this.#wanted;
     const { run, machine } = this;
@@ -119,8 +120,8 @@ export class Planner {
       const clients = granted[i]!;
       const connect_per_s = clients > 0 ? rates.pop()! : 0;
       const [ids, ports] = [this.to_ids(this.ids.of(id)), this.#ports.of(id)];
-      const main = { clients, ids, ports, connect_per_s, rate_parts, graceful };
-      entries[id] = { incarnation: account.incarnation, groups: { main }, traces: this.#traces.of(id) };
+      const groups = { [MAIN]: { clients, ids, ports, connect_per_s, rate_parts, graceful } };
+      entries[id] = { incarnation: account.incarnation, groups, traces: this.#traces.of(id) };
     }
     return entries;
   }

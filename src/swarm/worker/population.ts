@@ -1,11 +1,12 @@
 /**
- * All clients of one process: brings the live count to its share, hands out turns to connect at the ordered rate, takes
- * clients away. Every client is in one pool, so that picking a victim costs the same for ten and for a million.
+ * All clients of one group in one process: brings the live count to its share, takes clients away. Every client is in
+ * one pool, so that picking a victim costs the same for ten and for a million.
  */
 import { now, type Wheel } from '../../foundation/clock.ts';
 import { make_draws } from '../../foundation/draws.ts';
 import { make_random } from '../../foundation/random.ts';
-import type { Recorder } from '../../metrics/recorder.ts';
+import { MAIN } from '../../metrics/groups.ts';
+import type { GroupRecorder } from '../../metrics/recorder.ts';
 import type { Random } from '../../protocols/client.ts';
 import type { ProtocolModule } from '../../protocols/module.ts';
 import { draw_real } from '../../script/range.ts';
@@ -22,16 +23,15 @@ import {
   STANDBY,
   type RunnerRules,
 } from '../client/runner.ts';
-import { Secure } from '../client/secure.ts';
-import { shared_reads } from '../client/socket.ts';
-import { MAX_ARREARS_MS, Pacer } from '../load/pacer.ts';
+import type { Secure } from '../client/secure.ts';
+import type { Reads } from '../client/socket.ts';
 import type { GroupShare, Orders } from '../plan/orders.ts';
-import { Permit } from '../plan/permit.ts';
+import type { Permit } from '../plan/permit.ts';
 import type { MachineSpec, RunSpec } from '../plan/run-spec.ts';
 import { id_at, index_of, type Segment } from '../plan/segment.ts';
 import { IdPool } from '../shares/id-pool.ts';
 import { Ports } from '../shares/ports.ts';
-import { ConnectQueue } from './connect-queue.ts';
+import type { ConnectTurns } from './connect-turns.ts';
 
 /** The order in which `decr` takes clients: fatal ones, then those without a connection, then random connected ones. */
 const FATAL_POOL = 0;
@@ -54,58 +54,41 @@ const MAX_PLAYS = 32;
 
 const next_turn = (): Promise<void> => new Promise((done) => setImmediate(done));
 
-/**
- * Up to so many members, each opens one connection at a time; with more, half as many as there are members. So the
- * swarm's connects stay even, and its processes wake for a few dozen connections and not for each.
- */
-const ONE_AT_A_TIME = 8;
-const MAX_GATHER_MS = 500;
-
-/** ms: a little longer than a closed connection lingers */
-const CLOSED_WITHIN_MS = 1100;
-
-/** ms until the next try when attempts in flight or descriptors leave no room */
-const BLOCKED_MS = 10;
-
 export interface PopulationOptions {
   readonly run: RunSpec;
   readonly machine: MachineSpec;
   /** what the module's `setup` returned */
   readonly shared: unknown;
   readonly member: string;
+  readonly group: string;
   readonly module: ProtocolModule;
-  readonly recorder: Recorder;
+  readonly recorder: GroupRecorder;
   readonly wheel: Wheel;
   readonly endpoints: Endpoints;
-  /** most sockets this process can hold */
-  capacity(): number;
+  /** of the process, which may have several populations */
+  readonly permit: Permit;
+  readonly turns: ConnectTurns;
+  readonly secure: Secure;
+  readonly reads: Reads;
   bug(error: unknown, client: number): void;
   unasked(text: string): void;
   /** a client was made and does not connect yet */
   created(client: Client): void;
   /** the last client is gone */
   emptied(): void;
-  /** the permit ran out: all clients were taken away, and no new ones come */
-  expired(): void;
 }
 
 export class Population {
-  readonly permit = new Permit(() => this.#expire());
   readonly #rules: RunnerRules;
   readonly #options: PopulationOptions;
-  readonly #recorder: Recorder;
+  readonly #recorder: GroupRecorder;
   readonly #segment: Segment;
   readonly #reconnect_delay_ms: readonly [number, number];
   readonly #pools: Client[][] = [[], [], [], []];
   readonly #clients = new Map<number, Client>();
   readonly #ids = new IdPool();
   readonly #random: Random;
-  readonly #pacer: Pacer;
-  #connect_per_s = 0;
-  /** ms that turns to connect are gathered: with many members each opens a few at a time and wakes less often */
-  #gather_ms = 0;
-  readonly #queue = new ConnectQueue();
-  #pump_timer: NodeJS.Timeout | null = null;
+  readonly #turns: ConnectTurns;
   /** clients that go on in the next turn of the event loop */
   #turn: Client[] = [];
   #turn_timer: NodeJS.Immediate | null = null;
@@ -113,24 +96,25 @@ export class Population {
   #plays = 0;
 
   constructor(options: PopulationOptions) {
-    const { run, machine, module, recorder, wheel } = options;
+    const { run, machine, member, group, module, recorder, wheel } = options;
     const { what, where, how } = run;
     this.#options = options;
     this.#recorder = recorder;
-    this.#segment = machine.segment;
-    this.#reconnect_delay_ms = how.reconnect_delay_ms;
+    this.#turns = options.turns;
     // members of other segments have the same names
     const { text } = machine.segment;
-    this.#random = make_random(what.seed, text === null ? options.member : `${text} ${options.member}`);
-    this.#pacer = new Pacer(0, now());
+    this.#segment = machine.segment;
+    this.#reconnect_delay_ms = how.reconnect_delay_ms;
+    const name = group === MAIN ? member : `${member} ${group}`;
+    this.#random = make_random(what.seed, text === null ? name : `${text} ${name}`);
     this.#rules = {
       recorder,
       endpoints: options.endpoints,
       ports: new Ports(machine.sources),
-      secure: new Secure(where.tls),
+      secure: options.secure,
       connection_limits: where.connection_limits,
-      permit: this.permit,
-      reads: shared_reads(where.connection_limits?.down_bytes_per_s ?? null),
+      permit: options.permit,
+      reads: options.reads,
       keep_alive_ms: where.keep_alive_ms,
       wheel,
       script: what.script,
@@ -148,12 +132,12 @@ export class Population {
       sockets: 0,
       phase: 'run',
       unit: () => this.#random.real(0, 1),
-      socket_freed: () => this.#keep_pumping(),
+      socket_freed: () => this.#turns.go_on(),
       unasked: (text) => options.unasked(text),
       bug: (error, client) => options.bug(error, client),
       yield_turn: (client) => this.#next_turn(client),
       disconnected: (client, missed) => this.#disconnected(client, missed),
-      wants_turn: (client) => this.#enqueue(client),
+      wants_turn: (client) => this.#turns.add(client),
       moved: (client) => this.#place(client),
       leaves: (client) => this.#leaves(client),
     };
@@ -163,9 +147,19 @@ export class Population {
     return this.#clients.size;
   }
 
-  #expire(): void {
+  get sockets(): number {
+    return this.#rules.sockets;
+  }
+
+  /** attempts in flight */
+  get connecting(): number {
+    return this.#recorder.connections.connecting;
+  }
+
+  /** Takes all clients away for good. */
+  async expire(): Promise<void> {
     this.#rules.phase = 'stop';
-    void this.#end_all(true).then(() => this.#options.expired());
+    await this.#end_all(true);
   }
 
   client(id: number): Client | undefined {
@@ -173,47 +167,36 @@ export class Population {
   }
 
   /**
-   * Carries out this member's orders. Resolves when done; it must not be called again before. Many clients are taken
-   * away in several turns, so that the process keeps answering.
+   * Carries out this member's orders for the group; null: there are none, and it holds nothing. Resolves when done; it
+   * must not be called again before. Many clients are taken away in several turns, so that the process keeps answering.
    */
-  async apply(share: GroupShare, phase: Orders['phase']): Promise<void> {
-    if (this.permit.is_over) return;
-    this.#ids.grant(share.ids);
-    this.#rules.ports.grant(share.ports);
-    this.#connect_per_s = share.connect_per_s;
-    this.#pacer.set_rate(share.connect_per_s, now());
-    const at_a_time = share.rate_parts > ONE_AT_A_TIME ? share.rate_parts / 2 : 1;
-    this.#gather_ms = Math.min(MAX_GATHER_MS, ((at_a_time - 1) * 1000) / share.connect_per_s) || 0;
+  async apply(share: GroupShare | null, phase: Orders['phase']): Promise<void> {
+    // ids and ports that it was granted stay its own
+    if (share !== null) {
+      this.#ids.grant(share.ids);
+      this.#rules.ports.grant(share.ports);
+    }
     const before = this.#rules.phase;
     this.#rules.phase = phase;
     if (phase === 'drain' || phase === 'stop') return await this.#end_all(phase === 'stop');
     if (before === 'pause' && phase === 'run') this.#resume();
-    const change = share.clients - (this.live - this.#recorder.clients.draining);
+    const change = (share?.clients ?? 0) - (this.live - this.#recorder.clients.draining);
     if (change > 0) this.#grow(change);
-    else if (change < 0) await this.#shrink(-change, share.graceful);
-    this.#keep_pumping();
+    else if (change < 0) await this.#shrink(-change, share?.graceful ?? false);
   }
 
   /** Fatal clients start anew, each when its turn to connect comes. */
   retry_fatal(): void {
     for (const client of [...this.#pools[FATAL_POOL]!]) {
       client.move(BACKOFF);
-      this.#enqueue(client);
+      this.#turns.add(client);
     }
-    this.#keep_pumping();
-  }
-
-  /** Resolves when all sockets have sent what they had and closed, or were destroyed; after 1.1 s in any case. */
-  async sockets_closed(): Promise<void> {
-    for (let waited = 0; this.#rules.sockets > 0 && waited < CLOSED_WITHIN_MS; waited += 10)
-      await new Promise((done) => setTimeout(done, 10));
   }
 
   /** Ends its own timers. Clients must be gone by then. */
   close(): void {
-    if (this.#pump_timer !== null) clearTimeout(this.#pump_timer);
     if (this.#turn_timer !== null) clearImmediate(this.#turn_timer);
-    this.#pump_timer = this.#turn_timer = null;
+    this.#turn_timer = null;
   }
 
   #grow(count: number): void {
@@ -235,7 +218,7 @@ export class Population {
       clients.created++;
       if (++clients.live > clients.peak) clients.peak = clients.live;
       this.#place(client);
-      this.#enqueue(client);
+      this.#turns.add(client);
     }
   }
 
@@ -285,7 +268,7 @@ export class Population {
 
   #remove(client: Client, end: typeof KILLED | typeof DONE): void {
     this.#options.wheel.disarm(client.timer);
-    this.#queue.remove(client);
+    this.#turns.remove(client);
     if (client.draining) this.#recorder.clients.draining--;
     client.draining = false;
     client.move(end);
@@ -307,7 +290,7 @@ export class Population {
     const { phase, once, endpoints } = this.#rules;
     if (phase === 'drain' || phase === 'stop' || client.draining) return this.#leaves(client);
     // nobody was there at this address, but its server has others
-    if (missed && endpoints.has_more(client.id, client.misses)) return this.#enqueue(client);
+    if (missed && endpoints.has_more(client.id, client.misses)) return this.#turns.add(client);
     if (once) return this.#leaves(client);
     if (client.state !== BACKOFF) return;
     const delay = draw_real(this.#reconnect_delay_ms, this.#random.real(0, 1));
@@ -357,31 +340,5 @@ export class Population {
       last.slot = client.slot;
     }
     client.pool = -1;
-  }
-
-  #enqueue(client: Client): void {
-    this.#queue.add(client);
-    this.#keep_pumping();
-  }
-
-  #keep_pumping(at_least_ms = 1): void {
-    if (this.#pump_timer !== null || this.#queue.size === 0 || this.#connect_per_s === 0) return;
-    // Node's timers are whole milliseconds: turns due in between go together
-    const wait = Math.max(at_least_ms, Math.min(this.#pacer.next_in(now()) + this.#gather_ms, 1000));
-    this.#pump_timer = setTimeout(() => this.#pump(), wait);
-  }
-
-  /** Hands out the turns to connect that are due, as far as attempts in flight and descriptors allow. */
-  #pump(): void {
-    this.#pump_timer = null;
-    this.permit.check();
-    if (this.permit.is_over) return;
-    const in_flight = this.#recorder.connections.connecting;
-    // no SYN storm for a server that restarts under many clients
-    const most_in_flight = Math.max(1, Math.floor((this.#connect_per_s * this.#rules.connect_timeout_ms) / 1000));
-    const room = Math.min(this.#queue.size, most_in_flight - in_flight, this.#options.capacity() - this.#rules.sockets);
-    const turns = this.#pacer.take(now(), Math.max(0, room), MAX_ARREARS_MS + this.#gather_ms);
-    for (let i = 0; i < turns; i++) this.#queue.take()!.connect();
-    this.#keep_pumping(room > 0 ? 1 : BLOCKED_MS);
   }
 }

@@ -1,27 +1,27 @@
 /**
- * A member: takes orders, keeps a population at its share, sends an account once a second and after applying orders.
- * Runs in the daemon's own process or in a forked one; it knows only its seat.
+ * A member: takes orders, keeps its populations at their shares, sends an account once a second and after applying
+ * orders. Runs in the daemon's own process or in a forked one; it knows only its seat.
  */
 import { Wheel } from '../../foundation/clock.ts';
 import { reason_of } from '../../foundation/errors.ts';
 import { cut, escape_bytes, escape_text } from '../../foundation/escape.ts';
 import { capacity as open_file_capacity } from '../../foundation/open-files.ts';
-import { Recorder } from '../../metrics/recorder.ts';
+import { Recorder, type GroupRecorder } from '../../metrics/recorder.ts';
 import { to_module } from '../../protocols/exports.ts';
 import { load_module } from '../../protocols/import-module.ts';
 import type { ProtocolModule } from '../../protocols/module.ts';
 import { Endpoints } from '../client/endpoints.ts';
 import type { Trace } from '../client/inbound.ts';
 import type { Account, Note } from '../plan/account.ts';
-import type { MemberOrders, Orders } from '../plan/orders.ts';
+import { clients_of, type MemberOrders, type Orders } from '../plan/orders.ts';
 import { from_machine_ms } from '../plan/permit.ts';
-import type { MachineSpec, MemberId, RunSpec } from '../plan/run-spec.ts';
+import type { MemberId } from '../plan/run-spec.ts';
 import type { Seat } from '../plan/seam.ts';
 import { MAX_TRACE_LINES } from '../plan/traces.ts';
 import { GeneratorHealth } from './generator-health.ts';
 import { deep_freeze, Hooks } from './hooks.ts';
 import { BugLog, guard_module } from './module-guard.ts';
-import { Population } from './population.ts';
+import { Populations } from './populations.ts';
 
 const ACCOUNT_MS = 1000;
 const MAX_NOTES = 50;
@@ -60,9 +60,9 @@ class Worker {
   readonly #bugs = new BugLog((note) => this.#note(note));
   readonly #guard: ReturnType<typeof guard_module>;
   readonly #timer: NodeJS.Timeout;
-  #recorder = new Recorder(0);
-  #population: Population | null = null;
-  #endpoints: Endpoints | null = null;
+  readonly #recorder = new Recorder();
+  #populations: Populations | null = null;
+  readonly #groups = new Map<string, GroupParts>();
   #module: ProtocolModule | null = null;
   /** the newest orders, and whether some are being applied (loading the module takes a while) */
   #orders: Orders | null = null;
@@ -104,7 +104,7 @@ class Worker {
     });
     options.seat.onPermit?.((until) => {
       this.#permit_until = from_machine_ms(until);
-      this.#population?.permit.renew(this.#permit_until);
+      this.#populations?.permit.renew(this.#permit_until);
     });
     this.#timer = setInterval(() => {
       // a worker that is asked for an account each second need not send others
@@ -119,13 +119,13 @@ class Worker {
 
   async stop(): Promise<void> {
     // closing connections may have bytes to send yet; live clients are cut when the process ends
-    if (this.#population?.live === 0) await this.#population.sockets_closed();
+    if (this.#populations?.live === 0) await this.#populations.sockets_closed();
     this.#stopped = true;
     clearInterval(this.#timer);
     this.#health.stop();
     this.#guard.undo();
-    this.#endpoints?.close();
-    this.#population?.close();
+    for (const { endpoints } of this.#groups.values()) endpoints.close();
+    this.#populations?.close();
     this.#wheel.stop();
     await this.#options.seat.close();
   }
@@ -147,8 +147,9 @@ class Worker {
     try {
       while (this.#orders !== null && this.#orders.revision > this.#revision && !this.#stopped) {
         const orders = this.#orders;
-        this.#module ??= await this.#load(orders.run, orders.machine);
-        await this.#apply(orders, orders.members[this.#options.member]!);
+        const entry = orders.members[this.#options.member]!;
+        this.#module ??= await this.#load(orders, entry);
+        await this.#apply(orders, entry);
         this.#revision = orders.revision;
         this.#account();
       }
@@ -159,47 +160,56 @@ class Worker {
     }
   }
 
-  async #load({ what, where }: RunSpec, machine: MachineSpec): Promise<ProtocolModule> {
-    const { actions } = what.script;
-    const recorder = new Recorder(actions.length + 1);
-    this.#endpoints = await Endpoints.start({
-      servers: where.servers,
-      sources: machine.sources.addresses,
-      counts: (label) => recorder.endpoint(label),
-    });
-    const commands = actions.map((action) => action.command);
-    const module = to_module(await load_module(machine.module_path), commands);
-    this.#recorder = recorder;
-    return module;
+  async #load(orders: Orders, entry: MemberOrders): Promise<ProtocolModule> {
+    await this.#make_groups(orders, entry);
+    const commands = orders.run.what.script.actions.map((action) => action.command);
+    return to_module(await load_module(orders.machine.module_path), commands);
+  }
+
+  /** Makes what a group needs when it comes up in the orders first. */
+  async #make_groups({ run: { what, where }, machine }: Orders, { groups }: MemberOrders): Promise<void> {
+    const names = Object.keys(groups);
+    const actions = what.script.actions.length + 1;
+    for (const name of names) {
+      if (this.#groups.has(name)) continue;
+      const recorder = this.#recorder.group(name, actions, actions * names.length);
+      const endpoints = await Endpoints.start({
+        servers: where.servers,
+        sources: machine.sources.addresses,
+        counts: (label) => recorder.endpoint(label),
+      });
+      this.#groups.set(name, { recorder, endpoints });
+    }
   }
 
   async #apply(orders: Orders, entry: MemberOrders): Promise<void> {
-    const { run, machine, live, phase } = orders;
+    const { run, live, phase } = orders;
     if (live.setup_by === this.#options.member && live.shared === null) this.#hooks.run_setup(this.#module!, run);
     if (live.teardown_by === this.#options.member) this.#hooks.run_teardown(this.#module!, live);
     if (live.shared !== null) {
-      this.#population ??= this.#populate(run, machine, live.shared.value);
-      await this.#population.apply(entry.groups.main, phase);
-      if (live.retry_fatal > this.#retry_fatal) this.#population.retry_fatal();
+      const populations = (this.#populations ??= this.#populate(orders, live.shared.value));
+      await this.#make_groups(orders, entry);
+      for (const [name, { recorder, endpoints }] of this.#groups)
+        if (!populations.has(name)) populations.add(name, recorder, endpoints);
+      await populations.apply(entry.groups, phase);
+      if (live.retry_fatal > this.#retry_fatal) populations.retry_fatal();
       this.#retry_fatal = live.retry_fatal;
-      if (entry.groups.main.clients > 0) this.#had_clients = true;
+      if (clients_of(entry) > 0) this.#had_clients = true;
     }
     this.#set_traces(entry.traces);
   }
 
-  #populate(run: RunSpec, machine: MachineSpec, shared: unknown): Population {
+  #populate({ run, machine }: Orders, shared: unknown): Populations {
     // orders from another process are copies and not frozen
     deep_freeze(run.what.script);
     deep_freeze(shared);
-    const population = new Population({
+    const populations = new Populations({
       run,
       machine,
       shared,
       member: this.#options.member,
       module: this.#module!,
-      recorder: this.#recorder,
       wheel: this.#wheel,
-      endpoints: this.#endpoints!,
       capacity: () => this.#capacity.clients,
       bug: (error, client) => this.#bugs.add('fatal', error, `client ${client}`),
       created: (client) => {
@@ -222,8 +232,8 @@ class Worker {
         this.#note({ level: 'warn', text });
       },
     });
-    population.permit.renew(this.#permit_until);
-    return population;
+    populations.permit.renew(this.#permit_until);
+    return populations;
   }
 
   /** Keeps a note for the next account. If there are 50, an account goes at once, but at most one a second. */
@@ -252,14 +262,14 @@ class Worker {
       if (wanted.some((want) => want.token === token)) continue;
       this.#traces_ended.push({ token, lines: lines_of(trace) });
       this.#traces.delete(token);
-      const client = this.#population?.client(trace.client);
+      const client = this.#populations?.client(trace.client);
       if (client) client.trace = this.#tracer(trace.client);
     }
     for (const { token, client } of wanted) {
       if (this.#traces.has(token)) continue;
       const trace: ClientTrace = { client, lines: [], dropped: 0 };
       this.#traces.set(token, trace);
-      const traced = this.#population?.client(client);
+      const traced = this.#populations?.client(client);
       if (traced) traced.trace = this.#tracer(client);
       else if (this.#orders?.run.what.once !== true)
         this.#trace_line(trace, 'end', null, `no client ${client} lives now`);
@@ -299,7 +309,7 @@ class Worker {
 
   #account(): void {
     if (this.#stopped) return;
-    this.#population?.permit.check();
+    this.#populations?.permit.check();
     const notes = this.#notes;
     this.#notes = [];
     this.#options.seat.account({
@@ -316,9 +326,15 @@ class Worker {
       traces: this.#take_trace_lines(),
       setup: this.#hooks.setup,
       teardown: this.#hooks.teardown,
-      finished: this.#had_clients && this.#population?.live === 0,
+      finished: this.#had_clients && this.#populations?.live === 0,
     });
   }
+}
+
+/** What a group counts with, and what it connects to. */
+interface GroupParts {
+  readonly recorder: GroupRecorder;
+  readonly endpoints: Endpoints;
 }
 
 interface ClientTrace {

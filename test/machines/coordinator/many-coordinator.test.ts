@@ -19,7 +19,7 @@ const RUN: RunHeader = {
 };
 const BUNDLE: Bundle = {
   module_text: '',
-  commands: [],
+  groups: [],
   has_setup: false,
   has_teardown: false,
   script_sha256: '',

@@ -5,12 +5,12 @@ import { Picture } from '../../../src/machines/coordinator/picture.ts';
 import { View } from '../../../src/machines/coordinator/view.ts';
 import type { Departed, Desired, Presence, SwarmPlan } from '../../../src/machines/store/documents.ts';
 import { LeaseKeeper } from '../../../src/machines/store/lease.ts';
-import { merge_snapshots } from '../../../src/metrics/merge-snapshots.ts';
 import { counters_of } from '../../../src/metrics/packed.ts';
 import { read_summary } from '../../../src/metrics/read-summary.ts';
 import { LATEST_MS } from '../../../src/metrics/snapshot-shape.ts';
 import type { Summary } from '../../../src/metrics/summary.ts';
 import * as answers from '../../../src/outputs/tables.ts';
+import { NOTHING, of_main } from '../../metrics/one-group.ts';
 import { MemoryEngine } from '../sim/memory-store.ts';
 import { a_head, BUNDLE, DESIRED, PLAN, PRESENCE, SHARE } from '../store/good-documents.ts';
 
@@ -52,9 +52,8 @@ async function seen(
       const errors =
         failed === 0 ? {} : { ECONNREFUSED: { count: failed, last: `of ${id}`, last_at: WALL_MS + at + ahead_ms } };
       if (open === null) continue;
-      const none = counters_of(merge_snapshots([]));
-      const connections = { ...none.connections, open, established: open, attempted: open };
-      const snapshot = { ...none, connections, errors };
+      const connections = { ...NOTHING.connections, open, established: open, attempted: open };
+      const snapshot = counters_of(of_main({ connections }, { errors }));
       put(`results.${id}.i1`, JSON.stringify({ ...a_head(), seq, parts: [], snapshot, dead: null }));
     }
     await view.look();

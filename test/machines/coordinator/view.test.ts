@@ -122,13 +122,16 @@ describe('a document that cannot be read', () => {
     bench.write('results.a.a-1', GOOD.results);
     bench.write('latencies.a.a-1.0', GOOD.part);
     await bench.look_at(1000);
-    const less = JSON.parse(GOOD.results) as { seq: number; snapshot: { requests: { sent: number } } };
+    const less = JSON.parse(GOOD.results) as {
+      seq: number;
+      snapshot: { groups: { main: { requests: { sent: number } } } };
+    };
     less.seq++;
-    less.snapshot.requests.sent--;
+    less.snapshot.groups.main.requests.sent--;
     bench.put('results.a.a-1', less);
     await bench.view.read('results.a.a-1');
     expect(bench.view.results_of('a', 'a-1')).toMatchObject({ seq: 12 });
-    expect(bench.view.refusals.of('a')).toBe('results: sent is less than it was');
+    expect(bench.view.refusals.of('a')).toBe('results: main.sent is less than it was');
   });
 
   it('counts of a worker that died are those of the dead from then on', async () => {
@@ -146,7 +149,7 @@ describe('a document that cannot be read', () => {
     expect(bench.view.refusals.of('a')).toBe(null);
     expect(bench.view.results_of('a', 'a-1')).toMatchObject({
       seq: 13,
-      dead: { snapshot: { connections: { connect: A_PART.histograms[0]![1] } } },
+      dead: { snapshot: { groups: { main: { connections: { connect: A_PART.histograms[0]![1] } } } } },
     });
   });
 

@@ -5,6 +5,7 @@ import type { Snapshot } from '../../../src/metrics/snapshot.ts';
 import type { HookResult } from '../../../src/swarm/plan/account.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
 import type { SquadAccount, SquadOrder } from '../../../src/swarm/squad/ordered-squad.ts';
+import { NOTHING, of_main } from '../../metrics/one-group.ts';
 import type { Process } from './process.ts';
 
 /** ms from an order to its being carried out: anything up to that */
@@ -166,17 +167,16 @@ export class FakeCrew implements Crew {
 
   #snapshot(): Snapshot {
     const { live, ok } = this;
-    return {
-      ...EMPTY,
+    return of_main({
       clients: {
-        ...EMPTY.clients,
+        ...NOTHING.clients,
         created: this.#created,
         killed: { ...this.#killed },
         peak: this.#most,
-        states: { ...EMPTY.clients.states, standby: live },
+        states: { ...NOTHING.clients.states, standby: live },
       },
-      requests: { ...EMPTY.requests, sent: ok, ok },
-    };
+      requests: { ...NOTHING.requests, sent: ok, ok },
+    });
   }
 
   #start_hook(hook: 'setup' | 'teardown'): void {

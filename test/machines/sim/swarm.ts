@@ -87,7 +87,7 @@ export class SimSwarm {
     this.#bundle = {
       run: RUN,
       module_text: '',
-      commands: [],
+      groups: [],
       has_setup: options.has_hooks,
       has_teardown: options.has_hooks,
       script_sha256: '',

@@ -294,7 +294,7 @@ export class Truth {
   }
 
   #on_results(incarnation: string, { seq, snapshot, dead }: Head): void {
-    const ok = snapshot.requests.ok + (dead?.snapshot.requests.ok ?? 0);
+    const ok = ok_of(snapshot) + (dead ? ok_of(dead.snapshot) : 0);
     const known = this.#results.get(incarnation);
     if (!known || known.seq < seq) this.#results.set(incarnation, { seq, ok });
     else if (known.seq > seq && this.#world.engine.history.wipes.length === 0)
@@ -309,6 +309,9 @@ export class Truth {
     this.#world.note(`${by} plans ${term}/${revision}: ${stage} ${phase} target ${target}: ${shares.join(', ')}`);
   }
 }
+
+const ok_of = ({ groups }: Head['snapshot']): number =>
+  Object.values(groups).reduce((all, { requests }) => all + requests.ok, 0);
 
 const all_may = ({ members }: SwarmPlan): number => Object.values(members).reduce((all, { may }) => all + may, 0);
 

@@ -2,22 +2,21 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { balance_of, course_of, csv_of, Recording } from '../../../src/machines/store/course.ts';
 import { Histogram } from '../../../src/metrics/histogram.ts';
-import { bury, merge_actions, merge_snapshots, NO_DEAD } from '../../../src/metrics/merge-snapshots.ts';
+import { bury, merge_actions, NO_DEAD } from '../../../src/metrics/merge-snapshots.ts';
 import type { Snapshot } from '../../../src/metrics/snapshot.ts';
 import type { Summary } from '../../../src/metrics/summary.ts';
 import type { SquadAccount } from '../../../src/swarm/squad/ordered-squad.ts';
+import { main_of, NOTHING, of_main } from '../../metrics/one-group.ts';
 import { MemoryEngine } from '../sim/memory-store.ts';
 
 /** What an agent has measured so far: so many replies, each after so many µs. */
 function measured(ok: number, us: number): Snapshot {
-  const nothing = merge_snapshots([]);
   const response = new Histogram();
   for (let i = 0; i < ok; i++) response.record(us);
-  return {
-    ...nothing,
-    requests: { ...nothing.requests, sent: ok + 1, in_flight: 1, ok },
+  return of_main({
+    requests: { ...NOTHING.requests, sent: ok + 1, in_flight: 1, ok },
     actions: [{ ...merge_actions([]), ok, response: response.snapshot() }],
-  };
+  });
 }
 
 const report = (snapshot: Snapshot, live: number, dead = NO_DEAD): SquadAccount =>
@@ -63,6 +62,16 @@ describe('the course of a run', () => {
       ['3', '20', '20', '1.51'],
       ['4', '0', '0', ''],
     ]);
+  });
+
+  test('is that of all groups together', async () => {
+    const { recording, lines } = bench();
+    const [talkers, listeners] = [main_of(measured(10, 1500)), main_of(measured(30, 90_000))];
+    recording.sample('r', 'i', 1000, report({ ...measured(0, 1), groups: { talkers, listeners } }, 2));
+    await recording.flush(true);
+    const [line] = records(await lines());
+    expect(line).toMatchObject({ sent: '42', ok: '40' });
+    expect(Number(line!['max_ms'])).toBeGreaterThan(80);
   });
 
   test('counts seconds, however early or late it was asked for', async () => {

@@ -11,6 +11,7 @@ import {
   type RunHeader,
   type SwarmPlan,
 } from '../../../src/machines/store/documents.ts';
+import { MAIN } from '../../../src/metrics/groups.ts';
 import { bury, merge_snapshots, NO_DEAD } from '../../../src/metrics/merge-snapshots.ts';
 import { counters_of, histograms_of, pack } from '../../../src/metrics/packed.ts';
 import { Recorder } from '../../../src/metrics/recorder.ts';
@@ -132,7 +133,8 @@ export const PRESENCE: Presence = {
 };
 
 export function a_snapshot(): Snapshot {
-  const recorder = new Recorder(2);
+  const all = new Recorder();
+  const recorder = all.group(MAIN, 2);
   Object.assign(recorder.clients, { created: 60, killed_decr: 10, live: 50, peak: 60 });
   recorder.states[3] = 50;
   Object.assign(recorder.requests, { sent: 200, ok: 190, wrong: 10 });
@@ -144,7 +146,7 @@ export function a_snapshot(): Snapshot {
     recorder.actions[0]!.service.record(us);
     recorder.actions[0]!.response.record(2 * us);
   }
-  return recorder.snapshot({ cpu_s: 1.5, cpu: 0.25, rss_bytes: 2 ** 26, lag_p99_ms: 0.5 });
+  return all.snapshot({ cpu_s: 1.5, cpu: 0.25, rss_bytes: 2 ** 26, lag_p99_ms: 0.5 });
 }
 
 export function a_head(): Head {
@@ -217,7 +219,7 @@ export const BUNDLE: Bundle = {
     },
   }),
   module_text: 'export const ping = 1;\u0000',
-  commands: ['ping', 'connected'],
+  groups: [{ name: MAIN, commands: ['ping', 'connected'] }],
   has_setup: true,
   has_teardown: false,
   script_sha256: 'cd',

@@ -16,12 +16,14 @@ import {
   read_presence,
 } from '../../../src/machines/store/readers.ts';
 import { Collected } from '../../../src/machines/store/results.ts';
+import { MAX_GROUPS } from '../../../src/metrics/groups.ts';
 import { bury, merge_dead, merge_snapshots, NO_DEAD } from '../../../src/metrics/merge-snapshots.ts';
 import { counters_of, type Counters } from '../../../src/metrics/packed.ts';
 import { read_summary } from '../../../src/metrics/read-summary.ts';
 import { to_summary } from '../../../src/metrics/totals.ts';
 import { AccountReader } from '../../../src/swarm/plan/account-shape.ts';
 import type { Account } from '../../../src/swarm/plan/account.ts';
+import { main_of, playing } from '../../metrics/one-group.ts';
 import { a_head, A_PART, a_snapshot, DESIRED, GOOD, HEADER, PLAN, PRESENCE } from './good-documents.ts';
 import { mutated } from './mutate.ts';
 
@@ -37,6 +39,9 @@ const READERS = {
 type Kind = keyof typeof READERS;
 const KINDS = Object.keys(READERS) as Kind[];
 const RUNS = 100_000;
+
+const copies = <T>(group: T, count: number): Record<string, T> =>
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [`g${i}`, group]));
 
 const why_of = (found: unknown): string | null => (found instanceof Refused ? found.why : null);
 const changed = (kind: Kind, change: (document: never) => void): string => {
@@ -133,13 +138,36 @@ describe('what agents say', () => {
 describe('what agents measured', () => {
   type Bent = { snapshot: Counters; [field: string]: unknown };
   const bad: readonly [string, (results: Bent) => unknown, RegExp][] = [
-    ['no snapshot', (r) => (r.snapshot = {} as never), /\.snapshot\.clients is missing/],
+    ['no snapshot', (r) => (r.snapshot = {} as never), /\.snapshot\.groups is missing/],
     [
       'more parts than there can be',
       (r) => (r['parts'] = Array.from({ length: 17 }, () => 1)),
       /\.parts has 17 entries/,
     ],
-    ['more than all of them count together', (r) => Object.assign(r.snapshot.requests, { sent: 2 ** 53 }), /\.sent/],
+    [
+      'more than all of them count together',
+      (r) => Object.assign(main_of(r.snapshot).requests, { sent: 2 ** 53 }),
+      /\.snapshot\.groups\.main\.requests\.sent/,
+    ],
+    [
+      'a group whose name every object has',
+      (r) => Object.assign(r.snapshot, { groups: { constructor: main_of(r.snapshot) } }),
+      /\.groups cannot have constructor/,
+    ],
+    [
+      'more groups than there can be',
+      (r) => Object.assign(r.snapshot, { groups: copies(main_of(r.snapshot), MAX_GROUPS + 1) }),
+      /\.groups has 33 entries/,
+    ],
+    [
+      'more actions in all groups than there can be',
+      (r) => {
+        const group = main_of(r.snapshot);
+        const actions = Array.from({ length: 600 }, () => group.actions[0]!);
+        Object.assign(r.snapshot, { groups: copies({ ...group, actions }, 2) });
+      },
+      /\.groups have 1200 actions/,
+    ],
     ['an error at no time', (r) => Object.assign(r.snapshot.errors['wrong_reply']!, { last_at: 1e300 }), /\.last_at/],
     ['no notes', (r) => (r['notes'] = null), /\.notes is not a list/],
     [
@@ -182,7 +210,7 @@ describe('what agents measured', () => {
         workers: [...found.workers],
         peaks: { live: 0, open: 0 },
         limits: { capacity: 1, open_files_per_process: 1, reserved_files: 1, why: '', bounds: [] },
-        commands: ['ping', 'connected'],
+        groups: playing('ping', 'connected'),
         members: [found.snapshot, a_snapshot()],
         dead,
         mark: null,
@@ -197,11 +225,21 @@ describe('what agents measured', () => {
 
   it('counts on: what is less than it was is no later one', () => {
     const before = a_head();
-    const requests = { ...before.snapshot.requests, sent: before.snapshot.requests.sent - 1 };
-    const after: Head = { ...before, seq: 13, snapshot: { ...before.snapshot, requests } };
-    expect(fallen(before, after)).toBe('sent');
+    const group = main_of(before.snapshot);
+    const requests = { ...group.requests, sent: group.requests.sent - 1 };
+    const with_groups = (groups: Counters['groups']): Head => ({
+      ...before,
+      seq: 13,
+      snapshot: { ...before.snapshot, groups },
+    });
+    const after = with_groups({ main: { ...group, requests } });
+    expect(fallen(before, after)).toBe('main.sent');
     expect(fallen(after, before)).toBe(null);
     expect(fallen(before, before)).toBe(null);
+    // another group does not make up for it
+    expect(fallen(before, with_groups({ main: { ...group, requests }, other: group }))).toBe('main.sent');
+    expect(fallen(before, with_groups({ main: group, other: group }))).toBe(null);
+    expect(fallen(with_groups({ main: group, other: group }), before)).toBe('other.created');
   });
 
   it('counts on when a worker died: what it counted is told of the dead', () => {

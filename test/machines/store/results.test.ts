@@ -1,16 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Refused } from '../../../src/foundation/shape.ts';
+import { checked, Refused } from '../../../src/foundation/shape.ts';
 import type { Head } from '../../../src/machines/store/documents.ts';
 import { read_head, read_part } from '../../../src/machines/store/readers.ts';
 import { Collected, head_text, ResultsWriter } from '../../../src/machines/store/results.ts';
 import { MAX_VALUE_BYTES, type Store } from '../../../src/machines/store/store.ts';
+import { MAX_ACTIONS, MAX_GROUPS } from '../../../src/metrics/groups.ts';
 import { Histogram } from '../../../src/metrics/histogram.ts';
 import { bury, merge_snapshots, NO_DEAD } from '../../../src/metrics/merge-snapshots.ts';
-import { histograms_of } from '../../../src/metrics/packed.ts';
+import { counters_of, histograms_of, with_histograms, type Counters } from '../../../src/metrics/packed.ts';
 import { Recorder } from '../../../src/metrics/recorder.ts';
+import { COUNTERS } from '../../../src/metrics/snapshot-shape.ts';
 import type { Snapshot } from '../../../src/metrics/snapshot.ts';
 import type { SquadAccount } from '../../../src/swarm/squad/ordered-squad.ts';
+import { grouped } from '../../metrics/arbitraries.ts';
+import { changed_main, main_of } from '../../metrics/one-group.ts';
 import { MemoryEngine } from '../sim/memory-store.ts';
 import { a_head, a_snapshot } from './good-documents.ts';
 
@@ -51,18 +55,27 @@ function taken<T>(found: T | Refused): T {
 const counted = (snapshot: Snapshot): number[] => histograms_of(snapshot).map(({ count }) => count);
 const writes_of = ({ history }: MemoryEngine): string[] => history.writes.map(({ key }) => key);
 
+/** With names and texts that are safe to show. */
+function as_read(snapshot: Snapshot): Snapshot {
+  const counters = taken(checked(COUNTERS, structuredClone(counters_of(snapshot))));
+  return with_histograms(counters, histograms_of(snapshot));
+}
+
+/** Two groups of two actions each. */
 class Course {
-  readonly recorder = new Recorder(4);
+  readonly #all = new Recorder();
+  readonly groups = ['main', 'listeners'].map((name) => this.#all.group(name, 2, 4));
   add(action: number, times: readonly number[]): void {
-    const { service, response } = this.recorder.actions[action]!;
-    this.recorder.requests.sent += times.length;
+    const group = this.groups[action % 2]!;
+    const { service, response } = group.actions[action >> 1]!;
+    group.requests.sent += times.length;
     for (const us of times) {
       service.record(us);
       response.record(2 * us);
     }
   }
   get account(): SquadAccount {
-    return report_of(this.recorder.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 }));
+    return report_of(this.#all.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 }));
   }
 }
 
@@ -115,7 +128,7 @@ describe('what an agent measured', () => {
     course.add(0, [1, 2, 3]);
     await writer.tell('r', 'i', course.account);
     expect(writes_of(engine)).toEqual(['results.a.i', 'latencies.a.i.0']);
-    course.recorder.requests.sent++;
+    course.groups[0]!.requests.sent++;
     await writer.tell('r', 'i', course.account);
     expect(writes_of(engine).slice(2)).toEqual(['results.a.i']);
     course.add(1, [7]);
@@ -137,8 +150,8 @@ describe('what an agent measured', () => {
     const collected = new Collected('a', 'i', { entry, doc: taken(read_head(entry.text)) });
     collected.take_part(0, { entry: part, doc: taken(read_part(part.text)) });
     expect(collected.missing).toEqual(['latencies.a.i.0']);
-    expect(collected.results).toMatchObject({ seq: 0, snapshot: { requests: { sent: 4 } } });
-    expect(collected.results.snapshot.actions[0]!.service.count).toBe(3);
+    expect(collected.results).toMatchObject({ seq: 0, snapshot: { groups: { main: { requests: { sent: 4 } } } } });
+    expect(main_of(collected.results.snapshot).actions[0]!.service.count).toBe(3);
   });
 
   it('of an incarnation that is over is told once the engine answers', async () => {
@@ -157,15 +170,30 @@ describe('what an agent measured', () => {
     expect(found_in(engine, 'i2').results.seq).toBe(1);
   });
 
+  it('of groups is theirs again behind the parts, of the living and of the dead', async () => {
+    const property = async (more: readonly Snapshot[], fallen: Snapshot): Promise<void> => {
+      const living = more.map((_, i) => merge_snapshots(more.slice(0, i + 1)));
+      const engine = new MemoryEngine();
+      const writer = new ResultsWriter(engine.store(), 'a');
+      const dead = bury(NO_DEAD, fallen, null);
+      for (const one of living) await writer.tell('r', 'i', report_of(one, dead));
+      const { results, missing } = found_in(engine);
+      expect(missing).toEqual([]);
+      expect(results.snapshot).toEqual(as_read(living.at(-1)!));
+      expect(results.dead).toEqual({ ...dead, snapshot: as_read(dead.snapshot) });
+    };
+    const some = fc.array(grouped, { minLength: 1, maxLength: 3 });
+    await fc.assert(fc.asyncProperty(some, grouped, property), { numRuns: 50 });
+  });
+
   it.each([12, 100, 1000])('of %s actions of any latencies is told in parts that an engine takes', async (actions) => {
     const engine = new MemoryEngine();
     const writer = new ResultsWriter(engine.store(), 'a');
     const wide = new Histogram();
     for (let us = 1; us < 4e9; us *= 1.0005) wide.record(us);
     const one = wide.snapshot();
-    const base = a_snapshot();
-    const action = { ...base.actions[0]!, service: one, response: one };
-    const snapshot = { ...merge_snapshots([base]), actions: Array.from({ length: actions + 1 }, () => action) };
+    const action = { ...main_of(a_snapshot()).actions[0]!, service: one, response: one };
+    const snapshot = changed_main(a_snapshot(), () => ({ actions: Array.from({ length: actions + 1 }, () => action) }));
     const dead = bury(NO_DEAD, snapshot, null);
     expect(await writer.tell('r', 'i', report_of(snapshot, dead))).toBe(true);
     const keys = writes_of(engine);
@@ -174,27 +202,37 @@ describe('what an agent measured', () => {
     const { results } = found_in(engine);
     expect(counted(results.snapshot)).toEqual(counted(snapshot));
     expect(counted(results.dead!.snapshot)).toEqual(counted(dead.snapshot));
-    expect(results.snapshot.actions[0]!.service).toMatchObject({ sum: one.sum, min: one.min, max: one.max });
-    if (actions > 12) expect(results.snapshot.actions[0]!.service.coarse).toBeGreaterThan(0);
+    const { service } = main_of(results.snapshot).actions[0]!;
+    expect(service).toMatchObject({ sum: one.sum, min: one.min, max: one.max });
+    if (actions > 12) expect(service.coarse).toBeGreaterThan(0);
   });
 });
 
 describe('a head', () => {
+  const actions_of = ({ groups }: Counters) => Object.values(groups).flatMap(({ actions }) => actions);
   const many = (length: number): number[] => Array.from({ length }, (_, i) => i);
   const LARGE = 2 ** 35;
 
-  function a_large_head(actions: number, workers: number, kinds: number, length: number): Head {
+  function a_large_head(actions: number, workers: number, kinds: number, length: number, groups: number): Head {
     const head = a_head();
+    const group = main_of(head.snapshot);
     const counts = Object.fromEntries(many(kinds).map((i) => [`E_${'x'.repeat(length)}_${i}`, LARGE - i]));
     const error = { count: LARGE, last: '"\\'.repeat(150), last_at: 1, sample: '\\x00'.repeat(64) };
-    const endpoint = Object.values(head.snapshot.endpoints)[0]!;
-    const snapshot = {
-      ...head.snapshot,
-      actions: many(actions).map(() => ({ started: LARGE, running: LARGE, ok: LARGE, failed: counts, aborted: LARGE })),
-      errors: Object.fromEntries(Object.keys(counts).map((code) => [code, error])),
+    const endpoint = Object.values(group.endpoints)[0]!;
+    const action = { started: LARGE, running: LARGE, ok: LARGE, failed: counts, aborted: LARGE };
+    const large = (n: number) => ({
+      ...group,
+      actions: many(actions)
+        .filter((i) => i % groups === n)
+        .map(() => action),
       endpoints: Object.fromEntries(
         many(kinds).map((i) => [`${'h'.repeat(60)}:${i}`, { ...endpoint, attempted: LARGE }]),
       ),
+    });
+    const snapshot = {
+      ...head.snapshot,
+      groups: Object.fromEntries(many(groups).map((n) => [`${'g'.repeat(60)}${n}`, large(n)])),
+      errors: Object.fromEntries(Object.keys(counts).map((code) => [code, error])),
     };
     return {
       ...head,
@@ -211,14 +249,15 @@ describe('a head', () => {
     };
   }
   const failed = ({ snapshot }: Head): number =>
-    snapshot.actions.reduce(
+    actions_of(snapshot).reduce(
       (all, one) => all + Object.values(one.failed).reduce((sum, count) => sum + count / 1024, 0),
       0,
     );
 
   it('fits whatever an agent has to tell, and counts all of it', () => {
-    const property = (actions: number, workers: number, kinds: number, length: number): void => {
-      const head = a_large_head(actions, workers, kinds, length);
+    const property = (...size: [number, number, number, number, number]): void => {
+      const [, workers] = size;
+      const head = a_large_head(...size);
       const text = head_text(head);
       expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX_VALUE_BYTES);
       const found = taken(read_head(text));
@@ -226,8 +265,11 @@ describe('a head', () => {
       expect(found.workers).toHaveLength(workers);
       expect(found.traces.map(({ lines, before }) => lines.length + before)).toEqual([207, 207, 207, 207]);
     };
-    const sizes = [fc.nat(1001), fc.nat(100), fc.nat(100), fc.nat(290)] as const;
-    fc.assert(fc.property(...sizes, property), { numRuns: 25, examples: [[1001, 100, 100, 290]] });
+    const groups = fc.oneof(fc.constant(1), fc.integer({ min: 1, max: MAX_GROUPS }));
+    const sizes = [fc.nat(MAX_ACTIONS), fc.nat(100), fc.nat(100), fc.nat(290), groups] as const;
+    const [actions, ...most] = [MAX_ACTIONS, 100, 100, 290] as const;
+    const examples: [number, number, number, number, number][] = [1, MAX_GROUPS].map((n) => [actions, ...most, n]);
+    fc.assert(fc.property(...sizes, property), { numRuns: 25, examples });
   }, 300_000);
 
   it('that is small is told whole', () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { length_prefixed, line, match, reply_parser_crlf } from '../../../src/index.ts';
+import { MAIN } from '../../../src/metrics/groups.ts';
 import { Recorder } from '../../../src/metrics/recorder.ts';
 import type { FakeClient } from '../../../src/protocols/client.ts';
 import type { Framer, Parser } from '../../../src/protocols/parser.ts';
@@ -22,7 +23,7 @@ function world(messages: Framer<unknown> | null = null, max_reply = 1 << 20) {
     },
     settled: () => void owner.settled_calls++,
   };
-  const recorder = new Recorder(1);
+  const recorder = new Recorder().group(MAIN, 1);
   const on_message = (_: FakeClient, message: unknown): void => void pushed.push(message);
   const inbound = new Inbound(owner, { recorder, max_reply, messages, on_message, unasked: () => {} });
   return {

@@ -7,7 +7,7 @@ import { LIVE } from '../specs.ts';
 
 const ids_of = (swarm: FakeSwarm): number[] =>
   swarm.members
-    .flatMap(({ entry }) => entry?.groups.main.ids ?? [])
+    .flatMap(({ entry }) => entry?.groups.main?.ids ?? [])
     .flatMap(([first, last, step]) => Array.from({ length: (last - first) / step + 1 }, (_, i) => first + i * step))
     .sort((a, b) => a - b);
 
@@ -17,7 +17,7 @@ describe('growing and shrinking', () => {
     expect(await swarm.incr(100)).toBe('OK target 100');
     expect(swarm.clients).toEqual([34, 33, 33]);
     expect(ids_of(swarm)).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
-    const rates = swarm.members.map((member) => member.entry!.groups.main.connect_per_s);
+    const rates = swarm.members.map((member) => member.entry!.groups.main!.connect_per_s);
     expect(rates.reduce((a, b) => a + b)).toBeCloseTo(1000, 6);
     expect(swarm.coordinator.summary()).toMatchObject({ target: 100, planned: 100, clients: { live: 100, peak: 100 } });
   });
@@ -25,7 +25,7 @@ describe('growing and shrinking', () => {
   it('gives the connect rate to those who hold clients', async () => {
     const swarm = await FakeSwarm.up(['w1', 'w2']);
     await swarm.incr(1);
-    expect(swarm.members.map((member) => member.entry!.groups.main.connect_per_s)).toEqual([1000, 0]);
+    expect(swarm.members.map((member) => member.entry!.groups.main!.connect_per_s)).toEqual([1000, 0]);
   });
 
   it('counts both of two incr at once', async () => {
@@ -56,7 +56,7 @@ describe('growing and shrinking', () => {
   it('grants ports with --bind, which a replacement keeps', async () => {
     const machine = { ...MACHINE, sources: { ...MACHINE.sources, addresses: ['10.0.0.1', '10.0.0.2'] } };
     const swarm = await FakeSwarm.up(['w1', 'w2'], { machine });
-    const ports = (): unknown[] => swarm.members.map((member) => member.entry!.groups.main.ports);
+    const ports = (): unknown[] => swarm.members.map((member) => member.entry!.groups.main!.ports);
     expect(ports()).toEqual([[[]], [[]]]);
     await swarm.incr(200);
     expect(ports()).toEqual([[[[1, 189, 1]]], [[[190, 378, 1]]]]);
@@ -66,12 +66,12 @@ describe('growing and shrinking', () => {
     expect(ports()).toEqual([[[[1, 189, 1]]], [[[190, 378, 1]]]]);
     swarm.member('w2').die('given_up');
     await swarm.settle();
-    expect(swarm.member('w1').entry!.groups.main.ports).toEqual([[[1, 314, 1]]]);
+    expect(swarm.member('w1').entry!.groups.main!.ports).toEqual([[[1, 314, 1]]]);
   });
 
   it('passes on how clients leave', async () => {
     const swarm = await FakeSwarm.up(['w1']);
-    const graceful = (): unknown => swarm.members[0]!.entry!.groups.main.graceful;
+    const graceful = (): unknown => swarm.members[0]!.entry!.groups.main!.graceful;
     await swarm.incr(10);
     await swarm.decr(1, true);
     expect(graceful()).toBe(true);
@@ -115,7 +115,7 @@ describe('ramps', () => {
     expect(swarm.orders_out.length - before).toBeLessThanOrEqual(25);
     await swarm.pass(5000);
     expect(swarm.clients).toEqual([500, 500]);
-    expect(swarm.members[1]!.entry!.groups.main.ids).toEqual([[2, 1000, 2]]);
+    expect(swarm.members[1]!.entry!.groups.main!.ids).toEqual([[2, 1000, 2]]);
     const after = swarm.orders_out.length;
     await swarm.pass(5000);
     expect(swarm.orders_out.length).toBe(after);
@@ -217,7 +217,7 @@ describe('deaths', () => {
   it('the share waits for the replacement, which gets the same ids', async () => {
     const swarm = await FakeSwarm.up(['w1', 'w2']);
     await swarm.incr(100);
-    const { ids } = swarm.member('w2').entry!.groups.main;
+    const { ids } = swarm.member('w2').entry!.groups.main!;
     swarm.member('w2').die();
     await swarm.pass(500);
     expect(swarm.clients).toEqual([50, 0]);
@@ -228,7 +228,7 @@ describe('deaths', () => {
     swarm.member('w2').start();
     await swarm.settle();
     expect(swarm.clients).toEqual([50, 50]);
-    expect(swarm.member('w2').entry!.groups.main.ids).toEqual(ids);
+    expect(swarm.member('w2').entry!.groups.main!.ids).toEqual(ids);
     expect(swarm.coordinator.summary().clients.peak).toBe(100);
   });
 
@@ -302,7 +302,7 @@ describe('other commands', () => {
     const swarm = await FakeSwarm.up(['w1', 'w2'], { max_connect_per_s: 5000 });
     await swarm.incr(10);
     expect(await swarm.ask({ op: 'connect_rate', per_s: 50 })).toBe('OK connect rate 50 per second');
-    const rates = (): number[] => swarm.members.map((member) => member.entry!.groups.main.connect_per_s);
+    const rates = (): number[] => swarm.members.map((member) => member.entry!.groups.main!.connect_per_s);
     expect(rates()).toEqual([25, 25]);
     expect(await swarm.ask({ op: 'connect_rate', per_s: 6000 })).toBe(
       'OK connect rate 5000 per second (asked 6000: --max-connect-rate 5000)',
@@ -407,7 +407,7 @@ describe('a segment', () => {
     expect(await swarm.ask({ op: 'connect_rate', per_s: 50 })).toBe(
       'OK connect rate 50 per second (segment 2/5: 10 here)',
     );
-    expect(swarm.member('w1').entry!.groups.main.connect_per_s).toBe(10);
+    expect(swarm.member('w1').entry!.groups.main!.connect_per_s).toBe(10);
     expect(await swarm.ask({ op: 'connect_rate', per_s: 6000 })).toBe(
       'OK connect rate 5000 per second (asked 6000: --max-connect-rate 5000) (segment 2/5: 1000 here)',
     );

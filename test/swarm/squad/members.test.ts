@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { STALLED_AFTER_MS } from '../../../src/swarm/squad/members.ts';
+import { main_lost, main_of } from '../../metrics/one-group.ts';
 import { account, members_of } from '../accounts.ts';
 
 const WALL = Date.UTC(2026, 0, 1);
@@ -58,13 +59,39 @@ describe('Members', () => {
     members.accept('w2', account('w2-1', 4, { seq: 2 }), 0, 0);
     members.accept('w1', account('w1-1', 1, { seq: 3 }), 0, 0);
     expect(members.peaks).toEqual({ live: 9, open: 9 });
+    expect(members.peaks_of('main')).toEqual({ live: 9, open: 9 });
+  });
+
+  it('adds the groups of a member, and remembers the highest numbers of each', () => {
+    const members = members_of(['w1', 'w2']);
+    const report = (id: string, seq: number, talkers: number, listeners: number): void => {
+      const group = (live: number) => main_of(account('', live).snapshot);
+      const snapshot = { ...account('').snapshot, groups: { talkers: group(talkers), listeners: group(listeners) } };
+      members.accept(id, account(`${id}-1`, 0, { seq, snapshot }), 0, 0);
+    };
+    report('w1', 2, 5, 1);
+    report('w2', 2, 1, 3);
+    expect(members.all.map(({ live, open }) => [live, open])).toEqual([
+      [6, 6],
+      [4, 4],
+    ]);
+    report('w1', 3, 1, 2);
+    expect(members.peaks_of('talkers')).toEqual({ live: 6, open: 6 });
+    expect(members.peaks_of('listeners')).toEqual({ live: 5, open: 5 });
+    expect(members.peaks).toEqual({ live: 10, open: 10 });
+    members.depart(members.get('w1')!, 'w1-1', 'restarting', 0, 0);
+    expect(Object.entries(members.dead.lost).map(([name, { clients }]) => [name, clients])).toEqual([
+      ['talkers', 1],
+      ['listeners', 2],
+    ]);
   });
 
   it('keeps what a dead process measured, and counts what it held as lost', () => {
     const members = members_of(['w1', 'w2']);
     members.accept('w1', account('w1-1', 5, { seq: 2 }), 1000, WALL);
     members.depart(members.get('w1')!, 'w1-1', 'restarting', 3500, WALL);
-    expect(members.dead).toMatchObject({ lost: { clients: 5, open: 5 }, snapshot: { clients: { created: 5 } } });
+    expect(main_lost(members.dead.lost)).toMatchObject({ clients: 5, open: 5 });
+    expect(main_of(members.dead.snapshot).clients.created).toBe(5);
     expect(members.dead.workers).toEqual([
       { worker: 'w1', incarnation: 'w1-1', at: '2026-01-01T00:00:00.000Z', silent_ms: 2500 },
     ]);
@@ -103,7 +130,7 @@ describe('Members', () => {
     const members = members_of(['w1']);
     members.accept('w1', account('w1-1', 5, { seq: 2 }), 0, 0);
     expect(members.accept('w1', account('w1-2', 2), 0, 0)).not.toBeNull();
-    expect(members.dead.lost.clients).toBe(5);
+    expect(main_lost(members.dead.lost).clients).toBe(5);
     members.depart(members.get('w1')!, 'w1-1', 'restarting', 0, 0);
     expect(members.get('w1')!.live).toBe(2);
     expect(members.dead.workers).toHaveLength(1);

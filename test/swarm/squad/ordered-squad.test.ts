@@ -11,6 +11,7 @@ import { OrderedSquad, type SquadOrder } from '../../../src/swarm/squad/ordered-
 import type { SquadOptions } from '../../../src/swarm/squad/squad.ts';
 import { start_worker } from '../../../src/swarm/worker/worker.ts';
 import { start_ledger } from '../../ledger.ts';
+import { main_lost, main_of } from '../../metrics/one-group.ts';
 import { FakeMachine } from '../fake-swarm.ts';
 import { machine_of, run_of } from '../specs.ts';
 
@@ -64,7 +65,7 @@ class Bench extends FakeMachine {
 
   /** ids of each member */
   get ids(): number[][] {
-    return this.members.map(({ entry }) => spread(entry?.groups.main.ids ?? []));
+    return this.members.map(({ entry }) => spread(entry?.groups.main?.ids ?? []));
   }
 }
 
@@ -83,7 +84,7 @@ describe('an order', () => {
       [3, 7, 110],
       [5, 100],
     ]);
-    expect(bench.members.map(({ entry }) => entry!.groups.main.connect_per_s)).toEqual([25, 25]);
+    expect(bench.members.map(({ entry }) => entry!.groups.main!.connect_per_s)).toEqual([25, 25]);
     expect(bench.member('w1').orders).toMatchObject({ phase: 'run', live: { shared: { value: { room: 7 } } } });
     expect(bench.squad.account()).toMatchObject({ applied: 1, live: 5, open: 5, capacity: 2000, ids_wanted: 5 });
   });
@@ -120,7 +121,7 @@ describe('an order', () => {
     const bench = await Bench.up(['w1']);
     await bench.order(3, { phase: 'pause', graceful: true, retry_fatal: 4 });
     expect(bench.member('w1').orders).toMatchObject({ phase: 'pause', live: { retry_fatal: 4 } });
-    expect(bench.member('w1').entry!.groups.main.graceful).toBe(true);
+    expect(bench.member('w1').entry!.groups.main!.graceful).toBe(true);
   });
 
   it('waits for the workers that have a use for an id not granted yet', async () => {
@@ -196,7 +197,7 @@ describe('an order', () => {
           const granted = new Set(spread(ids));
           const used = bench.members
             .filter(({ alive }) => alive)
-            .flatMap(({ entry }) => spread(entry?.groups.main.ids ?? []));
+            .flatMap(({ entry }) => spread(entry?.groups.main?.ids ?? []));
           expect(new Set(used).size).toBe(used.length);
           expect(used.every((id) => granted.has(id))).toBe(true);
         }
@@ -285,7 +286,7 @@ describe('a trace', () => {
     const ids: IdRange[] = [[10, 50, 10]];
     await bench.order(5, { ids });
     await bench.order(5, { ids, traces: [TRACE] });
-    const owner = bench.members.find(({ entry }) => spread(entry!.groups.main.ids).includes(30))!;
+    const owner = bench.members.find(({ entry }) => spread(entry!.groups.main!.ids).includes(30))!;
     expect(bench.members.map(({ entry }) => entry!.traces.map(({ client }) => client))).toEqual(
       bench.members.map((member) => (member === owner ? [30] : [])),
     );
@@ -328,7 +329,7 @@ describe('a report', () => {
     await bench.order(100);
     await bench.order(40);
     const account = bench.squad.account();
-    expect(account.snapshot).toMatchObject({
+    expect(main_of(account.snapshot)).toMatchObject({
       clients: { created: 100, peak: 100, killed: { decr: 60 } },
       connections: { open: 40, open_peak: 100 },
     });
@@ -350,7 +351,7 @@ describe('a report', () => {
       live: 100,
       capacity: 1000,
       capacity_why: 'open files 1100 per process; w2 given up',
-      dead: { lost: { clients: 50, open: 50 }, workers: [{ worker: 'w2', incarnation: 'w2-2' }] },
+      dead: { lost: { main: { clients: 50, open: 50 } }, workers: [{ worker: 'w2', incarnation: 'w2-2' }] },
     });
   });
 });
@@ -458,7 +459,8 @@ describe('the end', () => {
     expect(await bench.squad.close(1000)).toEqual([]);
     const { dead, applied } = bench.squad.account();
     expect(gauges(bench)).toEqual([true, true, 0, 0, 0]);
-    expect(dead).toMatchObject({ lost: { clients: 0, open: 0 }, workers: [], snapshot: { clients: { created: 10 } } });
+    expect(main_lost(dead.lost)).toMatchObject({ clients: 0, open: 0 });
+    expect([dead.workers, main_of(dead.snapshot).clients.created]).toEqual([[], 10]);
     expect([applied, bench.changes, bench.ticking]).toEqual([2, changes, false]);
   });
 
@@ -470,7 +472,8 @@ describe('the end', () => {
     expect(await bench.squad.close(1000)).toEqual(['w2']);
     expect(gauges(bench)).toEqual([true, true, 0, 0, 0]);
     const account = bench.squad.account();
-    expect(account.dead).toMatchObject({ lost: { clients: 10, open: 10 }, snapshot: { clients: { created: 10 } } });
+    expect(main_lost(account.dead.lost)).toMatchObject({ clients: 10, open: 10 });
+    expect(main_of(account.dead.snapshot).clients.created).toBe(10);
     expect(account.dead.workers.map(({ worker }) => worker)).toEqual(['w1', 'w3', 'w2']);
     bench.member('w2').listens = true;
     bench.member('w2').account();
@@ -540,6 +543,7 @@ describe('with a real worker', () => {
     await vi.waitFor(() => expect([...seen].sort()).toEqual(['hi 10', 'hi 20', 'hi 7']));
     await squad.close(1000);
     const { snapshot, dead } = squad.account();
-    expect([live_of(snapshot), dead.lost.clients, dead.lost.open, dead.workers.length]).toEqual([0, 3, 3, 1]);
+    const { clients, open } = main_lost(dead.lost);
+    expect([live_of(snapshot), clients, open, dead.workers.length]).toEqual([0, 3, 3, 1]);
   });
 });

@@ -46,7 +46,7 @@ class Bench {
   /** What the newest plan orders: clients by member. */
   get ordered(): Record<MemberId, number> {
     const entries = Object.entries(this.orders_out.at(-1)?.members ?? {});
-    return Object.fromEntries(entries.map(([id, { groups }]) => [id, groups.main.clients]));
+    return Object.fromEntries(entries.map(([id, { groups }]) => [id, groups.main!.clients]));
   }
 }
 
@@ -55,7 +55,7 @@ describe('Planner', () => {
     const bench = new Bench(['w1', 'w2', 'w3']);
     bench.aim(2);
     expect(bench.ordered).toEqual({ w1: 1, w2: 1, w3: 0 });
-    const entries = Object.values(bench.orders_out[0]!.members).map(({ groups }) => groups.main);
+    const entries = Object.values(bench.orders_out[0]!.members).map(({ groups }) => groups.main!);
     expect(entries.map(({ connect_per_s }) => connect_per_s)).toEqual([500, 500, 0]);
     expect(entries.map(({ rate_parts }) => rate_parts)).toEqual([2, 2, 2]);
     expect(entries.map(({ ids }) => ids.map(([first]) => first))).toEqual([[1], [2], []]);
@@ -92,7 +92,7 @@ describe('Planner', () => {
   it('keeps the share of a member that restarts for it, with its ids', () => {
     const bench = new Bench(['w1', 'w2']);
     bench.aim(10);
-    const ids = bench.orders_out.at(-1)!.members.w2!.groups.main.ids;
+    const ids = bench.orders_out.at(-1)!.members.w2!.groups.main!.ids;
     bench.members.depart(bench.members.get('w2')!, 'w2-1', 'restarting', 0, 0);
     bench.planner.replan(false);
     expect(bench.ordered).toEqual({ w1: 5 });
@@ -126,15 +126,15 @@ describe('Planner', () => {
       [true, 100],
     ]);
     expect(bench.planner.step(1100)).toBe(false);
-    const ids = bench.orders_out.filter(({ members }) => members.w1!.groups.main.clients > 0);
-    expect(new Set(ids.map(({ members }) => JSON.stringify(members.w1!.groups.main.ids))).size).toBe(1);
+    const ids = bench.orders_out.filter(({ members }) => members.w1!.groups.main!.clients > 0);
+    expect(new Set(ids.map(({ members }) => JSON.stringify(members.w1!.groups.main!.ids))).size).toBe(1);
   });
 
   it('gives the ids that dealt numbers stand for', () => {
     const bench = new Bench(['w1', 'w2']);
     bench.planner.to_ids = (dealt) => dealt.map(([first, last, step]) => [first + 100, last + 100, step]);
     bench.aim(4);
-    const ids = Object.values(bench.orders_out.at(-1)!.members).map(({ groups }) => groups.main.ids);
+    const ids = Object.values(bench.orders_out.at(-1)!.members).map(({ groups }) => groups.main!.ids);
     expect(ids).toEqual([[[101, 103, 2]], [[102, 104, 2]]]);
   });
 

@@ -35,7 +35,7 @@ describe('growing', () => {
     expect(swarm.clients).toEqual([875, 875, 0, 0, 0]);
     await arrive(swarm);
     expect(swarm.clients).toEqual([875, 875, 875, 875, 0]);
-    expect(swarm.members.slice(0, 4).map(({ entry }) => entry!.groups.main.ids)).toEqual(
+    expect(swarm.members.slice(0, 4).map(({ entry }) => entry!.groups.main!.ids)).toEqual(
       [1, 2, 3, 4].map((first) => [[first, 3496 + first, 4]]),
     );
     expect(swarm.coordinator.summary()).toMatchObject({ clients: { live: 3500 }, balanced: true });

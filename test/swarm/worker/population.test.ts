@@ -1,5 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { line } from '../../../src/index.ts';
+import { live_in, open_of, whole_of } from '../../../src/metrics/merge-snapshots.ts';
+import type { GroupSnapshot } from '../../../src/metrics/snapshot.ts';
+import type { GroupShare } from '../../../src/swarm/plan/orders.ts';
 import { id_at, parse_segment } from '../../../src/swarm/plan/segment.ts';
 import { start_ledger, type Ledger, type LedgerOptions } from '../../ledger.ts';
 import { imbalances, start_one_process, type OneProcess, type OneProcessOptions } from '../one-process.ts';
@@ -124,6 +127,55 @@ describe('growing and shrinking', () => {
     expect(e.books().connections.open).toBe(7);
     e.apply(8);
     await e.until((b) => b.connections.open === 8);
+  });
+});
+
+describe('populations of a process', () => {
+  const share = (clients: number, ids: GroupShare['ids'], connect_per_s: number): GroupShare => ({
+    clients,
+    ids,
+    ports: [],
+    connect_per_s,
+    rate_parts: 1,
+    graceful: false,
+  });
+  const attempted = (e: OneProcess): number => whole_of(e.measured()).connections.attempted;
+
+  it('share its descriptors', async () => {
+    const e = await start({ commands: talk, actions: sleepy, capacity: 8, groups: ['b'] });
+    const ids = [[1, 99, 2]] as const;
+    await e.population.apply({ main: share(6, ids, 1000), b: share(6, [[2, 100, 2]], 1000) }, 'run');
+    await e.until(() => open_of(e.measured()) === 8);
+    await pause(50);
+    expect([attempted(e), live(e)]).toEqual([8, 12]);
+    await e.population.apply({ main: share(6, ids, 1000) }, 'run');
+    const books = await e.until((b) => b.connections.open === 6);
+    expect(books.clients.states.standby + books.clients.states.acting).toBe(6);
+    expect(live_in(e.measured().groups['b']!)).toBe(0);
+  });
+
+  it('take their turns in the order in which they ask, at the sum of their rates', async () => {
+    const e = await start({ commands: talk, actions: sleepy, groups: ['b'] });
+    const began = performance.now();
+    const groups = { main: share(30, [[1, 59, 2]], 150), b: share(30, [[2, 60, 2]], 50) };
+    await e.population.apply(groups, 'run');
+    while (attempted(e) < 60) {
+      // 20 ms of arrears and one in hand
+      expect(attempted(e)).toBeLessThanOrEqual(((performance.now() - began) / 1000) * 200 + 6);
+      const [main, b] = Object.values(e.measured().groups) as [GroupSnapshot, GroupSnapshot];
+      if (b.connections.attempted > 0) expect(main.connections.attempted).toBe(30);
+      await pause(2);
+    }
+  });
+
+  it('tell each of its own connections', async () => {
+    const e = await start({ commands: talk, actions: sleepy, groups: ['b'] });
+    await e.population.apply({ main: share(3, [[1, 5, 2]], 1000), b: share(2, [[2, 4, 2]], 1000) }, 'run');
+    await e.until(() => open_of(e.measured()) === 5);
+    const { main, b } = e.measured().groups as { main: GroupSnapshot; b: GroupSnapshot };
+    expect([main, b].map(({ endpoints }) => Object.values(endpoints).map((one) => one.open))).toEqual([[3], [2]]);
+    for (const group of [main, b]) expect(imbalances(group)).toEqual([]);
+    expect(e.population.client(3) && e.population.client(4)).toBeDefined();
   });
 });
 

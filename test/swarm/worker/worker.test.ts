@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { local_pair } from '../../../src/cluster/local.ts';
+import { map_groups } from '../../../src/metrics/groups.ts';
+import { live_in, whole_of } from '../../../src/metrics/merge-snapshots.ts';
+import type { GroupSnapshot } from '../../../src/metrics/snapshot.ts';
 import type { Script } from '../../../src/script/types.ts';
 import type { Account } from '../../../src/swarm/plan/account.ts';
-import type { MemberOrders, Orders } from '../../../src/swarm/plan/orders.ts';
+import type { GroupShare, MemberOrders, Orders } from '../../../src/swarm/plan/orders.ts';
 import type { LiveSpec } from '../../../src/swarm/plan/run-spec.ts';
 import type { Hub } from '../../../src/swarm/plan/seam.ts';
 import { start_worker, type RunningWorker } from '../../../src/swarm/worker/worker.ts';
@@ -111,19 +114,45 @@ describe('a worker', () => {
     expect(hello.capacity).toBeGreaterThan(0);
     hub.publish(orders(5, 3));
     const applied = await until((r) => r.revision === 5);
-    expect(applied.snapshot.clients.created).toBe(3);
-    await until((r) => (r.snapshot.actions[0]?.ok ?? 0) >= 3);
+    expect(whole_of(applied.snapshot).clients.created).toBe(3);
+    await until((r) => (whole_of(r.snapshot).actions[0]?.ok ?? 0) >= 3);
     hub.publish(orders(4, 100)); // older: nothing happens
     hub.publish(orders(6, 1));
     const fewer = await until((r) => r.revision === 6);
-    expect(fewer.snapshot.clients).toMatchObject({ created: 3, killed: { decr: 2, stop: 0 } });
+    expect(whole_of(fewer.snapshot).clients).toMatchObject({ created: 3, killed: { decr: 2, stop: 0 } });
+  });
+
+  it('holds what it was ordered of each group, nothing of any other, and tells of each', async () => {
+    const share = (clients: number, first: number): GroupShare => {
+      return { clients, ids: [[first, first + 90, 3]], ports: [], connect_per_s: 500, rate_parts: 1, graceful: false };
+    };
+    const publish = (revision: number, groups: MemberOrders['groups'], phase: Orders['phase'] = 'run'): void =>
+      hub.publish(orders(revision, 0, { entry: { groups }, phase }));
+    const told = ({ snapshot }: Account, of: (group: GroupSnapshot) => number): Record<string, number> =>
+      map_groups(snapshot.groups, of);
+    const open = ({ connections }: GroupSnapshot): number => connections.open;
+    publish(1, { talkers: share(3, 1), listeners: share(2, 2) });
+    expect(told(await until((r) => r.revision === 1), live_in)).toEqual({ talkers: 3, listeners: 2 });
+    await until((r) => told(r, open)['talkers'] === 3 && told(r, open)['listeners'] === 2);
+    const played = await until((r) => Object.values(r.snapshot.groups).every(({ actions }) => actions[0]!.ok >= 10));
+    for (const { actions, requests, clients } of Object.values(played.snapshot.groups))
+      expect([requests.ok >= actions[0]!.ok, clients.created <= 3]).toEqual([true, true]);
+    publish(2, { listeners: share(4, 2), late: share(1, 3) });
+    const fewer = await until((r) => r.revision === 2);
+    expect(told(fewer, live_in)).toEqual({ talkers: 0, listeners: 4, late: 1 });
+    expect(told(fewer, ({ clients }) => clients.killed.decr)).toEqual({ talkers: 3, listeners: 0, late: 0 });
+    publish(3, { talkers: share(1, 1), listeners: share(4, 2), late: share(1, 3) });
+    expect(told(await until((r) => r.revision === 3), live_in)).toEqual({ talkers: 1, listeners: 4, late: 1 });
+    publish(4, {}, 'stop');
+    const last = await until((r) => r.revision === 4);
+    expect([last.finished, told(last, live_in)]).toEqual([true, { talkers: 0, listeners: 0, late: 0 }]);
   });
 
   it('ignores an entry for another incarnation', async () => {
     hub.publish(orders(1, 3, { entry: { incarnation: 'other' } }));
     hub.publish(orders(2, 0));
     const account = await until((r) => r.revision === 2);
-    expect(account.snapshot.clients.created).toBe(0);
+    expect(whole_of(account.snapshot).clients.created).toBe(0);
   });
 
   it('runs setup and teardown once when it is the one, and tells what they returned', async () => {
@@ -147,7 +176,7 @@ describe('a worker', () => {
   it('counts what the module throws outside any call, and goes on', async () => {
     hub.publish(orders(1, 2, { run: { script: script({ explode: true }) } }));
     const account = await until((r) => (r.snapshot.errors['module_error']?.count ?? 0) >= 5);
-    expect(account.snapshot.clients.states.fatal).toBe(0);
+    expect(whole_of(account.snapshot).clients.states.fatal).toBe(0);
     const told = accounts.flatMap((r) => r.notes).filter((n) => n.text.includes('stray of'));
     expect(told.length).toBe(1); // once per kind
     expect(told[0]!.text).toMatch(/m\.mjs:\d+/);
@@ -157,7 +186,7 @@ describe('a worker', () => {
   it('args are frozen: who writes to them is told so as a bug', async () => {
     const args = structuredClone({ mutate: [] }); // as it comes from another process
     hub.publish(orders(1, 1, { run: { script: script(args) } }));
-    const account = await until((r) => r.snapshot.clients.states.fatal === 1);
+    const account = await until((r) => whole_of(r.snapshot).clients.states.fatal === 1);
     expect(account.snapshot.errors['fatal']!.last).toMatch(/not extensible/);
   });
 

@@ -1,0 +1,33 @@
+/** Groups: populations of a run with a name each. Everything that is measured is kept by that name. */
+
+/** The only group of a script without groups, and the only loop of a group without loops. */
+export const MAIN = 'main';
+export const MAX_GROUPS = 32;
+/** of all groups together: those of the script, and `connected` of each group */
+export const MAX_ACTIONS = 1000 + MAX_GROUPS;
+
+/** A group of a run, and what its clients play. */
+export interface PlayedGroup {
+  readonly name: string;
+  /** of its actions in order, then `connected` if the module has it: as in `GroupSnapshot.actions` */
+  readonly commands: readonly string[];
+}
+
+type ByGroup<T> = Readonly<Record<string, T>>;
+
+/** The same groups, in the same order. */
+export function map_groups<T, U>(groups: ByGroup<T>, f: (group: T, name: string) => U): Record<string, U> {
+  return Object.fromEntries(Object.entries(groups).map(([name, group]) => [name, f(group, name)]));
+}
+
+/** Joins, by name, what each of `list` has of a group. The groups are in the order in which they come up first. */
+export function join_groups<T, U>(list: readonly ByGroup<T>[], join: (parts: readonly T[]) => U): Record<string, U> {
+  const found = new Map<string, T[]>();
+  for (const groups of list)
+    for (const [name, group] of Object.entries(groups)) {
+      const parts = found.get(name);
+      if (parts) parts.push(group);
+      else found.set(name, [group]);
+    }
+  return Object.fromEntries([...found].map(([name, parts]) => [name, join(parts)]));
+}

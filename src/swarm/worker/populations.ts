@@ -1,0 +1,123 @@
+/** All clients of one process: a population for each group, and what these share. */
+import type { GroupRecorder } from '../../metrics/recorder.ts';
+import type { Endpoints } from '../client/endpoints.ts';
+import type { Client } from '../client/runner.ts';
+import { Secure } from '../client/secure.ts';
+import { shared_reads } from '../client/socket.ts';
+import type { MemberOrders, Orders } from '../plan/orders.ts';
+import { Permit } from '../plan/permit.ts';
+import { ConnectTurns } from './connect-turns.ts';
+import { Population, type PopulationOptions } from './population.ts';
+
+/** ms: a little longer than a closed connection lingers */
+const CLOSED_WITHIN_MS = 1100;
+
+/** What all populations of a process share. */
+type SharedByPopulations = Pick<PopulationOptions, 'permit' | 'turns' | 'secure' | 'reads' | 'emptied'>;
+
+export interface PopulationsOptions extends Omit<
+  PopulationOptions,
+  keyof SharedByPopulations | 'group' | 'recorder' | 'endpoints'
+> {
+  /** most sockets this process can hold */
+  readonly capacity: () => number;
+  /** the last client of all is gone */
+  readonly emptied: () => void;
+  /** the permit ran out: all clients were taken away, and no new ones come */
+  readonly expired: () => void;
+}
+
+export class Populations {
+  readonly permit = new Permit(() => void this.#expire());
+  readonly #options: PopulationsOptions;
+  readonly #turns: ConnectTurns;
+  readonly #shared: SharedByPopulations;
+  /** by group */
+  readonly #all = new Map<string, Population>();
+
+  constructor(options: PopulationsOptions) {
+    const { run, capacity, emptied } = options;
+    this.#options = options;
+    this.#turns = new ConnectTurns({
+      permit: this.permit,
+      connect_timeout_ms: run.how.connect_timeout_ms,
+      connecting: () => this.#sum((population) => population.connecting),
+      room: () => capacity() - this.#sockets,
+    });
+    this.#shared = {
+      permit: this.permit,
+      turns: this.#turns,
+      secure: new Secure(run.where.tls),
+      reads: shared_reads(run.where.connection_limits?.down_bytes_per_s ?? null),
+      emptied: () => {
+        if (this.live === 0) emptied();
+      },
+    };
+  }
+
+  has(group: string): boolean {
+    return this.#all.has(group);
+  }
+
+  /** From now on the orders for this group are carried out. */
+  add(group: string, recorder: GroupRecorder, endpoints: Endpoints): void {
+    this.#all.set(group, new Population({ ...this.#options, ...this.#shared, group, recorder, endpoints }));
+  }
+
+  get live(): number {
+    return this.#sum((population) => population.live);
+  }
+
+  client(id: number): Client | undefined {
+    for (const population of this.#all.values()) {
+      const found = population.client(id);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /**
+   * Carries out this member's orders. A group that they do not name holds nothing. Resolves when done; it must not be
+   * called again before.
+   */
+  async apply(groups: MemberOrders['groups'], phase: Orders['phase']): Promise<void> {
+    if (this.permit.is_over) return;
+    const per_s = Object.values(groups).reduce((all, { connect_per_s }) => all + connect_per_s, 0);
+    const parts = Math.max(1, ...Object.values(groups).map(({ rate_parts }) => rate_parts));
+    this.#turns.set_rate(per_s, parts);
+    await Promise.all([...this.#all].map(([group, population]) => population.apply(groups[group] ?? null, phase)));
+    this.#turns.go_on();
+  }
+
+  /** Fatal clients start anew, each when its turn to connect comes. */
+  retry_fatal(): void {
+    for (const population of this.#all.values()) population.retry_fatal();
+  }
+
+  /** Resolves when all sockets have sent what they had and closed, or were destroyed; after 1.1 s in any case. */
+  async sockets_closed(): Promise<void> {
+    for (let waited = 0; this.#sockets > 0 && waited < CLOSED_WITHIN_MS; waited += 10)
+      await new Promise((done) => setTimeout(done, 10));
+  }
+
+  /** Ends its own timers. Clients must be gone by then. */
+  close(): void {
+    this.#turns.close();
+    for (const population of this.#all.values()) population.close();
+  }
+
+  get #sockets(): number {
+    return this.#sum((population) => population.sockets);
+  }
+
+  #sum(of: (population: Population) => number): number {
+    let all = 0;
+    for (const population of this.#all.values()) all += of(population);
+    return all;
+  }
+
+  async #expire(): Promise<void> {
+    await Promise.all([...this.#all.values()].map((population) => population.expire()));
+    this.#options.expired();
+  }
+}
