@@ -171,7 +171,9 @@ class Trial {
     ]);
     const played = rows.filter((row) => row[1] !== 0 || row[0] !== 'connected');
     const table = aligned([['action', 'rounds', 'ok', 'failed', 'aborted', 'mean ms'], ...played], [0]);
-    const wrong = Object.entries(snapshot.errors).map(([code, { last }]) => escape_text(`${code}: ${last}`, MAX_ERROR_TEXT));
+    const wrong = Object.entries(snapshot.errors).map(([code, { last }]) =>
+      escape_text(`${code}: ${last}`, MAX_ERROR_TEXT),
+    );
     const good = whole && wrong.length === 0 && connections.established > 0;
     for (const line of ['', ...table, ...wrong, good ? 'OK' : 'FAILED']) this.#io.out.line(line);
     return good ? 0 : 1;

@@ -1,15 +1,19 @@
-/** Answers questions from the summary: at once (`status`, …) or when the awaited number is reached (`wait`). */
+/** Answers questions from summary, series and events: at once (`status`, …) or when the awaited number is reached (`wait`). */
 import { escape_text } from '../foundation/escape.ts';
 import type { Command, Reply } from '../grammar/command.ts';
 import { sentence } from '../grammar/sentences.ts';
 import type { Request, SessionRequest } from '../grammar/table.ts';
 import type { Summary } from '../metrics/summary.ts';
+import { event_lines } from '../outputs/events-table.ts';
+import { series_lines } from '../outputs/series-table.ts';
 import * as answers from '../outputs/tables.ts';
 import type { Control } from '../swarm/plan/control.ts';
 
 const OF_THE_SESSION = ['auth', 'help', 'quit', 'trace'] as const;
-const QUESTIONS = ['status', 'actions', 'errors', 'workers', 'agents', 'limits'] as const;
+const QUESTIONS = ['status', 'actions', 'errors', 'workers', 'agents', 'limits', 'series', 'events'] as const;
 type Question = Extract<SessionRequest, { op: (typeof QUESTIONS)[number] }>;
+/** what a summary answers */
+type SummaryQuestion = Exclude<Question, { op: 'series' | 'events' }>;
 type WaitRequest = Extract<SessionRequest, { op: 'wait' }>;
 
 /** Whether it changes the swarm. */
@@ -32,6 +36,9 @@ export function list(lines: readonly string[]): string[] {
 const said = new WeakMap<Summary, Map<string, readonly string[]>>();
 
 export function answer(question: Question, control: Control): readonly string[] {
+  const { series, events } = control;
+  if (question.op === 'series') return list(series_lines(series.last(question.seconds), question.seconds));
+  if (question.op === 'events') return list(event_lines(events.last(question.count), events.dropped));
   const json = question.op === 'status' && question.json;
   const summary = control.summary(json);
   const known = said.get(summary) ?? new Map<string, readonly string[]>();
@@ -42,7 +49,7 @@ export function answer(question: Question, control: Control): readonly string[] 
   return lines;
 }
 
-function made(question: Question, summary: Summary): string[] {
+function made(question: SummaryQuestion, summary: Summary): string[] {
   switch (question.op) {
     case 'status':
       return question.json

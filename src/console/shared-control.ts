@@ -4,6 +4,8 @@
  */
 import { now } from '../foundation/clock.ts';
 import type { Command, Reply } from '../grammar/command.ts';
+import type { Events } from '../metrics/events.ts';
+import type { Series } from '../metrics/series.ts';
 import type { Summary } from '../metrics/summary.ts';
 import type { Control } from '../swarm/plan/control.ts';
 
@@ -18,6 +20,14 @@ export class SharedControl implements Control {
 
   constructor(control: Control) {
     this.#control = control;
+  }
+
+  get series(): Series {
+    return this.#control.series;
+  }
+
+  get events(): Events {
+    return this.#control.events;
   }
 
   /** A question after the answer to a command sees what the command did. */

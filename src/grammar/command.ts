@@ -129,7 +129,13 @@ export type Refusal =
   | { readonly ok: false; readonly code: 'not_yet'; readonly open: number; readonly wanted: number }
   | { readonly ok: false; readonly code: 'internal' | 'bad_command'; readonly reason: string }
   /** the code is that of `bound`: not one more fits */
-  | { readonly ok: false; readonly code: string; readonly asked: number; readonly target: number; readonly bound: Barrier };
+  | {
+      readonly ok: false;
+      readonly code: string;
+      readonly asked: number;
+      readonly target: number;
+      readonly bound: Barrier;
+    };
 
 /** The answer to a command. */
 export type Done = { readonly ok: true; readonly followers: Followers | null } & Deed;

@@ -70,9 +70,7 @@ function aimed({ asked, had, target, all_of_them, bound, doubt, waiting, on, her
     ...(on === null ? [] : [`${on.clients} on ${on.label}`]),
     ...(all_of_them ? [`asked ${asked}${before}`] : []),
     ...(bound === null ? [] : [`asked ${asked}${before}: ${barrier(bound)}`]),
-    ...(doubt === null
-      ? []
-      : [`${doubt.what} may not suffice: about ${doubt.connections} fit; try ${doubt.lift}`]),
+    ...(doubt === null ? [] : [`${doubt.what} may not suffice: about ${doubt.connections} fit; try ${doubt.lift}`]),
     ...(on === null || on.is_known ? [] : [`no agent has the label ${on.label}, they wait for one`]),
     ...(waiting === null
       ? []

@@ -18,6 +18,9 @@ export type SessionRequest =
   | { op: 'workers' }
   | { op: 'agents' }
   | { op: 'limits' }
+  /** the last so many seconds; the newest so many events */
+  | { op: 'series'; seconds: number }
+  | { op: 'events'; count: number }
   | { op: 'trace'; id: number; seconds: number }
   | { op: 'help'; name: string | null }
   | { op: 'auth'; token: string }
@@ -44,6 +47,10 @@ const MAX_RAMP_MS = 24 * 3_600_000;
 const WAIT_MS = 60_000;
 const MAX_WAIT_MS = 3_600_000;
 const TRACE_S = 10;
+const SERIES_S = 10;
+const MAX_SERIES_S = 3600;
+const EVENTS = 20;
+const MAX_EVENTS = 1000;
 const MAX_MARK = 200;
 const AGENT = /^[A-Za-z0-9_-]{1,64}$/;
 const LABEL = /^[A-Za-z0-9._=-]{1,64}$/;
@@ -98,6 +105,27 @@ function optional(name: string, keyword: string, help: string, request: (given: 
     parse: (words) =>
       words.length === 0 ? request(false) : words.length === 1 && is(words[0], keyword) ? request(true) : undefined,
     next: (words) => (words.length === 0 ? [keyword] : []),
+  };
+}
+
+/** A row with one number, `most` at most and `usual` if left out. */
+function counted(
+  name: string,
+  value: string,
+  most: number,
+  usual: number,
+  help: string,
+  request: (n: number) => Request,
+): Row {
+  return {
+    name,
+    usage: `${name} [${value}]`,
+    help: `${help}; at most ${most}, ${usual} if left out`,
+    bounds: `${value} is a whole number from 1 to ${most}`,
+    parse(words) {
+      const n = words.length === 0 ? usual : whole(words[0], most);
+      return n === undefined || words.length > 1 ? undefined : request(n);
+    },
   };
 }
 
@@ -210,6 +238,18 @@ export const COMMANDS: readonly Row[] = [
       agent === undefined || rest.length > 0 || !AGENT.test(agent) ? undefined : { op: 'evict', agent },
   },
   fixed('limits', 'how many clients fit, and what bounds it', { op: 'limits' }),
+  counted('series', 'SECONDS', MAX_SERIES_S, SERIES_S, 'what the swarm did in each of the last seconds', (seconds) => ({
+    op: 'series',
+    seconds,
+  })),
+  counted(
+    'events',
+    'N',
+    MAX_EVENTS,
+    EVENTS,
+    'the last N things that happened: commands and who gave them, members that came and went, errors of a new kind',
+    (count) => ({ op: 'events', count }),
+  ),
   {
     name: 'trace',
     usage: 'trace ID [30s]',

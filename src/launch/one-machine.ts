@@ -76,7 +76,9 @@ class Daemon {
 
   async run(folder: string): Promise<number> {
     try {
-      this.#closing.push(on_signals((signal) => this.#stop(signal, `${signal}: stopping; once more ends at once`), exit));
+      this.#closing.push(
+        on_signals((signal) => this.#stop(signal, `${signal}: stopping; once more ends at once`), exit),
+      );
       const unhush = hush_module(this.#log, (error) => this.#fail(error));
       this.#closing.push(unhush);
       const { segment, seed } = this.#options;

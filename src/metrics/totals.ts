@@ -27,7 +27,17 @@ export interface Mark {
 /** What the coordinator knows besides the measurements. Fields of the same name go into the summary unchanged. */
 export interface SummaryInput extends Pick<
   Summary,
-  'final' | 'run' | 'phase' | 'target' | 'planned' | 'connect_per_s' | 'workers' | 'limits' | 'agents' | 'possibly_open' | 'waiting'
+  | 'final'
+  | 'run'
+  | 'phase'
+  | 'target'
+  | 'planned'
+  | 'connect_per_s'
+  | 'workers'
+  | 'limits'
+  | 'agents'
+  | 'possibly_open'
+  | 'waiting'
 > {
   /** the peaks of the whole swarm, as the coordinator saw them */
   readonly peaks: { readonly live: number; readonly open: number };

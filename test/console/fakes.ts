@@ -2,6 +2,8 @@
 import { connect, type Socket } from 'node:net';
 import { start_console, type Console } from '../../src/console/server.ts';
 import type { Command, Reply } from '../../src/grammar/command.ts';
+import { Events } from '../../src/metrics/events.ts';
+import { Series } from '../../src/metrics/series.ts';
 import type { ActionSummary, Latency, Summary } from '../../src/metrics/summary.ts';
 import type { Control } from '../../src/swarm/plan/control.ts';
 
@@ -143,14 +145,18 @@ export function summary(change: Partial<Summary> = {}): Summary {
 export const marked = (text: string): Reply => ({ ok: true, op: 'mark', text, followers: null });
 
 export class FakeControl implements Control {
+  readonly series = new Series();
+  readonly events = new Events(() => 1_700_000_000_000);
   readonly applied: Command[] = [];
+  readonly asked_by: string[] = [];
   now: Summary = summary({ target: 0 });
   reply: (command: Command) => Reply | Promise<Reply> = (command) => marked(command.op);
   readonly watchers = new Set<(s: Summary) => void>();
   readonly traces: { id: number; seconds: number; on_line: (line: string | null) => void; stopped: boolean }[] = [];
 
-  async apply(command: Command): Promise<Reply> {
+  async apply(command: Command, by: string): Promise<Reply> {
     this.applied.push(command);
+    this.asked_by.push(by);
     return this.reply(command);
   }
 

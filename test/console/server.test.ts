@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { start_console } from '../../src/console/server.ts';
-import { Client, FakeControl, test_console, type TestConsole } from './fakes.ts';
+import { Client, FakeControl, marked, test_console, type TestConsole } from './fakes.ts';
 
 const log = { info() {}, warn() {} };
 const opened: TestConsole[] = [];
@@ -169,7 +169,7 @@ describe('start_console', () => {
     await idle.until((c) => c.text.includes('all commands'));
     waiting.send('wait 500\n');
     let acknowledge = (): void => {};
-    made.control.reply = () => new Promise((resolve) => (acknowledge = () => resolve({ ok: true, op: 'pause', followers: null })));
+    made.control.reply = () => new Promise((resolve) => (acknowledge = () => resolve(marked('stopping'))));
     stopping.send('stop\n');
     await vi.waitFor(() => expect([made.control.watchers.size, made.control.applied.length]).toEqual([1, 1]));
     const closed = made.close();
@@ -178,7 +178,7 @@ describe('start_console', () => {
     const farewell = 'the swarm has ended, good bye';
     expect(idle.answers).toEqual([farewell]);
     expect(waiting.answers).toEqual(['ERR interrupted the wait was given up', farewell]);
-    expect(stopping.answers).toEqual(['OK stopping', farewell]);
+    expect(stopping.answers).toEqual(['OK marked stopping', farewell]);
   });
 
   it('closes although a command is never acknowledged', async () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beat, totals_now } from '../metrics/beats.ts';
 import { marked, summary, test_console, type Client, type TestConsole } from './fakes.ts';
 
 let made: TestConsole;
@@ -165,6 +166,32 @@ describe('plain lines', () => {
     expect(shown).toEqual(['0', ...Array.from({ length: 20 }, (_, i) => [`${i + 1}`, `${i + 1}`]).flat()]);
     other.send('status json\n');
     expect((await other.lines(1))[0]).toContain('"target":20');
+  });
+
+  it('shows the last seconds, and what happened when', async () => {
+    const client = await greeted();
+    made.control.series.beat(beat(1000, totals_now([])));
+    made.control.events.add('worker', 'gone', 'w1');
+    made.control.events.add('mark', 'mark a', 'anna');
+    client.send('series 60\nevents 3\nevents 1\n');
+    const lines = await client.lines(6 + 3 + 2);
+    expect(lines[0]).toBe('OK 5');
+    expect(lines[1]).toMatch(/^each line is 3 seconds; /);
+    expect(lines[3]).toMatch(/^00:00 /);
+    expect(lines.slice(6)).toEqual([
+      'OK 2',
+      '22:13:20  worker  gone  (w1)',
+      '22:13:20  mark    mark a  (anna)',
+      'OK 1',
+      '22:13:20  mark  mark a  (anna)',
+    ]);
+  });
+
+  it('tells the swarm who gives a command', async () => {
+    const client = await greeted();
+    client.send('incr 5\n');
+    await client.lines(1);
+    expect(made.control.asked_by).toEqual([expect.stringMatching(/^console session 127\.0\.0\.1:\d+$/)]);
   });
 
   it('takes one byte at a time', async () => {

@@ -41,7 +41,8 @@ describe('SharedControl', () => {
     const control = new Counted();
     const shared = new SharedControl(control);
     let acknowledge = (): void => {};
-    control.reply = () => new Promise((resolve) => (acknowledge = () => resolve({ ok: true, op: 'pause', followers: null })));
+    control.reply = () =>
+      new Promise((resolve) => (acknowledge = () => resolve({ ok: true, op: 'pause', followers: null })));
     const applied = shared.apply({ op: 'pause' }, 'somebody');
     expect(shared.summary().target).toBe(1);
     acknowledge();

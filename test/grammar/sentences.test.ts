@@ -77,7 +77,8 @@ test('a command is written as it would be typed', () => {
 });
 
 test('what a command means is decided in one file', () => {
-  const changing = /\bop === '|\bcase '(incr|decr|set|connect_rate|pause|resume|mark|retry_fatal|stop|rebalance|drain|evict)'/;
+  const changing =
+    /\bop === '|\bcase '(incr|decr|set|connect_rate|pause|resume|mark|retry_fatal|stop|rebalance|drain|evict)'/;
   const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   // what only shows is the session's
   const shows = /\bop === '(auth|help|wait|status|quit|trace)'/g;

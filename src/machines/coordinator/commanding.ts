@@ -5,7 +5,14 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../foundation/clock.ts';
 import { reason_of } from '../../foundation/errors.ts';
-import { MAX_TRACE_S, type Command, type Deed, type Followers, type Refusal, type Reply } from '../../grammar/command.ts';
+import {
+  MAX_TRACE_S,
+  type Command,
+  type Deed,
+  type Followers,
+  type Refusal,
+  type Reply,
+} from '../../grammar/command.ts';
 import type { AgentFacts, Carried, Facts } from '../../swarm/plan/carry-out.ts';
 import { ACK_WITHIN_MS, HOOK_WITHIN_MS, STOP_WITHIN_MS } from '../../swarm/plan/deadlines.ts';
 import { followers_of } from '../../swarm/plan/followers.ts';
@@ -46,7 +53,7 @@ export interface CommandingOptions {
 type DesiredChange = (desired: Desired, asking: Asking) => NextDesired;
 
 /** It is in `desired`, since its number `seq`. */
-interface Written {
+interface WrittenCommand {
   readonly reply: Carried;
   readonly asking: Asking;
   readonly seq: number;
@@ -167,7 +174,7 @@ export class Commanding {
   async #apply(change: DesiredChange, op: Deed['op']): Promise<Reply> {
     if (this.#options.only_looks) return { ok: false, code: 'read_only', op };
     const before = this.#last_command;
-    const outcome = (async (): Promise<Written | Refusal> => {
+    const outcome = (async (): Promise<WrittenCommand | Refusal> => {
       await before;
       return await this.#write(change);
     })().catch((error: unknown): Refusal => ({ ok: false, code: 'internal', reason: reason_of(error) }));
@@ -182,7 +189,7 @@ export class Commanding {
     return { ...written.reply, followers };
   }
 
-  async #write(change: DesiredChange): Promise<Written | Refusal> {
+  async #write(change: DesiredChange): Promise<WrittenCommand | Refusal> {
     const { store, timers, id: session } = this.#options;
     if (this.#leading.is_over) return { ok: false, code: 'stopping', has_ended: true };
     const asking: Asking = { session, seq: ++this.#seq, run_ms: this.#view.run_ms ?? 0, wall_ms: timers.wall() };
@@ -227,7 +234,7 @@ export class Commanding {
     };
     const start = timers.now();
     let revision: number | null = null;
-    const is_late = (id: MemberId): boolean => picture.answers(id) && members.get(id)!.doc.applied < revision!;
+    const is_late = (id: MemberId): boolean => picture.who.answers(id) && members.get(id)!.doc.applied < revision!;
     /** asked at each word of each agent: who was in time once is not looked at again */
     let open: MemberId[] = [];
     const is_done = (): boolean => {
@@ -243,7 +250,7 @@ export class Commanding {
     if (!plan) return { ...followers_of('agent', 0, []), unplanned_by: this.#leading.host };
     const all = Object.keys(plan.members);
     const missing = all
-      .filter((id) => is_late(id) || !picture.answers(id))
+      .filter((id) => is_late(id) || !picture.who.answers(id))
       .map((id) => ({ id, absent: null, silent_ms: Math.round(timers.now() - (members.get(id)?.heard_at ?? start)) }));
     return followers_of('agent', all.length, missing);
   }
@@ -254,10 +261,10 @@ export class Commanding {
     return {
       run_ms,
       wall_ms,
-      room: picture.room(max_connections),
+      room: picture.who.room(max_connections),
       segment: WHOLE,
       max_connect_per_s,
-      fatal: picture.here().reduce((all, [, { doc }]) => all + doc.states.fatal, 0),
+      fatal: picture.who.here().reduce((all, [, { doc }]) => all + doc.states.fatal, 0),
       stop_ms: bundle.run.how.drain_timeout_ms + STOP_WITHIN_MS,
       teardown_ms: bundle.has_teardown && this.#view.plan?.doc.shared ? HOOK_WITHIN_MS : null,
       agents: this.#agents(),
@@ -269,13 +276,13 @@ export class Commanding {
     const { picture } = this.#played!;
     return {
       are_gathering: plan?.doc.stage === 'gather',
-      here: picture.here().map(([id]) => id),
+      here: picture.who.here().map(([id]) => id),
       // the one that holds the share, if another one has come that cannot say whether that is dead
       incarnation: (agent) => {
         const known = plan?.doc.members[agent]?.incarnation ?? members.get(agent)?.doc.incarnation;
         return known === undefined ? null : full_name(agent, known);
       },
-      room_on: (label) => picture.room_on(label),
+      room_on: (label) => picture.who.room_on(label),
     };
   }
 }

@@ -308,9 +308,8 @@ export class Leading {
     const stored = text === null ? null : read_summary(text);
     if (stored instanceof Refused) this.#view.refusals.note(LEADERS, 'the final summary', stored.why);
     const is_there = stored !== null && !(stored instanceof Refused);
-    const summary = is_there ? stored : picture.summary({ final: true, histograms: true });
     this.#is_over = true;
-    this.#showing.finish(summary);
+    const summary = this.#showing.finish(is_there ? stored : picture.summary({ final: true, histograms: true }));
     const unsure = [...new Set(picture.unsure().map(({ agent }) => agent))];
     const unconfirmed = [...plan.unconfirmed, ...picture.killed_at_end(plan)];
     this.#resolve_ended({ summary, unconfirmed, unsure, failed: plan.failed });

@@ -4,6 +4,8 @@
  */
 import { reason_of, SwarmError } from '../../foundation/errors.ts';
 import type { Command, Reply } from '../../grammar/command.ts';
+import type { Events } from '../../metrics/events.ts';
+import type { Series } from '../../metrics/series.ts';
 import type { Summary } from '../../metrics/summary.ts';
 import type { Control } from '../../swarm/plan/control.ts';
 import { Waits } from '../../swarm/squad/waits.ts';
@@ -77,10 +79,18 @@ export class ManyCoordinator implements Control {
     this.#stops = [
       timers.every(TURN_MS, () => void this.#turn()),
       timers.every(WATCH_MS, () => {
-        if (this.#leading.leads) this.#showing.say_health();
+        this.#showing.beat(this.#leading.leads);
         this.#showing.notify();
       }),
     ];
+  }
+
+  get series(): Series {
+    return this.#showing.chronicle.series;
+  }
+
+  get events(): Events {
+    return this.#showing.chronicle.events;
   }
 
   /**

@@ -5,11 +5,13 @@
 import type { Clock } from '../../foundation/clock.ts';
 import { endpoint_text } from '../../foundation/endpoint-text.ts';
 import { bury, is_idle, merge_counts, merge_dead, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
+import { action_names, type ActionName } from '../../metrics/counted.ts';
+import type { Beat } from '../../metrics/series.ts';
 import { LATEST_MS } from '../../metrics/snapshot-shape.ts';
 import type { Counts, Snapshot } from '../../metrics/snapshot.ts';
-import type { AgentSummary, LostWorker, Summary, WaitingClients, WorkerSummary } from '../../metrics/summary.ts';
+import type { AgentSummary, LostWorker, Summary, WorkerSummary } from '../../metrics/summary.ts';
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
-import { bound_you_gave, type Room } from '../../swarm/plan/carry-out.ts';
+import { NOT_TOLD_MS } from '../../swarm/control/chronicle.ts';
 import { planned_of } from '../../swarm/plan/intent.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
@@ -18,12 +20,12 @@ import {
   reassign_ms_of,
   type Bundle,
   type Departed,
-  type Desired,
   type Presence,
   type Results,
   type RunHeader,
   type SwarmPlan,
 } from '../store/documents.ts';
+import { AgentsHere } from './agents-here.ts';
 import { RETURN_MS, unsure_of, type Unsure } from './agent-shares.ts';
 import type { HeardAgent } from './heard-agents.ts';
 import type { View } from './view.ts';
@@ -39,10 +41,13 @@ export interface PlayedRun {
 
 /** Made anew for each call, but for marks, peaks and intervals. */
 export class Picture {
+  /** who is there, and what they can hold */
+  readonly who: AgentsHere;
   readonly #view: View;
   readonly #timers: Clock;
   readonly #versions: Summary['run']['versions'];
   readonly #bundle: Bundle;
+  readonly #actions: readonly ActionName[];
   /** of the run it shows */
   readonly #run: string;
   readonly #peaks = { live: 0, open: 0 };
@@ -52,10 +57,12 @@ export class Picture {
 
   constructor(view: View, timers: Clock, versions: Summary['run']['versions'], run: string, bundle: Bundle) {
     this.#view = view;
+    this.who = new AgentsHere(view, timers, run);
     this.#timers = timers;
     this.#versions = versions;
     this.#run = run;
     this.#bundle = bundle;
+    this.#actions = action_names(bundle.groups);
   }
 
   /** To be called each second: what only moments show. Each coordinator counts a mark from when it saw it. */
@@ -67,6 +74,18 @@ export class Picture {
     if (!mark || mark.seq <= this.#mark_seq) return;
     this.#mark_seq = mark.seq;
     this.#mark = { text: mark.text, at_ms: mark.at_ms, run_seconds: this.#seconds(), base: this.#totals().totals };
+  }
+
+  /** What is known now, for the series. */
+  beat(agents: readonly AgentSummary[]): Beat {
+    const here = agents.filter(is_here);
+    return {
+      run_ms: this.#view.run_ms ?? 0,
+      totals: this.#totals().totals,
+      actions: this.#actions,
+      members: here.map(({ id, open, cpu, lag_p99_ms }) => ({ id, open, cpu, lag_p99_ms })),
+      not_told: here.filter(({ silent_ms }) => silent_ms >= NOT_TOLD_MS).map(({ id }) => id),
+    };
   }
 
   /** The summary for a state line: `interval` is the time since the last call. */
@@ -168,72 +187,8 @@ export class Picture {
       .flatMap(({ agent, results }) => (results.killed_at_end ?? []).map((worker) => `${agent}/${worker}`));
   }
 
-  /** Agents that play, or will as soon as they are told to. */
-  here(): [MemberId, HeardAgent][] {
-    return [...this.#view.members].filter(([id, { doc }]) => doc.ready === this.#run && this.health(id) !== 'lost');
-  }
-
-  /** Those of them that may be given clients. */
-  #able(): [MemberId, HeardAgent][] {
-    return this.here().filter(([id]) => this.health(id) !== 'draining');
-  }
-
-  /** What they can hold, and at most `max_connections`. */
-  room(max_connections: number | null, here = this.#able()): Room {
-    return {
-      capacity: here.reduce((all, [, { doc }]) => all + doc.capacity, 0),
-      why: `what ${here.length} agents can hold`,
-      per_member: Math.max(0, ...here.map(([, { doc }]) => doc.capacity)),
-      members: here.length,
-      bounds: max_connections === null ? [] : [bound_you_gave(max_connections)],
-      more_by: null,
-    };
-  }
-
-  /** How many clients agents that are here and have the label can hold; null: none has it. */
-  room_on(label: string, here = this.#able()): number | null {
-    const with_it = here.filter(([, { doc }]) => doc.labels.includes(label));
-    return with_it.length === 0 ? null : with_it.reduce((all, [, { doc }]) => all + doc.capacity, 0);
-  }
-
-  /** Clients of the target that nobody can hold now. */
-  #waiting({ target, labelled }: Desired): WaitingClients[] {
-    const able = this.#able();
-    const of_labels = Object.entries(labelled).map(([label, clients]) => ({
-      clients: Math.max(0, clients - (this.room_on(label, able) ?? 0)),
-      label,
-    }));
-    const placed = target - of_labels.reduce((all, { clients }) => all + clients, 0);
-    const rest = Math.max(0, placed - this.room(null, able).capacity);
-    return [...of_labels, { clients: rest, label: null }].filter(({ clients }) => clients > 0);
-  }
-
-  /** its acknowledgement is worth waiting for */
-  answers(id: MemberId): boolean {
-    const health = this.health(id);
-    return health === 'ok' || health === 'draining';
-  }
-
   #silent_ms(id: MemberId): number {
     return Math.round(this.#timers.now() - (this.#view.members.get(id)?.heard_at ?? 0));
-  }
-
-  health(id: MemberId): AgentSummary['health'] {
-    const heard = this.#view.members.get(id);
-    const plan = this.#view.plan?.doc;
-    const is_refused = this.#view.refusals.of(id) !== null;
-    if (!heard || !plan) return is_refused ? 'refused' : 'lost';
-    const { doc, heard_at } = heard;
-    const is_departed = plan.departed.some((one) => one.agent === id && one.incarnation === doc.incarnation);
-    const silent_ms = this.#timers.now() - heard_at;
-    if (is_departed || silent_ms >= reassign_ms_of(plan.run)) return 'lost';
-    if (is_refused) return 'refused';
-    if (silent_ms >= STALLED_AFTER_MS) return 'suspect';
-    if (doc.refuses !== null) return 'refused';
-    const has_seat = plan.members[id]?.incarnation === doc.incarnation && doc.ready === plan.run.id;
-    if (!has_seat && doc.fenced > 0) return 'fenced';
-    if (doc.ready !== plan.run.id) return 'loading';
-    return doc.leaving || this.#view.desired?.doc.drained.includes(id) ? 'draining' : 'ok';
   }
 
   /** Whose clients an agent's share waits for, and until when; '': for nobody's. */
@@ -292,7 +247,7 @@ export class Picture {
     const silent_ms = Math.round(this.#timers.now() - heard_at);
     const results = this.#view.results_of(id, doc.incarnation);
     const { host, swarm, labels, capacity, live, open, states, cpu, lag_p99_ms } = doc;
-    const health = this.health(id);
+    const health = this.who.health(id);
     const offset_ms = health === 'lost' ? null : Math.round(Math.max(...offsets));
     const workers = results?.workers.length ?? 0;
     const why = this.#view.refusals.of(id) ?? doc.refuses ?? (this.#withheld(id) || unconnected(doc, errors));
@@ -346,7 +301,7 @@ export class Picture {
       workers,
       agents,
       possibly_open: this.unsure(plan).reduce((all, { open }) => all + open, 0),
-      waiting: final ? [] : this.#waiting(desired),
+      waiting: final ? [] : this.who.waiting(desired),
       limits: {
         capacity: sum_of(here, 'capacity'),
         why: `what ${here.length} agents can hold`,

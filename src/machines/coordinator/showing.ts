@@ -3,7 +3,9 @@
  * away.
  */
 import type { Clock } from '../../foundation/clock.ts';
-import type { AgentSummary, Summary } from '../../metrics/summary.ts';
+import type { Summary } from '../../metrics/summary.ts';
+import type { Totals } from '../../metrics/totals.ts';
+import { Chronicle } from '../../swarm/control/chronicle.ts';
 import { Watchers } from '../../swarm/control/watchers.ts';
 import type { Note } from '../../swarm/plan/account.ts';
 import type { PlayedRun } from './picture.ts';
@@ -17,13 +19,14 @@ export interface ShowingOptions {
 
 /** Begins with the notes of a run that is played; there is no summary before. */
 export class Showing {
+  readonly chronicle: Chronicle;
   readonly #options: ShowingOptions;
   readonly #view: View;
   readonly #watchers: Watchers;
   /** number of the newest note that was shown of each incarnation */
   readonly #notes_shown = new Map<string, number>();
-  /** what was said of each agent last; as many as {@link View.members} */
-  readonly #healths = new Map<string, AgentSummary['health']>();
+  /** `seq` of the newest command that was shown among the events */
+  #said = 0;
   /** count of results when they were looked through last */
   #results_shown = -1;
   #away_since: number | null = null;
@@ -33,6 +36,7 @@ export class Showing {
   constructor(options: ShowingOptions, view: View) {
     this.#options = options;
     this.#view = view;
+    this.chronicle = new Chronicle({ wall: () => options.timers.wall(), on_note: options.on_note }, 'agent');
     this.#watchers = new Watchers(options.on_note);
   }
 
@@ -73,10 +77,31 @@ export class Showing {
     this.#watchers.notify(() => this.summary());
   }
 
-  /** The run has ended: nothing else is shown from now on. */
-  finish(final: Summary): void {
-    this.#final = final;
+  /**
+   * To be called once a second: what happened since the last call. Who leads logs how agents fare, when that changes.
+   * Null: no run is played.
+   */
+  beat(leads = false): Totals | null {
+    if (!this.#played || !this.#view.plan || this.#final) return null;
+    const { picture } = this.#played;
+    const agents = picture.agents();
+    const beat = picture.beat(agents);
+    for (const { seq, by, text } of this.#view.desired?.doc.said ?? []) {
+      if (seq <= this.#said) continue;
+      this.#said = seq;
+      this.chronicle.commanded(text, by);
+    }
+    const changed = this.chronicle.beat(beat, new Map(agents.map(({ id, health }) => [id, health])));
+    if (leads) for (const { member, text } of changed) this.#options.on_note(member, { level: 'info', text });
+    return beat.totals;
+  }
+
+  /** The run has ended: nothing else is shown from now on. Returns the summary as it is shown. */
+  finish(final: Summary): Summary {
+    const totals = this.beat();
+    this.#final = totals === null ? final : this.chronicle.checked(final, totals);
     this.notify();
+    return this.#final;
   }
 
   /** So long the engine has not answered; null: it does. */
@@ -90,28 +115,15 @@ export class Showing {
     const now = timers.now();
     if (answered && this.#away_since !== null) {
       const seconds = Math.round((now - this.#away_since) / 1000);
-      on_note('engine', { level: 'info', text: `the engine answers again, after ${seconds} s` });
+      const text = `the engine answers again, after ${seconds} s`;
+      on_note('engine', { level: 'info', text });
+      this.chronicle.events.add('engine', text, 'coordinator');
       this.#away_since = null;
     } else if (!answered && this.#away_since === null) {
       this.#away_since = this.#view.answered_at ?? now;
-      const at = this.#instant(this.#away_since);
-      on_note('engine', {
-        level: 'warn',
-        text: `the engine has not answered since ${at}: the load goes on as it is`,
-      });
-    }
-  }
-
-  /** Says how agents fare, when that changes. */
-  say_health(): void {
-    if (!this.#played) return;
-    const { picture } = this.#played;
-    for (const id of this.#view.members.keys()) {
-      const [before, health] = [this.#healths.get(id), picture.health(id)];
-      if (health === before) continue;
-      this.#healths.set(id, health);
-      const level = health === 'ok' || health === 'loading' || health === 'draining' ? 'info' : 'warn';
-      this.#options.on_note(id, { level, text: before === undefined ? health : `${before} → ${health}` });
+      const text = `the engine has not answered since ${this.#instant(this.#away_since)}: the load goes on as it is`;
+      on_note('engine', { level: 'warn', text });
+      this.chronicle.events.add('engine', text, 'coordinator');
     }
   }
 

@@ -2,8 +2,12 @@
 import type { Clock } from '../../foundation/clock.ts';
 import { reason_of, SwarmError } from '../../foundation/errors.ts';
 import { MAX_TRACES, MAX_TRACE_S, type Command, type Reply } from '../../grammar/command.ts';
+import { line_of } from '../../grammar/sentences.ts';
+import { action_names, type ActionName } from '../../metrics/counted.ts';
+import type { Events } from '../../metrics/events.ts';
 import type { PlayedGroup } from '../../metrics/groups.ts';
 import { sum_of } from '../../metrics/merge-snapshots.ts';
+import type { Series } from '../../metrics/series.ts';
 import type { Bound, Summary } from '../../metrics/summary.ts';
 import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
 import { carry_out, type Facts, type Room } from '../plan/carry-out.ts';
@@ -17,6 +21,7 @@ import type { Planner } from '../squad/planner.ts';
 import { Squad, type SquadOptions } from '../squad/squad.ts';
 import type { Waits } from '../squad/waits.ts';
 import type { Footprint } from './bounds.ts';
+import { Chronicle, NOT_TOLD_MS } from './chronicle.ts';
 import { Watchers } from './watchers.ts';
 
 const WATCH_MS = 1000;
@@ -63,6 +68,8 @@ export class Coordinator implements Control {
   readonly #traces: Traces;
   readonly #waits: Waits;
   readonly #watchers: Watchers;
+  readonly #chronicle: Chronicle;
+  readonly #actions: readonly ActionName[];
   readonly #started: { readonly now: number; readonly wall: number };
   readonly #stop_ticking: () => void;
   #intent: Intent;
@@ -77,6 +84,8 @@ export class Coordinator implements Control {
     const { clock } = options;
     this.#options = options;
     this.#watchers = new Watchers(options.on_note);
+    this.#chronicle = new Chronicle({ wall: () => clock.wall(), on_note: options.on_note }, 'worker');
+    this.#actions = action_names(options.groups);
     this.#clock = clock;
     this.#started = { now: clock.now(), wall: clock.wall() };
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
@@ -88,7 +97,18 @@ export class Coordinator implements Control {
     this.#intent = first_intent(options.connect_per_s);
     this.#want(this.#intent);
     this.#squad.listen(() => this.#end_if_given_up());
-    this.#stop_ticking = clock.every(WATCH_MS, () => this.#notify());
+    this.#stop_ticking = clock.every(WATCH_MS, () => {
+      this.#beat();
+      this.#notify();
+    });
+  }
+
+  get series(): Series {
+    return this.#chronicle.series;
+  }
+
+  get events(): Events {
+    return this.#chronicle.events;
   }
 
   /**
@@ -110,11 +130,12 @@ export class Coordinator implements Control {
     this.#planner.replan(true);
   }
 
-  async apply(command: Command, _by: string): Promise<Reply> {
+  async apply(command: Command, by: string): Promise<Reply> {
     try {
       const before = this.#intent;
       const { intent, reply } = carry_out(before, command, this.#facts());
       if (!reply.ok) return reply;
+      this.#chronicle.commanded(line_of(command), by);
       this.#want(intent);
       this.#squad.grow();
       this.#planner.replan(true);
@@ -222,7 +243,7 @@ export class Coordinator implements Control {
     this.#squad.write_off(unconfirmed);
     this.#squad.finish();
     this.#stop_ticking();
-    this.#final = this.#summarize({ final: true, histograms: true });
+    this.#final = this.#chronicle.checked(this.#summarize({ final: true, histograms: true }), this.#beat());
     this.#notify();
     const teardown_failed = teardown && !teardown.ok ? teardown.reason : null;
     this.#resolve_ended({
@@ -255,6 +276,25 @@ export class Coordinator implements Control {
 
   #set_mark(text: string): void {
     this.#mark = { text, at_ms: this.#clock.wall(), run_seconds: this.#seconds(), base: this.#totals() };
+  }
+
+  /** What happened since the last one. Returns everything measured until now. */
+  #beat(): Totals {
+    const now = this.#clock.now();
+    const { up, shown } = this.#members;
+    const totals = this.#totals();
+    const beat = {
+      run_ms: now - this.#started.now,
+      totals,
+      actions: this.#actions,
+      members: up.map((member) => {
+        const { cpu, lag_p99_ms } = member.account!.snapshot.generator;
+        return { id: member.id, open: member.open, cpu, lag_p99_ms };
+      }),
+      not_told: up.filter(({ heard_at }) => now - heard_at >= NOT_TOLD_MS).map(({ id }) => id),
+    };
+    this.#chronicle.beat(beat, new Map(shown.map((member) => [member.id, member.state(now)])));
+    return totals;
   }
 
   #totals(): Totals {

@@ -169,7 +169,11 @@ const refused = (intent: Intent, reply: Refusal): Outcome => ({ intent, reply })
  * A smaller target takes those first that wait for an agent with their label: nobody hangs up for them. `gone`: how
  * many of them went. What is left for labels then is what the target has room for: the last label gives way first.
  */
-function cut_waiting(before: Intent, target: number, { agents }: Facts): { labelled: Intent['labelled']; gone: number } {
+function cut_waiting(
+  before: Intent,
+  target: number,
+  { agents }: Facts,
+): { labelled: Intent['labelled']; gone: number } {
   let less = before.target - target;
   let gone = 0;
   let left = target;

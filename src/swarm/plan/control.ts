@@ -1,8 +1,14 @@
 /** All that a surface such as the console may do with a swarm. */
 import type { Command, Reply } from '../../grammar/command.ts';
+import type { Events } from '../../metrics/events.ts';
+import type { Series } from '../../metrics/series.ts';
 import type { Summary } from '../../metrics/summary.ts';
 
 export interface Control {
+  /** what the swarm did in each second, to be read only */
+  readonly series: Series;
+  /** what happened when, to be read only */
+  readonly events: Events;
   /**
    * Carries the command out. Resolves when the members acknowledged, after 2 s at most. Never rejects. `by`: who gave
    * it, for people.

@@ -604,3 +604,41 @@ describe('start', () => {
     await expect(ready).resolves.toBeUndefined();
   });
 });
+
+describe('the series and the events', () => {
+  it('have each second, who did not tell and who died, and add up to the summary', async () => {
+    const swarm = await FakeSwarm.up(['w1', 'w2']);
+    const { series, events } = swarm.coordinator;
+    await swarm.incr(100);
+    await swarm.pass(3000);
+    swarm.member('w2').listens = false;
+    await swarm.pass(2000);
+    swarm.member('w2').die();
+    await swarm.pass(1000);
+    swarm.member('w2').start();
+    await swarm.pass(2000);
+    const rows = [...series.rows()];
+    expect(rows.map(({ second, length_s, not_told }) => [second, length_s, Object.keys(not_told)])).toEqual([
+      ...[0, 1, 2, 3].map((second) => [second, 1, []]),
+      [4, 1, ['w2']],
+      ...[5, 6, 7].map((second) => [second, 1, []]),
+    ]);
+    expect(rows.map(({ gauges }) => gauges.open)).toEqual([100, 100, 100, 100, 100, 50, 100, 100]);
+    expect(rows.map(({ counters }) => counters.connected)).toEqual([100, 0, 0, 0, 0, 0, 50, 0]);
+    expect(rows.at(-1)!.members.map(({ id, open }) => [id, open])).toEqual([
+      ['w1', 50],
+      ['w2', 50],
+    ]);
+    expect(events.last(10).map(({ kind, text, by }) => `${kind} ${by}: ${text}`)).toEqual([
+      'command somebody: incr 100',
+      'worker w1: up',
+      'worker w2: up',
+      'worker w2: up → restarting',
+      'worker w2: restarting → up',
+    ]);
+    await swarm.ask({ op: 'stop', now: true });
+    const { summary } = await swarm.coordinator.ended;
+    expect(summary.balanced).toBe(true);
+    expect(series.totals()!.counters.connected).toBe(summary.connections.established);
+  });
+});

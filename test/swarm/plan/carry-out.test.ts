@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import type { Command } from '../../../src/grammar/command.ts';
 import { sentence } from '../../../src/grammar/sentences.ts';
-import { bound_you_gave, carry_out, type AgentFacts, type Facts, type Room } from '../../../src/swarm/plan/carry-out.ts';
+import {
+  bound_you_gave,
+  carry_out,
+  type AgentFacts,
+  type Facts,
+  type Room,
+} from '../../../src/swarm/plan/carry-out.ts';
 import { first_intent, MAX_TARGET, planned_of, wanted_of, type Intent } from '../../../src/swarm/plan/intent.ts';
 import { parse_segment, WHOLE } from '../../../src/swarm/plan/segment.ts';
 
@@ -299,11 +305,7 @@ const CASES: Record<string, Case> = {
   },
   ...Object.fromEntries(
     (
-      [
-        { op: 'rebalance' },
-        { op: 'drain', agent: 'a1', off: false },
-        { op: 'evict', agent: 'a1' },
-      ] satisfies Command[]
+      [{ op: 'rebalance' }, { op: 'drain', agent: 'a1', off: false }, { op: 'evict', agent: 'a1' }] satisfies Command[]
     ).map((command) => [
       `${command.op}, where there are no machines`,
       {

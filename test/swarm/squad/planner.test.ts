@@ -28,7 +28,10 @@ class Bench {
 
   /** `planned`: how many of them at a moment; all if left out. */
   aim(target: number, planned = (_now: number): number => target, more: Partial<Wanted> = {}): void {
-    this.planner.follow((now) => ({ ...NOTHING_WANTED, connect_per_s: 1000, target, planned: planned(now), ...more }), 0);
+    this.planner.follow(
+      (now) => ({ ...NOTHING_WANTED, connect_per_s: 1000, target, planned: planned(now), ...more }),
+      0,
+    );
     this.planner.replan(false);
   }
 

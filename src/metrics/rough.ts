@@ -1,0 +1,161 @@
+/**
+ * Times with 2 significant digits: the buckets of an HDR histogram with 2 digits, 256 of 1 µs, then 128 for each
+ * doubling. None is wider than a 128th of its values, and each is made of whole buckets of histogram.ts.
+ */
+import type { NumberReader, NumberWriter } from '../foundation/varint.ts';
+import { BUCKETS, coarse_bucket, EMPTY, index_of, lowest_of } from './histogram.ts';
+import type { HistogramSnapshot } from './snapshot.ts';
+
+/** log2 of the 128 buckets each doubling adds */
+const HALF = 7;
+/** log2 of how much wider they are than those of histogram.ts */
+const WIDER = 3;
+const ROUGH_BUCKETS = 26 << HALF;
+
+/** Parallel arrays of bucket and count, in rising order, without zeros. In a difference counts may be below 0. */
+export interface Rough {
+  /** µs */
+  readonly sum: number;
+  readonly buckets: readonly number[];
+  readonly counts: readonly number[];
+}
+
+export const NOTHING: Rough = { sum: 0, buckets: [], counts: [] };
+
+export const is_nothing = ({ sum, buckets }: Rough): boolean => buckets.length === 0 && sum === 0;
+
+/** The bucket of an integer, 0 ≤ us < 2³². */
+function rough_index(us: number): number {
+  const octave = 24 - Math.clz32(us | 255);
+  return (octave << HALF) + (us >>> octave);
+}
+
+const octave_of = (bucket: number): number => Math.max((bucket >> HALF) - 1, 0);
+const lowest_rough = (bucket: number): number => (bucket - (octave_of(bucket) << HALF)) * 2 ** octave_of(bucket);
+const highest_rough = (bucket: number): number => lowest_rough(bucket) + 2 ** octave_of(bucket) - 1;
+
+let buckets_of_fine: Uint16Array | null = null;
+/** The bucket here of each bucket of histogram.ts. */
+const table = (): Uint16Array =>
+  (buckets_of_fine ??= Uint16Array.from({ length: BUCKETS }, (_, index) => rough_index(lowest_of(index))));
+
+/**
+ * What a histogram counted. `level`: 2^level buckets of histogram.ts count as the last of them, so that histograms can
+ * be subtracted one of which is coarse; at least its own `coarse`.
+ */
+export function rough_of({ sum, indices, counts }: HistogramSnapshot, level: number): Rough {
+  const to = table();
+  return joined(sum, counts, (i) => to[level === 0 ? indices[i]! : coarse_bucket(indices[i]!, level)]!);
+}
+
+/** The same at a level that is not lower. */
+export function at_level(rough: Rough, level: number): Rough {
+  const to = table();
+  const { sum, buckets, counts } = rough;
+  const moved = (i: number): number => to[coarse_bucket(index_of(highest_rough(buckets[i]!)), level)]!;
+  return level === 0 ? rough : joined(sum, counts, moved);
+}
+
+/** `bucket`: of each count, in rising order, several of which may be in one. */
+function joined(sum: number, all: ArrayLike<number>, bucket: (i: number) => number): Rough {
+  const buckets: number[] = [];
+  const counts: number[] = [];
+  for (let i = 0, last = -1; i < all.length; i++) {
+    const at = bucket(i);
+    if (at === last) counts[counts.length - 1]! += all[i]!;
+    else {
+      buckets.push((last = at));
+      counts.push(all[i]!);
+    }
+  }
+  return without_zeros({ sum, buckets, counts });
+}
+
+function without_zeros(rough: Rough): Rough {
+  const { sum, buckets, counts } = rough;
+  if (!counts.includes(0)) return rough;
+  return { sum, buckets: buckets.filter((_, i) => counts[i] !== 0), counts: counts.filter((count) => count !== 0) };
+}
+
+/** Both together; with `sign` −1 what `a` has more than `b`. */
+export function plus(a: Rough, b: Rough, sign: 1 | -1 = 1): Rough {
+  if (is_nothing(b)) return a;
+  if (sign === 1 && is_nothing(a)) return b;
+  const buckets: number[] = [];
+  const counts: number[] = [];
+  let [i, j] = [0, 0];
+  while (i < a.buckets.length || j < b.buckets.length) {
+    const one = i < a.buckets.length ? a.buckets[i]! : Infinity;
+    const other = j < b.buckets.length ? b.buckets[j]! : Infinity;
+    const count = (one <= other ? a.counts[i++]! : 0) + (other <= one ? sign * b.counts[j++]! : 0);
+    if (count === 0) continue;
+    buckets.push(Math.min(one, other));
+    counts.push(count);
+  }
+  return { sum: a.sum + sign * b.sum, buckets, counts };
+}
+
+const summed = new Float64Array(ROUGH_BUCKETS);
+
+/** Very many together. */
+export function plus_all(list: readonly Rough[]): Rough {
+  let sum = 0;
+  for (const rough of list) {
+    sum += rough.sum;
+    for (let i = 0; i < rough.buckets.length; i++) summed[rough.buckets[i]!]! += rough.counts[i]!;
+  }
+  const buckets: number[] = [];
+  const counts: number[] = [];
+  summed.forEach((count, bucket) => {
+    if (count === 0) return;
+    buckets.push(bucket);
+    counts.push(count);
+  });
+  summed.fill(0);
+  return { sum, buckets, counts };
+}
+
+/**
+ * For the arithmetic of histogram.ts. Least and highest are the bounds of their buckets. In one with counts below 0
+ * percentiles say nothing.
+ */
+export function to_histogram({ sum, buckets, counts }: Rough, level: number): HistogramSnapshot {
+  if (buckets.length === 0) return sum === 0 ? EMPTY : { ...EMPTY, sum };
+  const indices = Uint32Array.from(buckets, (bucket) => index_of(highest_rough(bucket)));
+  const whole = (indices[0]! >> level) << level;
+  return {
+    indices,
+    counts: Float64Array.from(counts),
+    count: counts.reduce((all, count) => all + count, 0),
+    sum,
+    min: Math.min(lowest_rough(buckets[0]!), lowest_of(whole)),
+    max: highest_rough(buckets.at(-1)!),
+    coarse: Math.max(WIDER, level),
+  };
+}
+
+export function write_rough(writer: NumberWriter, rough: Rough): void {
+  if (is_nothing(rough)) return writer.unsigned(0);
+  const { sum, buckets, counts } = rough;
+  writer.unsigned(buckets.length + 1);
+  writer.double(sum);
+  let before = -1;
+  for (let i = 0; i < buckets.length; i++) {
+    writer.unsigned(buckets[i]! - before);
+    writer.signed(counts[i]!);
+    before = buckets[i]!;
+  }
+}
+
+export function read_rough(reader: NumberReader): Rough {
+  const length = reader.unsigned() - 1;
+  if (length < 0) return NOTHING;
+  const sum = reader.double();
+  const buckets: number[] = [];
+  const counts: number[] = [];
+  for (let i = 0, bucket = -1; i < length; i++) {
+    buckets.push((bucket += reader.unsigned()));
+    counts.push(reader.signed());
+  }
+  return { sum, buckets, counts };
+}

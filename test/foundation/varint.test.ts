@@ -1,0 +1,54 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { NumberReader, NumberWriter } from '../../src/foundation/varint.ts';
+
+const whole = fc.oneof(
+  fc.maxSafeNat(),
+  fc.nat(200),
+  fc.nat(53).map((bits) => 2 ** bits),
+  fc.nat(53).map((bits) => 2 ** bits - 1),
+);
+
+describe('numbers as bytes', () => {
+  it('come back as they were, in any order', () => {
+    const one = fc.oneof(
+      fc.record({ kind: fc.constant('unsigned' as const), value: whole }),
+      fc.record({
+        kind: fc.constant('signed' as const),
+        value: fc.tuple(whole, fc.boolean()).map(([n, is_below]) => (is_below ? 0 - n : n)),
+      }),
+      fc.record({ kind: fc.constant('double' as const), value: fc.double({ noNaN: true }) }),
+    );
+    const writer = new NumberWriter();
+    fc.assert(
+      fc.property(fc.array(one, { maxLength: 2000 }), (numbers) => {
+        for (const { kind, value } of numbers) writer[kind](value);
+        const bytes = writer.take();
+        const reader = new NumberReader(bytes);
+        expect(numbers.map(({ kind }) => reader[kind]())).toEqual(numbers.map(({ value }) => value));
+        expect(reader.at).toBe(bytes.length);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it.each([
+    [0, 1],
+    [-1, 1],
+    [63, 1],
+    [-63, 1],
+    [64, 2],
+    [-8191, 2],
+    [8192, 3],
+  ])('%d takes %d bytes', (value, length) => {
+    const writer = new NumberWriter();
+    writer.signed(value);
+    expect(writer.take()).toHaveLength(length);
+  });
+
+  it('are read from anywhere', () => {
+    const writer = new NumberWriter();
+    for (const value of [300, 7]) writer.unsigned(value);
+    expect(new NumberReader(writer.take(), 2).unsigned()).toBe(7);
+  });
+});
