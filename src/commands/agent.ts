@@ -10,6 +10,7 @@ import { exit } from '../foundation/exit.ts';
 import { write_module } from '../foundation/files.ts';
 import type { Io } from '../foundation/io.ts';
 import { make_log, type Log } from '../foundation/log.ts';
+import { open_files } from '../foundation/open-files.ts';
 import { is_gone, pid_place } from '../foundation/pid-place.ts';
 import { Refused } from '../foundation/shape.ts';
 import { on_signals } from '../foundation/signals.ts';
@@ -62,6 +63,7 @@ export async function run_agent(options: Options, io: Io): Promise<number> {
         node: process.versions.node,
         labels: options.labels ?? [],
         weight: options.weight ?? processes.first,
+        open_files: open_files().soft,
       },
       max_connections: options.max_connections,
       make: (run, on_note) =>

@@ -122,7 +122,8 @@ export type Refusal =
   /** `down`: the worker that has it, which is not up; null: there is none */
   | { readonly ok: false; readonly code: 'no_such_client'; readonly client: number; readonly down: string | null }
   | { readonly ok: false; readonly code: 'too_many'; readonly of: 'traces' | 'labels'; readonly most: number }
-  | { readonly ok: false; readonly code: 'read_only'; readonly op: Deed['op'] }
+  /** `what`: the command, as it is typed */
+  | { readonly ok: false; readonly code: 'read_only'; readonly what: string }
   /** `lost`: the engine has forgotten it; else it does not answer. `away_ms`: for so long, null: not known */
   | { readonly ok: false; readonly code: 'unknown'; readonly lost: boolean; readonly away_ms: number | null }
   | { readonly ok: false; readonly code: 'engine_away'; readonly away_ms: number | null }

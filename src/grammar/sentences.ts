@@ -125,7 +125,7 @@ function refusal(reply: Refusal): string {
         ? `${reply.most} traces run already: wait until one ends`
         : `at most ${reply.most} labels have clients of their own`;
     case 'read_only':
-      return `the credentials of this console are for looking only: ${reply.op} needs those of a leader`;
+      return `the credentials of this console are for looking only: \`${reply.what}\` needs those of a leader`;
     case 'unknown':
       return reply.lost
         ? 'the engine lost it with its memory: look at the target, and ask again'

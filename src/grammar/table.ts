@@ -54,6 +54,8 @@ const MAX_EVENTS = 1000;
 const MAX_MARK = 200;
 const AGENT = /^[A-Za-z0-9_-]{1,64}$/;
 const LABEL = /^[A-Za-z0-9._=-]{1,64}$/;
+/** no object of names takes these */
+const is_label = (word: string): boolean => LABEL.test(word) && !(word in {});
 
 const COUNT = `a whole number from 1 to ${MAX_COUNT}`;
 const RAMP = `a ramp takes at most 24h; ${UNITS_TEXT}`;
@@ -75,7 +77,7 @@ function time(words: readonly string[], keyword: string, max_ms: number, absent:
 function where_and_when(words: readonly string[]): { on?: string; over_ms: number } | undefined {
   const has_label = is(words[0], 'on');
   const label = words[1]?.replace(/^label=/i, '');
-  if (has_label && (label === undefined || !LABEL.test(label))) return undefined;
+  if (has_label && (label === undefined || !is_label(label))) return undefined;
   const over_ms = time(has_label ? words.slice(2) : words, 'over', MAX_RAMP_MS, 0);
   return over_ms === undefined ? undefined : { ...(has_label && { on: label! }), over_ms };
 }

@@ -100,7 +100,7 @@ export async function with_joined(
     const stop = (signal: string): void => {
       if (on_signal === 'leave') return leave('left');
       log.info(`${signal}: stopping; once more ends this process, and another coordinator may lead`);
-      void joined.apply({ op: 'stop', now: false }, `${signal} on ${hostname()}`);
+      void joined.apply({ op: 'stop', now: false }, signal);
     };
     closing.push(on_signals(stop, exit));
     await begin({ joined, store, credentials, log });

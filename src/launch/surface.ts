@@ -46,8 +46,8 @@ export function conclude(summary: Summary, reasons: readonly string[], file: str
 
 function unbalanced_text(summary: Summary): string[] {
   const faults = check_books(summary, true);
-  // no sum shows what is missing in one group and too much in another
-  if (faults.length === 0) faults.push('those of one of its groups do not');
+  // no sum shows what is missing in one group and too much in another, or in a second
+  if (faults.length === 0) faults.push('not of each group, or not of all seconds of the series');
   return faults.map((fault) => `the books do not balance: ${fault}`);
 }
 

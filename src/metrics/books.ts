@@ -8,7 +8,7 @@ import type { GroupSnapshot, Snapshot } from './snapshot.ts';
 import type { ActionSummary, Summary } from './summary.ts';
 
 /** What most equations are about: the whole has it, and each group. */
-interface Counted {
+interface BookedCounts {
   readonly clients: GroupSnapshot['clients'] & { readonly live: number; readonly lost: number };
   readonly connections: Omit<GroupSnapshot['connections'], 'connect' | 'handshake'> & {
     readonly lost: number;
@@ -19,7 +19,7 @@ interface Counted {
 }
 
 /** With what was lost in its place, as in a summary. */
-export function counted_of(group: GroupSnapshot, lost: GroupLost): Counted {
+export function booked_counts(group: GroupSnapshot, lost: GroupLost): BookedCounts {
   const { connect: _connect, handshake: _handshake, ...connections } = group.connections;
   return {
     clients: { live: live_in(group), ...group.clients, lost: lost.clients },
@@ -69,13 +69,13 @@ export function check_groups({ groups }: Snapshot, lost: Lost, at_end: boolean):
   const names = new Set([...Object.keys(groups), ...Object.keys(lost)]);
   if (names.size <= 1) return [];
   return [...names].flatMap((name) => {
-    const counted = counted_of(groups[name] ?? merge_groups([]), lost[name] ?? add_lost([]));
+    const counted = booked_counts(groups[name] ?? merge_groups([]), lost[name] ?? add_lost([]));
     const faults = [...check_counts(counted), ...(at_end ? not_zero(gauges_of(counted)) : [])];
     return faults.map((fault) => `group ${name}: ${fault}`);
   });
 }
 
-function check_counts({ clients, connections, endpoints, requests }: Counted): string[] {
+function check_counts({ clients, connections, endpoints, requests }: BookedCounts): string[] {
   return [
     ...equation('clients created', clients.created, {
       live: clients.live,
@@ -132,7 +132,7 @@ function check_counts({ clients, connections, endpoints, requests }: Counted): s
 const rounds_of = ({ group, command, index }: ActionSummary): string =>
   `rounds of ${group === MAIN ? '' : `${group}.`}${command} (${index})`;
 
-const gauges_of = ({ clients, connections, requests }: Counted): Record<string, number> => ({
+const gauges_of = ({ clients, connections, requests }: BookedCounts): Record<string, number> => ({
   'clients live': clients.live,
   'clients draining': clients.draining,
   'connections connecting': connections.connecting,

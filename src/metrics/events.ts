@@ -33,8 +33,9 @@ export class Events {
     this.#most = most;
   }
 
-  add(kind: EventKind, text: string, by: string): void {
-    const event = { at: this.#wall(), kind, text: escape_text(text, MAX_TEXT), by: escape_text(by, MAX_BY) };
+  /** `at`: when it happened, if that is not now. */
+  add(kind: EventKind, text: string, by: string, at = this.#wall()): void {
+    const event = { at, kind, text: escape_text(text, MAX_TEXT), by: escape_text(by, MAX_BY) };
     this.#events.push({ n: ++this.#n, ...event });
     // not one by one, which would move all the others each time
     if (this.#events.length >= 2 * this.#most) this.#events = this.#kept;

@@ -1,5 +1,5 @@
 /** From what the members measured to the summary that everybody reads (docs/summary.md). */
-import { check_books, check_groups, counted_of } from './books.ts';
+import { check_books, check_groups, booked_counts } from './books.ts';
 import { MAIN, type PlayedGroup } from './groups.ts';
 import { encode_hdr } from './hdr.ts';
 import { EMPTY, latency_ms, merge, resolution, RESOLUTION, subtract } from './histogram.ts';
@@ -45,6 +45,8 @@ export interface SummaryInput extends Pick<
   /** the newest snapshot of each incarnation that was not buried */
   readonly members: readonly Snapshot[];
   readonly dead: Dead;
+  /** of `members` and `dead`, if somebody has added them up already */
+  readonly totals?: Totals;
   readonly mark: Mark | null;
   /** everything measured until the last state line, for `interval`; null leaves it out */
   readonly interval: Totals | null;
@@ -58,11 +60,11 @@ export function totals_of(members: readonly Snapshot[], dead: Dead): Totals {
 
 /** The summary of everything. A final one is `balanced` only if nothing is going on any more. */
 export function to_summary(input: SummaryInput): Summary {
-  const totals = totals_of(input.members, input.dead);
+  const totals = input.totals ?? totals_of(input.members, input.dead);
   const { snapshot, lost } = totals;
   const { errors, generator } = snapshot;
   const whole = whole_of(snapshot);
-  const { clients, connections, endpoints, requests } = counted_of(whole, add_lost(Object.values(lost)));
+  const { clients, connections, endpoints, requests } = booked_counts(whole, add_lost(Object.values(lost)));
   const { connect, handshake } = whole.connections;
   const summary: Summary = {
     format: 'swarm-summary/1',

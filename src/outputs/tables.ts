@@ -73,7 +73,7 @@ export function status_lines(s: Summary): string[] {
 }
 
 const waiting_line = ({ clients, label }: WaitingClients): string =>
-  `waiting: ${clients} clients for ${label === null ? 'more agents' : `an agent with the label ${text_of(label)} that has room`}`;
+  `waiting: ${clients} ${clients === 1 ? 'client' : 'clients'} for ${label === null ? 'more agents' : `an agent with the label ${text_of(label)} that has room`}`;
 
 /** Why agents do not hold their share, for the first `most` of them. */
 export function why_lines({ agents = [] }: Summary, most = MAX_WHY): string[] {

@@ -81,7 +81,7 @@ test('what a command means is decided in one file', () => {
     /\bop === '|\bcase '(incr|decr|set|connect_rate|pause|resume|mark|retry_fatal|stop|rebalance|drain|evict)'/;
   const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   // what only shows is the session's
-  const shows = /\bop === '(auth|help|wait|status|quit|trace)'/g;
+  const shows = /\bop === '(auth|help|wait|status|quit|trace|series|events)'/g;
   const found = files.filter((name) => changing.test(readFileSync(`src/${name}`, 'utf8').replace(shows, '')));
   expect(found).toEqual(['swarm/plan/carry-out.ts']);
 });

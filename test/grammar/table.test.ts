@@ -108,6 +108,7 @@ describe('parse_line', () => {
 
   it.each([
     'incr 5 6',
+    'incr 5 on constructor',
     'incr 5 over',
     'incr 5 over -1s',
     'incr 5 over 25h',

@@ -268,6 +268,18 @@ export async function ping(client: FakeClient) {
     expect(said.find((text) => text.includes(' end '))).toMatch(/^\d+\.\d+ end done: the iteration is over$/);
   });
 
+  it('plays once, also while a teardown takes its time', async () => {
+    place.write(
+      'protocols/lines.ts',
+      `import { line } from 'swarm';
+export const teardown = () => new Promise((done) => setTimeout(done, 500));
+export const ping = (client) => client.send_for_reply('ping\\r\\n', line());`,
+    );
+    const swarm = place.swarm('try', ...(await listen()));
+    expect(await swarm.exited).toBe(0);
+    expect(ledger.books()).toMatchObject({ accepted: 1, requests: 1 });
+  });
+
   it('prints nothing that a terminal would act on', async () => {
     place.write('protocols/lines.ts', `export function ping() { throw new Error('\\x1b[2Jgone' + 'x'.repeat(1000)); }`);
     const swarm = place.swarm('try', ...(await listen()));

@@ -22,7 +22,7 @@ export interface PresenceOptions {
   readonly store: Store;
   readonly timers: Clock;
   readonly id: MemberId;
-  readonly facts: Pick<Presence, 'host' | 'machine' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight'>;
+  readonly facts: Pick<Presence, 'host' | 'machine' | 'pid' | 'swarm' | 'node' | 'labels' | 'weight' | 'open_files'>;
   readonly max_connections: number | null;
   readonly log: (level: Note['level'], text: string) => void;
   /** whether the place's process was on this host and is dead */

@@ -60,10 +60,17 @@ export class AgentsHere {
     };
   }
 
+  /** that a process of any of them may have open, the least; 0: nobody said so */
+  get open_files(): number {
+    const told = this.here().flatMap(([, { doc }]) => doc.open_files ?? []);
+    return told.length === 0 ? 0 : Math.min(...told);
+  }
+
   /** How many clients agents that are here and have the label can hold; null: none has it. */
   room_on(label: string, here = this.#able()): number | null {
     const with_it = here.filter(([, { doc }]) => doc.labels.includes(label));
-    return with_it.length === 0 ? null : with_it.reduce((all, [, { doc }]) => all + doc.capacity, 0);
+    if (with_it.length === 0 && !this.here().some(([, { doc }]) => doc.labels.includes(label))) return null;
+    return with_it.reduce((all, [, { doc }]) => all + doc.capacity, 0);
   }
 
   /** Clients of the target that nobody can hold now. */

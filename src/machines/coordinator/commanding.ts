@@ -5,14 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../foundation/clock.ts';
 import { reason_of } from '../../foundation/errors.ts';
-import {
-  MAX_TRACE_S,
-  type Command,
-  type Deed,
-  type Followers,
-  type Refusal,
-  type Reply,
-} from '../../grammar/command.ts';
+import { MAX_TRACE_S, type Command, type Followers, type Refusal, type Reply } from '../../grammar/command.ts';
+import { line_of } from '../../grammar/sentences.ts';
 import type { AgentFacts, Carried, Facts } from '../../swarm/plan/carry-out.ts';
 import { ACK_WITHIN_MS, HOOK_WITHIN_MS, STOP_WITHIN_MS } from '../../swarm/plan/deadlines.ts';
 import { followers_of } from '../../swarm/plan/followers.ts';
@@ -110,7 +104,7 @@ export class Commanding {
   /** Resolves when the agents acknowledged, after 2 s at most. Never rejects. */
   async apply(command: Command, by: string): Promise<Reply> {
     const change: DesiredChange = (desired, asking) => next_desired(desired, command, by, asking, this.#facts(asking));
-    return await this.#apply(change, command.op);
+    return await this.#apply(change, line_of(command));
   }
 
   /** See {@link Control.trace}. */
@@ -171,8 +165,8 @@ export class Commanding {
     this.#is_closed = true;
   }
 
-  async #apply(change: DesiredChange, op: Deed['op']): Promise<Reply> {
-    if (this.#options.only_looks) return { ok: false, code: 'read_only', op };
+  async #apply(change: DesiredChange, what: string): Promise<Reply> {
+    if (this.#options.only_looks) return { ok: false, code: 'read_only', what };
     const before = this.#last_command;
     const outcome = (async (): Promise<WrittenCommand | Refusal> => {
       await before;

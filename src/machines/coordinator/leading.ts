@@ -221,7 +221,7 @@ export class Leading {
     if (!next) return void (this.#thought = { news, at: now });
     if (next.stage === 'ended') {
       await this.#view.read_results();
-      const summary = picture.summary({ final: true, histograms: true }, next);
+      const summary = this.#showing.checked(picture.summary({ final: true, histograms: true }, next));
       await write_parts(store, `summary.${run.id}`, to_text(summary));
     }
     // what was decided counts only while nobody else can lead
@@ -309,7 +309,8 @@ export class Leading {
     if (stored instanceof Refused) this.#view.refusals.note(LEADERS, 'the final summary', stored.why);
     const is_there = stored !== null && !(stored instanceof Refused);
     this.#is_over = true;
-    const summary = this.#showing.finish(is_there ? stored : picture.summary({ final: true, histograms: true }));
+    const summary = is_there ? stored : picture.summary({ final: true, histograms: true });
+    this.#showing.finish(summary);
     const unsure = [...new Set(picture.unsure().map(({ agent }) => agent))];
     const unconfirmed = [...plan.unconfirmed, ...picture.killed_at_end(plan)];
     this.#resolve_ended({ summary, unconfirmed, unsure, failed: plan.failed });

@@ -79,8 +79,8 @@ export class ManyCoordinator implements Control {
     this.#stops = [
       timers.every(TURN_MS, () => void this.#turn()),
       timers.every(WATCH_MS, () => {
-        this.#showing.beat(this.#leading.leads);
-        this.#showing.notify();
+        const sampled = this.#showing.beat(this.#leading.leads) !== null;
+        this.#showing.notify(sampled);
       }),
     ];
   }
@@ -136,7 +136,7 @@ export class ManyCoordinator implements Control {
   }
 
   apply(command: Command, by: string): Promise<Reply> {
-    return this.#commanding.apply(command, by);
+    return this.#commanding.apply(command, `${by} on ${this.#options.host}`);
   }
 
   watch(listener: (summary: Summary) => void): () => void {
@@ -172,6 +172,7 @@ export class ManyCoordinator implements Control {
     try {
       this.#showing.say_away(await this.#view.look());
       this.#showing.show_notes();
+      this.#showing.show_commands();
       this.#commanding.show_traces();
       await this.#leading.turn();
     } catch (error) {

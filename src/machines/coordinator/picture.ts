@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../foundation/clock.ts';
 import { endpoint_text } from '../../foundation/endpoint-text.ts';
+import { RESERVED_FILES } from '../../foundation/open-files.ts';
 import { bury, is_idle, merge_counts, merge_dead, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
 import { action_names, type ActionName } from '../../metrics/counted.ts';
 import type { Beat } from '../../metrics/series.ts';
@@ -39,6 +40,16 @@ export interface PlayedRun {
   readonly picture: Picture;
 }
 
+interface AddedUp {
+  readonly snapshots: readonly Snapshot[];
+  readonly dead: Dead;
+  readonly workers: WorkerSummary[];
+  readonly totals: Totals;
+}
+
+/** ms */
+const SAME_MOMENT_MS = 100;
+
 /** Made anew for each call, but for marks, peaks and intervals. */
 export class Picture {
   /** who is there, and what they can hold */
@@ -54,6 +65,7 @@ export class Picture {
   #mark: Mark | null = null;
   #mark_seq = 0;
   #interval: Totals | null = null;
+  #added_up: { plan: SwarmPlan | null; heard: number; at: number; value: AddedUp } | null = null;
 
   constructor(view: View, timers: Clock, versions: Summary['run']['versions'], run: string, bundle: Bundle) {
     this.#view = view;
@@ -99,13 +111,17 @@ export class Picture {
     return Math.round(this.#view.run_ms ?? 0) / 1000;
   }
 
-  /** Everything measured: the newest of each incarnation, whether it lives or not. */
-  #totals(plan: SwarmPlan | null = this.#view.plan?.doc ?? null): {
-    snapshots: Snapshot[];
-    dead: Dead;
-    workers: WorkerSummary[];
-    totals: Totals;
-  } {
+  /** Everything measured. Added up once for all who ask at the same moment. */
+  #totals(plan: SwarmPlan | null = this.#view.plan?.doc ?? null): AddedUp {
+    const [heard, now, known] = [this.#view.heard_results, this.#timers.now(), this.#added_up];
+    if (known?.plan === plan && known.heard === heard && now - known.at < SAME_MOMENT_MS) return known.value;
+    const value = this.#add_up(plan);
+    this.#added_up = { plan, heard, at: now, value };
+    return value;
+  }
+
+  /** The newest of each incarnation, whether it lives or not. */
+  #add_up(plan: SwarmPlan | null): AddedUp {
     const snapshots: Snapshot[] = [];
     const workers: WorkerSummary[] = [];
     const dead: Dead[] = [];
@@ -277,7 +293,7 @@ export class Picture {
     const desired = this.#view.desired!.doc;
     const { run, groups, script_sha256 } = this.#bundle;
     const { id, started } = plan.run;
-    const { snapshots, dead, workers } = this.#totals(plan);
+    const { snapshots, dead, workers, totals } = this.#totals(plan);
     const agents = this.agents();
     const here = agents.filter(is_here);
     this.sample(agents);
@@ -306,13 +322,14 @@ export class Picture {
         capacity: sum_of(here, 'capacity'),
         why: `what ${here.length} agents can hold`,
         bounds: [],
-        open_files_per_process: 0,
-        reserved_files: 0,
+        open_files_per_process: this.who.open_files,
+        reserved_files: RESERVED_FILES,
       },
       peaks: this.#peaks,
       groups,
       members: snapshots,
       dead,
+      totals,
       mark: this.#mark,
       interval,
       histograms,

@@ -8,6 +8,7 @@ import type { Totals } from '../../metrics/totals.ts';
 import { Chronicle } from '../../swarm/control/chronicle.ts';
 import { Watchers } from '../../swarm/control/watchers.ts';
 import type { Note } from '../../swarm/plan/account.ts';
+import type { SaidCommand } from '../store/documents.ts';
 import type { PlayedRun } from './picture.ts';
 import type { View } from './view.ts';
 
@@ -25,8 +26,8 @@ export class Showing {
   readonly #watchers: Watchers;
   /** number of the newest note that was shown of each incarnation */
   readonly #notes_shown = new Map<string, number>();
-  /** `seq` of the newest command that was shown among the events */
-  #said = 0;
+  /** of the commands that are stored, those that stand among the events */
+  #commands_shown: ReadonlySet<string> = new Set();
   /** count of results when they were looked through last */
   #results_shown = -1;
   #away_since: number | null = null;
@@ -70,11 +71,20 @@ export class Showing {
     return this.#played!.picture.next_interval();
   }
 
-  /** Shows those who watch how it is now. */
-  notify(): void {
+  /** Shows those who watch how it is now. `sampled`: it was looked at for the marks in this second. */
+  notify(sampled = false): void {
     if (!this.#played || !this.#view.plan) return;
-    this.#played.picture.sample();
+    if (!sampled) this.#played.picture.sample();
     this.#watchers.notify(() => this.summary());
+  }
+
+  /** Has commands among the events that were carried out since the last call, whoever took them. */
+  show_commands(): void {
+    const { said = [] } = this.#view.desired?.doc ?? {};
+    const key_of = ({ seq, at_ms, by }: SaidCommand): string => `${seq} ${at_ms} ${by}`;
+    for (const one of said)
+      if (!this.#commands_shown.has(key_of(one))) this.chronicle.commanded(one.text, one.by, one.at_ms);
+    this.#commands_shown = new Set(said.map(key_of));
   }
 
   /**
@@ -85,23 +95,25 @@ export class Showing {
     if (!this.#played || !this.#view.plan || this.#final) return null;
     const { picture } = this.#played;
     const agents = picture.agents();
+    picture.sample(agents);
     const beat = picture.beat(agents);
-    for (const { seq, by, text } of this.#view.desired?.doc.said ?? []) {
-      if (seq <= this.#said) continue;
-      this.#said = seq;
-      this.chronicle.commanded(text, by);
-    }
     const changed = this.chronicle.beat(beat, new Map(agents.map(({ id, health }) => [id, health])));
-    if (leads) for (const { member, text } of changed) this.#options.on_note(member, { level: 'info', text });
+    for (const { member, text } of leads ? changed : [])
+      this.#options.on_note(member, { level: 'info', text: `agent: ${text}` });
     return beat.totals;
   }
 
-  /** The run has ended: nothing else is shown from now on. Returns the summary as it is shown. */
-  finish(final: Summary): Summary {
+  /** The final summary, before it is stored: it is balanced only if all seconds of the series add up to it. */
+  checked(final: Summary): Summary {
     const totals = this.beat();
-    this.#final = totals === null ? final : this.chronicle.checked(final, totals);
+    return totals === null ? final : this.chronicle.checked(final, totals);
+  }
+
+  /** The run has ended: nothing else is shown from now on. */
+  finish(final: Summary): void {
+    this.beat();
+    this.#final = final;
     this.notify();
-    return this.#final;
   }
 
   /** So long the engine has not answered; null: it does. */

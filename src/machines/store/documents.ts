@@ -215,6 +215,8 @@ export interface Presence extends ProcessPlace {
   readonly weight: number;
   readonly capacity: number;
   readonly capacity_why: string;
+  /** that a process there may have open; left out by agents of before */
+  readonly open_files?: number;
   /** the run it has loaded, with its workers up; null: none */
   readonly ready: string | null;
   /** why it cannot play the run of the plan */

@@ -204,6 +204,7 @@ export const read_presence = reader(
     weight: number(1e-6, 1e6),
     capacity: CLIENTS,
     capacity_why: text(MAX_TEXT),
+    open_files: optional(COUNT),
     ready: nullable(token),
     refuses: nullable(text(MAX_TEXT)),
     accepted: NUMBER,

@@ -34,13 +34,13 @@ const MAX_NOTES = 50;
 const MAX_UNSENT = 5;
 
 /**
- * How much of what may be long is told, from all that people read to what must be. Characters, kinds; counts are never
- * left out.
+ * How much of what may be long is told, from all that people read to what must be. Characters (of a note, of all traces
+ * together, of an error), kinds; counts are never left out.
  */
 const DETAILS = [
-  { note: 2000, trace: 24_000, error: Infinity, kinds: Infinity },
-  { note: 500, trace: 6000, error: Infinity, kinds: Infinity },
-  { note: 200, trace: 1000, error: 100, kinds: 20 },
+  { note: 2000, trace: 96_000, error: Infinity, kinds: Infinity },
+  { note: 500, trace: 24_000, error: Infinity, kinds: Infinity },
+  { note: 200, trace: 4000, error: 100, kinds: 20 },
   { note: 100, trace: 0, error: 40, kinds: 2 },
   { note: 100, trace: 0, error: 40, kinds: 0 },
 ] as const;
@@ -64,7 +64,7 @@ function with_detail(head: Head, detail: Detail): Head {
     dead: head.dead && { ...head.dead, snapshot: counters_with(head.dead.snapshot, detail) },
     notes: head.notes.map((note) => ({ ...note, text: cut(note.text, detail.note) })),
     traces: head.traces.map(({ lines, before, ...trace }) => {
-      let [first, room] = [lines.length, detail.trace];
+      let [first, room] = [lines.length, Math.floor(detail.trace / head.traces.length)];
       while (first > 0 && lines[first - 1]!.length <= room) room -= lines[--first]!.length;
       return { ...trace, lines: lines.slice(first), before: before + first };
     }),

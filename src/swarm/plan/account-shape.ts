@@ -65,7 +65,7 @@ const ACCOUNT = object<AccountMessage>({
   packed: PACKED,
   notes: list(NOTE, MAX_NOTES),
   notes_dropped: COUNT,
-  traces: list(object<Account['traces'][number]>({ token: exact(64), lines: TRACE_LINES }), MAX_TRACES),
+  traces: list(object<Account['traces'][number]>({ token: exact(64), lines: TRACE_LINES }), 2 * MAX_TRACES),
   setup: (value) => (value === null ? null : HOOK_RESULT(value)),
   teardown: (value) => (value === null ? null : HOOK_RESULT(value)),
   finished: flag,

@@ -51,7 +51,7 @@ export interface AgentFacts {
 }
 
 /** `intent` is the same object when nothing changes. */
-export interface Outcome {
+interface Outcome {
   readonly intent: Intent;
   readonly reply: Carried | Refusal;
 }
@@ -127,7 +127,7 @@ function aim(before: Intent, command: TargetCommand, facts: Facts): Outcome {
   const { op, count: asked, over_ms, on } = command;
   const { segment, run_ms, agents } = facts;
   if (on !== undefined && !agents) return refused(before, { ok: false, code: 'no_agents', what: 'on LABEL' });
-  const had = on === undefined ? before.target : (before.labelled[on] ?? 0);
+  const had = on === undefined ? before.target : Object.hasOwn(before.labelled, on) ? before.labelled[on]! : 0;
   const wanted = op === 'incr' ? had + asked : op === 'decr' ? had - asked : asked;
   const room = over_whole(facts.room, segment);
   const others = before.target - had;
@@ -137,10 +137,12 @@ function aim(before: Intent, command: TargetCommand, facts: Facts): Outcome {
     return refused(before, { ok: false, code: barrier.code, asked, target: before.target, bound: barrier });
   const target = others + aimed;
   const cut = on === undefined ? cut_waiting(before, target, facts) : { labelled: before.labelled, gone: 0 };
-  const labelled = on === undefined ? cut.labelled : { ...cut.labelled, [on]: aimed };
+  const labelled = on === undefined ? cut.labelled : with_label(before.labelled, on, aimed);
   if (Object.keys(labelled).length > MAX_LABELS)
     return refused(before, { ok: false, code: 'too_many', of: 'labels', most: MAX_LABELS });
-  const from = Math.max(0, planned_of(before, run_ms) - cut.gone);
+  const planned = planned_of(before, run_ms);
+  // those that waited for a label may not have been planned yet
+  const from = Math.max(planned - cut.gone, Math.min(planned, target));
   const ramp = over_ms > 0 ? { from, to: target, start_ms: run_ms, end_ms: run_ms + over_ms } : null;
   const graceful = op === 'incr' ? before.graceful : op === 'decr' && command.graceful;
   const room_on = on === undefined ? null : (agents?.room_on(on) ?? null);
@@ -189,6 +191,12 @@ function cut_waiting(
   return { labelled: Object.fromEntries(kept.filter(([, clients]) => clients > 0)), gone };
 }
 
+/** A label that has no clients of its own any more is forgotten. */
+function with_label(labelled: Intent['labelled'], on: string, clients: number): Intent['labelled'] {
+  const others = Object.entries(labelled).filter(([label]) => label !== on);
+  return Object.fromEntries(clients > 0 ? [...others, [on, clients]] : others);
+}
+
 /** The highest target that can be reached, and what keeps it from more. */
 function barrier_of(wanted: number, had: number, room: Room): Barrier & { readonly most: number } {
   const hard = wanted > had ? room.bounds.find((bound) => bound.hard) : undefined;
@@ -215,7 +223,7 @@ function doubt_of(target: number, had: number, bounds: readonly Bound[]): Aimed[
 }
 
 /** The room of this process' segment as targets of the whole swarm, as which `--max-connections` is given already. */
-export function over_whole(room: Room, segment: Segment): Room {
+function over_whole(room: Room, segment: Segment): Room {
   const whole = (clients: number): number => whole_of(segment, clients);
   const bounds = room.bounds.map((bound) =>
     bound.code === 'limit_connections' ? bound : { ...bound, connections: whole(bound.connections) },

@@ -89,6 +89,11 @@ export class OrderedSquad {
   readonly #pending: { readonly order: number; readonly orders: number }[] = [];
   readonly #hooks: Record<'setup' | 'teardown', HookResult | 'running' | null> = { setup: null, teardown: null };
   readonly #traces = new Map<string, SquadTrace>();
+  /** what was added up last, of these accounts: an agent asks several times a second, for what changes once */
+  #merged: { readonly of: readonly Snapshot[]; readonly snapshot: Snapshot } = {
+    of: [],
+    snapshot: merge_snapshots([]),
+  };
   #is_closed = false;
 
   constructor(options: SquadOptions) {
@@ -174,8 +179,8 @@ export class OrderedSquad {
 
   account(): SquadAccount {
     const { members, planner, room } = this.#squad;
-    const { snapshots, dead, shown, up } = members;
-    const merged = merge_snapshots(snapshots);
+    const { dead, shown, up } = members;
+    const merged = this.#merge(members.snapshots);
     const with_peaks = (group: GroupSnapshot, name: string): GroupSnapshot => {
       const { live: peak, open: open_peak } = members.peaks_of(name);
       return { ...group, clients: { ...group.clients, peak }, connections: { ...group.connections, open_peak } };
@@ -202,6 +207,12 @@ export class OrderedSquad {
       may: members.all.reduce((all, { outstanding }) => all + outstanding.may, 0),
       killed_at_end: this.#squad.killed_at_end,
     };
+  }
+
+  #merge(of: readonly Snapshot[]): Snapshot {
+    const is_known = of.length === this.#merged.of.length && of.every((one, i) => one === this.#merged.of[i]);
+    if (!is_known) this.#merged = { of, snapshot: merge_snapshots(of) };
+    return this.#merged.snapshot;
   }
 
   /** Ends the workers, see {@link Squad.close}. Accounts then show no gauges, the losses, every order as applied. */

@@ -195,12 +195,13 @@ export class Squad {
     const dropped = this.members.get(id)?.account?.notes_dropped ?? 0;
     const change = this.members.accept(id, account, this.#clock.now(), this.#clock.wall(), this.planner.revision);
     if (!change) return;
+    // the lines of a trace come before the notes that were made behind them
+    this.traces.deliver(id, account);
     for (const note of account.notes) this.#on_note(id, note);
     if (account.notes_dropped > dropped) {
       const text = `${account.notes_dropped - dropped} more lines were not logged: at most 100 a second are`;
       this.#on_note(id, { level: 'warn', text });
     }
-    this.traces.deliver(id, account);
     if (change.capacity) this.grow();
     // most accounts change nothing for the orders, and each member sends one a second
     if (change.capacity || (change.may && this.planner.is_withholding)) this.#replan();

@@ -100,6 +100,19 @@ it('shows them in `errors`, `agents` and `status`, and who has no connection bec
   ]);
 });
 
+it('says how many files a process of an agent may have open, the least of them', async () => {
+  const told = (open_files?: number): Seen => ({
+    ahead_ms: 0,
+    failed: 0,
+    at: 0,
+    told: { ready: PLAN.run.id, ...(open_files && { open_files }) },
+  });
+  const files = async (...all: Seen[]): Promise<number> =>
+    (await seen(0, Object.fromEntries(all.map((one, i) => [`agent-0${i}`, one])))).limits.open_files_per_process;
+  expect(await files(told(20_000), told(1024), told())).toBe(1024);
+  expect(await files(told())).toBe(0);
+});
+
 it('says what of the target waits, and for what', async () => {
   const ready = { ready: PLAN.run.id, capacity: 100, labels: ['eu'] };
   const agents = {

@@ -203,7 +203,7 @@ const CASES: Record<string, Case> = {
     command: decr(5, 0, 'eu'),
     before: { target: 10, labelled: { eu: 2 } },
     facts: MANY,
-    change: { target: 8, labelled: { eu: 0 } },
+    change: { target: 8, labelled: {} },
     says: 'target 8 (0 on eu; asked 5, had 2)',
   },
   'on one label too many': {
@@ -226,6 +226,23 @@ const CASES: Record<string, Case> = {
     facts: MANY,
     change: { target: 5, labelled: {}, ramp: { from: 10, to: 5, start_ms: 5000, end_ms: 6000 } },
     says: 'target 5',
+  },
+  'in the middle of a ramp nobody is planned away who runs': {
+    command: decr(100, 60_000),
+    before: {
+      target: 150,
+      labelled: { nosuch: 100 },
+      ramp: { from: 50, to: 150, start_ms: 0, end_ms: 100_000 },
+    },
+    facts: MANY,
+    change: { target: 50, labelled: {}, ramp: { from: 50, to: 50, start_ms: 5000, end_ms: 65_000 } },
+    says: 'target 50',
+  },
+  'a label that nobody can have by accident': {
+    command: incr(5, 0, 'constructor'),
+    facts: MANY,
+    change: { target: 5, labelled: { constructor: 5 } },
+    says: 'target 5 (5 on constructor; no agent has the label constructor, they wait for one)',
   },
   'set takes them first, too': {
     command: set(15),

@@ -89,6 +89,20 @@ describe('an order', () => {
     expect(bench.squad.account()).toMatchObject({ applied: 1, live: 5, open: 5, capacity: 2000, ids_wanted: 5 });
   });
 
+  it('adds up what its workers measured once for each of their accounts', async () => {
+    const bench = await Bench.up(['w1', 'w2']);
+    await bench.order(10);
+    const group = (): unknown => bench.squad.account().snapshot.errors;
+    const first = group();
+    expect(group()).toBe(first);
+    await bench.pass(1000);
+    expect(group()).not.toBe(first);
+    const again = group();
+    bench.member('w2').die();
+    expect(group()).not.toBe(again);
+    expect(main_of(bench.squad.account().snapshot).clients.states.acting).toBe(5);
+  });
+
   it('is absolute: the newest wins, and again changes nothing', async () => {
     const bench = await Bench.up(['w1']);
     await bench.order(10);
