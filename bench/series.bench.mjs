@@ -36,7 +36,7 @@ async function report({ seconds, say }) {
       `${figure(beat_us)} (${figure(slowest_us)})`,
       figure(beat_us / merge_us),
       figure(held_mib),
-      series.resolutions.map(({ step_s, from }) => `${step_s} s from ${from}`).join(', '),
+      `${[...series.rows()].length}, ${series.fine_s} s one by one`,
       verdict,
     ]);
   }

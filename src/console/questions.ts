@@ -3,6 +3,7 @@ import { escape_text } from '../foundation/escape.ts';
 import type { Command, Reply } from '../grammar/command.ts';
 import { sentence } from '../grammar/sentences.ts';
 import type { Request, SessionRequest } from '../grammar/table.ts';
+import type { Series } from '../metrics/series.ts';
 import type { Summary } from '../metrics/summary.ts';
 import { event_lines } from '../outputs/events-table.ts';
 import { series_lines } from '../outputs/series-table.ts';
@@ -37,7 +38,7 @@ const said = new WeakMap<Summary, Map<string, readonly string[]>>();
 
 export function answer(question: Question, control: Control): readonly string[] {
   const { series, events } = control;
-  if (question.op === 'series') return list(series_lines(series.last(question.seconds), question.seconds));
+  if (question.op === 'series') return course(series, question.seconds);
   if (question.op === 'events') return list(event_lines(events.last(question.count), events.dropped));
   const json = question.op === 'status' && question.json;
   const summary = control.summary(json);
@@ -46,6 +47,23 @@ export function answer(question: Question, control: Control): readonly string[] 
   const key = json ? 'status json' : question.op;
   const lines = known.get(key) ?? made(question, summary);
   known.set(key, lines);
+  return lines;
+}
+
+/** The last answers to `series`, by newest row and seconds: sessions that ask for the same share them. */
+const courses = new WeakMap<Series, Map<string, readonly string[]>>();
+/** of a series */
+const MAX_COURSES = 8;
+
+function course(series: Series, seconds: number): readonly string[] {
+  const known = courses.get(series) ?? new Map<string, readonly string[]>();
+  courses.set(series, known);
+  const key = `${series.newest} ${seconds}`;
+  const lines = known.get(key) ?? list(series_lines(series.last(seconds), seconds));
+  // to the end: what nobody asked for longest goes first
+  known.delete(key);
+  known.set(key, lines);
+  if (known.size > MAX_COURSES) known.delete(known.keys().next().value!);
   return lines;
 }
 

@@ -32,6 +32,14 @@ export class NumberWriter {
     this.#at += 8;
   }
 
+  /** Any bytes, with their number in front. */
+  bytes(bytes: Uint8Array): void {
+    this.unsigned(bytes.length);
+    this.#room(bytes.length);
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
   /** What was written since the last call. */
   take(): Uint8Array {
     const bytes = this.#bytes.slice(0, this.#at);
@@ -40,9 +48,9 @@ export class NumberWriter {
   }
 
   /** No number that is written has more than 160 bytes, as 2^1023 has. */
-  #room(): void {
-    if (this.#at + 160 <= this.#bytes.length) return;
-    const more = new Uint8Array(2 * this.#bytes.length);
+  #room(wanted = 160): void {
+    if (this.#at + wanted <= this.#bytes.length) return;
+    const more = new Uint8Array(2 * (this.#bytes.length + wanted));
     more.set(this.#bytes);
     this.#bytes = more;
     this.#view = new DataView(more.buffer);
@@ -84,5 +92,11 @@ export class NumberReader {
     const value = new DataView(this.#bytes.buffer, this.#bytes.byteOffset + this.#at, 8).getFloat64(0);
     this.#at += 8;
     return value;
+  }
+
+  /** Not a copy. */
+  bytes(): Uint8Array {
+    const length = this.unsigned();
+    return this.#bytes.subarray(this.#at, (this.#at += length));
   }
 }

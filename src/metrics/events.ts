@@ -1,7 +1,7 @@
 /** What happened when: commands and who gave them, members that came and went, errors of a new kind. */
 import { escape_text } from '../foundation/escape.ts';
 
-export type EventKind = 'command' | 'mark' | 'agent' | 'worker' | 'error' | 'engine';
+type EventKind = 'command' | 'mark' | 'agent' | 'worker' | 'error' | 'engine';
 
 /** Both texts are escaped. */
 export interface RunEvent {

@@ -34,6 +34,11 @@ const octave_of = (bucket: number): number => Math.max((bucket >> HALF) - 1, 0);
 const lowest_rough = (bucket: number): number => (bucket - (octave_of(bucket) << HALF)) * 2 ** octave_of(bucket);
 const highest_rough = (bucket: number): number => lowest_rough(bucket) + 2 ** octave_of(bucket) - 1;
 
+let lasts: Uint16Array | null = null;
+/** The last bucket of histogram.ts in each bucket here. */
+const last_fine = (): Uint16Array =>
+  (lasts ??= Uint16Array.from({ length: ROUGH_BUCKETS }, (_, bucket) => index_of(highest_rough(bucket))));
+
 let buckets_of_fine: Uint16Array | null = null;
 /** The bucket here of each bucket of histogram.ts. */
 const table = (): Uint16Array =>
@@ -50,9 +55,9 @@ export function rough_of({ sum, indices, counts }: HistogramSnapshot, level: num
 
 /** The same at a level that is not lower. */
 export function at_level(rough: Rough, level: number): Rough {
-  const to = table();
+  const [to, fine] = [table(), last_fine()];
   const { sum, buckets, counts } = rough;
-  const moved = (i: number): number => to[coarse_bucket(index_of(highest_rough(buckets[i]!)), level)]!;
+  const moved = (i: number): number => to[coarse_bucket(fine[buckets[i]!]!, level)]!;
   return level === 0 ? rough : joined(sum, counts, moved);
 }
 
@@ -121,12 +126,18 @@ export function plus_all(list: readonly Rough[]): Rough {
  */
 export function to_histogram({ sum, buckets, counts }: Rough, level: number): HistogramSnapshot {
   if (buckets.length === 0) return sum === 0 ? EMPTY : { ...EMPTY, sum };
-  const indices = Uint32Array.from(buckets, (bucket) => index_of(highest_rough(bucket)));
+  const fine = last_fine();
+  const indices = new Uint32Array(buckets.length);
+  let count = 0;
+  for (let i = 0; i < buckets.length; i++) {
+    indices[i] = fine[buckets[i]!]!;
+    count += counts[i]!;
+  }
   const whole = (indices[0]! >> level) << level;
   return {
     indices,
-    counts: Float64Array.from(counts),
-    count: counts.reduce((all, count) => all + count, 0),
+    counts: new Float64Array(counts),
+    count,
     sum,
     min: Math.min(lowest_rough(buckets[0]!), lowest_of(whole)),
     max: highest_rough(buckets.at(-1)!),

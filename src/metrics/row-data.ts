@@ -11,7 +11,7 @@ import { STATES } from './state.ts';
 type Numbered = ReadonlyMap<number, number>;
 
 /** started, ok, failed, aborted */
-export const ROUNDS = 4;
+const ROUNDS = 4;
 
 export interface ActionData {
   readonly started: number;
@@ -23,14 +23,14 @@ export interface ActionData {
   readonly response: Rough;
 }
 
-export interface MemberData {
+interface MemberData {
   readonly member: number;
   readonly open: number;
   readonly cpu: number;
   readonly lag_p99_ms: number;
 }
 
-/** What a row has before its actions, which are read only by who needs them. */
+/** What a row has before its actions, which are read only by who needs them, as its members are. */
 export interface HeadData {
   /** seconds of which nobody was asked; what happened in them is counted all the same */
   readonly gap_s: number;
@@ -42,7 +42,8 @@ export interface HeadData {
   readonly rounds: readonly number[];
   readonly response: Rough;
   readonly connect_failed: Numbered;
-  readonly members: readonly MemberData[];
+  /** packed */
+  readonly members: Uint8Array;
   /** by member, how many seconds */
   readonly not_told: Numbered;
 }
@@ -60,22 +61,15 @@ export function pack_row(row: RowData): Uint8Array {
   const all = (list: readonly number[], write: (value: number) => void): void => list.forEach(write);
   const unsigned = (value: number): void => writer.unsigned(value);
   const signed = (value: number): void => writer.signed(value);
-  const gauge = (value: number): void => writer.unsigned(Math.round(value * MILLI));
   unsigned(row.gap_s);
   all(row.states, unsigned);
-  all(row.gauges, gauge);
-  all(row.highest, gauge);
+  all(row.gauges, write_gauge);
+  all(row.highest, write_gauge);
   all(row.counters, signed);
   all(row.rounds, signed);
   write_rough(writer, row.response);
   write_numbered(row.connect_failed);
-  unsigned(row.members.length);
-  for (const { member, open, cpu, lag_p99_ms } of row.members) {
-    unsigned(member);
-    unsigned(open);
-    gauge(cpu);
-    gauge(lag_p99_ms);
-  }
+  writer.bytes(row.members);
   write_numbered(row.not_told);
   unsigned(row.actions.size);
   let before = -1;
@@ -95,7 +89,7 @@ export function unpack_head(bytes: Uint8Array): { head: HeadData; at: number } {
   const reader = new NumberReader(bytes);
   const several = (count: number, read: () => number): number[] => Array.from({ length: count }, read);
   const signed = (): number => reader.signed();
-  const gauge = (): number => reader.unsigned() / MILLI;
+  const gauge = (): number => read_gauge(reader);
   const head = {
     gap_s: reader.unsigned(),
     states: several(STATES.length, () => reader.unsigned()),
@@ -105,12 +99,7 @@ export function unpack_head(bytes: Uint8Array): { head: HeadData; at: number } {
     rounds: several(ROUNDS, signed),
     response: read_rough(reader),
     connect_failed: read_numbered(reader),
-    members: Array.from({ length: reader.unsigned() }, () => ({
-      member: reader.unsigned(),
-      open: reader.unsigned(),
-      cpu: gauge(),
-      lag_p99_ms: gauge(),
-    })),
+    members: reader.bytes(),
     not_told: read_numbered(reader),
   };
   return { head, at: reader.at };
@@ -133,6 +122,29 @@ export function unpack_row(bytes: Uint8Array): RowData {
   const { head, at } = unpack_head(bytes);
   return { ...head, actions: unpack_actions(bytes, at) };
 }
+
+export function pack_members(members: readonly MemberData[]): Uint8Array {
+  for (const { member, open, cpu, lag_p99_ms } of members) {
+    writer.unsigned(member);
+    writer.unsigned(open);
+    write_gauge(cpu);
+    write_gauge(lag_p99_ms);
+  }
+  return writer.take();
+}
+
+export function unpack_members(bytes: Uint8Array): MemberData[] {
+  const reader = new NumberReader(bytes);
+  const members: MemberData[] = [];
+  while (reader.at < bytes.length) {
+    const [member, open] = [reader.unsigned(), reader.unsigned()];
+    members.push({ member, open, cpu: read_gauge(reader), lag_p99_ms: read_gauge(reader) });
+  }
+  return members;
+}
+
+const write_gauge = (value: number): void => writer.unsigned(Math.round(value * MILLI));
+const read_gauge = (reader: NumberReader): number => reader.unsigned() / MILLI;
 
 function write_numbered(counts: Numbered): void {
   writer.unsigned(counts.size);

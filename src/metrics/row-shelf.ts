@@ -32,14 +32,6 @@ interface Shelf {
   bytes: number;
 }
 
-/** What is known of how long, from the newest to the oldest. */
-export interface Resolution {
-  /** a row has so many seconds; more where the run was not looked at for longer */
-  readonly step_s: number;
-  /** second of the run */
-  readonly from: number;
-}
-
 export class RowShelf {
   readonly #shelves: readonly Shelf[] = STEPS.map((step_s) => ({ step_s, rows: [], bytes: 0 }));
 
@@ -51,9 +43,10 @@ export class RowShelf {
     return this.#shelves[0]!.rows.at(-1);
   }
 
-  get resolutions(): Resolution[] {
-    const used = this.#shelves.filter(({ rows }) => rows.length > 0);
-    return used.map(({ step_s, rows }) => ({ step_s, from: rows[0]!.from }));
+  /** of the finest shelf */
+  get fine_s(): number {
+    const { rows } = this.#shelves[0]!;
+    return rows.length === 0 ? 0 : rows.at(-1)!.to - rows[0]!.from;
   }
 
   /** The oldest first. */

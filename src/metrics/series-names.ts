@@ -45,7 +45,7 @@ export class Names {
   }
 }
 
-export class ActionNames {
+class ActionNames {
   /** by group, then by index */
   readonly #numbers = new Map<string, number[]>();
   readonly #places: ActionPlace[] = [];

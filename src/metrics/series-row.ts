@@ -1,6 +1,6 @@
 /** Some seconds of the series, for those who read it. */
 import { COUNTER_NAMES, GAUGE_NAMES, type ActionPlace, type CounterName, type GaugeName } from './counted.ts';
-import { unpack_actions, unpack_head, type HeadData } from './row-data.ts';
+import { unpack_actions, unpack_head, unpack_members } from './row-data.ts';
 import type { ShelfRow } from './row-shelf.ts';
 import { to_histogram } from './rough.ts';
 import type { SeriesNames } from './series-names.ts';
@@ -48,9 +48,10 @@ export interface SeriesRow {
   /** of all actions together; `response`: of those that ended ok */
   readonly rounds: { readonly started: number; readonly ok: number; readonly failed: number; readonly aborted: number };
   readonly response: HistogramSnapshot;
-  readonly members: readonly SeriesMember[];
   /** by member: of so many seconds its report is missing */
   readonly not_told: Counts;
+  /** Unpacked at each call. */
+  readonly members: () => SeriesMember[];
   /** Those in which something happened, unpacked at each call. */
   readonly actions: () => SeriesAction[];
 }
@@ -71,14 +72,14 @@ export function row_of({ n, from, to, bytes }: ShelfRow, names: SeriesNames, lev
     connect_failed: names.codes.named(head.connect_failed),
     rounds: { started, ok, failed, aborted },
     response: to_histogram(head.response, level),
-    members: members_of(head, names),
     not_told: names.members.named(head.not_told),
+    members: () => members_of(head.members, names),
     actions: () => actions_of(bytes, at, names, level),
   };
 }
 
-const members_of = ({ members }: HeadData, names: SeriesNames): SeriesMember[] =>
-  members.map(({ member, ...gauges }) => ({ id: names.members.name_of(member), ...gauges }));
+const members_of = (bytes: Uint8Array, names: SeriesNames): SeriesMember[] =>
+  unpack_members(bytes).map(({ member, ...gauges }) => ({ id: names.members.name_of(member), ...gauges }));
 
 function actions_of(bytes: Uint8Array, at: number, names: SeriesNames, level: number): SeriesAction[] {
   return [...unpack_actions(bytes, at)].map(([number, { failed, service, response, ...counts }]) => ({
@@ -91,5 +92,7 @@ function actions_of(bytes: Uint8Array, at: number, names: SeriesNames, level: nu
 }
 
 function record<K extends string>(names: readonly K[], values: readonly number[]): Record<K, number> {
-  return Object.fromEntries(names.map((name, i) => [name, values[i]!])) as Record<K, number>;
+  const named = {} as Record<K, number>;
+  names.forEach((name, i) => (named[name] = values[i]!));
+  return named;
 }

@@ -4,8 +4,8 @@
  */
 import { counted_of, places_of, type ActionName, type ActionPlace } from './counted.ts';
 import { differing } from './differing.ts';
-import { fold_rows, pack_row, unpack_row, type RowData } from './row-data.ts';
-import { fold, RowShelf, type Resolution, type ShelfRow } from './row-shelf.ts';
+import { fold_rows, pack_members, pack_row, unpack_row, type RowData } from './row-data.ts';
+import { fold, RowShelf, type ShelfRow } from './row-shelf.ts';
 import { Seen } from './seen.ts';
 import { SeriesNames } from './series-names.ts';
 import { row_of, type SeriesMember, type SeriesRow } from './series-row.ts';
@@ -59,7 +59,7 @@ export class Series {
       states: now.states,
       gauges: now.gauges,
       highest: now.gauges,
-      members: members.map(({ id, ...gauges }) => ({ member: ids.number_of(id), ...gauges })),
+      members: pack_members(members.map(({ id, ...gauges }) => ({ member: ids.number_of(id), ...gauges }))),
       not_told: new Map(not_told.map((id) => [ids.number_of(id), 1])),
     };
     this.#n++;
@@ -90,15 +90,9 @@ export class Series {
     return this.#n;
   }
 
-  /** How long the rows are, from the newest to the oldest. */
-  get resolutions(): readonly Resolution[] {
-    return this.#shelf.resolutions;
-  }
-
   /** So many of the newest seconds have a row each: an hour, or less when there are very many actions. */
   get fine_s(): number {
-    const [finest] = this.#shelf.resolutions;
-    return finest ? this.#shelf.last!.to - finest.from : 0;
+    return this.#shelf.fine_s;
   }
 
   /** what it takes of memory */

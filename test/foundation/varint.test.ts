@@ -32,6 +32,16 @@ describe('numbers as bytes', () => {
     );
   });
 
+  it.each([0, 1, 127, 128, 4000, 4096, 100_000])('%i bytes stand between numbers as they are', (length) => {
+    const some = Uint8Array.from({ length }, (_, i) => i % 251);
+    const writer = new NumberWriter();
+    writer.unsigned(300);
+    writer.bytes(some);
+    writer.signed(-70);
+    const reader = new NumberReader(writer.take());
+    expect([reader.unsigned(), reader.bytes(), reader.signed()]).toEqual([300, some, -70]);
+  });
+
   it.each([
     [0, 1],
     [-1, 1],

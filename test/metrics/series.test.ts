@@ -162,7 +162,7 @@ describe('the series', () => {
     member.open = 1;
     series.beat(beat(2001, totals_now([member])));
     const [row] = series.last(1);
-    const { actions, response, ...head } = row!;
+    const { actions, members, response, ...head } = row!;
     expect(head).toEqual({
       n: 2,
       second: 1,
@@ -174,9 +174,9 @@ describe('the series', () => {
       counters: { connected: 1, bytes_sent: 20, bytes_received: 40, sent: 4, ok: 2, wrong: 0, timeout: 0, noreply: 0 },
       connect_failed: { ECONNREFUSED: 4 },
       rounds: { started: 4, ok: 2, failed: 1, aborted: 1 },
-      members: [],
       not_told: {},
     });
+    expect(members()).toEqual([]);
     expect(latency_ms(response)).toMatchObject({ count: 2, p50: 0.603, max: 2007.039, mean: 1000.3 });
     expect(actions()).toMatchObject([
       { index: 0, started: 1, ok: 0, failed: {}, aborted: 1, response: { count: 0 } },
@@ -270,13 +270,10 @@ describe('the series', () => {
     const totals = totals_now([new FakeRecorder(1)]);
     for (let second = 1; second <= 40_000; second++) series.beat(beat(second * 1000, totals));
     const rows = [...series.rows()];
-    expect(series.resolutions).toEqual([
-      { step_s: 1, from: 36_400 },
-      { step_s: 10, from: 21_960 },
-      { step_s: 60, from: 0 },
-    ]);
+    const of = (step_s: number) => rows.filter(({ length_s }) => length_s === step_s);
+    expect([60, 10, 1].map((step_s) => of(step_s)[0]!.second)).toEqual([0, 21_960, 36_400]);
+    expect([...of(60), ...of(10), ...of(1)]).toEqual(rows);
     expect(series.fine_s).toBe(3600);
-    expect(new Set(rows.map(({ length_s }) => length_s))).toEqual(new Set([60, 10, 1]));
     expect(rows.every(({ second, length_s }) => second % length_s === 0)).toBe(true);
     expect(series.last(5).map(({ second }) => second)).toEqual([39_995, 39_996, 39_997, 39_998, 39_999]);
     expect([...series.rows(100, 130)].map(({ second }) => second)).toEqual([60, 120]);
@@ -304,7 +301,29 @@ describe('the series', () => {
       { id: 'w2', open: 0, cpu: 1, lag_p99_ms: 0 },
     ];
     series.beat(beat(1000, totals_now([]), { members, not_told: ['w2', 'w3'] }));
-    expect(series.last(1)).toMatchObject([{ members, not_told: { w2: 1, w3: 1 } }]);
+    const [row] = series.last(1);
+    expect(row!.members()).toEqual(members);
+    expect(row!.not_told).toEqual({ w2: 1, w3: 1 });
+  });
+
+  it('has of folded rows the members of the last one', () => {
+    const [fine, folded] = [new Series(), new Series(0)];
+    const many = (second: number) =>
+      Array.from({ length: second * 40 }, (_, i) => ({
+        id: `a${i}`,
+        open: second * i,
+        cpu: i / 1000,
+        lag_p99_ms: 0.25,
+      }));
+    for (let second = 1; second <= 30; second++)
+      for (const series of [fine, folded]) series.beat(beat(second * 1000, totals_now([]), { members: many(second) }));
+    const [first] = folded.rows();
+    expect(first!.length_s).toBeGreaterThan(1);
+    expect(first!.members()).toEqual(many(first!.second + first!.length_s));
+    expect(folded.totals()!.members()).toEqual(many(30));
+    expect([...fine.rows()].map((row) => row.members().length)).toEqual(
+      Array.from({ length: 30 }, (_, i) => (i + 1) * 40),
+    );
   });
 
   it('tells two actions of one command and two groups apart', () => {

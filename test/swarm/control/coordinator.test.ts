@@ -625,7 +625,8 @@ describe('the series and the events', () => {
     ]);
     expect(rows.map(({ gauges }) => gauges.open)).toEqual([100, 100, 100, 100, 100, 50, 100, 100]);
     expect(rows.map(({ counters }) => counters.connected)).toEqual([100, 0, 0, 0, 0, 0, 50, 0]);
-    expect(rows.at(-1)!.members.map(({ id, open }) => [id, open])).toEqual([
+    const members = rows.at(-1)!.members();
+    expect(members.map(({ id, open }) => [id, open])).toEqual([
       ['w1', 50],
       ['w2', 50],
     ]);
