@@ -26,7 +26,11 @@ describe.skipIf(!HAS_NATS)('an engine', () => {
     await world.engine.kill();
     const asked = other.ask('incr 7');
     await sleep(outage_ms);
-    if (outage_ms >= 10_000) expect(lead.swarm.err).toMatch(/the engine has not answered since \S+: the load goes on/);
+    if (outage_ms >= 10_000) {
+      expect(lead.swarm.err).toMatch(/the engine has not answered since \S+: the load goes on/);
+      const { engine_away } = await lead.status();
+      expect(Date.parse(engine_away!.figures_of)).toBeGreaterThanOrEqual(Date.parse(engine_away!.since));
+    }
     expect(world.open_since(since)).toEqual({ least: TARGET, most: TARGET });
     await world.engine.start();
     const back = performance.now();
@@ -41,7 +45,8 @@ describe.skipIf(!HAS_NATS)('an engine', () => {
     else expect([TARGET + 5, TARGET + 12]).toContain(target);
     await world.until_open(target);
     expect(world.open_since(since).least).toBe(TARGET);
-    expect((await lead.status()).agents!.map(({ health }) => health)).toEqual(['ok', 'ok']);
+    const { agents, engine_away } = await lead.status();
+    expect([agents!.map(({ health }) => health), engine_away]).toEqual([['ok', 'ok'], undefined]);
     const summary = await world.finish(lead);
     world.expect_exact(summary);
     expect(summary.connections.established).toBe(target);
