@@ -1,16 +1,19 @@
-/** Coordinator and the only member in one process: documents arrive a turn later, as between processes. */
+/** Coordinator and the only member in one process: documents arrive a turn later, as between processes, or at once. */
 import type { Account } from '../swarm/plan/account.ts';
 import type { Orders } from '../swarm/plan/orders.ts';
 import { fold_accounts, Outbox } from '../swarm/plan/outbox.ts';
 import type { MemberId } from '../swarm/plan/run-spec.ts';
 import type { Hub, Seat } from '../swarm/plan/seam.ts';
 
-export function local_pair(member: MemberId): { hub: Hub; seat: Seat } {
+export const at_once = (deliver: () => void): void => deliver();
+
+/** `when`: delivers a document, by default in a turn of its own. */
+export function local_pair(member: MemberId, when: typeof at_once = setImmediate): { hub: Hub; seat: Seat } {
   let is_cut = false;
   let take_orders: (orders: Orders) => void = () => {};
   let take_account: (member: MemberId, account: Account) => void = () => {};
   const later = (deliver: () => void, sent: () => void): void => {
-    setImmediate(() => {
+    when(() => {
       if (!is_cut) deliver();
       sent();
     });

@@ -1,4 +1,5 @@
 /** `swarm try`: one client, one iteration without sleeps, every byte printed; to get a first module to work. */
+import { at_once, local_pair } from '../cluster/local.ts';
 import { CLOCK, now } from '../foundation/clock.ts';
 import { endpoint_text } from '../foundation/endpoint-text.ts';
 import { SwarmError } from '../foundation/errors.ts';
@@ -20,8 +21,7 @@ import type { Account } from '../swarm/plan/account.ts';
 import { STOP_WITHIN_MS } from '../swarm/plan/deadlines.ts';
 import { NOTHING_WANTED } from '../swarm/plan/intent.ts';
 import type { Orders } from '../swarm/plan/orders.ts';
-import type { MachineSpec, MemberId, RunSpec } from '../swarm/plan/run-spec.ts';
-import type { Hub, Seat } from '../swarm/plan/seam.ts';
+import type { MachineSpec, RunSpec } from '../swarm/plan/run-spec.ts';
 import { WHOLE } from '../swarm/plan/segment.ts';
 import { Squad } from '../swarm/squad/squad.ts';
 import { start_worker } from '../swarm/worker/worker.ts';
@@ -71,7 +71,8 @@ class Trial {
     this.#run = run;
     this.#io = io;
     this.#log = log;
-    const { hub, seat } = at_once();
+    // an account that waited would be joined with the next one: lines and notes would no longer stand in their order
+    const { hub, seat } = local_pair(MEMBER, at_once);
     this.#squad = new Squad({
       run,
       machine,
@@ -182,28 +183,4 @@ class Trial {
     for (const line of ['', ...table, ...wrong, good ? 'OK' : 'FAILED']) this.#io.out.line(line);
     return good ? 0 : 1;
   }
-}
-
-/**
- * A hub and its seat without anything between: an account that waited would be joined with the next one, and lines and
- * notes would no longer stand in their order.
- */
-function at_once(): { hub: Hub; seat: Seat } {
-  let take_orders: (orders: Orders) => void = () => {};
-  let take_account: (member: MemberId, account: Account) => void = () => {};
-  return {
-    hub: {
-      want: () => {},
-      publish: (orders) => take_orders(orders),
-      onAccount: (f) => (take_account = f),
-      onGone: () => {},
-      close: () => Promise.resolve([]),
-    },
-    seat: {
-      onOrders: (f) => (take_orders = f),
-      account: (account) => take_account(MEMBER, account),
-      onCut: () => {},
-      close: () => Promise.resolve(),
-    },
-  };
 }

@@ -14,7 +14,7 @@ export const NOT_TOLD_MS = 1500;
 const LATE_MS = 5000;
 
 /** What a {@link Chronicle} needs of its process. */
-export interface ChronicleOptions {
+interface ChronicleOptions {
   /** ms since the epoch */
   readonly wall: () => number;
   readonly on_note: (member: MemberId, note: Note) => void;

@@ -54,7 +54,7 @@ export interface Ended {
 }
 
 /** What a summary shows beyond the numbers of now. */
-type SummaryExtras = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
+type SummaryExtras = Pick<SummaryInput, 'final' | 'histograms' | 'interval' | 'totals'>;
 
 export class Coordinator implements Control {
   /** Resolves once: after `stop`, or by itself when every worker was given up. */
@@ -98,8 +98,7 @@ export class Coordinator implements Control {
     this.#want(this.#intent);
     this.#squad.listen(() => this.#end_if_given_up());
     this.#stop_ticking = clock.every(WATCH_MS, () => {
-      this.#beat();
-      this.#notify();
+      this.#notify(this.#beat());
     });
   }
 
@@ -243,7 +242,8 @@ export class Coordinator implements Control {
     this.#squad.write_off(unconfirmed);
     this.#squad.finish();
     this.#stop_ticking();
-    this.#final = this.#chronicle.checked(this.#summarize({ final: true, histograms: true }), this.#beat());
+    const totals = this.#beat();
+    this.#final = this.#chronicle.checked(this.#summarize({ final: true, histograms: true, totals }), totals);
     this.#notify();
     const teardown_failed = teardown && !teardown.ok ? teardown.reason : null;
     this.#resolve_ended({
@@ -305,11 +305,12 @@ export class Coordinator implements Control {
     return Math.round(this.#clock.now() - this.#started.now) / 1000;
   }
 
-  #notify(): void {
-    this.#watchers.notify(() => this.summary());
+  /** `totals`: everything measured until now, if it was just added up. */
+  #notify(totals?: Totals): void {
+    this.#watchers.notify(() => this.#final ?? this.#summarize(totals ? { totals } : {}));
   }
 
-  #summarize({ final = false, histograms = false, interval = null }: Partial<SummaryExtras>): Summary {
+  #summarize({ final = false, histograms = false, interval = null, ...added_up }: Partial<SummaryExtras>): Summary {
     const { about, groups, open_files } = this.#options;
     const { run, machine, phase, target, planned, connect_per_s } = this.#planner;
     const { shown, snapshots, dead, peaks } = this.#members;
@@ -338,6 +339,7 @@ export class Coordinator implements Control {
       groups,
       members: snapshots,
       dead,
+      ...added_up,
       mark: this.#mark,
       interval,
       histograms,

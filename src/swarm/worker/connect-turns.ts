@@ -18,7 +18,7 @@ const MAX_GATHER_MS = 500;
 /** ms until the next try when attempts in flight or descriptors leave no room */
 const BLOCKED_MS = 10;
 
-export interface ConnectTurnsOptions {
+interface ConnectTurnsOptions {
   readonly permit: Permit;
   readonly connect_timeout_ms: number;
   /** attempts in flight */

@@ -15,7 +15,7 @@ const CLOSED_WITHIN_MS = 1100;
 /** What all populations of a process share. */
 type SharedByPopulations = Pick<PopulationOptions, 'permit' | 'turns' | 'secure' | 'reads' | 'emptied'>;
 
-export interface PopulationsOptions extends Omit<
+interface PopulationsOptions extends Omit<
   PopulationOptions,
   keyof SharedByPopulations | 'group' | 'recorder' | 'endpoints'
 > {
