@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { read_text } from '../foundation/files.ts';
 import type { Log } from '../foundation/log.ts';
-import { MAIN, type PlayedGroup } from '../metrics/groups.ts';
+import { MAIN } from '../metrics/groups.ts';
 import type { OptionsWith } from '../options/options.ts';
 import { bundle_module } from '../protocols/bundle.ts';
 import { to_module } from '../protocols/exports.ts';
@@ -15,6 +15,7 @@ import { check_actions } from '../script/against-module.ts';
 import { in_file_order, render_faults, type Fault } from '../script/fault.ts';
 import { parse_script, type CheckableScript } from '../script/parse.ts';
 import type { Script } from '../script/types.ts';
+import type { GroupSpec } from '../swarm/plan/run-spec.ts';
 import { guard_module } from '../swarm/worker/module-guard.ts';
 
 /** A module's import of `swarm` means this file of the running swarm, so that classes are the same. */
@@ -80,9 +81,10 @@ export async function load(options: OptionsWith<'script'>, out_dir: string, colo
 }
 
 /** What is played. A script has one group. */
-export const groups_of = ({ script, module }: Pick<Loaded, 'script' | 'module'>): PlayedGroup[] => [
+export const groups_of = ({ script, module }: Pick<Loaded, 'script' | 'module'>): GroupSpec[] => [
   {
     name: MAIN,
+    share: 1,
     commands: [...script.actions.map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
   },
 ];

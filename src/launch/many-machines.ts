@@ -18,7 +18,7 @@ import { HOST_MARK, type Bundle, type RunHeader } from '../machines/store/docume
 import { open_engine } from '../machines/store/open-engine.ts';
 import type { Store } from '../machines/store/store.ts';
 import type { Options, OptionsWith } from '../options/options.ts';
-import { groups_of, HOST_ENTRY, hush_module, load } from './load.ts';
+import { HOST_ENTRY, hush_module, load } from './load.ts';
 import { new_run } from './new-run.ts';
 import { check_name, check_summary_path, read_token } from './preflight.ts';
 import { with_run_folder } from './run-folder.ts';
@@ -139,9 +139,8 @@ async function make_bundle(
     const module_text = readFileSync(loaded.module_path, 'utf8').replaceAll(HOST_ENTRY, HOST_MARK);
     const { script, module, script_sha256 } = loaded;
     return {
-      run: new_run(options, { script, module_sha256: sha256_of(module_text) }, false),
+      run: new_run(options, { script, module, module_sha256: sha256_of(module_text) }, false),
       module_text,
-      groups: groups_of(loaded),
       has_setup: module.setup !== undefined,
       has_teardown: module.teardown !== undefined,
       script_sha256,

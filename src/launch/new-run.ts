@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { OptionsWith } from '../options/options.ts';
 import type { ConnectionLimits, RunSpec } from '../swarm/plan/run-spec.ts';
-import type { Loaded } from './load.ts';
+import { groups_of, type Loaded } from './load.ts';
 import { read_tls } from './tls-files.ts';
 
 /**
@@ -11,12 +11,14 @@ import { read_tls } from './tls-files.ts';
  */
 export function new_run(
   options: OptionsWith<'server'>,
-  { script, module_sha256 }: Pick<Loaded, 'script' | 'module_sha256'>,
+  loaded: Pick<Loaded, 'script' | 'module' | 'module_sha256'>,
   once: boolean,
 ): RunSpec {
+  const { script, module_sha256 } = loaded;
+  const groups = groups_of(loaded);
   return {
     id: `${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`,
-    what: { script, module_sha256, seed: options.seed ?? randomBytes(8).toString('hex'), once },
+    what: { script, groups, module_sha256, seed: options.seed ?? randomBytes(8).toString('hex'), once },
     where: {
       servers: options.server,
       tls: read_tls(options),

@@ -21,7 +21,7 @@ import type { Hub } from '../swarm/plan/seam.ts';
 import { WHOLE } from '../swarm/plan/segment.ts';
 import { start_worker } from '../swarm/worker/worker.ts';
 import { demand_of, processes_of, watch_bounds } from './demand.ts';
-import { groups_of, hush_module, load, type Loaded } from './load.ts';
+import { hush_module, load, type Loaded } from './load.ts';
 import { new_run } from './new-run.ts';
 import { check_name, check_summary_path, read_token } from './preflight.ts';
 import { with_run_folder } from './run-folder.ts';
@@ -133,7 +133,6 @@ class Daemon {
       max_connect_per_s: max_connect_rate,
       run,
       machine: { module_path: loaded.module_path, sources: ends.sources, segment },
-      groups: groups_of(loaded),
       about: {
         script_sha256,
         servers: server.map(endpoint_text),

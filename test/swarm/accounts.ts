@@ -30,8 +30,8 @@ export function account(incarnation: string, live = 0, changes: Partial<Account>
 }
 
 /** Members that are all wanted, and up unless `up` is false: the process of w1 is w1-1. */
-export function members_of(ids: readonly MemberId[], up = true): Members {
-  const members = new Members(ids);
+export function members_of(ids: readonly MemberId[], up = true, groups = 1): Members {
+  const members = new Members(ids, groups);
   for (const member of members.all) members.want(member, 0);
   if (up) for (const id of ids) members.accept(id, account(`${id}-1`), 0, 0);
   return members;

@@ -242,7 +242,6 @@ export class FakeSwarm extends FakeMachine {
       more_by: '--workers',
       connect_per_s: 1000,
       max_connect_per_s: null,
-      groups: [],
       has_teardown: true,
       about: { script_sha256: 's', servers: ['127.0.0.1:1'], versions: { swarm: '0', node: '20' } },
       open_files: { open_files_per_process: 1100, reserved_files: 100 },

@@ -64,6 +64,7 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
   const run = run_of({
     servers: [{ host: '127.0.0.1', port: options.port }],
     script: { protocol: 'test', actions },
+    groups: [MAIN, ...(options.groups ?? [])].map((name) => ({ name, share: 1, commands: names })),
     connect_timeout_ms: 2000,
     reconnect_delay_ms: [1, 5],
     reply_timeout_ms: 5000,

@@ -1,10 +1,18 @@
 /** What members need to know, for tests: each names only the fields that matter to it, whatever part they are of. */
+import { MAIN } from '../../src/metrics/groups.ts';
 import type { How, LiveSpec, MachineSpec, Played, RunSpec, Where } from '../../src/swarm/plan/run-spec.ts';
 import { WHOLE } from '../../src/swarm/plan/segment.ts';
 
 export type RunFields = Pick<RunSpec, 'id'> & Played & Where & How;
 
-const WHAT: Played = { script: { protocol: 'p', actions: [] }, module_sha256: 'm', seed: 'seed', once: false };
+export const GROUPS: Played['groups'] = [{ name: MAIN, share: 1, commands: [] }];
+const WHAT: Played = {
+  script: { protocol: 'p', actions: [] },
+  groups: GROUPS,
+  module_sha256: 'm',
+  seed: 'seed',
+  once: false,
+};
 const WHERE: Where = {
   servers: [{ host: '127.0.0.1', port: 1 }],
   tls: null,

@@ -2,10 +2,11 @@
 import { reason_of } from '../../foundation/errors.ts';
 import { planned_at } from '../../swarm/plan/ramp.ts';
 import type { Note } from '../../swarm/plan/account.ts';
-import { index_within } from '../../swarm/plan/id-map.ts';
+import { map_groups } from '../../metrics/groups.ts';
+import type { IdRange } from '../../swarm/plan/orders.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import type { SquadAccount, SquadOrder } from '../../swarm/squad/ordered-squad.ts';
-import type { MemberShare, RunHeader, SwarmPlan } from '../store/documents.ts';
+import { clients_in, type MemberShare, type RunHeader, type SwarmPlan } from '../store/documents.ts';
 import type { Hearing } from './hearing.ts';
 import type { PresenceOptions, PresenceState, PresenceWriter } from './presence.ts';
 import type { CrewAccount, CrewRecording } from './recording.ts';
@@ -65,8 +66,8 @@ export class Holding {
   #applied = 0;
   /** the crew's last order as text, the plan and ids it was made from, and the number of orders so far */
   #told = '';
-  #ordered: { readonly plan: SwarmPlan; readonly clients: number } | null = null;
-  #ids: MemberShare['ids'] = [];
+  #ordered: { readonly plan: SwarmPlan; readonly clients: string } | null = null;
+  #groups: SquadOrder['groups'] = {};
   #orders = 0;
   /** it is closing all that it holds */
   #is_fencing = false;
@@ -92,7 +93,9 @@ export class Holding {
 
   /** it holds no clients, and the plan wants none */
   get is_empty(): boolean {
-    return !this.#crew || (is_idle(this.#crew) && (this.#entry?.ramp.to ?? 0) === 0);
+    const entry = this.#entry;
+    const is_wanted = entry !== null && clients_in(entry, ({ ramp }) => ramp.to) > 0;
+    return !this.#crew || (is_idle(this.#crew) && !is_wanted);
   }
 
   /** ms of the engine's silence after which all clients must be closed */
@@ -139,7 +142,7 @@ export class Holding {
     presence.attest(plan.members[id]);
     const playing = this.#playing;
     if (playing && (playing.run.id !== plan.run.id || plan.stage === 'ended')) return void this.#let_go();
-    if (this.#orders > 0 && !is_more(this.#ids, this.#entry?.ids ?? []))
+    if (this.#orders > 0 && !has_all(this.#groups, this.#entry?.groups ?? {}))
       return void this.fence('the plan was written from an older memory');
     if (!playing && plan.stage !== 'ended' && !this.#is_making && plays) void this.#make(plan.run);
     this.#accepted = plan.revision;
@@ -152,23 +155,26 @@ export class Holding {
     const [plan, crew, entry, run_ms] = [hearing.plan, this.#crew, this.#entry, hearing.run_ms];
     if (!plan || !crew || !entry || run_ms === null || this.#is_fencing || plan.run.id !== this.#playing?.run.id)
       return;
-    const clients = planned_at(entry.ramp, run_ms);
+    const groups = map_groups(entry.groups, ({ ramp, ids }) => {
+      return { clients: planned_at(ramp, run_ms), target: ramp.to, ids };
+    });
+    const clients = Object.values(groups)
+      .map((group) => group.clients)
+      .join();
     // most steps of a plan change nothing
     const is_told = this.#ordered?.plan === plan && this.#ordered.clients === clients && this.#told !== '';
     if (is_told && plan.traces.length === 0) return;
     this.#ordered = { plan, clients };
     this.#tell(crew, {
       phase: plan.phase,
-      clients,
-      target: entry.ramp.to,
-      ids: entry.ids,
+      groups,
       graceful: plan.graceful,
       setup: plan.setup_by === id,
       teardown: plan.teardown_by === id,
       connect_per_s: entry.connect_per_s,
-      traces: plan.traces
-        .filter(({ client }) => index_within(client, entry.ids) !== null)
-        .map(({ token, client, until_ms }) => ({ token, client, until: Math.round(hearing.clock_ms(until_ms)) })),
+      traces: plan.traces.map(({ token, client, until_ms }) => {
+        return { token, client, until: Math.round(hearing.clock_ms(until_ms)) };
+      }),
     });
   }
 
@@ -228,7 +234,7 @@ export class Holding {
     const told = JSON.stringify([order, shared !== null, retry_fatal]);
     if (told === this.#told) return;
     this.#told = told;
-    this.#ids = order.ids;
+    this.#groups = order.groups;
     crew.order({ ...order, revision: ++this.#orders, retry_fatal, shared: shared && { value: shared.value } });
   }
 
@@ -242,7 +248,7 @@ export class Holding {
       this.#playing = null;
       this.#accepted = this.#applied = this.#orders = 0;
       this.#told = '';
-      this.#ids = [];
+      this.#groups = {};
     } finally {
       this.#is_fencing = false;
     }
@@ -253,9 +259,7 @@ export class Holding {
     const { timers } = this.#options;
     this.#tell(crew, {
       phase: 'stop',
-      clients: 0,
-      target: 0,
-      ids: this.#ids,
+      groups: map_groups(this.#groups, ({ ids }) => ({ clients: 0, target: 0, ids })),
       graceful: false,
       setup: false,
       teardown: false,
@@ -282,8 +286,12 @@ function is_idle(crew: Crew): boolean {
   return live + open === 0;
 }
 
-/** Whether `now` has all of `before` in its place: the ids of an incarnation only grow. */
-function is_more(before: MemberShare['ids'], now: MemberShare['ids']): boolean {
+/** Whether `now` has all ids of `before` in their place: those of an incarnation only grow. */
+function has_all(before: SquadOrder['groups'], now: MemberShare['groups']): boolean {
+  return Object.entries(before).every(([group, { ids }]) => is_more(ids, now[group]?.ids ?? []));
+}
+
+function is_more(before: readonly IdRange[], now: readonly IdRange[]): boolean {
   return before.every(([first, last, step], i) => {
     const range = now[i];
     const is_last = i === before.length - 1;

@@ -2,12 +2,17 @@
  * The leader's arithmetic: from what is wanted and who is there to each agent's share, never more than the target in
  * all. Pure.
  */
+import { map_groups } from '../../metrics/groups.ts';
+import { group_targets } from '../../swarm/plan/numbering.ts';
 import { planned_at, type Ramp } from '../../swarm/plan/ramp.ts';
-import type { MemberId } from '../../swarm/plan/run-spec.ts';
-import { allocate, grant, split_rate, type Allotment } from '../../swarm/shares/allocate.ts';
+import type { GroupSpec, MemberId } from '../../swarm/plan/run-spec.ts';
+import { allocate, split_rate } from '../../swarm/shares/allocate.ts';
 import { Ids } from '../../swarm/shares/ids.ts';
+import { grant_groups, share_groups } from '../../swarm/shares/share-groups.ts';
 import {
+  clients_in,
   full_name,
+  type AgentShare,
   type Departed,
   type Desired,
   type MemberShare,
@@ -31,6 +36,8 @@ export interface KnownAgent {
 
 /** What the shares are dealt by. */
 export interface ShareInput {
+  /** of the run */
+  readonly groups: readonly GroupSpec[];
   readonly desired: Desired;
   readonly agents: readonly KnownAgent[];
   /** ms of run time */
@@ -43,99 +50,123 @@ export interface ShareInput {
 }
 
 /** What a plan says of its members. */
-export type Shares = Pick<SwarmPlan, 'seeded' | 'members' | 'departed' | 'next_id' | 'free_ids' | 'rebalance'>;
+export type Shares = Pick<SwarmPlan, 'seeded' | 'members' | 'departed' | 'ids' | 'rebalance'>;
 
 /** What the next plan says of its members; `revision` is the one it will have. */
 export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): Shares {
+  const { groups, desired } = now;
   const known = new Map(now.agents.map((agent) => [agent.id, agent]));
   const gone = Object.entries(old.members).flatMap(([id, entry]) => departure(id, entry, known.get(id), now) ?? []);
-  const ids = Ids.from({
-    next: old.next_id,
-    free: old.free_ids,
-    owned: Object.fromEntries(
-      Object.entries(old.members)
-        .filter(([id]) => !gone.some(({ agent, attested }) => agent === id && !attested))
-        .map(([id, entry]) => [id, entry.ids]),
-    ),
-  });
-  // of one that was only silent, connections may be open yet: nobody else may log in with their ids
-  for (const { agent, attested } of gone) if (attested) ids.release(agent);
+  const dealt = groups.map(({ name }) => ids_of(old, name, gone));
   const departed = [...old.departed, ...gone].slice(-MAX_DEPARTED);
   const seats = seats_of(old, gone, departed, now);
   const is_sure = old.seeded === 0 || is_known(old, gone, now);
-  const anew = now.desired.rebalance > old.rebalance;
-  const { shares, labelled } = share_out(seats, now.desired, anew);
-  if (is_sure) ids.ensure(seats.map(({ id, ids_wanted }, i) => ({ id, count: Math.max(shares[i]!, ids_wanted) })));
+  const may = groups.map((_, g) => seats.map((seat) => seat.may[g]!));
+  const { shares, labelled } = share_out(seats, now, desired.rebalance > old.rebalance);
+  if (is_sure)
+    for (const [g, ids] of dealt.entries())
+      ids.ensure(seats.map(({ id, ids_wanted }, i) => ({ id, count: Math.max(shares[g]![i]!, ids_wanted[g]!) })));
   // a share whose agent is away waits for it: nothing new is ordered of it
-  const wanted = seats.map(({ live, allotment }, i) => (live ? shares[i]! : Math.min(shares[i]!, allotment.may)));
-  const may = seats.reduce((all, { allotment }) => all + allotment.may, 0);
-  const most = is_sure ? now.desired.target : Math.min(now.desired.target, may);
-  const granted = grant(
-    most,
-    wanted,
-    seats.map(({ allotment }) => allotment),
-  );
-  const rates = split_rate(now.desired.connect_per_s, seats.filter(({ live }, i) => live && granted[i]! > 0).length);
+  const wanted = shares.map((row, g) => row.map((share, i) => (seats[i]!.live ? share : Math.min(share, may[g]![i]!))));
+  const most = group_targets(groups, desired.target).map((target, g) => ({
+    target: is_sure ? target : Math.min(target, sum(may[g]!)),
+    share: groups[g]!.share,
+  }));
+  const granted = grant_groups(most, wanted, may, seats);
+  const plays = seats.map(({ live }, i) => live && granted.some((row) => row[i]! > 0));
+  const rates = split_rate(desired.connect_per_s, plays.filter(Boolean).length);
   const members: Record<MemberId, MemberShare> = {};
-  for (const [i, { id, live, entry, incarnation, allotment }] of seats.entries()) {
-    const connect_per_s = live && granted[i]! > 0 ? rates.pop()! : (entry?.connect_per_s ?? 0);
-    const ramp = live || !entry ? next_ramp(entry?.ramp, granted[i]!, allotment.may, now) : entry.ramp;
-    const is_new = !entry || !is_same(entry.ramp, ramp);
-    // growth comes out of what is free; an order to shrink leaves what may run as it is, until the agent says otherwise
-    const may = Math.max(allotment.may, ramp.to);
-    const since = is_new ? revision : entry.since;
+  for (const [i, seat] of seats.entries()) {
+    const { id, incarnation, live, entry } = seat;
+    const connect_per_s = plays[i] ? rates.pop()! : (entry?.connect_per_s ?? 0);
+    const own: Record<string, AgentShare> = {};
+    let is_new = entry === null;
+    for (const [g, { name }] of groups.entries()) {
+      const before = entry?.groups[name];
+      const ramp = live || !before ? next_ramp(before?.ramp, granted[g]![i]!, seat.may[g]!, now) : before.ramp;
+      is_new ||= !before || !is_same(before.ramp, ramp);
+      // growth comes out of what is free; an order to shrink leaves what may run as it is, until the agent says otherwise
+      const most_now = Math.max(seat.may[g]!, ramp.to);
+      own[name] = {
+        share: shares[g]![i]!,
+        labelled: labelled[i]![g]!,
+        ramp,
+        may: most_now,
+        ids: dealt[g]!.of(id),
+      };
+    }
+    const since = is_new ? revision : entry!.since;
     const place = is_sure ? undefined : entry?.place;
-    members[id] = {
-      incarnation,
-      share: shares[i]!,
-      labelled: labelled[i]!,
-      ramp,
-      may,
-      since,
-      ids: ids.of(id),
-      connect_per_s,
-      ...(place && { place }),
-    };
+    members[id] = { incarnation, groups: own, since, connect_per_s, ...(place && { place }) };
   }
-  const { next, free } = ids.state;
+  const ids = Object.fromEntries(
+    groups.map(({ name }, g) => {
+      const { next, free } = dealt[g]!.state;
+      return [name, { next, free }];
+    }),
+  );
   const seeded = is_sure ? 0 : old.seeded;
-  return { seeded, members, departed, next_id: next, free_ids: free, rebalance: now.desired.rebalance };
+  return { seeded, members, departed, ids, rebalance: desired.rebalance };
+}
+
+/** Who owns which indices of a group's clients, without those that are gone. */
+function ids_of({ ids, members }: SwarmPlan, group: string, gone: readonly Departed[]): Ids {
+  const { next = 1, free = [] } = ids[group] ?? {};
+  const owned = Object.entries(members)
+    // of one that was only silent, connections may be open yet: nobody else may log in with their ids
+    .filter(([id]) => !gone.some(({ agent, attested }) => agent === id && !attested))
+    .map(([id, entry]) => [id, entry.groups[group]?.ids ?? []] as const);
+  const dealt = Ids.from({ next, free, owned: Object.fromEntries(owned) });
+  for (const { agent, attested } of gone) if (attested) dealt.release(agent);
+  return dealt;
 }
 
 /**
  * Each seat's part of the target: first of what belongs on agents with a label, which only they can take, then of the
- * rest. `anew`: whatever they have so far, if they can be told so.
+ * rest. `anew`: whatever they have so far, if they can be told so. `labelled`: by seat, group and label.
  */
 function share_out(
   seats: readonly AgentSeat[],
-  { target, labelled }: Desired,
+  { desired: { target, labelled }, groups }: Pick<ShareInput, 'desired' | 'groups'>,
   anew: boolean,
-): { readonly shares: number[]; readonly labelled: Record<string, number>[] } {
-  const parts = seats.map((): Record<string, number> => ({}));
-  const taken = seats.map(() => 0);
-  let rest = target;
-  const deal = (clients: number, held: (seat: AgentSeat) => number, can: (seat: AgentSeat) => boolean): number[] =>
-    allocate(
-      clients,
+): { readonly shares: number[][]; readonly labelled: Record<string, number>[][] } {
+  const parts = seats.map(() => groups.map((): Record<string, number> => ({})));
+  const shares = groups.map(() => seats.map(() => 0));
+  const deal = (
+    targets: readonly number[],
+    held: (seat: AgentSeat, group: string) => number,
+    can: (seat: AgentSeat) => boolean,
+  ): number[][] => {
+    const taken = seats.map((_, i) => sum(shares.map((row) => row[i]!)));
+    const dealt = share_groups(
+      groups.map(({ share }, g) => ({ target: targets[g]!, share })),
+      groups.map(({ name }) => seats.map((seat) => (anew && seat.live ? 0 : held(seat, name)))),
       seats.map((seat, i) => ({
-        ...seat.allotment,
-        held: anew && seat.live ? 0 : held(seat),
-        capacity: can(seat) ? Math.max(0, seat.allotment.capacity - taken[i]!) : 0,
+        weight: seat.weight,
+        capacity: can(seat) ? Math.max(0, seat.capacity - taken[i]!) : 0,
       })),
     );
+    for (const [g, row] of dealt.entries()) for (const [i, part] of row.entries()) shares[g]![i]! += part;
+    return dealt;
+  };
+  let left = group_targets(groups, target);
   for (const [label, clients] of Object.entries(labelled).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const held = (seat: AgentSeat): number => seat.entry?.labelled[label] ?? 0;
+    const held = (seat: AgentSeat, group: string): number => seat.entry?.groups[group]?.labelled[label] ?? 0;
+    const holds = (seat: AgentSeat): boolean => groups.some(({ name }) => held(seat, name) > 0);
+    // the groups have their parts of it as of the target
+    const room = left.map((capacity, g) => ({ held: 0, capacity, weight: groups[g]!.share }));
+    const targets = allocate(clients, room);
     // one that is away keeps what it has
-    const can = (seat: AgentSeat): boolean => (seat.live ? seat.labels.includes(label) : held(seat) > 0);
-    for (const [i, part] of deal(clients, held, can).entries()) {
-      taken[i]! += part;
-      if (part > 0) parts[i]![label] = part;
-    }
-    rest -= clients;
+    const dealt = deal(targets, held, (seat) => (seat.live ? seat.labels.includes(label) : holds(seat)));
+    for (const [g, row] of dealt.entries())
+      for (const [i, part] of row.entries()) if (part > 0) parts[i]![g]![label] = part;
+    left = left.map((clients_left, g) => clients_left - targets[g]!);
   }
-  const free = ({ entry }: AgentSeat): number =>
-    entry ? entry.share - Object.values(entry.labelled).reduce((all, part) => all + part, 0) : 0;
-  const shares = deal(Math.max(0, rest), free, () => true).map((part, i) => part + taken[i]!);
+  const free = ({ entry }: AgentSeat, group: string): number => {
+    const own = entry?.groups[group];
+    return own ? own.share - sum(Object.values(own.labelled)) : 0;
+  };
+  deal(left, free, () => true);
   return { shares, labelled: parts };
 }
 
@@ -159,12 +190,14 @@ function is_known(old: SwarmPlan, gone: readonly Departed[], { agents, reassign_
 }
 
 /**
- * The most an agent could be running: what it says once it has taken over its order, until then what all its orders
- * allow.
+ * The most clients of a group that an agent could be running: what it says once it has taken over its order, until then
+ * what all its orders allow.
  */
-export function may_of(entry: MemberShare, known: Pick<KnownAgent, 'presence'> | undefined): number {
-  if (known?.presence.incarnation !== entry.incarnation || known.presence.accepted < entry.since) return entry.may;
-  return Math.max(known.presence.may, entry.ramp.to);
+export function may_of(entry: MemberShare, group: string, known: Pick<KnownAgent, 'presence'> | undefined): number {
+  const own = entry.groups[group];
+  if (!own) return 0;
+  if (known?.presence.incarnation !== entry.incarnation || known.presence.accepted < entry.since) return own.may;
+  return Math.max(known.presence.may[group] ?? 0, own.ramp.to);
 }
 
 /** Connections of an agent that nobody can say are closed. */
@@ -202,7 +235,7 @@ export function unsure_of(
 function most_open(entry: MemberShare, presence: Presence | undefined): number {
   return Math.max(
     presence?.incarnation === entry.incarnation ? presence.open : 0,
-    may_of(entry, presence && { presence }),
+    sum(Object.keys(entry.groups).map((group) => may_of(entry, group, presence && { presence }))),
   );
 }
 
@@ -212,9 +245,12 @@ interface AgentSeat {
   /** it can be given orders now */
   readonly live: boolean;
   readonly entry: MemberShare | null;
-  readonly ids_wanted: number;
   readonly labels: readonly string[];
-  readonly allotment: Allotment;
+  readonly capacity: number;
+  readonly weight: number;
+  /** by group: the most it could be running */
+  readonly may: readonly number[];
+  readonly ids_wanted: readonly number[];
 }
 
 function seats_of(
@@ -238,16 +274,18 @@ function seats_of(
     const agent = known.get(id);
     const is_heard = agent?.presence.incarnation === entry.incarnation && agent.silent_ms < now.reassign_ms / 2;
     const live = is_heard && !is_coming(agent, old, now);
-    const capacity = live ? capacity_of(agent, old, now) : entry.share;
-    const { weight = 1, ids_wanted = 0, labels = [] } = agent?.presence ?? {};
+    const capacity = live ? capacity_of(agent, old, now) : clients_in(entry);
+    const { weight = 1, ids_wanted = {}, labels = [] } = agent?.presence ?? {};
     return {
       id,
       incarnation: entry.incarnation,
       live,
       entry,
-      ids_wanted: live ? ids_wanted : 0,
       labels,
-      allotment: { id, may: may_of(entry, agent), held: entry.share, capacity, weight },
+      capacity,
+      weight,
+      may: now.groups.map(({ name }) => may_of(entry, name, agent)),
+      ids_wanted: now.groups.map(({ name }) => (live ? (ids_wanted[name] ?? 0) : 0)),
     };
   });
   const newcomers = now.agents
@@ -259,15 +297,17 @@ function seats_of(
     .sort((a, b) => (a.id < b.id ? -1 : 1))
     .map((agent): AgentSeat => {
       const { id, presence } = agent;
-      const allotment = { id, may: 0, held: 0, capacity: capacity_of(agent, old, now), weight: presence.weight };
+      const nothing = now.groups.map(() => 0);
       return {
         id,
         incarnation: presence.incarnation,
         live: true,
         entry: null,
-        ids_wanted: 0,
         labels: presence.labels,
-        allotment,
+        capacity: capacity_of(agent, old, now),
+        weight: presence.weight,
+        may: nothing,
+        ids_wanted: nothing,
       };
     });
   return [...seats, ...newcomers];
@@ -284,14 +324,16 @@ function is_coming(
 }
 
 /** What is left to the next incarnation: the share, of which nothing is ordered yet. */
-const heir_of = ({ share, labelled }: MemberShare, { presence }: KnownAgent): MemberShare => ({
+const heir_of = ({ groups }: MemberShare, { presence }: KnownAgent): MemberShare => ({
   incarnation: presence.incarnation,
-  share,
-  labelled,
-  ramp: { from: 0, to: 0, start_ms: 0, end_ms: 0 },
-  may: 0,
+  groups: map_groups(groups, ({ share, labelled }) => ({
+    share,
+    labelled,
+    ramp: { from: 0, to: 0, start_ms: 0, end_ms: 0 },
+    may: 0,
+    ids: [],
+  })),
   since: 0,
-  ids: [],
   connect_per_s: 0,
 });
 
@@ -328,3 +370,5 @@ function next_ramp(old: Ramp | undefined, granted: number, may: number, { desire
 
 const is_same = (a: Ramp, b: Ramp): boolean =>
   a.from === b.from && a.to === b.to && a.start_ms === b.start_ms && a.end_ms === b.end_ms;
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, number) => all + number, 0);

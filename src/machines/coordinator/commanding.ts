@@ -11,10 +11,18 @@ import type { AgentFacts, Carried, Facts } from '../../swarm/plan/carry-out.ts';
 import { ACK_WITHIN_MS, HOOK_WITHIN_MS, STOP_WITHIN_MS } from '../../swarm/plan/deadlines.ts';
 import { followers_of } from '../../swarm/plan/followers.ts';
 import { index_within } from '../../swarm/plan/id-map.ts';
-import type { MemberId } from '../../swarm/plan/run-spec.ts';
+import { place_of } from '../../swarm/plan/numbering.ts';
+import type { GroupSpec, MemberId } from '../../swarm/plan/run-spec.ts';
 import { WHOLE } from '../../swarm/plan/segment.ts';
 import type { Waits } from '../../swarm/squad/waits.ts';
-import { full_name, to_text, type Desired, type SwarmPlan, type TraceOrder } from '../store/documents.ts';
+import {
+  full_name,
+  to_text,
+  type Desired,
+  type MemberShare,
+  type SwarmPlan,
+  type TraceOrder,
+} from '../store/documents.ts';
 import type { Store } from '../store/store.ts';
 import {
   has_applied,
@@ -114,7 +122,7 @@ export class Commanding {
     on_line: (line: string | null) => void,
   ): Promise<Reply & { stop?: () => void }> {
     const owner = (): string | undefined =>
-      Object.entries(this.#view.plan?.doc.members ?? {}).find(([, { ids }]) => index_within(id, ids) !== null)?.[0];
+      Object.entries(this.#view.plan?.doc.members ?? {}).find(([, entry]) => this.#has(entry, id))?.[0];
     if (owner() === undefined && !this.#options.only_looks)
       return { ok: false, code: 'no_such_client', client: id, down: null };
     const token = randomBytes(8).toString('hex');
@@ -147,8 +155,8 @@ export class Commanding {
       for (const { token, lines, before, is_over } of results.traces) {
         const trace = this.#traces.get(token);
         // the tokens of all are known to all agents
-        const { ids = [] } = this.#view.plan?.doc.members[agent] ?? {};
-        if (!trace || index_within(trace.client, ids) === null) continue;
+        const entry = this.#view.plan?.doc.members[agent];
+        if (!trace || !entry || !this.#has(entry, trace.client)) continue;
         const seen = trace.seen.get(`${agent}.${incarnation}`) ?? 0;
         if (before > seen) trace.on_line(`${before - seen} lines were not kept`);
         for (const line of lines.slice(Math.max(0, seen - before))) trace.on_line(line);
@@ -163,6 +171,17 @@ export class Commanding {
   /** A command that is not written yet is given up. */
   close(): void {
     this.#is_closed = true;
+  }
+
+  /** of the run */
+  get #groups(): readonly GroupSpec[] {
+    return this.#played?.bundle.run.what.groups ?? [];
+  }
+
+  /** The client, by its id, is one of this agent's. */
+  #has({ groups }: MemberShare, id: number): boolean {
+    const place = place_of(this.#groups, WHOLE, id);
+    return place !== null && index_within(place.index, groups[this.#groups[place.group]!.name]?.ids ?? []) !== null;
   }
 
   async #apply(change: DesiredChange, what: string): Promise<Reply> {
@@ -257,6 +276,7 @@ export class Commanding {
       wall_ms,
       room: picture.who.room(max_connections),
       segment: WHOLE,
+      groups: this.#groups,
       max_connect_per_s,
       fatal: picture.who.here().reduce((all, [, { doc }]) => all + doc.states.fatal, 0),
       stop_ms: bundle.run.how.drain_timeout_ms + STOP_WITHIN_MS,

@@ -156,4 +156,4 @@ const MATTERS = [
   ...(['capacity', 'ids_wanted', 'leaving', 'weight', 'labels'] as const),
 ];
 const is_other = (a: Presence, b: Presence): boolean =>
-  MATTERS.some((field) => a[field] !== b[field] && String(a[field]) !== String(b[field]));
+  MATTERS.some((field) => a[field] !== b[field] && JSON.stringify(a[field]) !== JSON.stringify(b[field]));

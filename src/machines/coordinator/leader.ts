@@ -4,8 +4,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { HOOK_WITHIN_MS, is_stuck, STOP_WITHIN_MS } from '../../swarm/plan/deadlines.ts';
 import { is_ending } from '../../swarm/plan/intent.ts';
-import type { MemberId } from '../../swarm/plan/run-spec.ts';
+import type { GroupSpec, MemberId } from '../../swarm/plan/run-spec.ts';
 import {
+  clients_in,
   reassign_ms_of,
   type Bundle,
   type Desired,
@@ -38,6 +39,8 @@ export interface LeaderOptions {
   readonly term: number;
   readonly gather_ms: number;
   readonly bundle: Pick<Bundle, 'has_setup' | 'has_teardown'> & { readonly drain_timeout_ms: number };
+  /** of the run */
+  readonly groups: readonly GroupSpec[];
 }
 
 /** The first plan of a run. `old`: of the run before it on this store, whose count it goes on. */
@@ -72,8 +75,7 @@ export function first_plan(
     failed: null,
     unconfirmed: [],
     run_ms: 0,
-    next_id: 1,
-    free_ids: [],
+    ids: {},
     members: {},
     departed: [],
   };
@@ -139,11 +141,11 @@ export class Leader {
   next(old: SwarmPlan, seen: LeaderInput): SwarmPlan | null {
     if (old.stage === 'ended') return null;
     const { desired, run_ms, wall_ms, agents, silent_ms } = seen;
-    const { term } = this.#options;
+    const { term, groups } = this.#options;
     const reassign_ms = reassign_ms_of(old.run);
     const revision = old.revision + 1;
     const at = new Date(wall_ms).toISOString();
-    const shares = next_shares(old, revision, { desired, agents, run_ms, reassign_ms, silent_ms, at });
+    const shares = next_shares(old, revision, { groups, desired, agents, run_ms, reassign_ms, silent_ms, at });
     const { target, ramp, graceful, connect_per_s, retry_fatal } = desired;
     const traces = traces_at(desired, run_ms);
     const wanted = { traces, desired: desired.seq, target, ramp, graceful, connect_per_s, retry_fatal };
@@ -216,7 +218,9 @@ export class Leader {
     // counted from the command, whoever led then
     const ending_ms = run_ms - (old.ending_ms ?? run_ms);
     const phase = old.phase === 'stop' || desired.phase === 'stop' ? 'stop' : 'drain';
-    const busy = Object.entries(old.members).filter(([id, { incarnation, may }]) => {
+    const busy = Object.entries(old.members).filter(([id, entry]) => {
+      const { incarnation } = entry;
+      const may = clients_in(entry, (share) => share.may);
       const presence = agents.find((agent) => agent.id === id)?.presence;
       if (presence?.incarnation !== incarnation) return may > 0;
       // its workers are not up yet: its share waits for it, and it never held anything

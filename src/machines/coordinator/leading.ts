@@ -200,9 +200,11 @@ export class Leading {
       // what dead agents measured is told by nobody again
       await this.#view.read_results();
       const { has_setup, has_teardown } = bundle;
-      const { drain_timeout_ms } = bundle.run.how;
+      const { how, what } = bundle.run;
+      const { drain_timeout_ms } = how;
       this.#thought = { news: -1, at: -Infinity };
-      const leader = new Leader({ term, gather_ms, bundle: { has_setup, has_teardown, drain_timeout_ms } });
+      const options = { term, gather_ms, groups: what.groups, bundle: { has_setup, has_teardown, drain_timeout_ms } };
+      const leader = new Leader(options);
       this.#leader = { term, leader };
       on_note('coordinator', { level: 'info', text: `this coordinator leads (term ${term})` });
     }
@@ -262,7 +264,7 @@ export class Leading {
     const shared = plan.shared && { value: value === undefined ? undefined : JSON.parse(to_text(value)) };
     for (const [id, entry] of Object.entries(plan.members)) {
       const departed = plan.departed.filter(({ agent }) => agent === id);
-      const own: SwarmPlan = { ...plan, shared, members: { [id]: entry }, departed, free_ids: [], unconfirmed: [] };
+      const own: SwarmPlan = { ...plan, shared, members: { [id]: entry }, departed, ids: {}, unconfirmed: [] };
       store.nudge(id, JSON.stringify(own));
     }
     // who has no part looks by itself

@@ -17,10 +17,12 @@ import { planned_of } from '../../swarm/plan/intent.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
 import {
+  clients_in,
   full_name,
   reassign_ms_of,
   type Bundle,
   type Departed,
+  type MemberShare,
   type Presence,
   type Results,
   type RunHeader,
@@ -74,7 +76,7 @@ export class Picture {
     this.#versions = versions;
     this.#run = run;
     this.#bundle = bundle;
-    this.#actions = action_names(bundle.groups);
+    this.#actions = action_names(bundle.run.what.groups);
   }
 
   /** To be called each second: what only moments show. Each coordinator counts a mark from when it saw it. */
@@ -212,18 +214,19 @@ export class Picture {
     const heard = this.#view.members.get(id)!;
     const plan = this.#view.plan?.doc;
     const entry = plan?.members[id];
-    if (!plan || !entry || entry.share === 0) return '';
+    const share = share_of(entry);
+    if (!plan || !entry || share === 0) return '';
     const { doc, heard_at, first_at } = heard;
     const now = this.#timers.now();
     const is_other = entry.incarnation !== doc.incarnation;
     const silent_ms = is_other ? this.#view.silent_ms(id, entry.incarnation) : now - heard_at;
     const off_ms = reassign_ms_of(plan.run) - silent_ms;
     const off = off_ms === Infinity ? `until \`evict ${id}\`` : `${in_s(off_ms)} more, or until \`evict ${id}\``;
-    if (is_other) return `its predecessor may still hold ${entry.share} clients: they wait ${off}`;
-    if (silent_ms >= STALLED_AFTER_MS) return `it may still hold its ${entry.share} clients: they wait for it ${off}`;
-    if (doc.ready !== plan.run.id && entry.may === 0)
-      return `its ${entry.share} clients wait until its workers have started, ${in_s(RETURN_MS - (now - first_at))} at most`;
-    const is_behind = plan.seeded > 0 && doc.live < entry.share && doc.accepted >= plan.seeded;
+    if (is_other) return `its predecessor may still hold ${share} clients: they wait ${off}`;
+    if (silent_ms >= STALLED_AFTER_MS) return `it may still hold its ${share} clients: they wait for it ${off}`;
+    if (doc.ready !== plan.run.id && clients_in(entry, ({ may }) => may) === 0)
+      return `its ${share} clients wait until its workers have started, ${in_s(RETURN_MS - (now - first_at))} at most`;
+    const is_behind = plan.seeded > 0 && doc.live < share && doc.accepted >= plan.seeded;
     return is_behind ? 'the engine lost its memory: nothing grows until all agents have said what they hold' : '';
   }
 
@@ -233,7 +236,7 @@ export class Picture {
     // one that has left said so with its last word
     return [...this.#view.members]
       .filter(([id, { doc }]) => !doc.leaving || doc.ready !== null || plan?.members[id] !== undefined)
-      .map(([id, heard]) => this.#agent(id, heard, plan?.members[id]?.share ?? 0, errors.get(id) ?? {}))
+      .map(([id, heard]) => this.#agent(id, heard, share_of(plan?.members[id]), errors.get(id) ?? {}))
       .concat(this.#strangers())
       .sort((a, b) => (a.id < b.id ? -1 : 1));
   }
@@ -291,7 +294,7 @@ export class Picture {
   summary({ final = false, histograms = false, interval = null }: Partial<SummaryOptions>, as?: SwarmPlan): Summary {
     const plan = as ?? this.#view.plan!.doc;
     const desired = this.#view.desired!.doc;
-    const { run, groups, script_sha256 } = this.#bundle;
+    const { run, script_sha256 } = this.#bundle;
     const { id, started } = plan.run;
     const { snapshots, dead, workers, totals } = this.#totals(plan);
     const agents = this.agents();
@@ -326,7 +329,7 @@ export class Picture {
         reserved_files: RESERVED_FILES,
       },
       peaks: this.#peaks,
-      groups,
+      groups: run.what.groups,
       members: snapshots,
       dead,
       totals,
@@ -353,6 +356,8 @@ function unconnected({ live, open, states }: Presence, errors: Counts): string {
   if (open > 0 || states.backoff === 0 || most === undefined) return '';
   return `none of its ${live} clients is connected: ${most[0]}, ${most[1]} times`;
 }
+
+const share_of = (entry: MemberShare | undefined): number => (entry ? clients_in(entry) : 0);
 
 const is_here = ({ health }: AgentSummary): boolean => health !== 'lost';
 

@@ -6,7 +6,7 @@ import { createHash, sign, verify } from 'node:crypto';
 import { SwarmError } from '../../foundation/errors.ts';
 import { Refused } from '../../foundation/shape.ts';
 import { LATENCIES, RESULTS, signed_text, to_text, type Bundle, type RunHeader } from './documents.ts';
-import { read_bundle } from './readers.ts';
+import { read_bundle } from './read-bundle.ts';
 import type { Store } from './store.ts';
 
 const PART_BYTES = 256 * 1024;

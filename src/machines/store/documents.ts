@@ -10,7 +10,6 @@
  *     bundle.<sha256>.<n>            text       who starts a run: parts of a Bundle, at most 256 KiB each
  *     summary.<run>.<n>              text       the leader at the end: parts of the final summary
  */
-import type { PlayedGroup } from '../../metrics/groups.ts';
 import type { Dead } from '../../metrics/merge-snapshots.ts';
 import type { Counters } from '../../metrics/packed.ts';
 import type { DeadCounters } from '../../metrics/snapshot-shape.ts';
@@ -101,7 +100,6 @@ export interface RunHeader {
 export interface Bundle {
   readonly run: RunSpec;
   readonly module_text: string;
-  readonly groups: readonly PlayedGroup[];
   readonly has_setup: boolean;
   readonly has_teardown: boolean;
   readonly script_sha256: string;
@@ -116,6 +114,17 @@ export type Stage = 'gather' | 'setup' | 'open' | 'ending' | 'teardown' | 'ended
 export interface MemberShare {
   /** of the agent that this is for: another one ignores it */
   readonly incarnation: string;
+  /** by name, all of the run */
+  readonly groups: Readonly<Record<string, AgentShare>>;
+  /** the plan revision that ordered it so */
+  readonly since: number;
+  readonly connect_per_s: number;
+  /** in a plan that was written from memory: what its next incarnation must know to say that this one is dead */
+  readonly place?: ProcessPlace;
+}
+
+/** What an agent has of a group. */
+export interface AgentShare {
   /** its part of the target, clients; what it was ordered may lag behind */
   readonly share: number;
   /** how many of its share are for a label, by label */
@@ -124,14 +133,15 @@ export interface MemberShare {
   readonly ramp: Ramp;
   /** the most it could be running after this and earlier plans */
   readonly may: number;
-  /** the plan revision that ordered it so */
-  readonly since: number;
-  /** all ids it owns; grows only */
+  /** indices of all clients that are its own, see Numbering; grows only */
   readonly ids: readonly IdRange[];
-  readonly connect_per_s: number;
-  /** in a plan that was written from memory: what its next incarnation must know to say that this one is dead */
-  readonly place?: ProcessPlace;
 }
+
+/** How many clients that is in all groups. */
+export const clients_in = (
+  { groups }: Pick<MemberShare, 'groups'>,
+  of: (share: AgentShare) => number = ({ share }) => share,
+): number => Object.values(groups).reduce((all, share) => all + of(share), 0);
 
 /** See `pid_place`: within `machine`, `pid` names one process at a time. */
 export interface ProcessPlace {
@@ -189,9 +199,8 @@ export interface SwarmPlan {
   readonly unconfirmed: readonly MemberId[];
   /** ms of run time when it was written */
   readonly run_ms: number;
-  /** the lowest id nobody was granted, and those given back */
-  readonly next_id: number;
-  readonly free_ids: readonly IdRange[];
+  /** by group: the lowest index of a client that nobody was granted, and those given back */
+  readonly ids: Readonly<Record<string, { readonly next: number; readonly free: readonly IdRange[] }>>;
   readonly members: Readonly<Record<MemberId, MemberShare>>;
   /** the newest 200 */
   readonly departed: readonly Departed[];
@@ -225,10 +234,10 @@ export interface Presence extends ProcessPlace {
   readonly accepted: number;
   /** the one that all its workers have applied */
   readonly applied: number;
-  /** the most its workers could be running now; from `accepted` on only orders of later plans raise it */
-  readonly may: number;
-  /** ids that its workers were dealt: they need as many, even if some hold fewer clients now */
-  readonly ids_wanted: number;
+  /** by group: the most its workers could be running now; from `accepted` on only orders of later plans raise it */
+  readonly may: Readonly<Record<string, number>>;
+  /** by group: ids that its workers were dealt: they need as many, even if some hold fewer clients now */
+  readonly ids_wanted: Readonly<Record<string, number>>;
   /** `seq` of the results written before this */
   readonly results: number;
   readonly live: number;

@@ -22,25 +22,21 @@ import {
   Refused,
   text,
   token,
-  yes,
   type Shape,
 } from '../../foundation/shape.ts';
 import { MAX_TRACES } from '../../grammar/command.ts';
-import { MAX_ACTIONS, MAX_GROUPS, type PlayedGroup } from '../../metrics/groups.ts';
+import { MAX_GROUPS } from '../../metrics/groups.ts';
 import { HISTOGRAM, MAX_HISTOGRAMS, type GroupCounters } from '../../metrics/packed.ts';
 import { CORES, COUNT, COUNTERS, DEAD, MS, STATE_COUNTS, WALL_MS, WORKER } from '../../metrics/snapshot-shape.ts';
 import type { HistogramSnapshot } from '../../metrics/snapshot.ts';
-import type { Server } from '../../protocols/module.ts';
-import type { Action, Range, Script } from '../../script/types.ts';
 import type { Ramp } from '../../swarm/plan/ramp.ts';
 import { HOOK_RESULT, LEVEL, NOTE_TEXT, TRACE_LINES } from '../../swarm/plan/account-shape.ts';
 import { MAX_TARGET } from '../../swarm/plan/intent.ts';
 import type { IdRange, Orders } from '../../swarm/plan/orders.ts';
-import type { ConnectionLimits, How, Played, RunSpec, TlsSpec, Where } from '../../swarm/plan/run-spec.ts';
 import type { TraceLines } from '../../swarm/squad/ordered-squad.ts';
 import {
   MAX_PARTS,
-  type Bundle,
+  type AgentShare,
   type Departed,
   type Desired,
   type Head,
@@ -58,7 +54,6 @@ import {
 
 /** characters of a value: the engine refuses more bytes */
 const MAX_VALUE = 1024 * 1024;
-const MAX_BUNDLE = 64 * 1024 * 1024;
 /** counts of writes, terms, commands: whoever goes on from the highest of them still counts whole numbers */
 const NUMBER = integer(0, 2 ** 51);
 const TARGET = integer(0, MAX_TARGET);
@@ -137,14 +132,18 @@ const HEADER = object<RunHeader>({
 const STAGE: Shape<Stage> = one_of('gather', 'setup', 'open', 'ending', 'teardown', 'ended');
 
 const PLACE = { machine: exact(300), pid: integer(0, 2 ** 32) };
-const SHARE = object<MemberShare>({
-  incarnation: token,
+const BY_GROUP = record(CLIENTS, MAX_GROUPS);
+const AGENT_SHARE = object<AgentShare>({
   share: CLIENTS,
   labelled: record(CLIENTS, 64),
   ramp: RAMP,
   may: CLIENTS,
-  since: NUMBER,
   ids: ID_RANGES,
+});
+const SHARE = object<MemberShare>({
+  incarnation: token,
+  groups: record(AGENT_SHARE, MAX_GROUPS),
+  since: NUMBER,
   connect_per_s: PER_S,
   place: optional(object<ProcessPlace>(PLACE)),
 });
@@ -183,8 +182,7 @@ export const read_plan = reader(
     shared: nullable(object<NonNullable<SwarmPlan['shared']>>({ value: any_json })),
     unconfirmed: list(token, MAX_AGENTS),
     run_ms: MS,
-    next_id: ID,
-    free_ids: ID_RANGES,
+    ids: record(object<SwarmPlan['ids'][string]>({ next: ID, free: ID_RANGES }), MAX_GROUPS),
     members: record(SHARE, MAX_AGENTS),
     departed: list(DEPARTED, 500),
   }),
@@ -209,8 +207,8 @@ export const read_presence = reader(
     refuses: nullable(text(MAX_TEXT)),
     accepted: NUMBER,
     applied: NUMBER,
-    may: CLIENTS,
-    ids_wanted: CLIENTS,
+    may: BY_GROUP,
+    ids_wanted: BY_GROUP,
     results: NUMBER,
     live: CLIENTS,
     open: CLIENTS,
@@ -269,87 +267,6 @@ export function read_part(text: string): LatencyPart | Refused {
   }
   return { ...found, histograms };
 }
-
-const FILE = 64 * 1024;
-const DURATION = number(0, 2 ** 31);
-const PAIR = list(number(0, 2 ** 53), 2, 2);
-const RANGE: Shape<Range> = (value) => {
-  const [a, b] = PAIR(value) as unknown as Range;
-  return a <= b ? (value as Range) : fault('is not a range');
-};
-
-const ACTION = object<Action>({
-  index: integer(0, 1000),
-  command: exact(1000),
-  args: record_of_args,
-  rounds: RANGE,
-  sleep_between_rounds: RANGE,
-  sleep_after_action: RANGE,
-});
-
-function record_of_args(value: unknown): Action['args'] {
-  const is_one = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return is_one ? (any_json(value) as Action['args']) : fault('is not an object');
-}
-
-const TLS = object<TlsSpec>({
-  ca: nullable(exact(1024 * FILE)),
-  cert: nullable(exact(FILE * 16)),
-  key: nullable(exact(FILE * 16)),
-  servername: nullable(exact(300)),
-  insecure: flag,
-  min_version: nullable(one_of('TLSv1.2', 'TLSv1.3')),
-  alpn: nullable(list(exact(255), 16)),
-});
-
-const LIMITS = object<ConnectionLimits>({
-  up_bytes_per_s: nullable(COUNT),
-  down_bytes_per_s: nullable(COUNT),
-  lifetime_ms: nullable(RANGE),
-  idle_ms: nullable(DURATION),
-});
-
-const SERVER = object<Server>({
-  host: exact(300),
-  port: integer(0, 65_535),
-  path: optional(exact(200)),
-  tls: optional(yes),
-});
-
-const RUN = object<RunSpec>({
-  id: token,
-  what: object<Played>({
-    script: object<Script>({ protocol: exact(300), actions: list(ACTION, 1000) }),
-    module_sha256: token,
-    seed: exact(1000),
-    once: flag,
-  }),
-  where: object<Where>({
-    servers: list(SERVER, 10_000, 1),
-    tls: nullable(TLS),
-    connection_limits: nullable(LIMITS),
-    keep_alive_ms: nullable(DURATION),
-  }),
-  how: object<How>({
-    connect_timeout_ms: DURATION,
-    reconnect_delay_ms: RANGE,
-    reply_timeout_ms: DURATION,
-    drain_timeout_ms: DURATION,
-    max_reply_bytes: COUNT,
-  }),
-});
-
-export const read_bundle = reader(
-  object<Bundle>({
-    run: RUN,
-    module_text: exact(MAX_BUNDLE),
-    groups: list(object<PlayedGroup>({ name: token, commands: list(exact(1000), MAX_ACTIONS) }), MAX_GROUPS),
-    has_setup: flag,
-    has_teardown: flag,
-    script_sha256: token,
-  }),
-  MAX_BUNDLE,
-);
 
 /** What only ever grows. */
 const RISING = {

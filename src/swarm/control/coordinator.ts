@@ -5,7 +5,6 @@ import { MAX_TRACES, MAX_TRACE_S, type Command, type Reply } from '../../grammar
 import { line_of } from '../../grammar/sentences.ts';
 import { action_names, type ActionName } from '../../metrics/counted.ts';
 import type { Events } from '../../metrics/events.ts';
-import type { PlayedGroup } from '../../metrics/groups.ts';
 import { sum_of } from '../../metrics/merge-snapshots.ts';
 import type { Series } from '../../metrics/series.ts';
 import type { Bound, Summary } from '../../metrics/summary.ts';
@@ -13,7 +12,7 @@ import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from
 import { carry_out, type Facts, type Room } from '../plan/carry-out.ts';
 import type { Control } from '../plan/control.ts';
 import { HOOK_WITHIN_MS, is_stuck, SILENT_AT_END_MS, STOP_WITHIN_MS } from '../plan/deadlines.ts';
-import { first_intent, is_ending, wanted_of, type Intent } from '../plan/intent.ts';
+import { first_intent, is_ending, wanted_of, type Intent, type Wanted } from '../plan/intent.ts';
 import type { MemberId } from '../plan/run-spec.ts';
 import type { Traces } from '../plan/traces.ts';
 import type { Member, Members } from '../squad/members.ts';
@@ -33,7 +32,6 @@ export interface CoordinatorOptions extends SquadOptions {
   readonly connect_per_s: number;
   /** --max-connect-rate: no `rate` command can exceed it */
   readonly max_connect_per_s: number | null;
-  readonly groups: readonly PlayedGroup[];
   readonly about: Pick<Summary['run'], 'script_sha256' | 'servers' | 'versions'>;
   readonly open_files: Pick<Summary['limits'], 'open_files_per_process' | 'reserved_files'>;
   /** what bounds the number of connections, the tightest first; called for each summary and each new target */
@@ -85,7 +83,7 @@ export class Coordinator implements Control {
     this.#options = options;
     this.#watchers = new Watchers(options.on_note);
     this.#chronicle = new Chronicle({ wall: () => clock.wall(), on_note: options.on_note }, 'worker');
-    this.#actions = action_names(options.groups);
+    this.#actions = action_names(options.run.what.groups);
     this.#clock = clock;
     this.#started = { now: clock.now(), wall: clock.wall() };
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
@@ -189,8 +187,10 @@ export class Coordinator implements Control {
   /** From now on the members shall do this. The caller replans. */
   #want(intent: Intent): void {
     this.#intent = intent;
-    const { segment } = this.#planner.machine;
-    this.#planner.follow((now) => wanted_of(intent, segment, now - this.#started.now), this.#clock.now());
+    const { run, machine } = this.#planner;
+    const wanted = (now: number): Wanted =>
+      wanted_of(intent, run.what.groups, machine.segment, now - this.#started.now);
+    this.#planner.follow(wanted, this.#clock.now());
   }
 
   #facts(): Facts {
@@ -200,6 +200,7 @@ export class Coordinator implements Control {
       wall_ms: this.#clock.wall(),
       room: this.#room(),
       segment: machine.segment,
+      groups: run.what.groups,
       max_connect_per_s: this.#options.max_connect_per_s,
       fatal: this.#members.snapshots.reduce((all, one) => all + sum_of(one, ({ clients }) => clients.states.fatal), 0),
       stop_ms: run.how.drain_timeout_ms + SILENT_AT_END_MS,
@@ -311,7 +312,7 @@ export class Coordinator implements Control {
   }
 
   #summarize({ final = false, histograms = false, interval = null, ...added_up }: Partial<SummaryExtras>): Summary {
-    const { about, groups, open_files } = this.#options;
+    const { about, open_files } = this.#options;
     const { run, machine, phase, target, planned, connect_per_s } = this.#planner;
     const { shown, snapshots, dead, peaks } = this.#members;
     const now = this.#clock.now();
@@ -336,7 +337,7 @@ export class Coordinator implements Control {
       workers: shown.map((member) => member.summary(now)),
       limits: { capacity, why, bounds, ...open_files },
       peaks,
-      groups,
+      groups: run.what.groups,
       members: snapshots,
       dead,
       ...added_up,

@@ -3,7 +3,8 @@ import { MAX_WORKERS } from '../../foundation/open-files.ts';
 import type { Aimed, Barrier, Command, Deed, Here, Refusal } from '../../grammar/command.ts';
 import type { Bound } from '../../metrics/summary.ts';
 import { is_ending, MAX_EVICTED, MAX_LABELS, MAX_TARGET, planned_of, type Intent } from './intent.ts';
-import { part_of, rate_of, whole_of, type Segment } from './segment.ts';
+import { clients_here, whole_here, type Sharing } from './numbering.ts';
+import { rate_of, type Segment } from './segment.ts';
 
 /** How many clients fit, and why not more. */
 export interface Room {
@@ -28,6 +29,8 @@ export interface Facts {
   readonly wall_ms: number;
   readonly room: Room;
   readonly segment: Segment;
+  /** of the run */
+  readonly groups: readonly Sharing[];
   /** --max-connect-rate */
   readonly max_connect_per_s: number | null;
   /** clients that a bug of the module stopped */
@@ -125,11 +128,11 @@ type TargetCommand = Extract<Command, { readonly op: Aimed['op'] }>;
 
 function aim(before: Intent, command: TargetCommand, facts: Facts): Outcome {
   const { op, count: asked, over_ms, on } = command;
-  const { segment, run_ms, agents } = facts;
+  const { segment, groups, run_ms, agents } = facts;
   if (on !== undefined && !agents) return refused(before, { ok: false, code: 'no_agents', what: 'on LABEL' });
   const had = on === undefined ? before.target : Object.hasOwn(before.labelled, on) ? before.labelled[on]! : 0;
   const wanted = op === 'incr' ? had + asked : op === 'decr' ? had - asked : asked;
-  const room = over_whole(facts.room, segment);
+  const room = over_whole(facts.room, (clients) => whole_here(groups, segment, clients));
   const others = before.target - had;
   const barrier = barrier_of(others + wanted, before.target, room);
   const aimed = Math.max(0, Math.min(wanted, barrier.most - others));
@@ -160,7 +163,7 @@ function aim(before: Intent, command: TargetCommand, facts: Facts): Outcome {
       doubt: wanted > aimed ? null : doubt_of(target, before.target, room.bounds),
       waiting: waits ? { fits: room.capacity, agents: room.members } : null,
       on: on === undefined ? null : { label: on, clients: aimed, is_known: room_on !== null },
-      here: here_of(segment, (one) => part_of(one, target)),
+      here: here_of(segment, (one) => clients_here(groups, one, target)),
     },
   };
 }
@@ -223,8 +226,7 @@ function doubt_of(target: number, had: number, bounds: readonly Bound[]): Aimed[
 }
 
 /** The room of this process' segment as targets of the whole swarm, as which `--max-connections` is given already. */
-function over_whole(room: Room, segment: Segment): Room {
-  const whole = (clients: number): number => whole_of(segment, clients);
+function over_whole(room: Room, whole: (clients: number) => number): Room {
   const bounds = room.bounds.map((bound) =>
     bound.code === 'limit_connections' ? bound : { ...bound, connections: whole(bound.connections) },
   );

@@ -2,9 +2,10 @@
  * What the operators want of a swarm, as one value. On one machine the coordinator holds it, on many the engine stores
  * it. `carry_out` makes the next one of it; planners follow it. Pure.
  */
+import { targets_here, type Sharing } from './numbering.ts';
 import type { Orders } from './orders.ts';
 import { planned_at, type Ramp } from './ramp.ts';
-import { part_of, rate_of, type Segment } from './segment.ts';
+import { rate_of, type Segment } from './segment.ts';
 
 export interface Intent {
   /** clients of the whole swarm */
@@ -60,9 +61,8 @@ export const is_ending = ({ phase }: Pick<Intent, 'phase'>): boolean => phase ==
 /** What the members of one process shall do at one moment. */
 export interface Wanted {
   readonly phase: Orders['phase'];
-  /** clients at the end of a ramp, and now */
-  readonly target: number;
-  readonly planned: number;
+  /** by group, in the order of the run: clients at the end of a ramp, and now */
+  readonly groups: readonly { readonly target: number; readonly planned: number }[];
   readonly graceful: boolean;
   /** of all members together */
   readonly connect_per_s: number;
@@ -71,20 +71,20 @@ export interface Wanted {
 
 export const NOTHING_WANTED: Wanted = {
   phase: 'run',
-  target: 0,
-  planned: 0,
+  groups: [],
   graceful: false,
   connect_per_s: 0,
   retry_fatal: 0,
 };
 
 /** What this process has to do of it, whose clients are those of `segment`. */
-export function wanted_of(intent: Intent, segment: Segment, run_ms: number): Wanted {
-  const { phase, target, graceful, connect_per_s, retry_fatal } = intent;
+export function wanted_of(intent: Intent, groups: readonly Sharing[], segment: Segment, run_ms: number): Wanted {
+  const { phase, graceful, connect_per_s, retry_fatal } = intent;
+  const planned = targets_here(groups, segment, planned_of(intent, run_ms));
+  const targets = targets_here(groups, segment, intent.target);
   return {
     phase,
-    target: part_of(segment, target),
-    planned: part_of(segment, planned_of(intent, run_ms)),
+    groups: targets.map((target, group) => ({ target, planned: planned[group]! })),
     graceful,
     connect_per_s: rate_of(segment, connect_per_s),
     retry_fatal,

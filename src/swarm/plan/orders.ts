@@ -7,7 +7,7 @@ export type IdRange = readonly [number, number, number];
 export interface GroupShare {
   /** how many clients this member shall hold, without draining ones */
   readonly clients: number;
-  /** all ids this member owns, counted within the segment (`id_at`); it uses the lowest free one */
+  /** indices of all clients that are this member's own, see Numbering; it uses the lowest free one */
   readonly ids: readonly IdRange[];
   /**
    * By server: the numbers of the (address, port) pairs that this member owns towards it, see ports.ts. Each list grows

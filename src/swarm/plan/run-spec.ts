@@ -1,6 +1,8 @@
 /** What members need to know: of the run, of their machine, and of what changes while the run goes on. */
+import type { PlayedGroup } from '../../metrics/groups.ts';
 import type { Server } from '../../protocols/module.ts';
 import type { Script } from '../../script/types.ts';
+import type { Sharing } from './numbering.ts';
 import type { Segment } from './segment.ts';
 
 export type MemberId = string;
@@ -13,8 +15,13 @@ export interface RunSpec {
   readonly how: How;
 }
 
+/** A group of the run. */
+export type GroupSpec = PlayedGroup & Sharing;
+
 export interface Played {
   readonly script: Script;
+  /** at least one; histograms are numbered in this order */
+  readonly groups: readonly GroupSpec[];
   readonly module_sha256: string;
   readonly seed: string;
   /** `swarm try`: one iteration, no sleeps */

@@ -1,10 +1,7 @@
 /** How many clients each member holds (docs/architecture.md). Pure; the cost grows with members, not with clients. */
-import type { MemberId } from '../plan/run-spec.ts';
 
-export interface Allotment {
-  readonly id: MemberId;
-  /** the most clients it could still be running, see Outstanding; 0 once it is known to be dead */
-  readonly may: number;
+/** What a member has, and what it can take. */
+interface Allotment {
   /** its share so far */
   readonly held: number;
   readonly capacity: number;
@@ -38,12 +35,20 @@ export function allocate(target: number, members: readonly Allotment[]): number[
   );
 }
 
+/** What a member may be doing, whatever its share is. */
+interface Granted {
+  /** the most clients it could still be running, see Outstanding; 0 once it is known to be dead */
+  readonly may: number;
+  /** > 0, as above */
+  readonly weight: number;
+}
+
 /**
  * What may be ordered of `shares` now: decreases at once, increases only out of `target − Σ may`. To be called again
  * whenever a `may` fell. It reaches `shares` when each member with a decrease has acknowledged it or is known to be
  * dead.
  */
-export function grant(target: number, shares: readonly number[], members: readonly Allotment[]): number[] {
+export function grant(target: number, shares: readonly number[], members: readonly Granted[]): number[] {
   const room = Math.max(0, target - sum(members.map((member) => member.may)));
   const safe = members.map((member, i) => Math.min(shares[i]!, member.may));
   const weights = members.map((member) => member.weight);

@@ -1,7 +1,7 @@
 /** Which local ports each member may use: enough numbers (see ports.ts) for its share, never two owners. Pure. */
 import type { IdRange } from '../plan/orders.ts';
+import { Numbering, type Sharing } from '../plan/numbering.ts';
 import type { MachineSpec, MemberId, Where } from '../plan/run-spec.ts';
-import { id_at, WHOLE, type Segment } from '../plan/segment.ts';
 import { IdPool } from './id-pool.ts';
 import { Ids } from './ids.ts';
 import { numbers_of } from './ports.ts';
@@ -22,28 +22,38 @@ const GROWTH = 1.25;
 
 export interface PortNeed {
   readonly id: MemberId;
+  /** the position of its group */
+  readonly group: number;
   /** connections it will hold */
   readonly clients: number;
-  /** the ids of those clients, counted within the segment: they decide which servers it connects to */
+  /** the numbers of those clients within group and segment: their ids decide which servers it connects to */
   readonly ids: readonly IdRange[];
 }
 
+/** By group too: the clients of each group of a member have numbers of their own. */
 export class PortGrants {
   /** per server; null: a unix socket, which needs no ports */
   readonly #owned: readonly (Ids | null)[];
   readonly #total: number;
   /** numbers per connection: more than one where some addresses are not of the server's family */
   readonly #each: number;
-  readonly #segment: Segment;
-  /** within a segment: each member's ids counted so far */
-  readonly #counted = new Map<MemberId, { readonly ids: IdPool; readonly hits: number[] }>();
+  /** by group; null: an id is its number, or all lead to one server */
+  readonly #numberings: readonly Numbering[] | null;
+  readonly #groups: readonly number[];
+  /** where ids are no numbers: those of each owner counted so far */
+  readonly #counted = new Map<string, { readonly ids: IdPool; readonly hits: number[] }>();
   #is_on: boolean;
 
-  constructor({ servers }: Pick<Where, 'servers'>, { sources, segment }: Pick<MachineSpec, 'sources' | 'segment'>) {
+  constructor(
+    { servers }: Pick<Where, 'servers'>,
+    { sources, segment }: Pick<MachineSpec, 'sources' | 'segment'>,
+    groups: readonly Sharing[] = [{ share: 1 }],
+  ) {
     const { addresses } = sources;
     this.#total = numbers_of(sources);
-    // with one server all ids lead to it
-    this.#segment = servers.length === 1 ? WHOLE : segment;
+    this.#groups = [...groups.keys()];
+    const are_ids = servers.length === 1 || (segment.text === null && groups.length === 1);
+    this.#numberings = are_ids ? null : this.#groups.map((group) => new Numbering(groups, group, segment));
     this.#owned = servers.map(({ path }) => (path === undefined ? new Ids(this.#total) : null));
     const of_family = addresses.filter((address) => address.includes(':')).length;
     const fewer = Math.min(of_family, addresses.length - of_family);
@@ -60,23 +70,29 @@ export class PortGrants {
     if (!this.#is_on) return;
     for (const [server, owned] of this.#owned.entries())
       if (owned !== null) {
-        const towards = needs.map((need) => ({ id: need.id, clients: this.#towards(server, need) }));
+        const towards = needs.map((need) => ({
+          id: owner_of(need.id, need.group),
+          clients: this.#towards(server, need),
+        }));
         this.#ensure(owned, towards);
       }
   }
 
-  /** All numbers of a member, by server; empty while the kernel chooses. Each list grows as {@link Ids.of} does. */
-  of(member: MemberId): readonly (readonly IdRange[])[] {
-    return this.#is_on ? this.#owned.map((owned) => owned?.of(member) ?? []) : [];
+  /** All numbers of a member's group, by server; empty while the kernel chooses. Each list grows as `Ids.of` does. */
+  of(member: MemberId, group: number): readonly (readonly IdRange[])[] {
+    return this.#is_on ? this.#owned.map((owned) => owned?.of(owner_of(member, group)) ?? []) : [];
   }
 
   /** Takes a member's numbers back. Its process must be dead. */
   release(member: MemberId): void {
-    for (const owned of this.#owned) owned?.release(member);
-    this.#counted.delete(member);
+    for (const group of this.#groups) {
+      const owner = owner_of(member, group);
+      for (const owned of this.#owned) owned?.release(owner);
+      this.#counted.delete(owner);
+    }
   }
 
-  #ensure(numbers: Ids, needs: readonly { readonly id: MemberId; readonly clients: number }[]): void {
+  #ensure(numbers: Ids, needs: readonly { readonly id: string; readonly clients: number }[]): void {
     const owned = needs.map(({ id }) => numbers.count(id));
     const wanted = needs.map(({ clients }) =>
       clients === 0 ? 0 : Math.ceil(clients * this.#each * HEAD_ROOM) + HEAD_ROOM_LEAST,
@@ -91,9 +107,10 @@ export class PortGrants {
     for (const [i, { id }] of needs.entries()) numbers.ensure([{ id, count: counts[i]! }]);
   }
 
-  /** How many of a member's clients connect to this server, at most. */
+  /** How many of these clients connect to this server, at most. */
   #towards(server: number, need: PortNeed): number {
-    if (this.#segment.text !== null) return Math.min(need.clients, this.#hits(need)[server]!);
+    const numbering = this.#numberings?.[need.group];
+    if (numbering !== undefined) return Math.min(need.clients, this.#hits(need, numbering)[server]!);
     const { clients, ids } = need;
     const servers = this.#owned.length;
     const hits = ids.map(([first, last, step]) => {
@@ -107,19 +124,22 @@ export class PortGrants {
     return Math.min(clients, sum(hits));
   }
 
-  /** How many of a member's ids lead to each server. A segment has no formula for it: each id is looked at, once. */
-  #hits({ id, ids }: PortNeed): readonly number[] {
-    let counted = this.#counted.get(id);
+  /** How many of them lead to each server. There is no formula for it: each id is looked at, once. */
+  #hits({ id, group, ids }: PortNeed, numbering: Numbering): readonly number[] {
+    const owner = owner_of(id, group);
+    let counted = this.#counted.get(owner);
     if (counted === undefined) {
       counted = { ids: new IdPool(), hits: this.#owned.map(() => 0) };
-      this.#counted.set(id, counted);
+      this.#counted.set(owner, counted);
     }
     counted.ids.grant(ids);
     for (let index = counted.ids.take(); index !== null; index = counted.ids.take())
-      counted.hits[(id_at(this.#segment, index) - 1) % this.#owned.length]!++;
+      counted.hits[(numbering.id(index) - 1) % this.#owned.length]!++;
     return counted.hits;
   }
 }
+
+const owner_of = (member: MemberId, group: number): string => `${member} ${group}`;
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((all, number) => all + number, 0);
 

@@ -29,6 +29,15 @@ export interface AccountChange {
 /** ms without an answer after which a member counts as stalled */
 export const STALLED_AFTER_MS = 3000;
 
+/** What a member has of a group. */
+export class MemberPart {
+  /** its part of the planned clients; its orders may lag behind */
+  share = 0;
+  /** the clients it needs ids for: its share now or at the end of the ramp, whichever is more */
+  needs = 0;
+  readonly outstanding = new Outstanding();
+}
+
 export class Member {
   readonly id: MemberId;
   /** it shall have a process */
@@ -44,16 +53,30 @@ export class Member {
   /** clients it can hold: expected before its hello, kept while it restarts, 0 while given up or not wanted */
   capacity = 0;
   capacity_why = '';
-  /** its part of the planned clients; its orders may lag behind */
-  share = 0;
-  /** the clients it needs ids for: its share now or at the end of the ramp, whichever is more */
-  needs = 0;
-  readonly outstanding = new Outstanding();
+  /** what it has of each group of the run, in their order */
+  readonly parts: readonly MemberPart[];
   /** incarnation that died last: a late account of it must not bring it back */
   buried: string | null = null;
 
-  constructor(id: MemberId) {
+  constructor(id: MemberId, groups: number) {
     this.id = id;
+    this.parts = Array.from({ length: groups }, () => new MemberPart());
+  }
+
+  /** the most clients it could be running */
+  get may(): number {
+    return this.parts.reduce((all, { outstanding }) => all + outstanding.may, 0);
+  }
+
+  /** the clients it needs ids for */
+  get needs(): number {
+    return this.parts.reduce((all, { needs }) => all + needs, 0);
+  }
+
+  /** It shall hold nothing. */
+  clear_share(): void {
+    this.capacity = 0;
+    for (const part of this.parts) part.share = part.needs = 0;
   }
 
   get live(): number {
@@ -124,8 +147,9 @@ export class Members {
   readonly #group_peaks = new Map<string, Peaks>();
   #dead: Dead = NO_DEAD;
 
-  constructor(ids: readonly MemberId[]) {
-    this.all = ids.map((id) => new Member(id));
+  /** `groups`: how many the run has */
+  constructor(ids: readonly MemberId[], groups: number) {
+    this.all = ids.map((id) => new Member(id, groups));
   }
 
   get dead(): Dead {
@@ -180,17 +204,16 @@ export class Members {
     if (last && last.incarnation !== account.incarnation)
       this.depart(member, last.incarnation, 'restarting', now, wall);
     else if (last && account.seq <= last.seq) return null;
-    const { capacity, outstanding } = member;
-    const { may } = outstanding;
+    const { capacity, may } = member;
     const is_new = member.account === null;
     member.account = account;
     member.heard_at = now;
     if (is_new || account.taken >= revision || account.taken > last!.taken) member.answered_at = now;
     if (member.wanted) member.capacity = account.capacity;
     member.capacity_why = account.capacity_why;
-    outstanding.acknowledge(account.revision);
+    for (const { outstanding } of member.parts) outstanding.acknowledge(account.revision);
     this.#raise_peaks(account.snapshot);
-    return { capacity: is_new || member.capacity !== capacity, may: outstanding.may < may };
+    return { capacity: is_new || member.capacity !== capacity, may: member.may < may };
   }
 
   /** of one group, in the whole swarm */
@@ -240,7 +263,7 @@ export class Members {
   /** The member's process shall end. It must hold no clients and have no orders to hold any. */
   dismiss(member: Member): void {
     member.wanted = false;
-    member.capacity = member.share = member.needs = 0;
+    member.clear_share();
   }
 
   /**
@@ -262,15 +285,15 @@ export class Members {
       const lost = { worker: member.id, incarnation, at: new Date(wall).toISOString(), silent_ms };
       const { snapshot } = member.account;
       const created = sum_of(snapshot, ({ clients }) => clients.created);
-      const never_held = created === 0 && member.outstanding.may === 0;
+      const never_held = created === 0 && member.may === 0;
       const is_no_loss = is_idle(snapshot) && (!member.wanted || never_held);
       this.#dead = bury(this.#dead, snapshot, is_no_loss ? null : lost);
     }
     member.account = null;
     member.buried = incarnation;
-    member.outstanding.clear();
+    for (const { outstanding } of member.parts) outstanding.clear();
     member.absence = absence;
-    if (member.is_out) member.capacity = member.share = member.needs = 0;
+    if (member.is_out) member.clear_share();
   }
 }
 

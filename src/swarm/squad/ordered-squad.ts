@@ -6,16 +6,29 @@ import type { ErrorKind, GroupSnapshot, Snapshot } from '../../metrics/snapshot.
 import type { WorkerSummary } from '../../metrics/summary.ts';
 import type { HookResult } from '../plan/account.ts';
 import { ids_within, index_within } from '../plan/id-map.ts';
+import { place_of } from '../plan/numbering.ts';
 import type { IdRange, Orders } from '../plan/orders.ts';
 import { to_machine_ms } from '../plan/permit.ts';
 import type { LiveSpec, MemberId } from '../plan/run-spec.ts';
+import { WHOLE } from '../plan/segment.ts';
 import { MAX_TRACE_LINES } from '../plan/traces.ts';
 import { Squad, type SquadOptions } from './squad.ts';
 
+const NOTHING_ORDERED: GroupOrder = { clients: 0, target: 0, ids: [] };
 /** Most orders that wait to be applied. Beyond it the oldest is forgotten, and counts as applied with the next one. */
 const MAX_PENDING = 64;
 /** deaths of each worker: the first may have had any cause */
 const DEATHS_AT_LOADING = 2;
+
+/** What an agent orders of a group. */
+export interface GroupOrder {
+  /** planned now, in clients */
+  readonly clients: number;
+  /** clients at the end of the ramp: ids and workers are made ready for them */
+  readonly target: number;
+  /** indices of all clients that are this agent's own, see Numbering; only grows, as `Ids.of` does */
+  readonly ids: readonly IdRange[];
+}
 
 /** What an agent orders of its workers. Absolute: the newest revision wins. */
 export interface SquadOrder {
@@ -25,18 +38,14 @@ export interface SquadOrder {
   /** this agent's part */
   readonly connect_per_s: number;
   readonly shared: LiveSpec['shared'];
-  /** planned now, in clients */
-  readonly clients: number;
-  /** clients at the end of the ramp: ids and workers are made ready for them */
-  readonly target: number;
-  /** all ids this agent owns; only grows, as `Ids.of` does */
-  readonly ids: readonly IdRange[];
+  /** by name; of a group that it does not name this agent holds nothing */
+  readonly groups: Readonly<Record<string, GroupOrder>>;
   readonly graceful: boolean;
   readonly retry_fatal: number;
   /** a worker, which the squad chooses, shall run the module's hook, once */
   readonly setup: boolean;
   readonly teardown: boolean;
-  /** clients whose bytes are traced, by token; until: ms of this process' clock */
+  /** clients whose bytes are traced, by token, also those of other agents; until: ms of this process' clock */
   readonly traces: readonly { readonly token: string; readonly client: number; readonly until: number }[];
 }
 
@@ -57,10 +66,12 @@ export interface SquadAccount {
   readonly capacity: number;
   readonly capacity_why: string;
   /**
-   * Number of ids its workers were dealt. When workers were given up or are new, it is more than there ever were
-   * clients; clients wait until the agent owns as many ids.
+   * By group, as the next: number of ids its workers were dealt. When workers were given up or are new, it is more than
+   * there ever were clients; clients wait until the agent owns as many ids.
    */
-  readonly ids_wanted: number;
+  readonly ids_wanted: Readonly<Record<string, number>>;
+  /** most clients that its workers could be running now */
+  readonly may: Readonly<Record<string, number>>;
   /** of the living workers, with the peaks that they had together in each group */
   readonly snapshot: Snapshot;
   readonly dead: Dead;
@@ -71,8 +82,6 @@ export interface SquadAccount {
   readonly teardown: HookResult | null;
   readonly live: number;
   readonly open: number;
-  /** most clients that its workers could be running now */
-  readonly may: number;
   /** workers killed because they did not answer at the end */
   readonly killed_at_end: readonly MemberId[];
 }
@@ -152,9 +161,11 @@ export class OrderedSquad {
     this.#ordered = order.revision;
     const { planner } = this.#squad;
     planner.live = { ...planner.live, shared: order.shared };
-    planner.to_ids = (dealt) => ids_within(dealt, order.ids);
-    const { phase, clients: planned, target, graceful, retry_fatal, connect_per_s } = order;
-    const wanted = { phase, planned, target, graceful, retry_fatal, connect_per_s };
+    const groups = planner.run.what.groups.map(({ name }) => order.groups[name] ?? NOTHING_ORDERED);
+    planner.to_indices = (group, dealt) => ids_within(dealt, groups[group]!.ids);
+    const { phase, graceful, retry_fatal, connect_per_s } = order;
+    const aims = groups.map(({ clients, target }) => ({ planned: clients, target }));
+    const wanted = { phase, groups: aims, graceful, retry_fatal, connect_per_s };
     planner.follow(() => wanted, this.#clock.now());
     this.#squad.grow();
     planner.replan(true);
@@ -190,7 +201,8 @@ export class OrderedSquad {
       applied: this.#applied,
       capacity: room.capacity,
       capacity_why: room.why,
-      ids_wanted: planner.ids.highest,
+      ids_wanted: this.#by_group((group) => planner.dealt[group]!),
+      may: this.#by_group((group) => members.all.reduce((all, { parts }) => all + parts[group]!.outstanding.may, 0)),
       snapshot: { ...merged, groups: map_groups(merged.groups, with_peaks) },
       dead,
       workers: shown.map((member) => member.summary(now)),
@@ -204,9 +216,13 @@ export class OrderedSquad {
       teardown: this.#result('teardown'),
       live: up.reduce((all, { live }) => all + live, 0),
       open: up.reduce((all, { open }) => all + open, 0),
-      may: members.all.reduce((all, { outstanding }) => all + outstanding.may, 0),
       killed_at_end: this.#squad.killed_at_end,
     };
+  }
+
+  #by_group(count: (group: number) => number): Record<string, number> {
+    const { groups } = this.#squad.planner.run.what;
+    return Object.fromEntries(groups.map(({ name }, group) => [name, count(group)]));
   }
 
   #merge(of: readonly Snapshot[]): Snapshot {
@@ -223,9 +239,13 @@ export class OrderedSquad {
     return late;
   }
 
-  /** Starts and ends traces; the worker that has a client's id at the start traces it. False: nothing changed. */
-  #follow_traces({ traces: wanted, ids }: SquadOrder): boolean {
-    const { traces, planner } = this.#squad;
+  /**
+   * Starts and ends traces of clients that are this agent's own; the worker that has one at the start traces it. False:
+   * nothing changed.
+   */
+  #follow_traces({ traces: all, groups }: SquadOrder): boolean {
+    const { traces } = this.#squad;
+    const wanted = all.filter(({ client }) => this.#dealt(client, groups) !== null);
     const before = [...this.#traces.keys()].join();
     for (const [token, { end }] of this.#traces) {
       if (wanted.some((trace) => trace.token === token)) continue;
@@ -243,8 +263,8 @@ export class OrderedSquad {
         trace.before++;
       };
       this.#traces.set(token, trace);
-      const index = index_within(client, ids);
-      const member = index === null ? null : planner.owner(index);
+      const { group, index } = this.#dealt(client, groups)!;
+      const member = this.#squad.planner.owner_of(group, index);
       if (member === null) {
         say(`no client ${client} lives now`);
         trace.is_over = true;
@@ -257,6 +277,14 @@ export class OrderedSquad {
       trace.end = () => traces.end(local);
     }
     return [...this.#traces.keys()].join() !== before;
+  }
+
+  /** What number of its group stands for a client, by its id in the whole swarm; null: it is not this agent's. */
+  #dealt(client: number, orders: SquadOrder['groups']): ReturnType<typeof place_of> {
+    const { groups } = this.#squad.planner.run.what;
+    const place = place_of(groups, WHOLE, client);
+    const index = place && index_within(place.index, orders[groups[place.group]!.name]?.ids ?? []);
+    return index === null ? null : { group: place!.group, index };
   }
 
   #start_hook(hook: 'setup' | 'teardown'): void {

@@ -1,14 +1,14 @@
 /** From what is wanted to orders: shares within what is safe, ids, connect rates; published when they change. */
-import { MAIN } from '../../metrics/groups.ts';
 import { NOTHING_WANTED, type Wanted } from '../plan/intent.ts';
-import { clients_of, type IdRange, type MemberOrders, type Orders } from '../plan/orders.ts';
+import { place_of } from '../plan/numbering.ts';
+import type { GroupShare, IdRange, MemberOrders, Orders } from '../plan/orders.ts';
 import type { LiveSpec, MachineSpec, MemberId, RunSpec } from '../plan/run-spec.ts';
 import type { Hub } from '../plan/seam.ts';
-import { index_of } from '../plan/segment.ts';
 import type { Traces } from '../plan/traces.ts';
-import { allocate, grant, split_rate } from '../shares/allocate.ts';
+import { split_rate } from '../shares/allocate.ts';
 import { Ids } from '../shares/ids.ts';
 import { PortGrants } from '../shares/port-grants.ts';
+import { grant_groups, share_groups, type GroupTarget, type Matrix } from '../shares/share-groups.ts';
 import type { Members } from './members.ts';
 
 export class Planner {
@@ -17,10 +17,10 @@ export class Planner {
   live: Omit<LiveSpec, 'retry_fatal'> = { shared: null, setup_by: null, teardown_by: null };
   /** of the orders published last, 0 before the first */
   revision = 0;
-  /** numbers dealt to the members: ids, or numbers that {@link to_ids} maps to ids */
-  readonly ids = new Ids();
-  /** Maps dealt numbers to ids. While `dealt` grows as `Ids.of` does, so must the result. */
-  to_ids: (dealt: readonly IdRange[]) => readonly IdRange[] = (dealt) => dealt;
+  /** of each group: numbers dealt to the members, for its clients here or for what {@link to_indices} makes of them */
+  readonly #dealt: readonly Ids[];
+  /** Maps dealt numbers to the indices of clients in a group. While `dealt` grows as `Ids.of` does, so must the result. */
+  to_indices: (group: number, dealt: readonly IdRange[]) => readonly IdRange[] = (_, dealt) => dealt;
   readonly #ports: PortGrants;
   readonly #hub: Hub;
   readonly #members: Members;
@@ -37,7 +37,9 @@ export class Planner {
     this.#traces = traces;
     this.run = run;
     this.machine = machine;
-    this.#ports = new PortGrants(run.where, machine);
+    const { groups } = run.what;
+    this.#dealt = groups.map(() => new Ids());
+    this.#ports = new PortGrants(run.where, machine, groups);
   }
 
   get phase(): Orders['phase'] {
@@ -46,12 +48,12 @@ export class Planner {
 
   /** clients at the end of a ramp */
   get target(): number {
-    return this.#wanted.target;
+    return this.#wanted.groups.reduce((all, { target }) => all + target, 0);
   }
 
   /** clients now */
   get planned(): number {
-    return this.#wanted.planned;
+    return this.#wanted.groups.reduce((all, { planned }) => all + planned, 0);
   }
 
   /** of all members together */
@@ -68,15 +70,25 @@ export class Planner {
     return this.#is_withholding;
   }
 
-  /** Which member owns a client, by its id in the whole swarm. */
+  /** how many numbers were dealt of each group, in their order */
+  get dealt(): readonly number[] {
+    return this.#dealt.map(({ highest }) => highest);
+  }
+
+  /** Which member owns a client, by its id in the whole swarm. Not for an agent, whose numbers are no indices. */
   owner(id: number): MemberId | null {
-    const index = index_of(this.machine.segment, id);
-    return index === null ? null : this.ids.owner(index);
+    const place = place_of(this.run.what.groups, this.machine.segment, id);
+    return place && this.owner_of(place.group, place.index);
+  }
+
+  /** Which member was dealt this number of a group. */
+  owner_of(group: number, dealt: number): MemberId | null {
+    return this.#dealt[group]!.owner(dealt);
   }
 
   /** Takes a member's ids and ports back, to be granted to others. Its process must be dead. */
   release(member: MemberId): void {
-    this.ids.release(member);
+    for (const ids of this.#dealt) ids.release(member);
     this.#ports.release(member);
   }
 
@@ -88,9 +100,9 @@ export class Planner {
 
   /** Moves along a ramp; the caller replans. False: nothing else is planned than before. */
   step(now: number): boolean {
-    const { planned } = this.#wanted;
+    const { planned } = this;
     this.#wanted = this.#wanted_at(now);
-    return this.#wanted.planned !== planned;
+    return this.planned !== planned;
   }
 
   /** Works out the orders of now and publishes them if they differ from the last ones, with `anyway` in any case. */
@@ -101,7 +113,9 @@ export class Planner {
     this.#ordered = ordered;
     const revision = ++this.revision;
     for (const [id, entry] of Object.entries(entries)) {
-      this.#members.get(id)!.outstanding.add(revision, clients_of(entry));
+      const { parts } = this.#members.get(id)!;
+      for (const [g, { clients }] of Object.values(entry.groups).entries())
+        parts[g]!.outstanding.add(revision, clients);
     }
     const { phase, retry_fatal } = this.#wanted;
     const { run, machine } = this;
@@ -112,42 +126,61 @@ export class Planner {
     const members = this.#members.all;
     const granted = this.#share();
     const { connect_per_s: rate, graceful } = this.#wanted;
-    const rate_parts = granted.filter((clients) => clients > 0).length;
+    const holds = members.map((_, i) => granted.some((row) => row[i]! > 0));
+    const rate_parts = holds.filter(Boolean).length;
     const rates = split_rate(rate, rate_parts);
     const entries: Record<MemberId, MemberOrders> = {};
     for (const [i, { id, account }] of members.entries()) {
       if (!account) continue;
-      const clients = granted[i]!;
-      const connect_per_s = clients > 0 ? rates.pop()! : 0;
-      const [ids, ports] = [this.to_ids(this.ids.of(id)), this.#ports.of(id)];
-      const groups = { [MAIN]: { clients, ids, ports, connect_per_s, rate_parts, graceful } };
+      const own = holds[i] ? rates.pop()! : 0;
+      const group_rates = split_rate(own, granted.filter((row) => row[i]! > 0).length);
+      const groups: Record<string, GroupShare> = {};
+      for (const [g, { name }] of this.run.what.groups.entries()) {
+        const clients = granted[g]![i]!;
+        const connect_per_s = clients > 0 ? group_rates.pop()! : 0;
+        const [ids, ports] = [this.#indices_of(g, id), this.#ports.of(id, g)];
+        groups[name] = { clients, ids, ports, connect_per_s, rate_parts, graceful };
+      }
       entries[id] = { incarnation: account.incarnation, groups, traces: this.#traces.of(id) };
     }
     return entries;
   }
 
-  /** Shares out what is planned and grants ids and ports for it. Returns what may be ordered now. */
-  #share(): number[] {
+  #indices_of(group: number, member: MemberId): readonly IdRange[] {
+    return this.to_indices(group, this.#dealt[group]!.of(member));
+  }
+
+  /** Shares out what is planned and grants ids and ports for it. Returns what may be ordered now, by group. */
+  #share(): Matrix {
     const members = this.#members.all;
-    const before = members.map(({ id, outstanding, share, capacity }) => {
-      return { id, may: outstanding.may, held: share, capacity, weight: 1 };
-    });
-    const shares = allocate(this.planned, before);
-    for (const [i, member] of members.entries()) member.share = shares[i]!;
+    const spec = this.run.what.groups;
+    const aims = (of: 'planned' | 'target'): GroupTarget[] =>
+      spec.map(({ share }, g) => ({ target: this.#wanted.groups[g]?.[of] ?? 0, share }));
+    const planned = aims('planned');
+    const holders = members.map(({ capacity }) => ({ capacity, weight: 1 }));
+    const held = spec.map((_, g) => members.map(({ parts }) => parts[g]!.share));
+    const shares = share_groups(planned, held, holders);
     // ids for the end of the ramp already, as its steps would break them into small ranges
-    const after = before.map((one, i) => ({ ...one, held: shares[i]! }));
-    const at_end = allocate(this.target, after);
-    for (const [i, member] of members.entries()) member.needs = Math.max(shares[i]!, at_end[i]!);
+    const at_end = share_groups(aims('target'), shares, holders);
+    for (const [i, { parts }] of members.entries())
+      for (const [g, part] of parts.entries()) {
+        part.share = shares[g]![i]!;
+        part.needs = Math.max(part.share, at_end[g]![i]!);
+      }
     const { expected } = this.#members;
-    this.ids.ensure(expected.map(({ id, needs }) => ({ id, count: needs })));
+    for (const [g, ids] of this.#dealt.entries())
+      ids.ensure(expected.map(({ id, parts }) => ({ id, count: parts[g]!.needs })));
     this.#ports.ensure(
       this.target,
-      expected.map(({ id, needs }) => ({ id, clients: needs, ids: this.to_ids(this.ids.of(id)) })),
+      expected.flatMap(({ id, parts }) =>
+        parts.map(({ needs }, group) => ({ id, group, clients: needs, ids: this.#indices_of(group, id) })),
+      ),
     );
     // a share whose member has no process waits for one
-    const wanted = shares.map((share, i) => (members[i]!.account ? share : 0));
-    const granted = grant(this.planned, wanted, after);
-    this.#is_withholding = granted.some((clients, i) => clients < wanted[i]!);
+    const wanted = shares.map((row) => row.map((share, i) => (members[i]!.account ? share : 0)));
+    const may = spec.map((_, g) => members.map(({ parts }) => parts[g]!.outstanding.may));
+    const granted = grant_groups(planned, wanted, may, holders);
+    this.#is_withholding = granted.some((row, g) => row.some((clients, i) => clients < wanted[g]![i]!));
     return granted;
   }
 }

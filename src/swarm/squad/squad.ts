@@ -70,7 +70,7 @@ export class Squad {
     this.#stall_timeout_ms = stall_timeout_ms;
     this.#ticked_at = clock.now();
     this.#on_note = on_note;
-    this.members = new Members(members);
+    this.members = new Members(members, options.run.what.groups.length);
     this.planner = new Planner(hub, this.members, this.traces, options.run, options.machine);
     this.waits = new Waits(() => clock.now());
     hub.onAccount((id, account) => this.#on_account(id, account));

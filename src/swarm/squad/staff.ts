@@ -55,8 +55,8 @@ export class Staff {
     if (ended.length > 0) this.#tell();
   }
 
-  #is_idle_long({ id, wanted, account, needs, outstanding }: Member, now: number): boolean {
-    if (!wanted || !account || needs > 0 || outstanding.may > 0 || !is_idle(account.snapshot)) {
+  #is_idle_long({ id, wanted, account, needs, may }: Member, now: number): boolean {
+    if (!wanted || !account || needs > 0 || may > 0 || !is_idle(account.snapshot)) {
       this.#idle.delete(id);
       return false;
     }

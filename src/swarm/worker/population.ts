@@ -25,10 +25,10 @@ import {
 } from '../client/runner.ts';
 import type { Secure } from '../client/secure.ts';
 import type { Reads } from '../client/socket.ts';
+import { Numbering } from '../plan/numbering.ts';
 import type { GroupShare, Orders } from '../plan/orders.ts';
 import type { Permit } from '../plan/permit.ts';
 import type { MachineSpec, RunSpec } from '../plan/run-spec.ts';
-import { id_at, index_of, type Segment } from '../plan/segment.ts';
 import { IdPool } from '../shares/id-pool.ts';
 import { Ports } from '../shares/ports.ts';
 import type { ConnectTurns } from './connect-turns.ts';
@@ -60,6 +60,7 @@ export interface PopulationOptions {
   /** what the module's `setup` returned */
   readonly shared: unknown;
   readonly member: string;
+  /** one of the run's */
   readonly group: string;
   readonly module: ProtocolModule;
   readonly recorder: GroupRecorder;
@@ -82,7 +83,7 @@ export class Population {
   readonly #rules: RunnerRules;
   readonly #options: PopulationOptions;
   readonly #recorder: GroupRecorder;
-  readonly #segment: Segment;
+  readonly #numbering: Numbering;
   readonly #reconnect_delay_ms: readonly [number, number];
   readonly #pools: Client[][] = [[], [], [], []];
   readonly #clients = new Map<number, Client>();
@@ -103,10 +104,11 @@ export class Population {
     this.#turns = options.turns;
     // members of other segments have the same names
     const { text } = machine.segment;
-    this.#segment = machine.segment;
+    const position = what.groups.findIndex(({ name }) => name === group);
+    this.#numbering = new Numbering(what.groups, position, machine.segment);
     this.#reconnect_delay_ms = how.reconnect_delay_ms;
-    const name = group === MAIN ? member : `${member} ${group}`;
-    this.#random = make_random(what.seed, text === null ? name : `${text} ${name}`);
+    const own = group === MAIN ? member : `${member} ${group}`;
+    this.#random = make_random(what.seed, text === null ? own : `${text} ${own}`);
     this.#rules = {
       recorder,
       endpoints: options.endpoints,
@@ -212,7 +214,7 @@ export class Population {
     for (; left > 0; left--) {
       const index = this.#ids.take();
       if (index === null) return; // more ids are on their way
-      const client = new Client(id_at(this.#segment, index), this.#rules);
+      const client = new Client(this.#numbering.id(index), this.#rules);
       this.#clients.set(client.id, client);
       this.#options.created(client);
       clients.created++;
@@ -275,7 +277,7 @@ export class Population {
     this.#unplace(client);
     this.#clients.delete(client.id);
     this.#recorder.clients.live--;
-    this.#ids.free(index_of(this.#segment, client.id)!);
+    this.#ids.free(this.#numbering.index(client.id)!);
     if (this.live === 0) this.#options.emptied();
   }
 

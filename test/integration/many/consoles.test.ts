@@ -95,12 +95,7 @@ describe.skipIf(!HAS_NATS)('a console', () => {
     await world.until_open(4);
     const plan = await world.plan();
     const ids = Object.entries(plan.members).map(
-      ([
-        agent,
-        {
-          ids: [range],
-        },
-      ]) => [agent, range![0]] as const,
+      ([agent, { groups }]) => [agent, groups['main']!.ids[0]![0]] as const,
     );
     expect(ids).toHaveLength(2);
     for (const [i, [agent, id]] of ids.entries()) {

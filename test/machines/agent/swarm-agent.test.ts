@@ -3,10 +3,12 @@ import type { Crew } from '../../../src/machines/agent/holding.ts';
 import { Agent } from '../../../src/machines/agent/swarm-agent.ts';
 import { first_desired } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
-import type { MemberShare, Presence, RunHeader, SwarmPlan } from '../../../src/machines/store/documents.ts';
+import type { Presence, RunHeader, SwarmPlan } from '../../../src/machines/store/documents.ts';
+import { MAIN } from '../../../src/metrics/groups.ts';
 import { merge_snapshots, NO_DEAD } from '../../../src/metrics/merge-snapshots.ts';
 import type { SquadAccount, SquadOrder } from '../../../src/swarm/squad/ordered-squad.ts';
 import { eventually } from '../../cluster/built.ts';
+import { share_of } from '../main-share.ts';
 import { MemoryEngine } from '../sim/memory-store.ts';
 
 const HEADER: RunHeader = {
@@ -41,12 +43,12 @@ class FakeCrew implements Crew {
     this.is_closed = true;
   }
   account(): SquadAccount {
-    const live = this.is_closed || this.order_of?.phase === 'stop' ? 0 : (this.order_of?.clients ?? 0);
+    const live = this.is_closed || this.order_of?.phase === 'stop' ? 0 : (this.order_of?.groups[MAIN]?.clients ?? 0);
     return {
       applied: this.order_of?.revision ?? 0,
       capacity: 100,
       capacity_why: '',
-      ids_wanted: live,
+      ids_wanted: { [MAIN]: live },
       snapshot: merge_snapshots([]),
       dead: NO_DEAD,
       workers: [],
@@ -55,7 +57,7 @@ class FakeCrew implements Crew {
       teardown: null,
       live,
       open: live,
-      may: live,
+      may: { [MAIN]: live },
       killed_at_end: [],
     };
   }
@@ -109,7 +111,7 @@ class Bench {
   /** Of the next plan, with so many clients for the agent. */
   next(clients: number): SwarmPlan {
     const { incarnation } = this.presence;
-    const share: MemberShare = {
+    const share = share_of({
       incarnation,
       share: clients,
       labelled: {},
@@ -118,7 +120,7 @@ class Bench {
       connect_per_s: 10,
       ramp: { from: clients, to: clients, start_ms: 0, end_ms: 0 },
       ids: [[1, 100, 1]],
-    };
+    });
     return (this.#plan = { ...this.#plan, revision: this.#plan.revision + 1, members: { a: share } });
   }
 
@@ -158,7 +160,7 @@ describe('a plan that is sent', () => {
     bench.store.nudge('a', JSON.stringify({ ...plan, revision }));
     await eventually(() => bench.presence.applied === revision);
     expect(bench.presence).toMatchObject({ live: 7, accepted: revision });
-    expect(bench.crew!.order_of!.clients).toBe(7);
+    expect(bench.crew!.order_of!.groups[MAIN]!.clients).toBe(7);
   });
 
   it('is nothing once a later one was taken', async () => {
@@ -169,7 +171,7 @@ describe('a plan that is sent', () => {
     await bench.steps(10);
     bench.store.nudge('a', JSON.stringify(late));
     await bench.steps(1);
-    expect(bench.crew!.order_of!.clients).toBe(6);
+    expect(bench.crew!.order_of!.groups[MAIN]!.clients).toBe(6);
     expect(bench.presence.accepted).toBe(later.revision);
   });
 
@@ -180,7 +182,7 @@ describe('a plan that is sent', () => {
     bench = await Bench.playing();
     bench.store.nudge('a', JSON.stringify({ ...bench.next(50), ...other }));
     await bench.steps(2);
-    expect(bench.crew!.order_of!.clients).toBe(5);
+    expect(bench.crew!.order_of!.groups[MAIN]!.clients).toBe(5);
     expect(bench.presence).toMatchObject({ ready: 'r1', fenced: 0 });
   });
 });
@@ -190,7 +192,7 @@ describe('a nudge that is no plan', () => {
     bench = await Bench.playing();
     bench.store_plan(bench.next(8));
     bench.store.nudge('a', text);
-    await eventually(() => bench.crew!.order_of!.clients === 8);
+    await eventually(() => bench.crew!.order_of!.groups[MAIN]!.clients === 8);
     expect(bench.presence).toMatchObject({ ready: 'r1', fenced: 0 });
   });
 });

@@ -11,6 +11,10 @@ import {
 import { first_desired } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
 import type { Desired, Presence, RunHeader, SwarmPlan } from '../../../src/machines/store/documents.ts';
+import { by_group, flat, share_of } from '../main-share.ts';
+import { GROUPS } from '../../swarm/specs.ts';
+import { map_groups } from '../../../src/metrics/groups.ts';
+import { group_targets } from '../../../src/swarm/plan/numbering.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
 
 const RUN: RunHeader = {
@@ -25,10 +29,14 @@ const RUN: RunHeader = {
 const DESIRED = first_desired('r', 100, false);
 const FIRST = first_plan(RUN, DESIRED, 1, 'e', null);
 
-type Told = Partial<Presence> & { readonly silent_ms?: number; readonly known_ms?: number };
+type Told = Partial<Omit<Presence, 'may' | 'ids_wanted'>> & {
+  readonly may?: number;
+  readonly silent_ms?: number;
+  readonly known_ms?: number;
+};
 
 /** An agent that does as it is told: it says that it took over everything, and holds what it may. */
-function agent(id: string, { silent_ms = 0, known_ms = 0, ...told }: Told = {}): KnownAgent {
+function agent(id: string, { silent_ms = 0, known_ms = 0, may = 0, ...told }: Told = {}): KnownAgent {
   const presence = {
     incarnation: `${id}-1`,
     replaces: [],
@@ -37,17 +45,24 @@ function agent(id: string, { silent_ms = 0, known_ms = 0, ...told }: Told = {}):
     capacity: 100,
     leaving: false,
     accepted: Infinity,
-    may: 0,
+    may: by_group(may),
     open: 0,
-    ids_wanted: 0,
+    ids_wanted: {},
     refuses: null,
     ...told,
   } as unknown as Presence;
   return { id, presence, silent_ms, known_ms };
 }
 
-function next(old: SwarmPlan, agents: readonly KnownAgent[], desired: Partial<Desired> = {}, run_ms = 0): SwarmPlan {
+function next(
+  old: SwarmPlan,
+  agents: readonly KnownAgent[],
+  desired: Partial<Desired> = {},
+  run_ms = 0,
+  groups = GROUPS,
+): SwarmPlan {
   const now: ShareInput = {
+    groups,
     desired: { ...DESIRED, ...desired },
     agents,
     run_ms,
@@ -61,7 +76,12 @@ function next(old: SwarmPlan, agents: readonly KnownAgent[], desired: Partial<De
 }
 
 const shares = ({ members }: SwarmPlan) =>
-  Object.fromEntries(Object.entries(members).map(([id, { share, ramp, may }]) => [id, [share, ramp.to, may]]));
+  Object.fromEntries(
+    Object.entries(members).map(([id, entry]) => {
+      const { share, ramp, may } = flat(entry);
+      return [id, [share, ramp.to, may]];
+    }),
+  );
 const all_ids = (ranges: readonly IdRange[]): number[] =>
   ranges.flatMap(([first, last, step]) =>
     Array.from({ length: (last - first) / step + 1 }, (_, i) => first + i * step),
@@ -74,8 +94,8 @@ describe('the shares of the next plan', () => {
 
   test('grow with the target, ids with them', () => {
     expect(shares(two)).toEqual({ a: [5, 5, 5], b: [5, 5, 5] });
-    expect(two.members['a']!.ids).toEqual([[1, 9, 2]]);
-    expect(two.members['b']!.ids).toEqual([[2, 10, 2]]);
+    expect(flat(two.members['a']).ids).toEqual([[1, 9, 2]]);
+    expect(flat(two.members['b']).ids).toEqual([[2, 10, 2]]);
     expect(two.members['a']!.connect_per_s + two.members['b']!.connect_per_s).toBe(100);
   });
 
@@ -106,18 +126,18 @@ describe('the shares of the next plan', () => {
     expect(unsure_of(off, new Map(), [])).toEqual([{ agent: 'a', incarnation: 'a-1', open: 5 }]);
     expect(unsure_of(off, new Map([['a', agent('a', { replaces: ['a-1'] }).presence]]), [])).toEqual([]);
     // it may live, and be logged in at the server with what it owned
-    expect(off.members['b']!.ids).toEqual([
+    expect(flat(off.members['b']).ids).toEqual([
       [2, 10, 2],
       [11, 15, 1],
     ]);
-    expect(off.free_ids).toEqual([]);
+    expect(off.ids['main']!.free).toEqual([]);
   });
 
   test('are opened elsewhere with the ids of an agent only if its death is attested', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 90 }), fc.constantFrom('silent', 'evicted', 'dead'), (target, how) => {
         const before = next(FIRST, holding({ a: 0, b: 0 }), { target });
-        const may = { a: before.members['a']!.may, b: before.members['b']!.may };
+        const may = { a: flat(before.members['a']).may, b: flat(before.members['b']).may };
         const told: Record<typeof how, Told> = {
           silent: { silent_ms: 11_000 },
           evicted: {},
@@ -126,8 +146,8 @@ describe('the shares of the next plan', () => {
         const evicted = how === 'evicted' ? ['a.a-1'] : [];
         const after = next(before, holding(may, { a: told[how] }), { target, evicted });
         expect(shares(after)['b']).toEqual([target, target, target]);
-        const owned = new Set(all_ids(before.members['a']!.ids));
-        const again = all_ids(after.members['b']!.ids).filter((id) => owned.has(id));
+        const owned = new Set(all_ids(flat(before.members['a']).ids));
+        const again = all_ids(flat(after.members['b']).ids).filter((id) => owned.has(id));
         expect(again.length).toBe(how === 'dead' ? owned.size : 0);
       }),
     );
@@ -142,7 +162,7 @@ describe('the shares of the next plan', () => {
     const up = next(waits, agents({ ready: 'r', capacity: 100, known_ms: 9000 }), { target: 10 });
     expect(shares(up)).toEqual({ a: [5, 5, 5], b: [5, 5, 5] });
     // as when it died, no other id
-    expect(up.members['a']!.ids).toEqual(two.members['a']!.ids);
+    expect(flat(up.members['a']).ids).toEqual(flat(two.members['a']).ids);
     const over: Told[] = [{ known_ms: RETURN_MS }, { refuses: 'no module' }, { leaving: true }, { silent_ms: 6000 }];
     for (const told of over.slice(0, 3))
       expect(shares(next(waits, agents(told), { target: 10 }))['b']).toEqual([10, 10, 10]);
@@ -166,12 +186,12 @@ describe('the shares of the next plan', () => {
     const again = holding({ a: 0, b: 5 }, { a: { incarnation: 'a-2', replaces: ['a-1'] } });
     const plan = next(two, again, { target: 10 });
     expect(plan.departed).toMatchObject([{ incarnation: 'a-1', attested: true, open: 0 }]);
-    expect(plan.members['a']).toMatchObject({ incarnation: 'a-2', share: 5, may: 5 });
+    expect(plan.members['a']).toMatchObject({ incarnation: 'a-2', groups: { main: { share: 5, may: 5 } } });
   });
 
   test('do not trust an incarnation that only says it is another one', () => {
     const plan = next(two, holding({ a: 0, b: 5 }, { a: { incarnation: 'a-2' } }), { target: 10 });
-    expect(plan.members['a']).toMatchObject({ incarnation: 'a-1', may: 5 });
+    expect(plan.members['a']).toMatchObject({ incarnation: 'a-1', groups: { main: { may: 5 } } });
     expect(plan.departed).toEqual([]);
   });
 
@@ -205,11 +225,11 @@ describe('the shares of the next plan', () => {
   test('follow a ramp from where each is, and keep it while nothing changes', () => {
     const ramp = { from: 10, to: 30, start_ms: 1000, end_ms: 3000 };
     const up = next(two, holding({ a: 5, b: 5 }), { target: 30, ramp }, 1000);
-    expect(up.members['a']!.ramp).toEqual({ from: 5, to: 15, start_ms: 1000, end_ms: 3000 });
+    expect(flat(up.members['a']).ramp).toEqual({ from: 5, to: 15, start_ms: 1000, end_ms: 3000 });
     const later = next(up, holding({ a: 10, b: 10 }), { target: 30, ramp }, 2000);
     expect(later.members).toEqual(up.members);
     const over = next(up, holding({ a: 15, b: 15 }), { target: 30, ramp }, 3500);
-    expect(over.members['a']!.ramp).toEqual(up.members['a']!.ramp);
+    expect(flat(over.members['a']).ramp).toEqual(flat(up.members['a']).ramp);
   });
 
   test('never begin a ramp above what the agent may be running', () => {
@@ -224,7 +244,7 @@ describe('the shares of the next plan', () => {
       { target: 3, ramp: { from: 8, to: 3, start_ms: 1000, end_ms: 8000 } },
       1000,
     );
-    expect(bent.members['a']).toMatchObject({ may: 2, ramp: { from: 2, to: 2 } });
+    expect(flat(bent.members['a'])).toMatchObject({ may: 2, ramp: { from: 2, to: 2 } });
   });
 
   test('give nothing more after a memory was lost, until everybody has taken the new plan over', () => {
@@ -236,8 +256,98 @@ describe('the shares of the next plan', () => {
   });
 });
 
+describe('the shares of several groups', () => {
+  const groups = [
+    { name: 'talkers', share: 1, commands: [] },
+    { name: 'listeners', share: 9, commands: [] },
+  ];
+  const planned = (old: SwarmPlan, agents: readonly KnownAgent[], desired: Partial<Desired>): SwarmPlan =>
+    next(old, agents, desired, 0, groups);
+  /** agents that do as the plan says */
+  const obeying = ({ members }: SwarmPlan, ids: readonly string[], told: Record<string, Partial<Presence>> = {}) =>
+    ids.map((id) => {
+      const one = agent(id, {});
+      const may = map_groups(members[id]?.groups ?? {}, ({ ramp }) => ramp.to);
+      return { ...one, presence: { ...one.presence, may, ...told[id] } };
+    });
+  const by_agent = ({ members }: SwarmPlan) =>
+    Object.fromEntries(
+      Object.entries(members).map(([id, entry]) => [id, groups.map(({ name }) => entry.groups[name]!.share)]),
+    );
+
+  test('are each group’s part, on all agents alike, with indices of its own', () => {
+    const plan = planned(FIRST, obeying(FIRST, ['a', 'b']), { target: 40 });
+    expect(by_agent(plan)).toEqual({ a: [2, 18], b: [2, 18] });
+    expect(map_groups(plan.members['a']!.groups, ({ ids }) => ids)).toEqual({
+      talkers: [[1, 3, 2]],
+      listeners: [[1, 35, 2]],
+    });
+    expect(map_groups(plan.ids, (one) => one.next)).toEqual({ talkers: 5, listeners: 37 });
+  });
+
+  test('share an agent’s room, and are cut in proportion when there is too little', () => {
+    const small = { a: { capacity: 10 }, b: { capacity: 20 } };
+    const plan = planned(FIRST, obeying(FIRST, ['a', 'b'], small), { target: 300 });
+    const shares = Object.values(by_agent(plan));
+    expect(shares.map(([talkers, listeners]) => talkers! + listeners!)).toEqual([10, 20]);
+    expect(shares.reduce((all, [talkers]) => all + talkers!, 0)).toBe(3);
+  });
+
+  test('of clients for a label are in proportion too, and only where the label is', () => {
+    const told = { a: { labels: [] }, b: { labels: ['eu'] } };
+    const plan = planned(FIRST, obeying(FIRST, ['a', 'b'], told), { target: 60, labelled: { eu: 20 } });
+    const labelled = map_groups(plan.members['b']!.groups, (own) => own.labelled);
+    expect(labelled).toEqual({ talkers: { eu: 2 }, listeners: { eu: 18 } });
+    expect(map_groups(plan.members['a']!.groups, (own) => own.labelled)).toEqual({ talkers: {}, listeners: {} });
+    expect(by_agent(plan)).toEqual({ a: [2, 18], b: [4, 36] });
+  });
+
+  test('property: whatever is asked for and whoever comes and goes, each group comes to its part and never above it', () => {
+    const step = fc.record({
+      target: fc.nat(150),
+      capacities: fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 3, maxLength: 3 }),
+      here: fc.subarray(['a', 'b', 'c'], { minLength: 1 }),
+      eu: fc.nat(60),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 6 }), (steps) => {
+        let plan = FIRST;
+        for (const { target, capacities, here, eu } of steps) {
+          const drained = ['a', 'b', 'c'].filter((id) => !here.includes(id));
+          const desired = { target, drained, labelled: eu > 0 && eu <= target ? { eu } : {} };
+          const told = Object.fromEntries(
+            ['a', 'b', 'c'].map((id, i) => [id, { capacity: capacities[i]!, labels: id === 'a' ? [] : ['eu'] }]),
+          );
+          for (let turn = 0; turn < 4; turn++) {
+            const before = plan;
+            plan = planned(plan, obeying(plan, ['a', 'b', 'c'], told), desired);
+            for (const [g, most] of group_targets(groups, target).entries()) {
+              const may = ({ members }: SwarmPlan): number =>
+                Object.values(members).reduce((all, entry) => all + entry.groups[groups[g]!.name]!.may, 0);
+              expect(may(plan)).toBeLessThanOrEqual(Math.max(most, before === FIRST ? 0 : may(before)));
+            }
+          }
+          const room = here.reduce((all, id) => all + told[id]!.capacity, 0);
+          const of_eu = here.reduce((all, id) => all + (id === 'a' ? 0 : told[id]!.capacity), 0);
+          const waiting = Math.max(0, (desired.labelled.eu ?? 0) - of_eu);
+          const held = Object.values(by_agent(plan));
+          const sum = (of: readonly (readonly number[])[]): number => of.flat().reduce((a, b) => a + b, 0);
+          expect(sum(held)).toBe(Math.min(target - waiting, room));
+          if (target - waiting <= room && waiting === 0)
+            expect(groups.map((_, g) => held.reduce((all, parts) => all + parts[g]!, 0))).toEqual(
+              group_targets(groups, target),
+            );
+          for (const [id, parts] of Object.entries(by_agent(plan)))
+            expect(sum([parts])).toBeLessThanOrEqual(here.includes(id) ? told[id]!.capacity : 0);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
 test('an agent may be running what it says once it took its order over, before that what all its orders allow', () => {
-  const entry = {
+  const entry = share_of({
     incarnation: 'a-1',
     share: 3,
     labelled: {},
@@ -246,10 +356,10 @@ test('an agent may be running what it says once it took its order over, before t
     since: 7,
     ids: [],
     connect_per_s: 1,
-  };
-  expect(may_of(entry, undefined)).toBe(9);
-  expect(may_of(entry, agent('a', { accepted: 6, may: 1 }))).toBe(9);
-  expect(may_of(entry, agent('a', { accepted: 7, may: 4 }))).toBe(4);
-  expect(may_of(entry, agent('a', { accepted: 7, may: 0 }))).toBe(3);
-  expect(may_of(entry, agent('a', { accepted: 7, may: 0, incarnation: 'a-2' }))).toBe(9);
+  });
+  expect(may_of(entry, 'main', undefined)).toBe(9);
+  expect(may_of(entry, 'main', agent('a', { accepted: 6, may: 1 }))).toBe(9);
+  expect(may_of(entry, 'main', agent('a', { accepted: 7, may: 4 }))).toBe(4);
+  expect(may_of(entry, 'main', agent('a', { accepted: 7, may: 0 }))).toBe(3);
+  expect(may_of(entry, 'main', agent('a', { accepted: 7, may: 0, incarnation: 'a-2' }))).toBe(9);
 });

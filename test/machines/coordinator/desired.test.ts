@@ -10,12 +10,14 @@ import {
 import { MAX_SAID, type Desired } from '../../../src/machines/store/documents.ts';
 import type { Facts } from '../../../src/swarm/plan/carry-out.ts';
 import { WHOLE } from '../../../src/swarm/plan/segment.ts';
+import { GROUPS } from '../../swarm/specs.ts';
 
 const FACTS: Facts = {
   run_ms: 5000,
   wall_ms: 77,
   room: { capacity: 1000, why: '', per_member: 500, members: 2, bounds: [], more_by: null },
   segment: WHOLE,
+  groups: GROUPS,
   max_connect_per_s: null,
   fatal: 3,
   stop_ms: 35_000,

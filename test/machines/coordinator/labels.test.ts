@@ -6,13 +6,17 @@ import { first_desired, next_desired, type Asking } from '../../../src/machines/
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
 import type { Desired, Presence, SwarmPlan } from '../../../src/machines/store/documents.ts';
 import type { Facts } from '../../../src/swarm/plan/carry-out.ts';
+import { map_groups } from '../../../src/metrics/groups.ts';
 import { WHOLE } from '../../../src/swarm/plan/segment.ts';
+import { GROUPS } from '../../swarm/specs.ts';
+import { flat } from '../main-share.ts';
 
 const FACTS: Facts = {
   run_ms: 0,
   wall_ms: 0,
   room: { capacity: 1000, why: '', per_member: 100, members: 3, bounds: [], more_by: null },
   segment: WHOLE,
+  groups: GROUPS,
   max_connect_per_s: null,
   fatal: 0,
   stop_ms: 0,
@@ -56,8 +60,8 @@ const agent = (id: string, labels: string[], more: Partial<Presence> = {}): Know
     refuses: null,
     accepted: 1000,
     applied: 1000,
-    may: 0,
-    ids_wanted: 0,
+    may: {},
+    ids_wanted: {},
     results: 0,
     live: 0,
     open: 0,
@@ -92,6 +96,7 @@ class Small {
     }
     for (let i = 0; i < 4; i++) {
       const now = {
+        groups: GROUPS,
         desired: this.desired,
         agents: this.agents,
         run_ms: 0,
@@ -102,14 +107,17 @@ class Small {
       const shares = next_shares(this.plan, this.plan.revision + 1, now);
       this.plan = { ...this.plan, ...shares, revision: this.plan.revision + 1 };
       this.agents = this.agents.map(({ presence, ...one }) => {
-        return { ...one, presence: { ...presence, may: shares.members[one.id]?.ramp.to ?? 0 } };
+        return {
+          ...one,
+          presence: { ...presence, may: map_groups(shares.members[one.id]?.groups ?? {}, ({ ramp }) => ramp.to) },
+        };
       });
     }
     return this;
   }
 
   get shares(): Record<string, number> {
-    return Object.fromEntries(Object.entries(this.plan.members).map(([id, { ramp }]) => [id, ramp.to]));
+    return Object.fromEntries(Object.entries(this.plan.members).map(([id, entry]) => [id, flat(entry).ramp.to]));
   }
 }
 

@@ -4,6 +4,8 @@ import { first_desired } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan, Leader, type LeaderInput } from '../../../src/machines/coordinator/leader.ts';
 import type { Desired, Presence, Results, RunHeader, SwarmPlan } from '../../../src/machines/store/documents.ts';
 import type { HookResult } from '../../../src/swarm/plan/account.ts';
+import { GROUPS } from '../../swarm/specs.ts';
+import { flat } from '../main-share.ts';
 
 const RUN: RunHeader = {
   id: 'r',
@@ -34,7 +36,7 @@ class Play {
   }
 
   #new_leader(term: number): Leader {
-    return new Leader({ term, gather_ms: 60_000, bundle: this.#bundle });
+    return new Leader({ term, gather_ms: 60_000, groups: GROUPS, bundle: this.#bundle });
   }
 
   take_over(term: number): void {
@@ -81,7 +83,8 @@ class Play {
   }
 
   #presence(id: string, told: Partial<Presence>): Presence {
-    const share = this.plan.members[id]?.ramp.to ?? 0;
+    const entry = this.plan.members[id];
+    const share = entry ? flat(entry).ramp.to : 0;
     const live = this.plan.stage === 'open' ? share : 0;
     return {
       incarnation: `${id}-1`,
@@ -155,10 +158,10 @@ describe('the stages of a run', () => {
       accepted: 0,
       applied: 0,
       results: 0,
-      may: 0,
+      may: {},
     });
     play.turn();
-    expect(play.plan.members['b']).toMatchObject({ incarnation: 'b-2', share: 5, may: 0 });
+    expect(play.plan.members['b']).toMatchObject({ incarnation: 'b-2', groups: { main: { share: 5, may: 0 } } });
     play.want({ phase: 'drain' });
     play.turn();
     expect(play.plan).toMatchObject({ stage: 'ended', unconfirmed: [] });

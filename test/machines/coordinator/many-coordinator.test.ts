@@ -19,7 +19,6 @@ const RUN: RunHeader = {
 };
 const BUNDLE: Bundle = {
   module_text: '',
-  groups: [],
   has_setup: false,
   has_teardown: false,
   script_sha256: '',

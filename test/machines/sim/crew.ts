@@ -3,8 +3,8 @@ import type { Crew } from '../../../src/machines/agent/holding.ts';
 import { bury, merge_snapshots, NO_DEAD, type Dead } from '../../../src/metrics/merge-snapshots.ts';
 import type { Snapshot } from '../../../src/metrics/snapshot.ts';
 import type { HookResult } from '../../../src/swarm/plan/account.ts';
-import type { IdRange } from '../../../src/swarm/plan/orders.ts';
 import type { SquadAccount, SquadOrder } from '../../../src/swarm/squad/ordered-squad.ts';
+import { map_groups } from '../../../src/metrics/groups.ts';
 import { NOTHING, of_main } from '../../metrics/one-group.ts';
 import type { Process } from './process.ts';
 
@@ -21,8 +21,8 @@ export interface CrewOptions {
   /** of the agent now */
   readonly incarnation: () => string;
   readonly capacity: number;
-  /** it holds another number of clients now */
-  readonly changed: (crew: FakeCrew, before: number) => void;
+  /** it holds another number of clients now; `before`: by group */
+  readonly changed: (crew: FakeCrew, before: Readonly<Record<string, number>>) => void;
 }
 
 export class FakeCrew implements Crew {
@@ -30,19 +30,19 @@ export class FakeCrew implements Crew {
   readonly agent: string;
   /** of the agent when the first order came */
   incarnation = '';
-  /** clients that it truly holds */
-  live = 0;
-  /** of the newest order */
-  ids: readonly IdRange[] = [];
+  /** clients that it truly holds, by group */
+  held: Readonly<Record<string, number>> = {};
   is_closed = false;
   readonly #options: CrewOptions;
   readonly #pending: SquadOrder[] = [];
   #order: SquadOrder | null = null;
   #on_change: () => void = () => {};
   readonly #hooks: Record<'setup' | 'teardown', HookResult | 'running' | null> = { setup: null, teardown: null };
+  #peak = 0;
   #created = 0;
   readonly #killed = { decr: 0, stop: 0 };
-  #most = 0;
+  /** by group */
+  #most: Readonly<Record<string, number>> = {};
   #ok = 0;
   #counted_to: number;
   #dead: Dead = NO_DEAD;
@@ -57,6 +57,11 @@ export class FakeCrew implements Crew {
   /** Its clients live in the process of the agent: they freeze and wake with it. */
   permit(): void {}
   refresh(): void {}
+
+  /** clients that it truly holds */
+  get live(): number {
+    return sum_of(this.held);
+  }
 
   /** replies counted so far */
   get ok(): number {
@@ -73,7 +78,6 @@ export class FakeCrew implements Crew {
     if (this.is_closed || (newest && order.revision <= newest.revision)) return;
     this.incarnation ||= this.#options.incarnation();
     this.#pending.push(order);
-    this.ids = order.ids;
     const { clock, random } = this.process;
     void clock.sleep(random.int(0, WITHIN_MS)).then(() => this.#apply(order));
     if (order.setup) this.#start_hook('setup');
@@ -100,11 +104,17 @@ export class FakeCrew implements Crew {
     };
   }
 
-  /** the most it could be running: what it holds, and what every order from the one in force on allows */
-  get may(): number {
-    if (this.is_closed) return 0;
+  /** by group the most it could be running: what it holds, and what every order from the one in force on allows */
+  get may(): Record<string, number> {
+    if (this.is_closed) return {};
     const orders = [...(this.#order ? [this.#order] : []), ...this.#pending];
-    return Math.max(this.live, ...orders.map(({ clients }) => Math.min(clients, this.#options.capacity)));
+    const names = new Set([...Object.keys(this.held), ...orders.flatMap(({ groups }) => Object.keys(groups))]);
+    const most = (group: string): number =>
+      Math.max(
+        this.held[group] ?? 0,
+        ...orders.map(({ groups }) => Math.min(groups[group]?.clients ?? 0, this.#options.capacity)),
+      );
+    return Object.fromEntries([...names].map((group) => [group, most(group)]));
   }
 
   async close(): Promise<unknown> {
@@ -117,7 +127,7 @@ export class FakeCrew implements Crew {
     this.#dead = bury(this.#dead, last, this.live > 0 ? lost : null);
     this.is_closed = true;
     this.#pending.length = 0;
-    this.#hold(0, null);
+    this.#hold({}, null);
     return [];
   }
 
@@ -125,7 +135,7 @@ export class FakeCrew implements Crew {
   crash(): void {
     this.#count();
     this.is_closed = true;
-    this.#hold(0, null);
+    this.#hold({}, null);
   }
 
   /** What passed while the process was frozen does not count. Call before it freezes and when it wakes. */
@@ -149,20 +159,29 @@ export class FakeCrew implements Crew {
     this.#order = order;
     while (this.#pending.length > 0 && this.#pending[0]!.revision <= order.revision) this.#pending.shift();
     const is_ending = order.phase === 'drain' || order.phase === 'stop';
-    const owned = order.ids.reduce((all, [first, last, step]) => all + (last - first) / step + 1, 0);
-    const wanted = is_ending ? 0 : Math.min(order.clients, this.#options.capacity, owned);
+    let room = is_ending ? 0 : this.#options.capacity;
+    const wanted = map_groups(order.groups, ({ clients, ids }) => {
+      const owned = ids.reduce((all, [first, last, step]) => all + (last - first) / step + 1, 0);
+      const held = Math.min(clients, owned, room);
+      room -= held;
+      return held;
+    });
     this.#hold(wanted, is_ending ? 'stop' : 'decr');
     this.#on_change();
   }
 
-  #hold(clients: number, how: 'decr' | 'stop' | null): void {
+  #hold(held: Readonly<Record<string, number>>, how: 'decr' | 'stop' | null): void {
     this.#count();
-    const before = this.live;
-    if (clients > before) this.#created += clients - before;
-    else if (how) this.#killed[how] += before - clients;
-    this.live = clients;
-    this.#most = Math.max(this.#most, clients);
-    if (clients !== before) this.#options.changed(this, before);
+    const before = this.held;
+    const names = [...new Set([...Object.keys(before), ...Object.keys(held)])];
+    const changes = names.map((group) => (held[group] ?? 0) - (before[group] ?? 0));
+    for (const change of changes)
+      if (change > 0) this.#created += change;
+      else if (how) this.#killed[how] -= change;
+    this.held = held;
+    this.#most = Object.fromEntries(names.map((group) => [group, Math.max(this.#most[group] ?? 0, held[group] ?? 0)]));
+    this.#peak = Math.max(this.#peak, this.live);
+    if (changes.some((change) => change !== 0)) this.#options.changed(this, before);
   }
 
   #snapshot(): Snapshot {
@@ -172,7 +191,7 @@ export class FakeCrew implements Crew {
         ...NOTHING.clients,
         created: this.#created,
         killed: { ...this.#killed },
-        peak: this.#most,
+        peak: this.#peak,
         states: { ...NOTHING.clients.states, standby: live },
       },
       requests: { ...NOTHING.requests, sent: ok, ok },
@@ -193,3 +212,6 @@ export class FakeCrew implements Crew {
     return result === 'running' ? null : result;
   }
 }
+
+export const sum_of = (clients: Readonly<Record<string, number>>): number =>
+  Object.values(clients).reduce((all, one) => all + one, 0);

@@ -1,6 +1,7 @@
 /** What an outage of the engine costs, over its length: drawn, in the time of a world, so that nothing depends on how busy the machine is. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { clients_in } from '../../../src/machines/store/documents.ts';
 import { ANSWER_MS } from './faulty-store.ts';
 import { SimSwarm, type SwarmOptions } from './swarm.ts';
 import { World } from './world.ts';
@@ -16,6 +17,7 @@ async function started(seed: number, change: Partial<SwarmOptions>): Promise<Sim
     isolation_ms: 55_000,
     lease_ms: 5000,
     has_hooks: false,
+    groups: [1, 3],
     skew_ms: 0,
     ...change,
   });
@@ -66,7 +68,8 @@ test('longer than agents hold on without it: they share as before, whoever is ba
     const swarm = await started(seed, { isolation_ms, agents });
     const { world, truth } = swarm;
     const target = await grow(swarm);
-    const shares = () => Object.fromEntries(Object.entries(truth.plan!.members).map(([id, { share }]) => [id, share]));
+    const shares = () =>
+      Object.fromEntries(Object.entries(truth.plan!.members).map(([id, entry]) => [id, clients_in(entry)]));
     const before = shares();
     world.stop_engine(isolation_ms + more_ms);
     await swarm.until(world.now + isolation_ms + more_ms);
@@ -89,7 +92,7 @@ test('in which an agent dies, and the memory of the engine: started anew it hold
     const { world, truth, machines } = swarm;
     const target = await grow(swarm);
     const victim = machines[seed % 3]!;
-    const holds = () => truth.plan!.members[victim.name]!.share;
+    const holds = () => clients_in(truth.plan!.members[victim.name]!);
     const share = holds();
     truth.troubled(null, outage_ms + ANSWER_MS + CONTROL_MS);
     world.at(world.now + dies_ms, () => swarm.crash_machine(victim));

@@ -10,6 +10,8 @@ import { ManyCoordinator } from '../../../src/machines/coordinator/many-coordina
 import { DESIRED } from '../../../src/machines/coordinator/view.ts';
 import type { Bundle, Desired, RunHeader } from '../../../src/machines/store/documents.ts';
 import type { Store } from '../../../src/machines/store/store.ts';
+import { group_targets } from '../../../src/swarm/plan/numbering.ts';
+import type { GroupSpec } from '../../../src/swarm/plan/run-spec.ts';
 import { run_of } from '../../swarm/specs.ts';
 import { FakeCrew } from './crew.ts';
 import { ROUGH } from './faults.ts';
@@ -30,6 +32,8 @@ export interface SwarmOptions {
   readonly isolation_ms: number;
   readonly lease_ms: number;
   readonly has_hooks: boolean;
+  /** shares of the groups of the run */
+  readonly groups: readonly number[];
   /** of wall clocks, up to so much either way */
   readonly skew_ms: number;
 }
@@ -56,11 +60,10 @@ interface Desk {
   end: RunEnd | null;
 }
 
-const RUN = run_of({ id: 'r1', drain_timeout_ms: 3000 });
-
 export class SimSwarm {
   readonly world: World;
   readonly truth: Truth;
+  readonly groups: readonly GroupSpec[];
   readonly machines: Machine[] = [];
   readonly desks: Desk[] = [];
   readonly #options: SwarmOptions;
@@ -74,7 +77,8 @@ export class SimSwarm {
     this.world = world;
     this.#options = options;
     this.#random = world.random.fork();
-    this.truth = new Truth(world);
+    this.groups = options.groups.map((share, i) => ({ name: `g${i + 1}`, share, commands: [] }));
+    this.truth = new Truth(world, this.groups);
     this.#run = {
       id: 'r1',
       swarm: 'sim',
@@ -85,9 +89,8 @@ export class SimSwarm {
       started: '2026-01-01T00:00:00Z',
     };
     this.#bundle = {
-      run: RUN,
+      run: run_of({ id: 'r1', drain_timeout_ms: 3000, groups: this.groups }),
       module_text: '',
-      groups: [],
       has_setup: options.has_hooks,
       has_teardown: options.has_hooks,
       script_sha256: '',
@@ -315,6 +318,9 @@ export class SimSwarm {
   }
 }
 
+/** what runs are made of: mostly one group */
+const GROUPS = [[1], [1], [1], [1, 9], [3, 1, 2], [7, 10_000]] as const;
+
 export type Misfortune = 'none' | 'gentle' | 'rough';
 
 /** What is drawn of a play: one of so many processes, and ranges of ms. */
@@ -411,6 +417,7 @@ async function play_in(world: World, random: SimRandom, misfortune: Misfortune, 
     isolation_ms: random.int(...length.isolation_ms),
     lease_ms: random.int(...length.lease_ms),
     has_hooks: random.chance(0.2),
+    groups: random.pick(GROUPS),
     skew_ms: is_calm ? 0 : HOUR_MS,
   };
   const swarm = new SimSwarm(world, options);
@@ -446,7 +453,10 @@ async function play_in(world: World, random: SimRandom, misfortune: Misfortune, 
     const { plan, desired } = truth;
     if (!plan || !desired || desks().some(({ is_playing, asked }) => !is_playing || asked)) return false;
     const target = plan.ramp && world.now < truth.run_started + plan.ramp.end_ms + 2000 ? -1 : desired.target;
-    if (truth.held !== Math.min(target, swarm.capacity)) return false;
+    const most = Math.min(target, swarm.capacity);
+    const parts = target < 0 ? [] : group_targets(swarm.groups, most);
+    const is_whole = swarm.groups.every(({ name }, g) => truth.held_of(name) === parts[g]);
+    if (truth.held !== most || !is_whole) return false;
     const alive = swarm.machines.filter(({ process }) => process.alive).map(({ name }) => name);
     return desks().every(({ joined }) => are_healthy(joined, alive, world.now - healed_at));
   };

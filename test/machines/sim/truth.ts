@@ -5,9 +5,18 @@
 import type { Command, Reply } from '../../../src/grammar/command.ts';
 import type { RunEnd } from '../../../src/machines/coordinator/leading.ts';
 import { DESIRED, PLAN } from '../../../src/machines/coordinator/view.ts';
-import { RESULTS, type Desired, type Head, type SwarmPlan } from '../../../src/machines/store/documents.ts';
+import {
+  clients_in,
+  RESULTS,
+  type Desired,
+  type Head,
+  type MemberShare,
+  type SwarmPlan,
+} from '../../../src/machines/store/documents.ts';
+import { group_targets } from '../../../src/swarm/plan/numbering.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
-import { REPLY_MS, type FakeCrew } from './crew.ts';
+import type { GroupSpec } from '../../../src/swarm/plan/run-spec.ts';
+import { REPLY_MS, sum_of, type FakeCrew } from './crew.ts';
 import type { Write } from './history.ts';
 import type { Process } from './process.ts';
 import type { World } from './world.ts';
@@ -42,8 +51,9 @@ export class Truth {
   is_settled = false;
   readonly #world: World;
   readonly #wrong: string[] = [];
-  /** the largest target in force since less could be running than the target */
-  #ceiling = 0;
+  /** of each group, and of all (''): the largest target in force since less could be running than the target */
+  readonly #ceilings = new Map<string, number>();
+  readonly #groups: readonly GroupSpec[];
   #life = 0;
   #seeded_at = -Infinity;
   readonly #writers = new Map<number, string>();
@@ -54,8 +64,9 @@ export class Truth {
   readonly #applied = new Map<string, number>();
   readonly #results = new Map<string, { seq: number; ok: number }>();
 
-  constructor(world: World) {
+  constructor(world: World, groups: readonly GroupSpec[]) {
     this.#world = world;
+    this.#groups = groups;
     world.engine.history.on_write((write) => this.#on_write(write));
   }
 
@@ -70,21 +81,29 @@ export class Truth {
 
   /** Clients of all crews, but for those that the plan gave up. */
   get held(): number {
-    return this.crews.reduce((all, crew) => all + (this.#written_off.has(crew.incarnation) ? 0 : crew.live), 0);
+    return this.held_of('');
   }
 
-  changed(crew: FakeCrew, before: number): void {
-    if (crew.live <= before) return;
-    const { incarnation, live } = crew;
+  /** of one group; of all: '' */
+  held_of(group: string): number {
+    const of_crew = (crew: FakeCrew): number => (group === '' ? crew.live : (crew.held[group] ?? 0));
+    return this.crews.reduce((all, crew) => all + (this.#written_off.has(crew.incarnation) ? 0 : of_crew(crew)), 0);
+  }
+
+  changed(crew: FakeCrew, before: Readonly<Record<string, number>>): void {
+    const grown = Object.keys(crew.held).filter((group) => crew.held[group]! > (before[group] ?? 0));
+    if (grown.length === 0) return;
+    const { incarnation } = crew;
     if (this.#written_off.has(incarnation)) {
       // it may not know yet; see #write_off for how long
       return;
     }
-    if (this.held > this.#ceiling)
-      this.#fail(`${this.held} are held, ${crew.agent} grew from ${before} to ${live}: more than ${this.#ceiling}`);
-    const entry = this.plan?.members[crew.agent];
-    const may = entry?.incarnation === incarnation ? entry.may : 0;
-    if (live > may && !this.#is_reporting) this.#fail(`${incarnation} holds ${live}, but may hold ${may}`);
+    for (const group of [...grown, ...(crew.live > sum_of(before) ? [''] : [])]) {
+      const [held, most] = [this.held_of(group), this.#ceilings.get(group) ?? 0];
+      if (held > most)
+        this.#fail(`${held} of group '${group}' are held, ${crew.agent} grew to ${crew.live}: more than ${most}`);
+    }
+    this.#check_held(crew);
   }
 
   woke(process: Process): void {
@@ -101,7 +120,7 @@ export class Truth {
     const until = Math.max(...[process, null].map((one) => this.#troubled_until.get(one) ?? 0));
     const lost = ok - (this.#results.get(incarnation)?.ok ?? 0);
     const is_reliable = this.#world.faults.request_lost === 0 && this.#world.now > until + CALM_MS;
-    const most = (crew.account().ids_wanted * LOST_MS) / REPLY_MS;
+    const most = (sum_of(crew.account().ids_wanted) * LOST_MS) / REPLY_MS;
     if (is_reliable && lost > most)
       this.#fail(`${incarnation} crashes, and ${lost} replies are lost: more than ${most}`);
     crew.crash();
@@ -185,41 +204,66 @@ export class Truth {
     this.#check_departed(plan);
     for (const crew of this.crews) {
       if (crew.live === 0 || this.#written_off.has(crew.incarnation) || this.#is_reporting) continue;
-      const entry = plan.members[crew.agent];
-      const may = entry?.incarnation === crew.incarnation ? entry.may : 0;
-      if (crew.live > may)
-        this.#fail(`${crew.incarnation} holds ${crew.live}, but plan ${plan.revision} says it may hold ${may}`);
+      this.#check_held(crew);
+    }
+  }
+
+  /** It holds no more of each group than the plan says. */
+  #check_held({ agent, incarnation, held }: FakeCrew): void {
+    if (this.#is_reporting) return;
+    const entry = this.plan?.members[agent];
+    for (const [group, clients] of Object.entries(held)) {
+      const may = entry?.incarnation === incarnation ? (entry.groups[group]?.may ?? 0) : 0;
+      if (clients > may)
+        this.#fail(
+          `${incarnation} holds ${clients} of ${group}, but plan ${this.plan?.revision} says it may hold ${may}`,
+        );
     }
   }
 
   #check_may(plan: SwarmPlan, old: SwarmPlan | null, is_seed: boolean): void {
-    const may = all_may(plan);
-    const before = old ? all_may(old) : 0;
-    if (may > Math.max(plan.target, before) && !is_seed && !this.#is_reporting)
-      this.#fail(`may rises from ${before} to ${may}, the target is ${plan.target}`);
-    this.#ceiling = may <= plan.target && !this.#is_reporting ? plan.target : Math.max(this.#ceiling, plan.target);
+    const targets = group_targets(this.#groups, plan.target);
+    for (const group of ['', ...this.#groups.map(({ name }) => name)]) {
+      const target = group === '' ? plan.target : targets[this.#groups.findIndex(({ name }) => name === group)]!;
+      const may = all_may(plan, group);
+      const before = old ? all_may(old, group) : 0;
+      if (may > Math.max(target, before) && !is_seed && !this.#is_reporting)
+        this.#fail(`may of group '${group}' rises from ${before} to ${may}, the target is ${target}`);
+      const ceiling = this.#ceilings.get(group) ?? 0;
+      this.#ceilings.set(group, may <= target && !this.#is_reporting ? target : Math.max(ceiling, target));
+    }
   }
 
   #check_ids(plan: SwarmPlan, old: SwarmPlan | null, is_seed: boolean): void {
+    for (const { name } of this.#groups) this.#check_ids_of(name, plan, is_seed ? null : old);
+  }
+
+  #check_ids_of(group: string, plan: SwarmPlan, old: SwarmPlan | null): void {
+    const { next, free } = plan.ids[group] ?? { next: 1, free: [] };
     const owners = new Map<number, string>();
     const claim = (ranges: readonly IdRange[], who: string): void => {
       for (const [first, last, step] of ranges) {
         for (let id = first; id <= last; id += step) {
-          if (id >= plan.next_id) this.#fail(`id ${id} of ${who} is not dealt yet`);
+          if (id >= next) this.#fail(`id ${id} of ${who} is not dealt yet`);
           if (owners.has(id)) this.#fail(`id ${id} is of ${owners.get(id)} and of ${who} (plan ${plan.revision})`);
           owners.set(id, who);
         }
       }
     };
-    for (const [agent, { ids }] of Object.entries(plan.members)) claim(ids, agent);
-    claim(plan.free_ids, 'nobody');
-    for (const [agent, { ids, incarnation }] of Object.entries(plan.members)) {
+    const ids_of = ({ groups }: MemberShare): readonly IdRange[] => groups[group]?.ids ?? [];
+    for (const [agent, entry] of Object.entries(plan.members)) claim(ids_of(entry), agent);
+    claim(free, 'nobody');
+    for (const [agent, entry] of Object.entries(plan.members)) {
       const before = old?.members[agent];
-      if (is_seed || before?.incarnation !== incarnation || JSON.stringify(ids) === JSON.stringify(before.ids))
-        continue;
-      const [now, then] = [expand(ids), expand(before.ids)];
-      if (then.some((id, i) => now[i] !== id))
-        this.#fail(`${agent} had ids ${JSON.stringify(before.ids)}, now ${JSON.stringify(ids)}`);
+      if (before?.incarnation !== entry.incarnation) continue;
+      const [texts, now, then] = [
+        [entry, before].map((one) => JSON.stringify(ids_of(one))),
+        ids_of(entry),
+        ids_of(before),
+      ];
+      if (texts[0] === texts[1]) continue;
+      const all = expand(now);
+      if (expand(then).some((id, i) => all[i] !== id)) this.#fail(`${agent} had ids ${texts[1]}, now ${texts[0]}`);
     }
   }
 
@@ -302,9 +346,11 @@ export class Truth {
   }
 
   #note_plan({ term, revision, stage, phase, target, members }: SwarmPlan, by: string): void {
-    const shares = Object.values(members).map(
-      ({ incarnation, share, ramp, may }) =>
-        `${incarnation} ${share} ${ramp.from === ramp.to ? '' : `${ramp.from}→`}${ramp.to}≤${may}`,
+    const shares = Object.values(members).flatMap(({ incarnation, groups }) =>
+      Object.entries(groups).map(
+        ([group, { share, ramp, may }]) =>
+          `${incarnation} ${group} ${share} ${ramp.from === ramp.to ? '' : `${ramp.from}→`}${ramp.to}≤${may}`,
+      ),
     );
     this.#world.note(`${by} plans ${term}/${revision}: ${stage} ${phase} target ${target}: ${shares.join(', ')}`);
   }
@@ -313,7 +359,12 @@ export class Truth {
 const ok_of = ({ groups }: Head['snapshot']): number =>
   Object.values(groups).reduce((all, { requests }) => all + requests.ok, 0);
 
-const all_may = ({ members }: SwarmPlan): number => Object.values(members).reduce((all, { may }) => all + may, 0);
+/** of one group; of all: '' */
+const all_may = ({ members }: SwarmPlan, group: string): number =>
+  Object.values(members).reduce(
+    (all, entry) => all + (group === '' ? clients_in(entry, ({ may }) => may) : (entry.groups[group]?.may ?? 0)),
+    0,
+  );
 
 const expand = (ranges: readonly IdRange[]): number[] => {
   const ids: number[] = [];

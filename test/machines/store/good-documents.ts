@@ -61,12 +61,16 @@ export const DESIRED: Desired = {
 
 export const SHARE: MemberShare = {
   incarnation: 'i1',
-  share: 50,
-  labelled: { eu: 10 },
-  ramp: { from: 0, to: 50, start_ms: 10, end_ms: 20 },
-  may: 50,
+  groups: {
+    [MAIN]: {
+      share: 50,
+      labelled: { eu: 10 },
+      ramp: { from: 0, to: 50, start_ms: 10, end_ms: 20 },
+      may: 50,
+      ids: [[1, 99, 2]],
+    },
+  },
   since: 9,
-  ids: [[1, 99, 2]],
   connect_per_s: 500,
 };
 
@@ -94,8 +98,7 @@ export const PLAN: SwarmPlan = {
   unconfirmed: [],
   ending_ms: null,
   run_ms: 1234.5,
-  next_id: 101,
-  free_ids: [[2, 100, 2]],
+  ids: { [MAIN]: { next: 101, free: [[2, 100, 2]] } },
   members: { 'agent-01': SHARE },
   departed: [{ agent: 'agent-02', incarnation: 'i0', at: HEADER.started, silent_ms: 4000, attested: false, open: 3 }],
 };
@@ -117,8 +120,8 @@ export const PRESENCE: Presence = {
   refuses: null,
   accepted: 9,
   applied: 9,
-  may: 50,
-  ids_wanted: 50,
+  may: { [MAIN]: 50 },
+  ids_wanted: { [MAIN]: 50 },
   results: 12,
   live: 50,
   open: 49,
@@ -204,6 +207,10 @@ export const BUNDLE: Bundle = {
       alpn: ['h2'],
     },
     connection_limits: { up_bytes_per_s: 1000, down_bytes_per_s: null, lifetime_ms: [1, 2], idle_ms: 500 },
+    groups: [
+      { name: MAIN, share: 1, commands: ['ping', 'connected'] },
+      { name: 'more', share: 9, commands: ['ping'] },
+    ],
     script: {
       protocol: 'p',
       actions: [
@@ -219,7 +226,6 @@ export const BUNDLE: Bundle = {
     },
   }),
   module_text: 'export const ping = 1;\u0000',
-  groups: [{ name: MAIN, commands: ['ping', 'connected'] }],
   has_setup: true,
   has_teardown: false,
   script_sha256: 'cd',

@@ -4,10 +4,10 @@ import { AccountWriter } from '../../../src/cluster/fork.ts';
 import { Refused } from '../../../src/foundation/shape.ts';
 import { next_shares } from '../../../src/machines/coordinator/agent-shares.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
-import { to_text, type Bundle, type Head, type Presence } from '../../../src/machines/store/documents.ts';
+import { clients_in, to_text, type Bundle, type Head, type Presence } from '../../../src/machines/store/documents.ts';
+import { read_bundle } from '../../../src/machines/store/read-bundle.ts';
 import {
   fallen,
-  read_bundle,
   read_desired,
   read_head,
   read_lease,
@@ -24,7 +24,7 @@ import { to_summary } from '../../../src/metrics/totals.ts';
 import { AccountReader } from '../../../src/swarm/plan/account-shape.ts';
 import type { Account } from '../../../src/swarm/plan/account.ts';
 import { main_of, playing } from '../../metrics/one-group.ts';
-import { a_head, A_PART, a_snapshot, DESIRED, GOOD, HEADER, PLAN, PRESENCE } from './good-documents.ts';
+import { a_head, A_PART, a_snapshot, BUNDLE, DESIRED, GOOD, HEADER, PLAN, PRESENCE, SHARE } from './good-documents.ts';
 import { mutated } from './mutate.ts';
 
 const READERS = {
@@ -125,10 +125,14 @@ describe('what agents say', () => {
         { id: 'agent-01', presence, silent_ms: 0, known_ms: 0 },
         { id: 'agent-03', presence: { ...PRESENCE, incarnation: 'i3' }, silent_ms: 0, known_ms: 0 },
       ];
-      const now = { desired: DESIRED, agents, run_ms: 15, reassign_ms: 4000, silent_ms: () => 0, at: HEADER.started };
+      const times = { run_ms: 15, reassign_ms: 4000, silent_ms: () => 0, at: HEADER.started };
+      const now = { groups: BUNDLE.run.what.groups, desired: DESIRED, agents, ...times };
       const next = { ...PLAN, revision: 10, ...next_shares(PLAN, 10, now) };
       expect(why_of(read_plan(to_text(next)))).toBe(null);
-      const most = Object.values(next.members).reduce((all, { ramp }) => all + ramp.to, 0);
+      const most = Object.values(next.members).reduce(
+        (all, entry) => all + clients_in(entry, ({ ramp }) => ramp.to),
+        0,
+      );
       expect(most).toBeLessThanOrEqual(DESIRED.target);
     };
     fc.assert(fc.property(fc.integer(), one), { numRuns: 20_000 });
@@ -263,10 +267,15 @@ describe('what leaders say', () => {
     [
       'a share of half a client',
       'plan',
-      (d) => (d['members'] = { a: { ...PLAN.members['agent-01'], may: 0.5 } }),
-      /\.members\.a\.may/,
+      (d) => (d['members'] = { a: { ...SHARE, groups: { main: { ...SHARE.groups['main'], may: 0.5 } } } }),
+      /\.members\.a\.groups\.main\.may/,
     ],
-    ['ids that go backwards', 'plan', (d) => (d['free_ids'] = [[9, 3, 1]]), /\.free_ids\.0 is not a range of ids/],
+    [
+      'ids that go backwards',
+      'plan',
+      (d) => (d['ids'] = { main: { next: 10, free: [[9, 3, 1]] } }),
+      /free\.0 is not a range of ids/,
+    ],
     [
       'a ramp that ends before it starts',
       'desired',

@@ -22,7 +22,7 @@ const report_of = (snapshot: Snapshot, dead = NO_DEAD): SquadAccount => ({
   applied: 0,
   capacity: 1,
   capacity_why: '',
-  ids_wanted: 0,
+  ids_wanted: {},
   snapshot,
   dead,
   workers: [],
@@ -31,7 +31,7 @@ const report_of = (snapshot: Snapshot, dead = NO_DEAD): SquadAccount => ({
   teardown: null,
   live: 0,
   open: 0,
-  may: 0,
+  may: {},
   killed_at_end: [],
 });
 

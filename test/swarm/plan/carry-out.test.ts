@@ -11,6 +11,7 @@ import {
 } from '../../../src/swarm/plan/carry-out.ts';
 import { first_intent, MAX_TARGET, planned_of, wanted_of, type Intent } from '../../../src/swarm/plan/intent.ts';
 import { parse_segment, WHOLE } from '../../../src/swarm/plan/segment.ts';
+import { GROUPS } from '../specs.ts';
 
 const FIRST = first_intent(100);
 const ROOM: Room = {
@@ -27,6 +28,7 @@ const ONE: Facts = {
   wall_ms: 77,
   room: ROOM,
   segment: WHOLE,
+  groups: GROUPS,
   max_connect_per_s: null,
   fatal: 3,
   stop_ms: 35_000,
@@ -424,7 +426,10 @@ test('a segment is told its part of all that is wanted, and of the answer', () =
   const segment = parse_segment('2/5')!;
   const { intent, reply } = carry_out(FIRST, incr(1000, 10_000), { ...ONE, segment });
   expect(reply.ok && sentence({ ...reply, followers: null })).toBe('target 1000 (segment 2/5: 200 here)');
-  expect(wanted_of(intent, segment, 10_000)).toMatchObject({ target: 200, planned: 100, connect_per_s: 20 });
+  expect(wanted_of(intent, GROUPS, segment, 10_000)).toMatchObject({
+    groups: [{ target: 200, planned: 100 }],
+    connect_per_s: 20,
+  });
   const rate = carry_out(FIRST, { op: 'connect_rate', per_s: 50 }, { ...ONE, segment }).reply;
   expect(rate.ok && sentence({ ...rate, followers: null })).toBe('connect rate 50 per second (segment 2/5: 10 here)');
 });

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { allocate, grant, split_rate, type Allotment } from '../../../src/swarm/shares/allocate.ts';
+import { allocate, grant, split_rate } from '../../../src/swarm/shares/allocate.ts';
 import { Outstanding } from '../../../src/swarm/squad/outstanding.ts';
+
+type Allotment = Parameters<typeof allocate>[1][number];
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 const member = (held: number, capacity = 1000, weight = 1): Allotment => ({
-  id: '',
-  may: held,
   held,
   capacity,
   weight,
@@ -33,8 +33,6 @@ function one_by_one(target: number, members: readonly Allotment[]): number[] {
 
 const swarm = fc.array(
   fc.record({
-    id: fc.constant(''),
-    may: fc.constant(0),
     held: fc.integer({ min: 0, max: 60 }),
     capacity: fc.integer({ min: 0, max: 80 }),
     weight: fc.constantFrom(1, 1, 1, 2, 3, 0.5),
@@ -157,7 +155,6 @@ describe('grant', () => {
         let [target, revision, allowed] = [0, 0, 0];
         const orders = (): void => {
           const all = remotes.map((one) => ({
-            id: '',
             may: one.orders.may,
             held: one.share,
             capacity: one.capacity,

@@ -28,6 +28,7 @@ const grants_for = (
   );
 const need = (id: string, clients: number, step = 1): PortNeed => ({
   id,
+  group: 0,
   clients,
   ids: clients === 0 ? [] : [[1, 1 + (clients - 1) * step, step]],
 });
@@ -38,28 +39,28 @@ describe('PortGrants', () => {
   it('leave ports to the kernel while they are cheap, unless addresses are given', () => {
     const grants = grants_for(0);
     grants.ensure(KERNEL_CHOOSES_UP_TO, [need('w1', KERNEL_CHOOSES_UP_TO)]);
-    expect(grants.of('w1')).toEqual([]);
+    expect(grants.of('w1', 0)).toEqual([]);
     grants.ensure(KERNEL_CHOOSES_UP_TO + 1, [need('w1', KERNEL_CHOOSES_UP_TO + 1)]);
-    expect(grants.of('w1')).toEqual([[[1, 10_306, 1]]]); // a quarter more, and 64
+    expect(grants.of('w1', 0)).toEqual([[[1, 10_306, 1]]]); // a quarter more, and 64
     const bound = grants_for(1);
     bound.ensure(1, [need('w1', 1)]);
-    expect(bound.of('w1')).toEqual([[[1, 66, 1]]]);
+    expect(bound.of('w1', 0)).toEqual([[[1, 66, 1]]]);
   });
 
   it('go on when the target falls again', () => {
     const grants = grants_for(0);
     grants.ensure(FAR, [need('w1', 100), need('w2', 100)]);
     grants.ensure(2, [need('w1', 1), need('w2', 200)]);
-    expect([size(grants.of('w1')), size(grants.of('w2'))]).toEqual([189, 314]);
+    expect([size(grants.of('w1', 0)), size(grants.of('w2', 0))]).toEqual([189, 314]);
   });
 
   it('give to nobody without clients, and nothing for sockets without ports', () => {
     const grants = grants_for(1);
     grants.ensure(10, [need('w1', 10), need('w2', 0)]);
-    expect(grants.of('w2')).toEqual([[]]);
+    expect(grants.of('w2', 0)).toEqual([[]]);
     const paths = grants_for(1, [{ host: '', port: 0, path: '/s' }]);
     paths.ensure(10, [need('w1', 10)]);
-    expect(paths.of('w1')).toEqual([[]]);
+    expect(paths.of('w1', 0)).toEqual([[]]);
   });
 
   it('are what the member’s clients need towards each server, which depends on their ids', () => {
@@ -74,7 +75,7 @@ describe('PortGrants', () => {
     ] as const) {
       const grants = grants_for(16, servers);
       grants.ensure(4000, [need('w1', 4000, step)]);
-      const sizes = grants.of('w1').map((ranges) => size([ranges]));
+      const sizes = grants.of('w1', 0).map((ranges) => size([ranges]));
       expect(sizes, `every ${step}. client`).toEqual(towards.map(wanted));
     }
   });
@@ -86,13 +87,13 @@ describe('PortGrants', () => {
     for (let index = 1; index <= 7999; index += 2) hits[(id_at(segment, index) - 1) % 4]!++;
     for (const clients of [500, 4000]) grants.ensure(4 * clients, [need('w1', clients, 2)]);
     const wanted = hits.map((clients) => Math.ceil(clients * 1.25) + 64);
-    const sizes = grants.of('w1').map((ranges) => size([ranges]));
+    const sizes = grants.of('w1', 0).map((ranges) => size([ranges]));
     for (const [server, count] of sizes.entries()) expect(count).toBeGreaterThanOrEqual(wanted[server]!);
     expect(sizes.reduce((a, b) => a + b, 0)).toBeLessThan(1.2 * wanted.reduce((a, b) => a + b, 0));
     grants.release('w1');
     grants.ensure(4, [need('w1', 1)]);
     // id 4 it is: place 400000
-    expect(grants.of('w1').map((ranges) => size([ranges]) > 0)).toEqual(
+    expect(grants.of('w1', 0).map((ranges) => size([ranges]) > 0)).toEqual(
       [true, false, false, false].map((_, server) => (id_at(segment, 1) - 1) % 4 === server),
     );
   });
@@ -106,11 +107,11 @@ describe('PortGrants', () => {
         );
         const each = Math.floor((servers * PORTS_PER_ADDRESS) / members / 2);
         const needs = Array.from({ length: members }, (_, i): PortNeed => {
-          return { id: `w${i}`, clients: each, ids: [[i + 1, i + 1 + (each - 1) * members, members]] };
+          return { id: `w${i}`, group: 0, clients: each, ids: [[i + 1, i + 1 + (each - 1) * members, members]] };
         });
         grants.ensure(FAR, needs);
         for (const { id, ids } of needs)
-          for (const [server, ranges] of grants.of(id).entries()) {
+          for (const [server, ranges] of grants.of(id, 0).entries()) {
             const [first, last, step] = ids[0]!;
             let clients = 0;
             for (let n = first; n <= last; n += step) if ((n - 1) % servers === server) clients++;
@@ -122,7 +123,7 @@ describe('PortGrants', () => {
   it('divide what there is by the clients when it is too little for all', () => {
     const grants = grants_for(1);
     grants.ensure(FAR, [need('w1', 60_000), need('w2', 30_000), need('w3', 30_000)]);
-    expect(['w1', 'w2', 'w3'].map((id) => size(grants.of(id)))).toEqual([
+    expect(['w1', 'w2', 'w3'].map((id) => size(grants.of(id, 0)))).toEqual([
       PORTS_PER_ADDRESS / 2,
       PORTS_PER_ADDRESS / 4,
       PORTS_PER_ADDRESS / 4,
@@ -133,8 +134,8 @@ describe('PortGrants', () => {
     const grants = grants_for(16);
     for (let clients = 1; clients <= 5000; clients++)
       grants.ensure(2 * clients, [need('w1', clients), need('w2', clients)]);
-    expect(grants.of('w1')[0]!.length).toBeLessThan(30);
-    expect(size(grants.of('w1'))).toBeLessThan(5000 * 1.25 * 1.25 + 100);
+    expect(grants.of('w1', 0)[0]!.length).toBeLessThan(30);
+    expect(size(grants.of('w1', 0))).toBeLessThan(5000 * 1.25 * 1.25 + 100);
   });
 
   const members = ['w1', 'w2', 'w3', 'w4'];
@@ -149,7 +150,7 @@ describe('PortGrants', () => {
         const grants = grants_for(addresses);
         const total = Math.max(1, addresses) * PORTS_PER_ADDRESS;
         for (const one of steps) {
-          const before = new Map(members.map((id) => [id, grants.of(id)[0] ?? []]));
+          const before = new Map(members.map((id) => [id, grants.of(id, 0)[0] ?? []]));
           if ('dies' in one) {
             grants.release(one.dies);
             before.delete(one.dies);
@@ -159,13 +160,13 @@ describe('PortGrants', () => {
               members.map((id, i) => need(id, one.clients[i]!, 4)),
             );
           const owned = new Uint8Array(total + 1);
-          for (const [first, last, by] of members.flatMap((id) => grants.of(id)[0] ?? [])) {
+          for (const [first, last, by] of members.flatMap((id) => grants.of(id, 0)[0] ?? [])) {
             for (let n = first; n <= last; n += by) owned[n]!++;
             expect(last).toBeLessThanOrEqual(total);
           }
           expect(Math.max(...[0, 1, 2].filter((n) => owned.includes(n)))).toBeLessThanOrEqual(1);
           for (const [id, ranges] of before) {
-            const now = (grants.of(id)[0] ?? []).slice(0, ranges.length);
+            const now = (grants.of(id, 0)[0] ?? []).slice(0, ranges.length);
             expect(now.map(([first, , by]) => [first, by])).toEqual(ranges.map(([first, , by]) => [first, by]));
             expect(now.slice(0, -1)).toEqual(ranges.slice(0, -1));
             expect(now.at(-1)?.[1] ?? 0).toBeGreaterThanOrEqual(ranges.at(-1)?.[1] ?? 0);

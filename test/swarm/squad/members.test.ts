@@ -108,7 +108,7 @@ describe('Members', () => {
       const members = members_of(['w1']);
       const member = members.get('w1')!;
       if (created > 0) members.accept('w1', account('w1-1', created, { seq: 2 }), 0, 0);
-      if (may > 0) member.outstanding.add(1, may);
+      if (may > 0) member.parts[0]!.outstanding.add(1, may);
       members.depart(member, 'w1-1', 'restarting', 0, 0);
       expect(members.dead.workers).toHaveLength(lost);
     }
@@ -117,11 +117,11 @@ describe('Members', () => {
   it('keeps the share of one that restarts, and takes it from one that was given up', () => {
     const members = members_of(['w1', 'w2']);
     const [first, second] = members.all as [(typeof members.all)[0], (typeof members.all)[0]];
-    first.share = second.share = 50;
+    first.parts[0]!.share = second.parts[0]!.share = 50;
     members.depart(first, 'w1-1', 'restarting', 0, 0);
     members.depart(second, 'w2-1', 'given_up', 0, 0);
-    expect([first.share, first.capacity, first.is_out]).toEqual([50, 1000, false]);
-    expect([second.share, second.capacity, second.is_out]).toEqual([0, 0, true]);
+    expect([first.parts[0]!.share, first.capacity, first.is_out]).toEqual([50, 1000, false]);
+    expect([second.parts[0]!.share, second.capacity, second.is_out]).toEqual([0, 0, true]);
     expect(members.expected).toEqual([first]);
     expect([first.absent, second.absent]).toEqual(['restarting', 'given up']);
   });
@@ -139,9 +139,9 @@ describe('Members', () => {
   it('forgets what a dead process was ordered', () => {
     const members = members_of(['w1']);
     const member = members.get('w1')!;
-    member.outstanding.add(1, 500);
-    expect(member.outstanding.may).toBe(500);
+    member.parts[0]!.outstanding.add(1, 500);
+    expect(member.may).toBe(500);
     members.depart(member, 'w1-1', 'restarting', 0, 0);
-    expect(member.outstanding.may).toBe(0);
+    expect(member.may).toBe(0);
   });
 });

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { local_pair } from '../../../src/cluster/local.ts';
+import { MAIN } from '../../../src/metrics/groups.ts';
 import { is_idle, live_of } from '../../../src/metrics/merge-snapshots.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
 import type { MemberId } from '../../../src/swarm/plan/run-spec.ts';
-import { OrderedSquad, type SquadOrder } from '../../../src/swarm/squad/ordered-squad.ts';
+import { OrderedSquad, type GroupOrder, type SquadOrder } from '../../../src/swarm/squad/ordered-squad.ts';
 import type { SquadOptions } from '../../../src/swarm/squad/squad.ts';
 import { start_worker } from '../../../src/swarm/worker/worker.ts';
 import { start_ledger } from '../../ledger.ts';
@@ -20,9 +21,7 @@ const ORDER: SquadOrder = {
   phase: 'run',
   connect_per_s: 1000,
   shared: { value: { room: 7 } },
-  clients: 0,
-  target: 0,
-  ids: [],
+  groups: {},
   graceful: false,
   retry_fatal: 0,
   setup: false,
@@ -55,10 +54,11 @@ class Bench extends FakeMachine {
   }
 
   /** Orders so many clients, with as many ids from 1 on unless told otherwise; returns the revision. */
-  async order(clients: number, changes: Partial<SquadOrder> = {}): Promise<number> {
+  async order(clients: number, changes: Partial<SquadOrder & GroupOrder> = {}): Promise<number> {
     const revision = ++this.#revision;
-    const ids: IdRange[] = clients > 0 ? [[1, clients, 1]] : [];
-    this.squad.order({ ...ORDER, revision, clients, target: clients, ids, ...changes });
+    const all: IdRange[] = clients > 0 ? [[1, clients, 1]] : [];
+    const { ids = all, target = clients, ...more } = changes;
+    this.squad.order({ ...ORDER, revision, groups: { [MAIN]: { clients, target, ids } }, ...more });
     await this.settle();
     return revision;
   }
@@ -86,7 +86,13 @@ describe('an order', () => {
     ]);
     expect(bench.members.map(({ entry }) => entry!.groups.main!.connect_per_s)).toEqual([25, 25]);
     expect(bench.member('w1').orders).toMatchObject({ phase: 'run', live: { shared: { value: { room: 7 } } } });
-    expect(bench.squad.account()).toMatchObject({ applied: 1, live: 5, open: 5, capacity: 2000, ids_wanted: 5 });
+    expect(bench.squad.account()).toMatchObject({
+      applied: 1,
+      live: 5,
+      open: 5,
+      capacity: 2000,
+      ids_wanted: { main: 5 },
+    });
   });
 
   it('adds up what its workers measured once for each of their accounts', async () => {
@@ -108,8 +114,8 @@ describe('an order', () => {
     await bench.order(10);
     await bench.order(4);
     const orders_out = bench.orders_out.length;
-    bench.squad.order({ ...ORDER, revision: 1, clients: 10, target: 10, ids: [[1, 10, 1]] });
-    bench.squad.order({ ...ORDER, revision: 2, clients: 10, target: 10, ids: [[1, 10, 1]] });
+    bench.squad.order({ ...ORDER, revision: 1, groups: { main: { clients: 10, target: 10, ids: [[1, 10, 1]] } } });
+    bench.squad.order({ ...ORDER, revision: 2, groups: { main: { clients: 10, target: 10, ids: [[1, 10, 1]] } } });
     await bench.settle();
     expect(bench.orders_out).toHaveLength(orders_out);
     expect(bench.clients).toEqual([4]);
@@ -138,6 +144,38 @@ describe('an order', () => {
     expect(bench.member('w1').entry!.groups.main!.graceful).toBe(true);
   });
 
+  it('is by group: what a worker holds of one leaves the rest of its room to the others', async () => {
+    const groups = [
+      { name: MAIN, share: 1, commands: [] },
+      { name: 'listeners', share: 9, commands: [] },
+    ];
+    const bench = await Bench.up(['w1', 'w2'], { run: run_of({ groups }) });
+    const all = (clients: number, ids: IdRange[]) => ({ clients, target: clients, ids });
+    const ordered = (): number[][] =>
+      bench.members.map(({ entry }) => groups.map(({ name }) => entry!.groups[name]!.clients));
+    await bench.order(0, { groups: { [MAIN]: all(4, [[1, 4, 1]]), listeners: all(36, [[11, 46, 1]]) } });
+    expect(ordered()).toEqual([
+      [2, 18],
+      [2, 18],
+    ]);
+    expect(bench.squad.account()).toMatchObject({
+      may: { [MAIN]: 4, listeners: 36 },
+      ids_wanted: { [MAIN]: 4, listeners: 36 },
+    });
+    await bench.order(0, { groups: { [MAIN]: all(1800, [[1, 1800, 1]]), listeners: all(36, [[11, 46, 1]]) } });
+    expect(ordered()).toEqual([
+      [900, 18],
+      [900, 18],
+    ]);
+    // one that is not named holds nothing
+    await bench.order(0, { groups: { listeners: all(300, [[11, 310, 1]]) } });
+    expect(ordered()).toEqual([
+      [0, 150],
+      [0, 150],
+    ]);
+    expect(bench.squad.account().may).toEqual({ [MAIN]: 0, listeners: 300 });
+  });
+
   it('waits for the workers that have a use for an id not granted yet', async () => {
     const bench = await Bench.up(['w1', 'w2']);
     await bench.order(10, { ids: [[1, 4, 1]] });
@@ -145,7 +183,7 @@ describe('an order', () => {
       [1, 3],
       [2, 4],
     ]);
-    expect(bench.squad.account().ids_wanted).toBe(10);
+    expect(bench.squad.account().ids_wanted).toEqual({ main: 10 });
     await bench.order(10, {
       ids: [
         [1, 4, 1],
@@ -167,7 +205,7 @@ describe('an order', () => {
     bench.member('w2').start();
     await bench.order(0, { ids: [[1, 10, 1]] });
     await bench.order(10);
-    expect([bench.ids[1], bench.squad.account().ids_wanted]).toEqual([[], 15]);
+    expect([bench.ids[1], bench.squad.account().ids_wanted]).toEqual([[], { main: 15 }]);
     await bench.order(10, {
       ids: [
         [1, 10, 1],
@@ -193,7 +231,7 @@ describe('an order', () => {
         let [next, ordered] = [1, 0];
         for (const one of steps) {
           // an order that nobody acknowledged is in force yet, even if its worker has not begun with it
-          const { may } = bench.squad.account();
+          const may = bench.squad.account().may[MAIN]!;
           if ('clients' in one) {
             if (one.more > 0) ids.push([next, next + 2 * (one.more - 1), 2]);
             next += 2 * one.more + 1;
@@ -207,7 +245,7 @@ describe('an order', () => {
           await bench.settle();
           const clients = bench.clients.reduce((a, b) => a + b, 0);
           expect(clients).toBeLessThanOrEqual(Math.max(ordered, may));
-          expect(bench.squad.account().may).toBeLessThanOrEqual(Math.max(ordered, may));
+          expect(bench.squad.account().may[MAIN]).toBeLessThanOrEqual(Math.max(ordered, may));
           const granted = new Set(spread(ids));
           const used = bench.members
             .filter(({ alive }) => alive)
@@ -330,10 +368,21 @@ describe('a trace', () => {
 
   it('of a client that is not here says that', async () => {
     const bench = await Bench.up(['w1']);
-    await bench.order(1, { traces: [TRACE] });
+    const here: IdRange[] = [
+      [1, 1, 1],
+      [30, 30, 1],
+    ];
+    await bench.order(1, { ids: here, traces: [TRACE] });
     expect(bench.squad.account().traces).toEqual([
       { token: 't', lines: ['no client 30 lives now'], before: 0, is_over: true },
     ]);
+  });
+
+  it('of a client of another agent is not told by this one', async () => {
+    const bench = await Bench.up(['w1']);
+    await bench.order(10, { traces: [TRACE] });
+    expect(bench.member('w1').entry!.traces).toEqual([]);
+    expect(bench.squad.account().traces).toEqual([]);
   });
 });
 
@@ -546,12 +595,16 @@ describe('with a real worker', () => {
     await squad.ready(5000);
     squad.order({
       ...ORDER,
-      clients: 3,
-      target: 3,
-      ids: [
-        [10, 20, 10],
-        [7, 7, 1],
-      ],
+      groups: {
+        [MAIN]: {
+          clients: 3,
+          target: 3,
+          ids: [
+            [10, 20, 10],
+            [7, 7, 1],
+          ],
+        },
+      },
     });
     await vi.waitFor(() => expect(squad.account()).toMatchObject({ applied: 1, open: 3 }));
     await vi.waitFor(() => expect([...seen].sort()).toEqual(['hi 10', 'hi 20', 'hi 7']));

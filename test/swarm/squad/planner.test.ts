@@ -1,14 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { MAIN } from '../../../src/metrics/groups.ts';
 import { NOTHING_WANTED, type Wanted } from '../../../src/swarm/plan/intent.ts';
-import type { Orders } from '../../../src/swarm/plan/orders.ts';
+import { group_targets } from '../../../src/swarm/plan/numbering.ts';
+import { clients_of, type IdRange, type Orders } from '../../../src/swarm/plan/orders.ts';
 import type { MemberId } from '../../../src/swarm/plan/run-spec.ts';
 import { Traces } from '../../../src/swarm/plan/traces.ts';
 import type { Members } from '../../../src/swarm/squad/members.ts';
 import { Planner } from '../../../src/swarm/squad/planner.ts';
 import { account, members_of } from '../accounts.ts';
-import { MACHINE, RUN } from '../fake-swarm.ts';
-import { LIVE } from '../specs.ts';
+import { MACHINE } from '../fake-swarm.ts';
+import { LIVE, run_of } from '../specs.ts';
+
+/** `main`, `g2`, `g3`, … */
+const groups_of = (shares: readonly number[]) =>
+  shares.map((share, g) => ({ name: g === 0 ? MAIN : `g${g + 1}`, share, commands: [] }));
 
 /** A planner and what it published. */
 class Bench {
@@ -18,20 +24,24 @@ class Bench {
   readonly planner: Planner;
   #seq = 1;
 
-  constructor(ids: readonly MemberId[], up = true) {
-    this.members = members_of(ids, up);
+  /** `shares`: of the groups of the run */
+  constructor(ids: readonly MemberId[], up = true, shares: readonly number[] = [1]) {
+    this.members = members_of(ids, up, shares.length);
     const nothing = (): void => {};
     const publish = (orders: Orders): void => void this.orders_out.push(orders);
     const hub = { publish, want: nothing, onAccount: nothing, onGone: nothing, close: async () => [] };
-    this.planner = new Planner(hub, this.members, this.traces, RUN, MACHINE);
+    this.planner = new Planner(hub, this.members, this.traces, run_of({ groups: groups_of(shares) }), MACHINE);
   }
 
   /** `planned`: how many of them at a moment; all if left out. */
   aim(target: number, planned = (_now: number): number => target, more: Partial<Wanted> = {}): void {
-    this.planner.follow(
-      (now) => ({ ...NOTHING_WANTED, connect_per_s: 1000, target, planned: planned(now), ...more }),
-      0,
-    );
+    this.planner.follow((now) => {
+      const parts = group_targets(this.planner.run.what.groups, planned(now));
+      const groups = group_targets(this.planner.run.what.groups, target).map((part, g) => {
+        return { target: part, planned: parts[g]! };
+      });
+      return { ...NOTHING_WANTED, connect_per_s: 1000, groups, ...more };
+    }, 0);
     this.planner.replan(false);
   }
 
@@ -49,7 +59,7 @@ class Bench {
   /** What the newest plan orders: clients by member. */
   get ordered(): Record<MemberId, number> {
     const entries = Object.entries(this.orders_out.at(-1)?.members ?? {});
-    return Object.fromEntries(entries.map(([id, { groups }]) => [id, groups.main!.clients]));
+    return Object.fromEntries(entries.map(([id, entry]) => [id, clients_of(entry)]));
   }
 }
 
@@ -62,7 +72,13 @@ describe('Planner', () => {
     expect(entries.map(({ connect_per_s }) => connect_per_s)).toEqual([500, 500, 0]);
     expect(entries.map(({ rate_parts }) => rate_parts)).toEqual([2, 2, 2]);
     expect(entries.map(({ ids }) => ids.map(([first]) => first))).toEqual([[1], [2], []]);
-    expect(bench.orders_out[0]).toMatchObject({ revision: 1, phase: 'run', run: RUN, machine: MACHINE, live: LIVE });
+    expect(bench.orders_out[0]).toMatchObject({
+      revision: 1,
+      phase: 'run',
+      run: bench.planner.run,
+      machine: MACHINE,
+      live: LIVE,
+    });
   });
 
   it('publishes nothing that would order the same again, unless it shall anyway', () => {
@@ -135,7 +151,7 @@ describe('Planner', () => {
 
   it('gives the ids that dealt numbers stand for', () => {
     const bench = new Bench(['w1', 'w2']);
-    bench.planner.to_ids = (dealt) => dealt.map(([first, last, step]) => [first + 100, last + 100, step]);
+    bench.planner.to_indices = (_, dealt) => dealt.map(([first, last, step]) => [first + 100, last + 100, step]);
     bench.aim(4);
     const ids = Object.values(bench.orders_out.at(-1)!.members).map(({ groups }) => groups.main!.ids);
     expect(ids).toEqual([[[101, 103, 2]], [[102, 104, 2]]]);
@@ -155,20 +171,53 @@ describe('Planner', () => {
     });
   });
 
-  it('is never above its target, whatever is acknowledged when', () => {
+  it('gives each group its part of the target, with ids and a part of the rate, in the order of the run', () => {
+    const bench = new Bench(['w1', 'w2'], true, [1, 9]);
+    bench.aim(20);
+    const { w1, w2 } = bench.orders_out.at(-1)!.members;
+    expect([w1, w2].map((entry) => Object.entries(entry!.groups).map(([name, one]) => [name, one.clients]))).toEqual([
+      [
+        [MAIN, 1],
+        ['g2', 9],
+      ],
+      [
+        [MAIN, 1],
+        ['g2', 9],
+      ],
+    ]);
+    expect(w1!.groups['g2']!.ids).toEqual([[1, 17, 2]]);
+    expect(w2!.groups['g2']!.ids).toEqual([[2, 18, 2]]);
+    const rates = [w1, w2].flatMap((entry) => Object.values(entry!.groups).map((one) => one.connect_per_s));
+    expect(rates).toEqual([250, 250, 250, 250]);
+    // id 1 is of main, 2 to 10 are of g2
+    expect([1, 2, 3, 11].map((id) => bench.planner.owner(id))).toEqual(['w1', 'w1', 'w2', 'w2']);
+  });
+
+  it('property: never above a target, nor a group above its part, nor an id twice, whatever is acknowledged when', () => {
     const ids = ['w1', 'w2', 'w3'];
     const step = fc.oneof(
       fc.record({ aim: fc.integer({ min: 0, max: 60 }) }),
       fc.record({ who: fc.constantFrom(...ids), lag: fc.integer({ min: 0, max: 3 }) }),
       fc.record({ dies: fc.constantFrom(...ids) }),
     );
+    const shares = fc.constantFrom([1], [1, 9], [3, 1, 2], [1, 1, 1, 50]);
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-        const bench = new Bench(ids);
+      fc.property(shares, fc.array(step, { maxLength: 40 }), (all, steps) => {
+        const bench = new Bench(ids, true, all);
+        const groups = groups_of(all);
+        /** what all members could be running of a group, and of all */
+        const may = (): number[] =>
+          [...groups.keys(), null].map((g) =>
+            bench.members.all.reduce((sum, one) => sum + (g === null ? one.may : one.parts[g]!.outstanding.may), 0),
+          );
+        const aims = (): number[] => {
+          const { target } = bench.planner;
+          return [...group_targets(groups, target), target];
+        };
         let births = 1;
-        let allowed = 0;
+        let allowed = may();
         for (const one of steps) {
-          const before = bench.members.all.reduce((all, { outstanding }) => all + outstanding.may, 0);
+          const before = may();
           if ('aim' in one) bench.aim(one.aim);
           else if ('who' in one) bench.acknowledge(one.who, Math.max(0, bench.planner.revision - one.lag));
           else {
@@ -178,15 +227,27 @@ describe('Planner', () => {
             bench.planner.replan(false);
           }
           // what a smaller target finds running may go on until it is acknowledged, and nothing is added to it
-          allowed = Math.max(bench.planner.target, Math.min(allowed, before));
-          const may = bench.members.all.reduce((all, { outstanding }) => all + outstanding.may, 0);
-          expect(may).toBeLessThanOrEqual(allowed);
+          allowed = aims().map((target, g) => Math.max(target, Math.min(allowed[g]!, before[g]!)));
+          for (const [g, most] of may().entries()) expect(most).toBeLessThanOrEqual(allowed[g]!);
         }
         for (const id of ids) bench.acknowledge(id);
         for (const id of ids) bench.acknowledge(id);
-        expect(Object.values(bench.ordered).reduce((a, b) => a + b, 0)).toBe(bench.planner.target);
+        const entries = Object.values(bench.orders_out.at(-1)?.members ?? {});
+        const parts = groups.map(({ name }) => entries.map((entry) => entry.groups[name]!));
+        if (entries.length > 0)
+          expect(parts.map((row) => row.reduce((sum, { clients }) => sum + clients, 0))).toEqual(aims().slice(0, -1));
+        for (const row of parts) {
+          const owned = row.map((one) => spread(one.ids));
+          expect(owned.every((own, i) => own.length >= row[i]!.clients)).toBe(true);
+          expect(new Set(owned.flat()).size).toBe(owned.flat().length);
+        }
       }),
-      { numRuns: 100 },
+      { numRuns: 200 },
     );
   });
 });
+
+const spread = (ranges: readonly IdRange[]): number[] =>
+  ranges.flatMap(([first, last, step]) =>
+    Array.from({ length: (last - first) / step + 1 }, (_, i) => first + i * step),
+  );

@@ -126,8 +126,9 @@ describe('a worker', () => {
     const share = (clients: number, first: number): GroupShare => {
       return { clients, ids: [[first, first + 90, 3]], ports: [], connect_per_s: 500, rate_parts: 1, graceful: false };
     };
+    const spec = ['talkers', 'listeners', 'late'].map((name) => ({ name, share: 1, commands: ['hi'] }));
     const publish = (revision: number, groups: MemberOrders['groups'], phase: Orders['phase'] = 'run'): void =>
-      hub.publish(orders(revision, 0, { entry: { groups }, phase }));
+      hub.publish(orders(revision, 0, { run: { groups: spec }, entry: { groups }, phase }));
     const told = ({ snapshot }: Account, of: (group: GroupSnapshot) => number): Record<string, number> =>
       map_groups(snapshot.groups, of);
     const open = ({ connections }: GroupSnapshot): number => connections.open;

@@ -1,0 +1,110 @@
+/**
+ * Which client of which group an id is. Pure.
+ *
+ * Ids are dealt to the groups of a run in turn, in proportion to their shares: the next one always goes to the group
+ * with the lowest clients/share (ties: the first group). With shares of 1 and 3:
+ *
+ *     id      1   2   3   4   5   6   7   8   9  …
+ *     group   a   b   b   b   a   b   b   b   a  …
+ *
+ * So the group of an id depends on nothing but the shares: one seed gives each client the same course on one process
+ * and on many machines. A swarm of n clients whose groups follow their shares has the ids 1…n. Within a group clients
+ * have indices 1, 2, 3, …, and it is indices that are granted to members and divided into segments.
+ */
+import { id_at, index_of, part_of, whole_of, type Segment } from './segment.ts';
+
+/** Shares of a group are whole numbers up to this, so that all of this is exact. */
+export const MAX_SHARE = 10_000;
+
+/** A group as far as numbers go: its part of the clients is `share`/Σ share, an integer from 1 to {@link MAX_SHARE}. */
+export interface Sharing {
+  readonly share: number;
+}
+
+/** The id of the `index`-th client of the group at `group`; all from 1 on. */
+export function id_in_turn(groups: readonly Sharing[], group: number, index: number): number {
+  const before = index - 1;
+  const own = groups[group]!.share;
+  let id = index;
+  for (let other = 0; other < groups.length; other++) {
+    if (other === group) continue;
+    // those of the other group that come before it: k/share of at most, or less than, before/own
+    const most = before * groups[other]!.share;
+    const rest = most % own;
+    id += (most - rest) / own;
+    if (other < group || rest > 0) id++;
+  }
+  return id;
+}
+
+/** How many of the ids 1…n are of each group. It never falls for any group while n grows. */
+export const group_targets = (groups: readonly Sharing[], n: number): number[] =>
+  groups.map((_, group) => count_in_turn(groups, group, n));
+
+/** How many clients of each group, of `n` in the whole swarm, are in the segment. */
+export const targets_here = (groups: readonly Sharing[], segment: Segment, n: number): number[] =>
+  group_targets(groups, n).map((target) => part_of(segment, target));
+
+/** How many of `n` clients of the whole swarm are in the segment. */
+export const clients_here = (groups: readonly Sharing[], segment: Segment, n: number): number =>
+  targets_here(groups, segment, n).reduce((all, target) => all + target, 0);
+
+/** The largest target of the whole swarm of which at most `here` clients are in the segment. */
+export function whole_here(groups: readonly Sharing[], segment: Segment, here: number): number {
+  let whole = whole_of(segment, here);
+  if (groups.length === 1) return whole;
+  // off by a few for each group
+  while (clients_here(groups, segment, whole) > here) whole--;
+  while (clients_here(groups, segment, whole + 1) <= here) whole++;
+  return whole;
+}
+
+/** The ids of one group in one segment. */
+export class Numbering {
+  readonly #groups: readonly Sharing[];
+  readonly #group: number;
+  readonly #segment: Segment;
+
+  constructor(groups: readonly Sharing[], group: number, segment: Segment) {
+    this.#groups = groups;
+    this.#group = group;
+    this.#segment = segment;
+  }
+
+  /** of the `index`-th client of the group that is in the segment */
+  id(index: number): number {
+    const in_group = id_at(this.#segment, index);
+    return this.#groups.length === 1 ? in_group : id_in_turn(this.#groups, this.#group, in_group);
+  }
+
+  /** Null: the id is of another group or segment. */
+  index(id: number): number | null {
+    const in_group = count_in_turn(this.#groups, this.#group, id);
+    if (in_group === 0 || id_in_turn(this.#groups, this.#group, in_group) !== id) return null;
+    return index_of(this.#segment, in_group);
+  }
+}
+
+/** Whose client of which group, by position, an id is; null: of another segment. */
+export function place_of(groups: readonly Sharing[], segment: Segment, id: number): GroupPlace | null {
+  for (const group of groups.keys()) {
+    const index = new Numbering(groups, group, segment).index(id);
+    if (index !== null) return { group, index };
+  }
+  return null;
+}
+
+interface GroupPlace {
+  readonly group: number;
+  readonly index: number;
+}
+
+/** How many of the ids 1…n are of this group. */
+function count_in_turn(groups: readonly Sharing[], group: number, n: number): number {
+  if (groups.length === 1) return n;
+  const all = groups.reduce((sum, { share }) => sum + share, 0);
+  // each group is less than one client away from its exact part
+  let index = Math.max(0, Math.floor(((n - groups.length) * groups[group]!.share) / all));
+  while (id_in_turn(groups, group, index + 1) <= n) index++;
+  return index;
+}
