@@ -109,7 +109,7 @@ export class ManyCoordinator implements Control {
   /** What it plays, read and checked by the caller. From now on it leads when nobody else does. */
   play(run: RunHeader, bundle: Bundle): void {
     const { timers, versions } = this.#options;
-    const played = { run, bundle, picture: new Picture(this.#view, timers, versions, run.id, bundle) };
+    const played = { run, bundle, picture: new Picture(this.#view, timers, versions, run, bundle) };
     for (const part of [this.#showing, this.#leading, this.#commanding]) part.play(played);
   }
 

@@ -11,8 +11,9 @@ import type { Beat } from '../../metrics/series.ts';
 import { LATEST_MS } from '../../metrics/snapshot-shape.ts';
 import type { Counts, Snapshot } from '../../metrics/snapshot.ts';
 import type { AgentSummary, LostWorker, Summary, WorkerSummary } from '../../metrics/summary.ts';
-import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
+import { totals_of, type Totals } from '../../metrics/totals.ts';
 import { NOT_TOLD_MS } from '../../swarm/control/chronicle.ts';
+import { SummaryMaker, type Known } from '../../swarm/control/summary-maker.ts';
 import { planned_of } from '../../swarm/plan/intent.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
@@ -32,8 +33,6 @@ import { AgentsHere } from './agents-here.ts';
 import { RETURN_MS, unsure_of, type Unsure } from './agent-shares.ts';
 import type { HeardAgent } from './heard-agents.ts';
 import type { View } from './view.ts';
-
-type SummaryOptions = Pick<SummaryInput, 'final' | 'histograms' | 'interval'>;
 
 /** The run that a coordinator plays, and what it shows of it. */
 export interface PlayedRun {
@@ -58,43 +57,49 @@ export class Picture {
   readonly who: AgentsHere;
   readonly #view: View;
   readonly #timers: Clock;
-  readonly #versions: Summary['run']['versions'];
-  readonly #bundle: Bundle;
   readonly #actions: readonly ActionName[];
   /** of the run it shows */
   readonly #run: string;
-  readonly #peaks = { live: 0, open: 0 };
-  #mark: Mark | null = null;
-  #mark_seq = 0;
-  #interval: Totals | null = null;
+  readonly #summaries: SummaryMaker;
   #added_up: { plan: SwarmPlan | null; heard: number; at: number; value: AddedUp } | null = null;
 
-  constructor(view: View, timers: Clock, versions: Summary['run']['versions'], run: string, bundle: Bundle) {
+  constructor(view: View, timers: Clock, versions: Summary['run']['versions'], header: RunHeader, bundle: Bundle) {
+    const { id, started } = header;
+    const { what, where } = bundle.run;
+    const { module_sha256, seed, groups } = what;
     this.#view = view;
-    this.who = new AgentsHere(view, timers, run);
+    this.who = new AgentsHere(view, timers, id);
     this.#timers = timers;
-    this.#versions = versions;
-    this.#run = run;
-    this.#bundle = bundle;
-    this.#actions = action_names(bundle.run.what.groups);
+    this.#run = id;
+    this.#actions = action_names(groups);
+    this.#summaries = new SummaryMaker(
+      {
+        id,
+        script_sha256: bundle.script_sha256,
+        module_sha256,
+        seed,
+        segment: null,
+        servers: where.servers.map(endpoint_text),
+        versions,
+        started,
+      },
+      groups,
+    );
   }
 
   /** To be called each second: what only moments show. Each coordinator counts a mark from when it saw it. */
   sample(agents = this.agents()): void {
     const here = agents.filter(is_here);
-    this.#peaks.live = Math.max(this.#peaks.live, sum_of(here, 'live'));
-    this.#peaks.open = Math.max(this.#peaks.open, sum_of(here, 'open'));
-    const mark = this.#view.desired?.doc.mark;
-    if (!mark || mark.seq <= this.#mark_seq) return;
-    this.#mark_seq = mark.seq;
-    this.#mark = { text: mark.text, at_ms: mark.at_ms, run_seconds: this.#seconds(), base: this.#totals().totals };
+    this.#summaries.raise(sum_of(here, 'live'), sum_of(here, 'open'));
+    const mark = this.#view.desired?.doc.mark ?? null;
+    this.#summaries.mark(mark, this.#run_ms, () => this.#totals().totals);
   }
 
   /** What is known now, for the series. */
   beat(agents: readonly AgentSummary[]): Beat {
     const here = agents.filter(is_here);
     return {
-      run_ms: this.#view.run_ms ?? 0,
+      run_ms: this.#run_ms,
       totals: this.#totals().totals,
       actions: this.#actions,
       members: here.map(({ id, open, cpu, lag_p99_ms }) => ({ id, open, cpu, lag_p99_ms })),
@@ -104,13 +109,11 @@ export class Picture {
 
   /** The summary for a state line: `interval` is the time since the last call. */
   next_interval(): Summary {
-    const summary = this.summary({ interval: this.#interval });
-    this.#interval = this.#totals().totals;
-    return summary;
+    return this.#summaries.next_interval(this.#known());
   }
 
-  #seconds(): number {
-    return Math.round(this.#view.run_ms ?? 0) / 1000;
+  get #run_ms(): number {
+    return this.#view.run_ms ?? 0;
   }
 
   /** Everything measured. Added up once for all who ask at the same moment. */
@@ -291,31 +294,22 @@ export class Picture {
     };
   }
 
-  summary({ final = false, histograms = false, interval = null }: Partial<SummaryOptions>, as?: SwarmPlan): Summary {
-    const plan = as ?? this.#view.plan!.doc;
+  /** `as`: what it would be if this plan were in force. */
+  summary(options: { final?: boolean; histograms?: boolean } = {}, as?: SwarmPlan): Summary {
+    return this.#summaries.make(this.#known(options.final, as), options);
+  }
+
+  #known(final = false, plan: SwarmPlan = this.#view.plan!.doc): Known {
     const desired = this.#view.desired!.doc;
-    const { run, script_sha256 } = this.#bundle;
-    const { id, started } = plan.run;
     const { snapshots, dead, workers, totals } = this.#totals(plan);
     const agents = this.agents();
     const here = agents.filter(is_here);
     this.sample(agents);
-    return to_summary({
-      final,
-      run: {
-        id,
-        script_sha256,
-        module_sha256: run.what.module_sha256,
-        seed: run.what.seed,
-        segment: null,
-        servers: run.where.servers.map(endpoint_text),
-        versions: this.#versions,
-        started,
-        seconds: this.#seconds(),
-      },
+    return {
+      run_ms: this.#run_ms,
       phase: plan.phase,
       target: desired.target,
-      planned: planned_of(desired, this.#view.run_ms ?? 0),
+      planned: planned_of(desired, this.#run_ms),
       connect_per_s: desired.connect_per_s,
       workers,
       agents,
@@ -328,15 +322,12 @@ export class Picture {
         open_files_per_process: this.who.open_files,
         reserved_files: RESERVED_FILES,
       },
-      peaks: this.#peaks,
-      groups: run.what.groups,
+      live: sum_of(here, 'live'),
+      open: sum_of(here, 'open'),
       members: snapshots,
       dead,
       totals,
-      mark: this.#mark,
-      interval,
-      histograms,
-    });
+    };
   }
 }
 

@@ -8,7 +8,7 @@ import type { Events } from '../../metrics/events.ts';
 import { sum_of } from '../../metrics/merge-snapshots.ts';
 import type { Series } from '../../metrics/series.ts';
 import type { Bound, Summary } from '../../metrics/summary.ts';
-import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
+import { totals_of, type Totals } from '../../metrics/totals.ts';
 import { carry_out, type Facts, type Room } from '../plan/carry-out.ts';
 import type { Control } from '../plan/control.ts';
 import { HOOK_WITHIN_MS, is_stuck, SILENT_AT_END_MS, STOP_WITHIN_MS } from '../plan/deadlines.ts';
@@ -21,6 +21,7 @@ import { Squad, type SquadOptions } from '../squad/squad.ts';
 import type { Waits } from '../squad/waits.ts';
 import type { Footprint } from './bounds.ts';
 import { Chronicle, NOT_TOLD_MS } from './chronicle.ts';
+import { SummaryMaker, type Known } from './summary-maker.ts';
 import { Watchers } from './watchers.ts';
 
 const WATCH_MS = 1000;
@@ -51,9 +52,6 @@ export interface Ended {
   readonly given_up: boolean;
 }
 
-/** What a summary shows beyond the numbers of now. */
-type SummaryExtras = Pick<SummaryInput, 'final' | 'histograms' | 'interval' | 'totals'>;
-
 export class Coordinator implements Control {
   /** Resolves once: after `stop`, or by itself when every worker was given up. */
   readonly ended: Promise<Ended>;
@@ -70,10 +68,8 @@ export class Coordinator implements Control {
   readonly #actions: readonly ActionName[];
   readonly #started: { readonly now: number; readonly wall: number };
   readonly #stop_ticking: () => void;
+  readonly #summaries: SummaryMaker;
   #intent: Intent;
-  #mark: Mark | null = null;
-  /** everything measured until the last state line */
-  #interval: Totals | null = null;
   #is_ending = false;
   #final: Summary | null = null;
   #resolve_ended: (ended: Ended) => void = () => {};
@@ -94,6 +90,18 @@ export class Coordinator implements Control {
     this.#waits = this.#squad.waits;
     this.#intent = first_intent(options.connect_per_s);
     this.#want(this.#intent);
+    const { run, machine, about } = options;
+    this.#summaries = new SummaryMaker(
+      {
+        id: run.id,
+        seed: run.what.seed,
+        segment: machine.segment.text,
+        module_sha256: run.what.module_sha256,
+        ...about,
+        started: new Date(this.#started.wall).toISOString(),
+      },
+      run.what.groups,
+    );
     this.#squad.listen(() => this.#end_if_given_up());
     this.#stop_ticking = clock.every(WATCH_MS, () => {
       this.#notify(this.#beat());
@@ -129,8 +137,7 @@ export class Coordinator implements Control {
 
   async apply(command: Command, by: string): Promise<Reply> {
     try {
-      const before = this.#intent;
-      const { intent, reply } = carry_out(before, command, this.#facts());
+      const { intent, reply } = carry_out(this.#intent, command, this.#facts());
       if (!reply.ok) return reply;
       this.#chronicle.commanded(line_of(command), by);
       this.#want(intent);
@@ -139,7 +146,7 @@ export class Coordinator implements Control {
       const starting = 'target' in reply ? this.#members.all.filter((member) => member.is_starting).length : 0;
       if (is_ending(intent)) this.#begin_end(false);
       const followers = await this.#squad.acknowledged();
-      if (intent.mark !== before.mark) this.#set_mark(intent.mark!.text);
+      this.#summaries.mark(intent.mark, this.#run_ms, () => this.#totals());
       this.#notify();
       return { ...reply, followers: { ...followers, starting } };
     } catch (error) {
@@ -152,14 +159,12 @@ export class Coordinator implements Control {
   }
 
   summary(histograms = false): Summary {
-    return this.#final ?? this.#summarize({ histograms });
+    return this.#final ?? this.#summaries.make(this.#known(), { histograms });
   }
 
   /** The summary for a state line: `interval` is the time since the last call. */
   next_interval(): Summary {
-    const summary = this.#summarize({ interval: this.#interval });
-    this.#interval = this.#totals();
-    return summary;
+    return this.#summaries.next_interval(this.#known());
   }
 
   async trace(
@@ -196,7 +201,7 @@ export class Coordinator implements Control {
   #facts(): Facts {
     const { run, machine } = this.#planner;
     return {
-      run_ms: this.#clock.now() - this.#started.now,
+      run_ms: this.#run_ms,
       wall_ms: this.#clock.wall(),
       room: this.#room(),
       segment: machine.segment,
@@ -244,7 +249,8 @@ export class Coordinator implements Control {
     this.#squad.finish();
     this.#stop_ticking();
     const totals = this.#beat();
-    this.#final = this.#chronicle.checked(this.#summarize({ final: true, histograms: true, totals }), totals);
+    const final = this.#summaries.make(this.#known(totals), { final: true, histograms: true });
+    this.#final = this.#chronicle.checked(final, totals);
     this.#notify();
     const teardown_failed = teardown && !teardown.ok ? teardown.reason : null;
     this.#resolve_ended({
@@ -275,17 +281,13 @@ export class Coordinator implements Control {
     return this.#options.bounds({ open: up.reduce((all, { open }) => all + open, 0), rss_bytes, workers: up.length });
   }
 
-  #set_mark(text: string): void {
-    this.#mark = { text, at_ms: this.#clock.wall(), run_seconds: this.#seconds(), base: this.#totals() };
-  }
-
   /** What happened since the last one. Returns everything measured until now. */
   #beat(): Totals {
     const now = this.#clock.now();
     const { up, shown } = this.#members;
     const totals = this.#totals();
     const beat = {
-      run_ms: now - this.#started.now,
+      run_ms: this.#run_ms,
       totals,
       actions: this.#actions,
       members: up.map((member) => {
@@ -302,48 +304,34 @@ export class Coordinator implements Control {
     return totals_of(this.#members.snapshots, this.#members.dead);
   }
 
-  #seconds(): number {
-    return Math.round(this.#clock.now() - this.#started.now) / 1000;
+  get #run_ms(): number {
+    return this.#clock.now() - this.#started.now;
   }
 
   /** `totals`: everything measured until now, if it was just added up. */
   #notify(totals?: Totals): void {
-    this.#watchers.notify(() => this.#final ?? this.#summarize(totals ? { totals } : {}));
+    this.#watchers.notify(() => this.#final ?? this.#summaries.make(this.#known(totals)));
   }
 
-  #summarize({ final = false, histograms = false, interval = null, ...added_up }: Partial<SummaryExtras>): Summary {
-    const { about, open_files } = this.#options;
-    const { run, machine, phase, target, planned, connect_per_s } = this.#planner;
+  /** `totals`: everything measured until now, if it was just added up. */
+  #known(totals = this.#totals()): Known {
+    const { phase, target, planned, connect_per_s } = this.#planner;
     const { shown, snapshots, dead, peaks } = this.#members;
     const now = this.#clock.now();
-    const { seed, module_sha256 } = run.what;
-    const started = new Date(this.#started.wall).toISOString();
     const { capacity, why, bounds } = this.#room();
-    return to_summary({
-      final,
-      run: {
-        id: run.id,
-        seed,
-        segment: machine.segment.text,
-        module_sha256,
-        ...about,
-        started,
-        seconds: this.#seconds(),
-      },
+    return {
+      run_ms: this.#run_ms,
       phase,
       target,
       planned,
       connect_per_s,
       workers: shown.map((member) => member.summary(now)),
-      limits: { capacity, why, bounds, ...open_files },
-      peaks,
-      groups: run.what.groups,
+      limits: { capacity, why, bounds, ...this.#options.open_files },
+      live: peaks.live,
+      open: peaks.open,
       members: snapshots,
       dead,
-      ...added_up,
-      mark: this.#mark,
-      interval,
-      histograms,
-    });
+      totals,
+    };
   }
 }

@@ -12,7 +12,7 @@ import type { Summary } from '../../../src/metrics/summary.ts';
 import * as answers from '../../../src/outputs/tables.ts';
 import { NOTHING, of_main } from '../../metrics/one-group.ts';
 import { MemoryEngine } from '../sim/memory-store.ts';
-import { a_head, BUNDLE, DESIRED, PLAN, PRESENCE, SHARE } from '../store/good-documents.ts';
+import { a_head, BUNDLE, DESIRED, HEADER, PLAN, PRESENCE, SHARE } from '../store/good-documents.ts';
 
 const WALL_MS = Date.parse('2026-01-01T12:00:00Z');
 const NO_STATES = { initial: 0, connect: 0, acting: 0, standby: 0, backoff: 0, fatal: 0 };
@@ -59,7 +59,7 @@ async function seen(
     await view.look();
   }
   clock.ms += now;
-  return new Picture(view, timers, { swarm: '', node: '' }, 'r1', BUNDLE).summary({});
+  return new Picture(view, timers, { swarm: '', node: '' }, HEADER, BUNDLE).summary();
 }
 
 it('says whose errors they are, and of wrong clocks when they were by its own', async () => {
