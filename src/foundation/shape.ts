@@ -122,7 +122,7 @@ export const instant: Shape<string> = (value) => {
     : fault('is not an instant');
 };
 
-export function one_of<const T extends string>(...words: readonly T[]): Shape<T> {
+export function one_of<const T extends string | number>(...words: readonly T[]): Shape<T> {
   return (value) => words.find((word) => word === value) ?? fault(`is none of ${words.join(', ')}`);
 }
 

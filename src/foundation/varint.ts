@@ -57,7 +57,10 @@ export class NumberWriter {
   }
 }
 
-/** Reads what a {@link NumberWriter} of this process wrote, in the same order. */
+/**
+ * Reads what a {@link NumberWriter} wrote, in the same order. Of bytes that somebody else wrote numbers may be anything,
+ * also no whole numbers; where the bytes end it throws a RangeError.
+ */
 export class NumberReader {
   readonly #bytes: Uint8Array;
   #at: number;
@@ -75,17 +78,23 @@ export class NumberReader {
   unsigned(): number {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
-      const byte = this.#bytes[this.#at++]!;
+      const byte = this.#next();
       if (byte < 128) return value + byte * scale;
       value += (byte - 128) * scale;
     }
   }
 
   signed(): number {
-    const byte = this.#bytes[this.#at++]!;
+    const byte = this.#next();
     const low = (byte & 127) >> 1;
     const size = byte < 128 ? low : low + 64 * this.unsigned();
     return byte & 1 ? -size : size;
+  }
+
+  #next(): number {
+    const byte = this.#bytes[this.#at++];
+    if (byte === undefined) throw new RangeError('it ends too early');
+    return byte;
   }
 
   double(): number {

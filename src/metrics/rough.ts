@@ -3,7 +3,7 @@
  * doubling. None is wider than a 128th of its values, and each is made of whole buckets of histogram.ts.
  */
 import type { NumberReader, NumberWriter } from '../foundation/varint.ts';
-import { BUCKETS, coarse_bucket, EMPTY, index_of, lowest_of } from './histogram.ts';
+import { BUCKETS, coarse_bucket, EMPTY, HIGHEST, index_of, lowest_of } from './histogram.ts';
 import type { HistogramSnapshot } from './snapshot.ts';
 
 /** log2 of the 128 buckets each doubling adds */
@@ -98,6 +98,31 @@ export function plus(a: Rough, b: Rough, sign: 1 | -1 = 1): Rough {
     counts.push(count);
   }
   return { sum: a.sum + sign * b.sum, buckets, counts };
+}
+
+/** How finely times are told: buckets for each doubling. */
+export type Fineness = 128 | 16 | 4;
+
+/**
+ * The same with fewer buckets: each stands for those around it, the middle one of them. With 16 for each doubling no
+ * time is off by more than 3.2 %, with 4 by 12.5 %.
+ */
+export function thinned(rough: Rough, fineness: Fineness): Rough {
+  if (fineness === 128) return rough;
+  const middle = (bucket: number): number => {
+    const lowest = lowest_rough(bucket);
+    const width = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, lowest))) - Math.log2(fineness));
+    const first = Math.floor(lowest / width) * width;
+    return rough_index(Math.min(first + Math.floor(width / 2), HIGHEST));
+  };
+  return joined(rough.sum, rough.counts, (i) => middle(rough.buckets[i]!));
+}
+
+/** Whether it is one, whoever made it. */
+export function is_rough({ sum, buckets, counts }: Rough, most: number): boolean {
+  const is_count = (count: number): boolean => Number.isInteger(count) && Math.abs(count) <= most;
+  const rises = buckets.every((bucket, i) => Number.isInteger(bucket) && bucket > (buckets[i - 1] ?? -1));
+  return Math.abs(sum) <= most * HIGHEST && rises && (buckets.at(-1) ?? 0) < ROUGH_BUCKETS && counts.every(is_count);
 }
 
 const summed = new Float64Array(ROUGH_BUCKETS);

@@ -32,6 +32,20 @@ describe('numbers as bytes', () => {
     );
   });
 
+  it('that somebody else wrote end where they end', () => {
+    const read = ['unsigned', 'signed', 'double'] as const;
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 40 }),
+        fc.array(fc.constantFrom(...read), { minLength: 41 }),
+        (bytes, kinds) => {
+          const reader = new NumberReader(bytes);
+          expect(() => kinds.forEach((kind) => reader[kind]())).toThrow(RangeError);
+        },
+      ),
+    );
+  });
+
   it.each([0, 1, 127, 128, 4000, 4096, 100_000])('%i bytes stand between numbers as they are', (length) => {
     const some = Uint8Array.from({ length }, (_, i) => i % 251);
     const writer = new NumberWriter();

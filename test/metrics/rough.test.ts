@@ -4,11 +4,13 @@ import { NumberReader, NumberWriter } from '../../src/foundation/varint.ts';
 import { Histogram, merge, quantile, resolution, subtract } from '../../src/metrics/histogram.ts';
 import {
   at_level,
+  is_rough,
   NOTHING,
   plus,
   plus_all,
   read_rough,
   rough_of,
+  thinned,
   to_histogram,
   write_rough,
 } from '../../src/metrics/rough.ts';
@@ -46,6 +48,43 @@ describe('times with two digits', () => {
       }),
     );
   });
+
+  it.each([
+    [16, 0.04],
+    [4, 0.14],
+  ] as const)('with only %i buckets for each doubling are off by a part of %d at most', (fineness, most) => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 2 ** 32 - 1 }), (us) => {
+        const one = to_histogram(thinned(rough_of(recorded([us]), 0), fineness), 0);
+        expect(Math.abs(quantile(one, 0.5) - us)).toBeLessThanOrEqual(most * us);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('with fewer buckets add up as before, and are fewer', () => {
+    fc.assert(
+      fc.property(times, times, fc.constantFrom(16 as const, 4 as const), (some, more, fineness) => {
+        const [a, b] = [rough_of(recorded(some), 0), rough_of(recorded(more), 0)];
+        expect(thinned(plus(a, b), fineness)).toEqual(plus(thinned(a, fineness), thinned(b, fineness)));
+        expect(is_rough(thinned(a, fineness), 1e9)).toBe(true);
+        expect(thinned(a, 128)).toBe(a);
+        const all = thinned(rough_of(recorded(Array.from({ length: 5000 }, (_, i) => 1000 + i)), 0), fineness);
+        expect(all.buckets.length).toBeLessThanOrEqual(3 * fineness);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it.each([
+    ['a bucket that there is not', { sum: 1, buckets: [99_999], counts: [1] }],
+    ['buckets that fall', { sum: 1, buckets: [5, 4], counts: [1, 1] }],
+    ['a bucket twice', { sum: 1, buckets: [5, 5], counts: [1, 1] }],
+    ['half a count', { sum: 1, buckets: [5], counts: [0.5] }],
+    ['more than there can be', { sum: 1, buckets: [5], counts: [1e15] }],
+    ['no sum', { sum: NaN, buckets: [5], counts: [1] }],
+    ['no bucket', { sum: 1, buckets: [NaN], counts: [1] }],
+  ])('are none with %s', (_, rough) => expect(is_rough(rough, 1e12)).toBe(false));
 
   it('say how exact they are', () => {
     expect(resolution(to_histogram(rough_of(recorded([5]), 0), 0))).toBe(1 / 128);

@@ -2,7 +2,7 @@
 import { within } from '../../foundation/within.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import type { SquadAccount } from '../../swarm/squad/ordered-squad.ts';
-import { Recording } from '../store/course.ts';
+import { Recording } from '../store/course-writer.ts';
 import { ResultsWriter } from '../store/results.ts';
 import type { Store } from '../store/store.ts';
 

@@ -246,7 +246,7 @@ export class Inbound {
     } else if (this.#end + size > this.#held.length) {
       const kept = this.#end - this.#start;
       const needed = kept + size;
-      const room = this.#length > needed ? Math.min(2 * needed, this.#length) : 2 * needed;
+      const room = this.#length >= needed ? Math.min(2 * needed, this.#length) : 2 * needed;
       const target = needed > this.#held.length / 2 ? Buffer.allocUnsafeSlow(room) : this.#held;
       this.#held.copy(target, 0, this.#start, this.#end);
       this.#held = target;

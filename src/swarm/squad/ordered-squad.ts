@@ -1,5 +1,6 @@
 /** The workers of an agent: they hold one share of a swarm of many machines, and their accounts add up to one. */
 import { SwarmError } from '../../foundation/errors.ts';
+import { action_names, type ActionName } from '../../metrics/counted.ts';
 import { map_groups } from '../../metrics/groups.ts';
 import { merge_snapshots, type Dead } from '../../metrics/merge-snapshots.ts';
 import type { ErrorKind, GroupSnapshot, Snapshot } from '../../metrics/snapshot.ts';
@@ -72,6 +73,8 @@ export interface SquadAccount {
   readonly ids_wanted: Readonly<Record<string, number>>;
   /** most clients that its workers could be running now */
   readonly may: Readonly<Record<string, number>>;
+  /** of all groups of the run; always the same list */
+  readonly actions: readonly ActionName[];
   /** of the living workers, with the peaks that they had together in each group */
   readonly snapshot: Snapshot;
   readonly dead: Dead;
@@ -90,6 +93,7 @@ export class OrderedSquad {
   readonly #squad: Squad;
   readonly #hub: SquadOptions['hub'];
   readonly #clock: SquadOptions['clock'];
+  readonly #actions: readonly ActionName[];
   #on_change: () => void = () => {};
   /** revisions of the newest order taken, and of the newest applied */
   #ordered = 0;
@@ -108,6 +112,7 @@ export class OrderedSquad {
   constructor(options: SquadOptions) {
     this.#clock = options.clock;
     this.#hub = options.hub;
+    this.#actions = action_names(options.run.what.groups);
     // nothing connects before the first order
     this.#squad = new Squad(options);
     this.#squad.listen((event) => {
@@ -203,6 +208,7 @@ export class OrderedSquad {
       capacity_why: room.why,
       ids_wanted: this.#by_group((group) => planner.dealt[group]!),
       may: this.#by_group((group) => members.all.reduce((all, { parts }) => all + parts[group]!.outstanding.may, 0)),
+      actions: this.#actions,
       snapshot: { ...merged, groups: map_groups(merged.groups, with_peaks) },
       dead,
       workers: shown.map((member) => member.summary(now)),

@@ -49,6 +49,7 @@ class FakeCrew implements Crew {
       capacity: 100,
       capacity_why: '',
       ids_wanted: { [MAIN]: live },
+      actions: [],
       snapshot: merge_snapshots([]),
       dead: NO_DEAD,
       workers: [],

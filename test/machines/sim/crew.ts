@@ -91,6 +91,7 @@ export class FakeCrew implements Crew {
       capacity: this.is_closed ? 0 : capacity,
       capacity_why: 'as it was made',
       ids_wanted: this.#most,
+      actions: [],
       snapshot: this.is_closed ? EMPTY : this.#snapshot(),
       dead: this.#dead,
       workers: [],

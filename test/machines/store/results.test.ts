@@ -23,6 +23,7 @@ const report_of = (snapshot: Snapshot, dead = NO_DEAD): SquadAccount => ({
   capacity: 1,
   capacity_why: '',
   ids_wanted: {},
+  actions: [],
   snapshot,
   dead,
   workers: [],

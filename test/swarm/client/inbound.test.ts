@@ -342,6 +342,8 @@ describe('room for a reply', () => {
           [1_048_570, 0, 1448],
           [1_048_570, 4 / 1_048_574, 1448],
           [1_048_570, 1, 1448],
+          // the read that makes it whole is the one that needs more room
+          [723, 1, 33],
         ],
       },
     );

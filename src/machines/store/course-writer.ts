@@ -1,0 +1,100 @@
+/**
+ * The course of a run, as an agent tells it: what it did in each second, five at once. It keeps that while the engine is
+ * away, for a quarter of an hour.
+ */
+import { randomBytes } from 'node:crypto';
+import { counted_of, places_of, type ActionName, type ActionPlace } from '../../metrics/counted.ts';
+import { Seen } from '../../metrics/seen.ts';
+import { SeriesNames } from '../../metrics/series-names.ts';
+import { totals_of } from '../../metrics/totals.ts';
+import type { SquadAccount } from '../../swarm/squad/ordered-squad.ts';
+import { MOST_ROWS, write_part, type CourseRow } from './course-part.ts';
+import type { Store } from './store.ts';
+
+/** parts that wait for an engine; older ones are lost */
+const MAX_WAITING = 200;
+/** of a second: a sample may be early by so much, if the first one was late */
+const EARLY = 0.3;
+const NOTHING = new Uint8Array();
+
+/** What an agent tells, and what it could not tell yet. */
+export class Recording {
+  readonly #store: Store;
+  readonly #agent: string;
+  #of = { run: '', incarnation: '' };
+  /** so that nobody else can send what the engine would take for one of these messages */
+  #nonce = '';
+  #first: { readonly at: number; readonly second: number } | null = null;
+  /** of the last sample */
+  #second = 0;
+  #names = new SeriesNames();
+  #seen = new Seen(this.#names);
+  #actions: readonly ActionName[] = [];
+  #places: readonly ActionPlace[] = [];
+  #parts = 0;
+  #rows: CourseRow[] = [];
+  readonly #waiting: { readonly run: string; readonly id: string; readonly text: string }[] = [];
+  #sending: Promise<void> | null = null;
+
+  constructor(store: Store, agent: string) {
+    this.#store = store;
+    this.#agent = agent;
+  }
+
+  /** To be called once a second, and at the end of an incarnation. `run_ms`: of the run, whose seconds count from 0. */
+  sample(run: string, incarnation: string, run_ms: number, { snapshot, dead, actions }: SquadAccount): void {
+    if (this.#of.run !== run || this.#of.incarnation !== incarnation) this.#begin(run, incarnation);
+    if (actions !== this.#actions) this.#places = places_of(actions);
+    this.#actions = actions;
+    this.#first ??= { at: run_ms, second: Math.floor(run_ms / 1000) };
+    const step = Math.floor((run_ms - this.#first.at) / 1000 + EARLY);
+    const second = (this.#second = Math.max(this.#second, this.#first.second + step));
+    const now = counted_of(totals_of([snapshot], dead), this.#places);
+    const { states, gauges } = now;
+    const own = { gap_s: 0, states, gauges, highest: gauges, members: NOTHING, not_told: new Map<number, number>() };
+    this.#rows.push([second, { ...this.#seen.advance(now), ...own }]);
+    if (this.#rows.length >= MOST_ROWS) this.#close();
+  }
+
+  /**
+   * Sends what waits, all of it or until nobody answers. Never rejects. `whole`: also what is not {@link MOST_ROWS} seconds
+   * yet.
+   */
+  flush(whole = false): Promise<void> {
+    if (whole) this.#close();
+    if (this.#waiting.length > 0) this.#sending ??= this.#send();
+    return this.#sending ?? Promise.resolve();
+  }
+
+  async #send(): Promise<void> {
+    try {
+      for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+        if (!(await this.#store.append(next.run, this.#agent, next.id, next.text))) return;
+        if (this.#waiting[0] === next) this.#waiting.shift();
+      }
+    } finally {
+      this.#sending = null;
+    }
+  }
+
+  #begin(run: string, incarnation: string): void {
+    this.#close();
+    this.#of = { run, incarnation };
+    this.#nonce = randomBytes(12).toString('hex');
+    this.#first = null;
+    this.#second = 0;
+    this.#names = new SeriesNames();
+    this.#seen = new Seen(this.#names);
+    this.#parts = 0;
+  }
+
+  #close(): void {
+    if (this.#rows.length === 0) return;
+    const { run, incarnation } = this.#of;
+    const n = this.#parts++;
+    const text = write_part(incarnation, n, this.#rows, this.#names);
+    this.#waiting.push({ run, id: `${this.#nonce}-${n}`, text });
+    this.#rows = [];
+    if (this.#waiting.length > MAX_WAITING) this.#waiting.shift();
+  }
+}
