@@ -60,6 +60,8 @@ for (let i = 0; i < count; i++) {
 }
 process.stdout.write('ready\n');
 
+const ACTIONS = [{ group: 'main', command: 'say' }];
+
 /** Holds what it is ordered a moment later. */
 class Crew {
   #applied = 0;
@@ -78,9 +80,9 @@ class Crew {
     this.#histogram = { indices, counts: indices, count, sum: 1300 * count, min: indices[0], max: indices.at(-1) };
   }
 
-  order({ revision, phase, clients: wanted, target: most }) {
+  order({ revision, phase, groups: { main } }) {
     const is_ending = phase === 'drain' || phase === 'stop';
-    const [clients, target] = is_ending ? [0, 0] : [wanted, most];
+    const { clients, target } = is_ending ? { clients: 0, target: 0 } : main;
     this.#may = Math.max(clients, target);
     setTimeout(() => {
       if (this.#is_closed) return;
@@ -111,7 +113,8 @@ class Crew {
       applied: this.#applied,
       capacity: 1000,
       capacity_why: 'open files',
-      ids_wanted: this.#live,
+      ids_wanted: { main: this.#live },
+      actions: ACTIONS,
       snapshot: {
         ...merge_snapshots([]),
         groups: {
@@ -129,7 +132,7 @@ class Crew {
       teardown: null,
       live: this.#live,
       open: this.#live,
-      may: this.#may,
+      may: { main: this.#may },
       killed_at_end: [],
     };
   }

@@ -5,6 +5,7 @@
 import { map_groups } from '../../metrics/groups.ts';
 import { group_targets } from '../../swarm/plan/numbering.ts';
 import { planned_at, type Ramp } from '../../swarm/plan/ramp.ts';
+import type { IdRange } from '../../swarm/plan/orders.ts';
 import type { GroupSpec, MemberId } from '../../swarm/plan/run-spec.ts';
 import { allocate, split_rate } from '../../swarm/shares/allocate.ts';
 import { Ids } from '../../swarm/shares/ids.ts';
@@ -59,7 +60,7 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
   const gone = Object.entries(old.members).flatMap(([id, entry]) => departure(id, entry, known.get(id), now) ?? []);
   const dealt = groups.map(({ name }) => ids_of(old, name, gone));
   const departed = [...old.departed, ...gone].slice(-MAX_DEPARTED);
-  const seats = seats_of(old, gone, departed, now);
+  const seats = seats_of(old, gone, departed, known, now);
   const is_sure = old.seeded === 0 || is_known(old, gone, now);
   const may = groups.map((_, g) => seats.map((seat) => seat.may[g]!));
   const { shares, labelled } = share_out(seats, now, desired.rebalance > old.rebalance);
@@ -86,22 +87,25 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
       const ramp = live || !before ? next_ramp(before?.ramp, granted[g]![i]!, seat.may[g]!, now) : before.ramp;
       is_new ||= !before || !is_same(before.ramp, ramp);
       // growth comes out of what is free; an order to shrink leaves what may run as it is, until the agent says otherwise
-      const most_now = Math.max(seat.may[g]!, ramp.to);
-      own[name] = {
+      const may_now = Math.max(seat.may[g]!, ramp.to);
+      own[name] = the_same(before, {
         share: shares[g]![i]!,
         labelled: labelled[i]![g]!,
         ramp,
-        may: most_now,
+        may: may_now,
         ids: dealt[g]!.of(id),
-      };
+      });
     }
     const since = is_new ? revision : entry!.since;
     const place = is_sure ? undefined : entry?.place;
-    members[id] = { incarnation, groups: own, since, connect_per_s, ...(place && { place }) };
+    const is_old = !is_new && connect_per_s === entry!.connect_per_s && place === entry!.place;
+    // most of hundreds stay as they are: what is the same object need not be compared with all it has
+    const stays = is_old && Object.values(own).every((share, g) => share === entry!.groups[groups[g]!.name]);
+    members[id] = stays ? entry! : { incarnation, groups: own, since, connect_per_s, ...(place && { place }) };
   }
   const ids = Object.fromEntries(
     groups.map(({ name }, g) => {
-      const { next, free } = dealt[g]!.state;
+      const { next, free } = dealt[g]!;
       return [name, { next, free }];
     }),
   );
@@ -112,11 +116,12 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
 /** Who owns which indices of a group's clients, without those that are gone. */
 function ids_of({ ids, members }: SwarmPlan, group: string, gone: readonly Departed[]): Ids {
   const { next = 1, free = [] } = ids[group] ?? {};
-  const owned = Object.entries(members)
-    // of one that was only silent, connections may be open yet: nobody else may log in with their ids
-    .filter(([id]) => !gone.some(({ agent, attested }) => agent === id && !attested))
-    .map(([id, entry]) => [id, entry.groups[group]?.ids ?? []] as const);
-  const dealt = Ids.from({ next, free, owned: Object.fromEntries(owned) });
+  const owned: [MemberId, readonly IdRange[]][] = [];
+  // of one that was only silent, connections may be open yet: nobody else may log in with their ids
+  const is_unsure = (id: MemberId): boolean => gone.some(({ agent, attested }) => agent === id && !attested);
+  for (const id in members)
+    if (gone.length === 0 || !is_unsure(id)) owned.push([id, members[id]!.groups[group]?.ids ?? []]);
+  const dealt = Ids.from(next, free, owned);
   for (const { agent, attested } of gone) if (attested) dealt.release(agent);
   return dealt;
 }
@@ -257,9 +262,9 @@ function seats_of(
   old: SwarmPlan,
   gone: readonly Departed[],
   departed: readonly Departed[],
+  known: ReadonlyMap<MemberId, KnownAgent>,
   now: ShareInput,
 ): AgentSeat[] {
-  const known = new Map(now.agents.map((agent) => [agent.id, agent]));
   const is_gone = (id: MemberId): boolean => gone.some(({ agent }) => agent === id);
   const kept = Object.entries(old.members).flatMap(([id, entry]): [MemberId, MemberShare][] => {
     if (!is_gone(id)) return [[id, entry]];
@@ -288,11 +293,11 @@ function seats_of(
       ids_wanted: now.groups.map(({ name }) => (live ? (ids_wanted[name] ?? 0) : 0)),
     };
   });
+  const seated = new Set(kept.map(([id]) => id));
   const newcomers = now.agents
     .filter(({ id, presence, silent_ms }) => {
       const is_over = departed.some(({ agent, incarnation }) => agent === id && incarnation === presence.incarnation);
-      const has_seat = kept.some(([seated]) => seated === id);
-      return !has_seat && !is_over && presence.ready === old.run.id && silent_ms < now.reassign_ms / 2;
+      return !seated.has(id) && !is_over && presence.ready === old.run.id && silent_ms < now.reassign_ms / 2;
     })
     .sort((a, b) => (a.id < b.id ? -1 : 1))
     .map((agent): AgentSeat => {
@@ -366,6 +371,19 @@ function next_ramp(old: Ramp | undefined, granted: number, may: number, { desire
   return is_ramping
     ? { from, to: granted, start_ms: run_ms, end_ms }
     : { from: granted, to: granted, start_ms: 0, end_ms: 0 };
+}
+
+/** The old one if it says what the new one does. */
+function the_same(old: AgentShare | undefined, now: AgentShare): AgentShare {
+  if (!old || old.share !== now.share || old.may !== now.may || !is_same(old.ramp, now.ramp)) return now;
+  const labels = Object.keys(now.labelled);
+  const are_labels = labels.length === Object.keys(old.labelled).length;
+  if (!are_labels || labels.some((label) => old.labelled[label] !== now.labelled[label])) return now;
+  const is_range = ([first, last, step]: IdRange, i: number): boolean => {
+    const other = old.ids[i];
+    return other?.[0] === first && other[1] === last && other[2] === step;
+  };
+  return old.ids.length === now.ids.length && now.ids.every(is_range) ? old : now;
 }
 
 const is_same = (a: Ramp, b: Ramp): boolean =>

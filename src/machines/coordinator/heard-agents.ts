@@ -155,5 +155,12 @@ const MATTERS = [
   ...(['incarnation', 'replaces', 'ready', 'refuses', 'accepted', 'applied', 'may', 'live', 'open'] as const),
   ...(['capacity', 'ids_wanted', 'leaving', 'weight', 'labels'] as const),
 ];
-const is_other = (a: Presence, b: Presence): boolean =>
-  MATTERS.some((field) => a[field] !== b[field] && JSON.stringify(a[field]) !== JSON.stringify(b[field]));
+const is_other = (a: Presence, b: Presence): boolean => MATTERS.some((field) => !are_same(a[field], b[field]));
+
+/** Words and numbers, or lists and records of them. */
+function are_same(a: unknown, b: unknown): boolean {
+  if (a === b || typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  const [one, other] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  const keys = Object.keys(one);
+  return keys.length === Object.keys(other).length && keys.every((key) => one[key] === other[key]);
+}

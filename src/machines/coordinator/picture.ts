@@ -333,8 +333,9 @@ export class Picture {
 
 /** What an agent says its clock is may be anything; no instant is outside what a summary can say. */
 function shifted(snapshot: Snapshot, ahead_ms: number): Snapshot {
-  if (ahead_ms === 0) return snapshot;
-  const errors = Object.entries(snapshot.errors).map(([code, { last_at, ...kind }]) => [
+  const kinds = Object.entries(snapshot.errors);
+  if (ahead_ms === 0 || kinds.length === 0) return snapshot;
+  const errors = kinds.map(([code, { last_at, ...kind }]) => [
     code,
     { ...kind, last_at: Math.min(Math.max(last_at - ahead_ms, 0), LATEST_MS) },
   ]);

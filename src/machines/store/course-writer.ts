@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { counted_of, places_of, type ActionName, type ActionPlace } from '../../metrics/counted.ts';
+import { NO_DEAD } from '../../metrics/merge-snapshots.ts';
 import { Seen } from '../../metrics/seen.ts';
 import { SeriesNames } from '../../metrics/series-names.ts';
 import { totals_of } from '../../metrics/totals.ts';
@@ -49,7 +50,9 @@ export class Recording {
     this.#first ??= { at: run_ms, second: Math.floor(run_ms / 1000) };
     const step = Math.floor((run_ms - this.#first.at) / 1000 + EARLY);
     const second = (this.#second = Math.max(this.#second, this.#first.second + step));
-    const now = counted_of(totals_of([snapshot], dead), this.#places);
+    // histograms are added up only for those that died
+    const totals = dead === NO_DEAD ? { snapshot, lost: dead.lost } : totals_of([snapshot], dead);
+    const now = counted_of(totals, this.#places);
     const { states, gauges } = now;
     const own = { gap_s: 0, states, gauges, highest: gauges, members: NOTHING, not_told: new Map<number, number>() };
     this.#rows.push([second, { ...this.#seen.advance(now), ...own }]);

@@ -2,22 +2,14 @@
 import type { IdRange } from '../plan/orders.ts';
 import type { MemberId } from '../plan/run-spec.ts';
 
-/** All that {@link Ids.from} needs to go on from it. */
-export interface IdsState {
-  readonly next: number;
-  readonly free: readonly IdRange[];
-  readonly owned: Readonly<Record<MemberId, readonly IdRange[]>>;
-}
-
 /**
  * The ids of a swarm. A member keeps its ids, through restarts too, until {@link release}. Ids are dealt in turn, as
  * growth is: with equal members id k belongs to member k mod n whatever the commands were, so each list stays a range
  * or two.
  */
 export class Ids {
-  /** the lowest id that was never granted */
   #next = 1;
-  readonly #owned = new Map<MemberId, IdRange[]>();
+  readonly #owned = new Map<MemberId, readonly IdRange[]>();
   /** ranges given back, the one with the lowest id first */
   #free: IdRange[] = [];
   readonly #limit: number;
@@ -27,17 +19,27 @@ export class Ids {
     this.#limit = limit;
   }
 
-  /** Goes on from the state of another one. */
-  static from({ next, free, owned }: IdsState): Ids {
+  /** Goes on where another one was. */
+  static from(
+    next: number,
+    free: readonly IdRange[],
+    owned: Iterable<readonly [member: MemberId, ranges: readonly IdRange[]]>,
+  ): Ids {
     const ids = new Ids();
     ids.#next = next;
     ids.#free = [...free];
-    for (const [member, ranges] of Object.entries(owned)) ids.#owned.set(member, [...ranges]);
+    for (const [member, ranges] of owned) ids.#owned.set(member, ranges);
     return ids;
   }
 
-  get state(): IdsState {
-    return { next: this.#next, free: this.#free, owned: Object.fromEntries(this.#owned) };
+  /** the lowest id that was never granted */
+  get next(): number {
+    return this.#next;
+  }
+
+  /** ranges given back */
+  get free(): readonly IdRange[] {
+    return this.#free;
   }
 
   /**

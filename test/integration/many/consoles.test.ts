@@ -94,9 +94,7 @@ describe.skipIf(!HAS_NATS)('a console', () => {
     await lead.ask('incr 4');
     await world.until_open(4);
     const plan = await world.plan();
-    const ids = Object.entries(plan.members).map(
-      ([agent, { groups }]) => [agent, groups['main']!.ids[0]![0]] as const,
-    );
+    const ids = Object.entries(plan.members).map(([agent, { groups }]) => [agent, groups['main']!.ids[0]![0]] as const);
     expect(ids).toHaveLength(2);
     for (const [i, [agent, id]] of ids.entries()) {
       const [answer, ...lines] = await traced(i === 0 ? lead : other, id);
