@@ -22,11 +22,11 @@ export async function print_series(run: string, options: Options, io: Io): Promi
   try {
     if (!is_token(run)) throw new SwarmError('no_series', { run });
     const summary = await stored_summary(store, run);
-    let course = course_of(await store.appended(run));
+    let course = course_of(await store.appended(run), summary);
     // the run may have just ended, and agents may still send its last seconds
     if (summary && !adds_up(course, summary)) {
       await sleep(SERIES_AGAIN_MS);
-      course = course_of(await store.appended(run));
+      course = course_of(await store.appended(run), summary);
     }
     if (course.seconds.size === 0) throw new SwarmError('no_series', { run });
     for (const line of csv_of(course)) io.out.line(line);

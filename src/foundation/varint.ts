@@ -91,6 +91,11 @@ export class NumberReader {
     return byte & 1 ? -size : size;
   }
 
+  /** There are so many more bytes: those behind them may be somebody else's. */
+  #check(length: number): void {
+    if (!(this.#at + length <= this.#bytes.length)) throw new RangeError('it ends too early');
+  }
+
   #next(): number {
     const byte = this.#bytes[this.#at++];
     if (byte === undefined) throw new RangeError('it ends too early');
@@ -98,6 +103,7 @@ export class NumberReader {
   }
 
   double(): number {
+    this.#check(8);
     const value = new DataView(this.#bytes.buffer, this.#bytes.byteOffset + this.#at, 8).getFloat64(0);
     this.#at += 8;
     return value;
@@ -106,6 +112,7 @@ export class NumberReader {
   /** Not a copy. */
   bytes(): Uint8Array {
     const length = this.unsigned();
+    this.#check(length);
     return this.#bytes.subarray(this.#at, (this.#at += length));
   }
 }

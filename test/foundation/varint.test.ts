@@ -46,6 +46,15 @@ describe('numbers as bytes', () => {
     );
   });
 
+  it('are never read beyond their end, whoever stands there in memory', () => {
+    const memory = new Uint8Array(32).fill(7);
+    for (let length = 0; length < 8; length++)
+      expect(() => new NumberReader(memory.subarray(0, length)).double()).toThrow(RangeError);
+    const writer = new NumberWriter();
+    writer.unsigned(9);
+    expect(() => new NumberReader(writer.take()).bytes()).toThrow(RangeError);
+  });
+
   it.each([0, 1, 127, 128, 4000, 4096, 100_000])('%i bytes stand between numbers as they are', (length) => {
     const some = Uint8Array.from({ length }, (_, i) => i % 251);
     const writer = new NumberWriter();

@@ -100,7 +100,7 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
     const place = is_sure ? undefined : entry?.place;
     const is_old = !is_new && connect_per_s === entry!.connect_per_s && place === entry!.place;
     // most of hundreds stay as they are: what is the same object need not be compared with all it has
-    const stays = is_old && Object.values(own).every((share, g) => share === entry!.groups[groups[g]!.name]);
+    const stays = is_old && groups.every(({ name }) => own[name] === entry!.groups[name]);
     members[id] = stays ? entry! : { incarnation, groups: own, since, connect_per_s, ...(place && { place }) };
   }
   const ids = Object.fromEntries(

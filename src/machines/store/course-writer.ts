@@ -5,15 +5,27 @@
 import { randomBytes } from 'node:crypto';
 import { counted_of, places_of, type ActionName, type ActionPlace } from '../../metrics/counted.ts';
 import { NO_DEAD } from '../../metrics/merge-snapshots.ts';
+import type { Fineness } from '../../metrics/rough.ts';
 import { Seen } from '../../metrics/seen.ts';
 import { SeriesNames } from '../../metrics/series-names.ts';
 import { totals_of } from '../../metrics/totals.ts';
 import type { SquadAccount } from '../../swarm/squad/ordered-squad.ts';
-import { MOST_ROWS, write_part, type CourseRow } from './course-part.ts';
+import {
+  finer_than,
+  FULL_BYTES,
+  MAX_PART,
+  MOST_ROWS,
+  NumbersUsed,
+  packed_row,
+  write_part,
+  type PackedRow,
+} from './course-part.ts';
 import type { Store } from './store.ts';
 
 /** parts that wait for an engine; older ones are lost */
 const MAX_WAITING = 200;
+/** and their characters */
+const MAX_WAITING_LENGTH = 16 * 2 ** 20;
 /** of a second: a sample may be early by so much, if the first one was late */
 const EARLY = 0.3;
 const NOTHING = new Uint8Array();
@@ -33,7 +45,10 @@ export class Recording {
   #actions: readonly ActionName[] = [];
   #places: readonly ActionPlace[] = [];
   #parts = 0;
-  #rows: CourseRow[] = [];
+  /** of the times told last */
+  #fineness: Fineness = 128;
+  #rows: PackedRow[] = [];
+  #used = new NumbersUsed();
   readonly #waiting: { readonly run: string; readonly id: string; readonly text: string }[] = [];
   #sending: Promise<void> | null = null;
 
@@ -55,8 +70,11 @@ export class Recording {
     const now = counted_of(totals, this.#places);
     const { states, gauges } = now;
     const own = { gap_s: 0, states, gauges, highest: gauges, members: NOTHING, not_told: new Map<number, number>() };
-    this.#rows.push([second, { ...this.#seen.advance(now), ...own }]);
-    if (this.#rows.length >= MOST_ROWS) this.#close();
+    const row = { ...this.#seen.advance(now), ...own };
+    this.#used.add(row);
+    this.#rows.push(packed_row(second, row, this.#rows.at(-1)?.fineness ?? finer_than(this.#fineness)));
+    const bytes = this.#rows.reduce((all, one) => all + one.bytes.length, 0);
+    if (this.#rows.length >= MOST_ROWS || bytes >= FULL_BYTES) this.#close();
   }
 
   /**
@@ -95,9 +113,13 @@ export class Recording {
     if (this.#rows.length === 0) return;
     const { run, incarnation } = this.#of;
     const n = this.#parts++;
-    const text = write_part(incarnation, n, this.#rows, this.#names);
-    this.#waiting.push({ run, id: `${this.#nonce}-${n}`, text });
+    const text = write_part({ incarnation, n }, this.#rows, this.#used, this.#names);
+    this.#fineness = this.#rows.at(-1)!.fineness;
     this.#rows = [];
-    if (this.#waiting.length > MAX_WAITING) this.#waiting.shift();
+    this.#used = new NumbersUsed();
+    // none is as long; if one were, its seconds would be missing, and not all behind it
+    if (Buffer.byteLength(text) < MAX_PART) this.#waiting.push({ run, id: `${this.#nonce}-${n}`, text });
+    const length = (): number => this.#waiting.reduce((all, one) => all + one.text.length, 0);
+    while (this.#waiting.length > MAX_WAITING || length() > MAX_WAITING_LENGTH) this.#waiting.shift();
   }
 }

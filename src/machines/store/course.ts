@@ -4,13 +4,13 @@
  */
 import { escape_text } from '../../foundation/escape.ts';
 import { Refused } from '../../foundation/shape.ts';
-import { COUNTER_NAMES, GAUGE_NAMES, type ActionPlace, type CounterName } from '../../metrics/counted.ts';
+import { COUNTER_NAMES, GAUGE_NAMES, places_of, type ActionPlace, type CounterName } from '../../metrics/counted.ts';
 import { MAIN, MAX_ACTIONS } from '../../metrics/groups.ts';
 import { quantile } from '../../metrics/histogram.ts';
 import type { ActionData, RowData } from '../../metrics/row-data.ts';
 import { NOTHING, plus, to_histogram, type Fineness, type Rough } from '../../metrics/rough.ts';
 import type { Summary } from '../../metrics/summary.ts';
-import { MOST_ROWS, read_part, type CoursePart } from './course-part.ts';
+import { MOST_ROWS, read_part, read_stored_part } from './course-part.ts';
 
 const MAX_NAMED = 20;
 const MAX_NAME = 64;
@@ -23,13 +23,18 @@ const sum = (list: Iterable<number>): number => {
   return all;
 };
 
-/** What all agents did of an action. */
+/** What all agents did of an action in a second. */
+interface ActionDone {
+  ok: number;
+  failed: number;
+  response: Rough;
+}
+
+/** What all agents did of an action in all seconds. */
 interface CourseAction extends ActionPlace {
   started: number;
   ok: number;
   failed: number;
-  aborted: number;
-  response: Rough;
 }
 
 /** A second of the whole swarm. */
@@ -43,16 +48,28 @@ class Second {
   readonly counters = COUNTER_NAMES.map(() => 0);
   connect_failed = 0;
   response: Rough = NOTHING;
-  /** by {@link key_of} */
-  readonly actions = new Map<string, CourseAction>();
+  /** of those that did anything */
+  readonly actions = new Map<CourseAction, ActionDone>();
 
-  add(row: RowData, { actions }: CoursePart): void {
+  add(row: RowData): void {
     this.cpu += row.gauges[CPU]!;
     this.lag_p99_ms = Math.max(this.lag_p99_ms, row.gauges[LAG]!);
     row.counters.forEach((count, i) => (this.counters[i]! += count));
     this.connect_failed += sum(row.connect_failed.values());
     this.response = plus(this.response, row.response);
-    for (const [number, data] of row.actions) add_action(this.actions, actions.get(number)!, data);
+  }
+
+  add_action(action: CourseAction, { started, ok, failed, response }: ActionData): void {
+    const [known, not_ok] = [this.actions.get(action), sum(failed.values())];
+    action.started += started;
+    action.ok += ok;
+    action.failed += not_ok;
+    if (known === undefined) this.actions.set(action, { ok, failed: not_ok, response });
+    else {
+      known.ok += ok;
+      known.failed += not_ok;
+      known.response = plus(known.response, response);
+    }
   }
 
   counter(name: CounterName): number {
@@ -66,17 +83,36 @@ const [OPEN, CPU, LAG] = (['open', 'cpu', 'lag_p99_ms'] as const).map((name) => 
   number,
 ];
 
-const key_of = ({ group, index }: Pick<ActionPlace, 'group' | 'index'>): string => `${index} ${group}`;
+/** The actions of a run: those of its summary, or while there is none what agents call so. */
+class Actions {
+  readonly #all = new Map<string, CourseAction>();
+  readonly #is_whole: boolean;
 
-function add_action(all: Map<string, CourseAction>, place: ActionPlace, data: ActionData): void {
-  const key = key_of(place);
-  const known = all.get(key) ?? { ...place, started: 0, ok: 0, failed: 0, aborted: 0, response: NOTHING };
-  known.started += data.started;
-  known.ok += data.ok;
-  known.failed += sum(data.failed.values());
-  known.aborted += data.aborted;
-  known.response = plus(known.response, data.response);
-  all.set(key, known);
+  constructor(summary: Summary | null) {
+    this.#is_whole = summary !== null;
+    for (const place of places_of(summary?.actions ?? [])) this.#add(place);
+  }
+
+  /** Null: the run has no such action. */
+  of({ group, index, command }: ActionPlace): CourseAction | null {
+    const known = this.#all.get(`${index} ${group}`);
+    if (known !== undefined) return known.command.startsWith(command) ? known : null;
+    const is_free = !this.#is_whole && this.#all.size < MAX_ACTIONS;
+    return is_free ? this.#add({ group, index, command }) : null;
+  }
+
+  /** that did anything, in the order of groups and scripts */
+  get done(): CourseAction[] {
+    const done = [...this.#all.values()].filter(({ started, ok, failed }) => started !== 0 || ok !== 0 || failed !== 0);
+    if (this.#is_whole) return done;
+    return done.sort((a, b) => (a.group === b.group ? a.index - b.index : a.group < b.group ? -1 : 1));
+  }
+
+  #add(place: ActionPlace): CourseAction {
+    const action = { ...place, started: 0, ok: 0, failed: 0 };
+    this.#all.set(`${place.index} ${place.group}`, action);
+    return action;
+  }
 }
 
 export interface Course {
@@ -84,8 +120,8 @@ export interface Course {
   readonly seconds: ReadonlyMap<number, Second>;
   /** of all seconds */
   readonly totals: Readonly<Record<CounterName, number>>;
-  /** of all seconds, by {@link key_of}, in the order of groups and actions */
-  readonly actions: ReadonlyMap<string, CourseAction>;
+  /** of all seconds; those that did anything, in the order of groups and scripts */
+  readonly actions: readonly CourseAction[];
   /** the least of all that was told */
   readonly fineness: Fineness;
   /**
@@ -93,28 +129,33 @@ export interface Course {
    * in the second after them
    */
   readonly missing: readonly { readonly agent: string; readonly from: number; readonly to: number }[];
-  /** agents that told what cannot be read */
+  /** agents that told what cannot be read, or of actions that are not of the run */
   readonly unreadable: readonly string[];
 }
 
-/** Adds up what all agents told, in any order and however often. */
-export function course_of(told: readonly { readonly agent: string; readonly text: string }[]): Course {
-  const incarnations = new Map<string, { agent: string; parts: Map<number, CoursePart> }>();
+/**
+ * Adds up what all agents told, in any order and however often. `summary`: of the run; null: there is none yet. Rows are
+ * unpacked one part at a time: all of them take twenty times the room of their texts.
+ */
+export function course_of(
+  told: readonly { readonly agent: string; readonly text: string }[],
+  summary: Summary | null,
+): Course {
+  const incarnations = new Map<string, { agent: string; texts: Map<number, string> }>();
   const unreadable = new Set<string>();
-  let fineness: Fineness = 128;
   for (const { agent: name, text } of told) {
     const agent = escape_text(name, MAX_NAME);
-    const part = read_part(text);
+    const part = read_stored_part(text);
     if (part instanceof Refused) {
       unreadable.add(agent);
       continue;
     }
     const key = `${agent}.${part.incarnation}`;
-    const known = incarnations.get(key) ?? { agent, parts: new Map<number, CoursePart>() };
-    known.parts.set(part.n, part);
+    const known = incarnations.get(key) ?? { agent, texts: new Map<number, string>() };
+    known.texts.set(part.n, text);
     incarnations.set(key, known);
-    if (part.fineness < fineness) fineness = part.fineness;
   }
+  const actions = new Actions(summary);
   const seconds = new Map<number, Second>();
   const missing: { agent: string; from: number; to: number }[] = [];
   const second_of = (at: number): Second => {
@@ -122,33 +163,50 @@ export function course_of(told: readonly { readonly agent: string; readonly text
     seconds.set(at, known);
     return known;
   };
-  const hold = (second: Second, row: RowData, sign: 1 | -1 = 1): void => {
-    second.live += sign * live_of(row);
-    second.open += sign * open_of(row);
+  const hold = (second: Second, { live, open }: Pick<Second, 'live' | 'open'>, sign: 1 | -1 = 1): void => {
+    second.live += sign * live;
+    second.open += sign * open;
   };
+  let fineness: Fineness = 128;
   let filled = 0;
   const ends = new Map<string, { at: number; held: number }>();
-  for (const { agent, parts } of incarnations.values()) {
-    const sorted = [...parts.values()].sort((a, b) => a.n - b.n);
-    const rows = sorted.flatMap((part) => part.rows.map(([at, row]) => ({ at, row, part })));
-    const [first, last] = [rows[0], rows.at(-1)];
-    if (!first || !last) continue;
-    // what it told first is too long ago, or never came
-    if (sorted[0]!.n > 0 && first.at > 0) missing.push({ agent, from: 0, to: first.at - 1 });
-    const known = ends.get(agent);
-    if (!known || last.at > known.at) ends.set(agent, { at: last.at, held: live_of(last.row) + open_of(last.row) });
-    for (const [i, { at, row, part }] of rows.entries()) {
-      const before = rows[i - 1];
-      const since = before ? before.at : at - 1;
-      if (at > since + 1) missing.push({ agent, from: since + 1, to: at - 1 });
-      // what it holds does not go away while nobody hears of it
-      for (let gap = since + 1; gap < at && filled++ < MAX_FILLED; gap++) hold(second_of(gap), before!.row);
-      const second = second_of(at);
-      if (at === since) hold(second, before!.row, -1);
-      second.agents.add(agent);
-      hold(second, row);
-      second.add(row, part);
+  for (const { agent, texts } of incarnations.values()) {
+    let before: { at: number; live: number; open: number } | null = null;
+    for (const n of [...texts.keys()].sort((a, b) => a - b)) {
+      const part = read_part(texts.get(n)!);
+      if (part instanceof Refused) {
+        unreadable.add(agent);
+        continue;
+      }
+      for (const { second: at, fineness: told_so, row } of part.rows) {
+        // what it told first is too long ago, or never came
+        if (before === null && n > 0 && at > 0) missing.push({ agent, from: 0, to: at - 1 });
+        if (before !== null && at < before.at) {
+          unreadable.add(agent);
+          continue;
+        }
+        if (told_so < fineness) fineness = told_so;
+        const now = { at, live: live_of(row), open: open_of(row) };
+        const since: number = before?.at ?? at - 1;
+        if (at > since + 1) missing.push({ agent, from: since + 1, to: at - 1 });
+        // what it holds does not go away while nobody hears of it
+        for (let gap = since + 1; gap < at && filled++ < MAX_FILLED; gap++) hold(second_of(gap), before!);
+        const second = second_of(at);
+        if (at === since) hold(second, before!, -1);
+        second.agents.add(agent);
+        hold(second, now);
+        second.add(row);
+        for (const [number, data] of row.actions) {
+          const action = actions.of(part.actions.get(number)!);
+          if (action) second.add_action(action, data);
+          else unreadable.add(agent);
+        }
+        before = now;
+      }
     }
+    if (before === null) continue;
+    const known = ends.get(agent);
+    if (!known || before.at > known.at) ends.set(agent, { at: before.at, held: before.live + before.open });
   }
   let end = 0;
   for (const at of seconds.keys()) end = Math.max(end, at);
@@ -160,7 +218,7 @@ export function course_of(told: readonly { readonly agent: string; readonly text
   return {
     seconds,
     totals: totals as Course['totals'],
-    actions: actions_of(all),
+    actions: actions.done,
     fineness,
     missing,
     unreadable: [...unreadable],
@@ -170,40 +228,14 @@ export function course_of(told: readonly { readonly agent: string; readonly text
 const live_of = ({ states }: RowData): number => sum(states);
 const open_of = ({ gauges }: RowData): number => gauges[OPEN]!;
 
-function actions_of(seconds: readonly Second[]): Map<string, CourseAction> {
-  const all = new Map<string, CourseAction>();
-  for (const { actions } of seconds)
-    for (const [key, { group, index, command, ...counts }] of actions) {
-      const known = all.get(key) ?? {
-        group,
-        index,
-        command,
-        started: 0,
-        ok: 0,
-        failed: 0,
-        aborted: 0,
-        response: NOTHING,
-      };
-      known.started += counts.started;
-      known.ok += counts.ok;
-      known.failed += counts.failed;
-      known.aborted += counts.aborted;
-      all.set(key, known);
-    }
-  const in_order = [...all].sort(([, a], [, b]) =>
-    a.group === b.group ? a.index - b.index : a.group < b.group ? -1 : 1,
-  );
-  // the run has no more; an agent may have made names up
-  return new Map(in_order.slice(0, MAX_ACTIONS));
-}
-
+const NO_ACTION_DONE: ActionDone = { ok: 0, failed: 0, response: NOTHING };
 const QUANTILES = [0.5, 0.9, 0.99, 1] as const;
 
 /** Lines of a table with commas, the first one names the columns; times in ms. Each action has five columns. */
 export function* csv_of({ seconds, actions }: Course): IterableIterator<string> {
   const columns = (name: string): string[] =>
     ['ok', 'failed', 'p50_ms', 'p99_ms', 'max_ms'].map((column) => cell(`${name}.${column}`));
-  const names = names_of([...actions.values()]);
+  const names = names_of(actions);
   yield [
     ...['second', 'agents', 'live', 'open', 'established', 'connect_failed', 'sent', 'ok', 'failed', 'noreply'],
     ...['bytes_sent', 'bytes_received', 'p50_ms', 'p90_ms', 'p99_ms', 'max_ms', 'cpu', 'lag_p99_ms'],
@@ -217,9 +249,9 @@ export function* csv_of({ seconds, actions }: Course): IterableIterator<string> 
       ...[count('sent'), count('ok'), failed, count('noreply'), count('bytes_sent'), count('bytes_received')],
       ...times_of(second.response, QUANTILES),
       ...[second.cpu.toFixed(2), second.lag_p99_ms],
-      ...[...actions.keys()].flatMap((key) => {
-        const action = second.actions.get(key);
-        return [action?.ok ?? 0, action?.failed ?? 0, ...times_of(action?.response ?? NOTHING, [0.5, 0.99, 1])];
+      ...actions.flatMap((action) => {
+        const { ok, failed: not_ok, response } = second.actions.get(action) ?? NO_ACTION_DONE;
+        return [ok, not_ok, ...times_of(response, [0.5, 0.99, 1])];
       }),
     ].join(',');
   }
@@ -240,6 +272,9 @@ function names_of(actions: readonly ActionPlace[]): string[] {
   });
 }
 
+/** Percent, by fineness: what a quantile of {@link thinned} times is off at most. */
+const WITHIN = { 32: 2.8, 16: 4.5, 4: 14 } as const;
+
 /** A cell of the table: RFC 4180 */
 const cell = (text: string): string => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
@@ -255,7 +290,7 @@ export function balance_of(course: Course, summary: Summary | null): string[] {
   const more = missing.length > MAX_NAMED ? `, and ${missing.length - MAX_NAMED} more` : '';
   const untold = missing.length === 0 ? 'no agent has missing seconds' : `missing: ${gaps.join(', ')}${more}`;
   const bad = unreadable.length === 0 ? [] : [`some of the data of ${unreadable.join(', ')} cannot be read`];
-  const rough = fineness === 128 ? [] : [`times are within ${fineness === 16 ? 4 : 14} %`];
+  const rough = fineness === 128 ? [] : [`times are within ${WITHIN[fineness]} %`];
   const lines = [`${seconds.size} seconds; ${untold}`, ...bad, ...rough];
   if (summary === null) return [...lines, 'the run has no final summary yet'];
   const said = differing(course, summary).map(([name, has, count]) => `${name} ${has} of ${count}`);
@@ -274,12 +309,9 @@ function differing({ totals, actions }: Course, summary: Summary): [string, numb
     ['ok', totals.ok, requests.ok],
     ['bytes_received', totals.bytes_received, bytes.received],
   ];
-  const next = new Map<string, number>();
-  for (const { group, command, started, ok } of summary.actions) {
-    // as they stand in their group: `connected` is the last of it
-    const index = next.get(group) ?? 0;
-    next.set(group, index + 1);
-    const told = actions.get(key_of({ group, index }));
+  for (const [i, { group, index, command }] of places_of(summary.actions).entries()) {
+    const { started, ok } = summary.actions[i]!;
+    const told = actions.find((action) => action.group === group && action.index === index);
     const name = group === MAIN ? command : `${group}.${command}`;
     counts.push([`${name} started`, told?.started ?? 0, started], [`${name} ok`, told?.ok ?? 0, ok]);
   }

@@ -72,8 +72,11 @@ const SERVER = object<Server>({
   tls: optional(yes),
 });
 
+/** not a number: keys that are do not stay in their order */
+const GROUP_NAME: Shape<string> = (value) =>
+  typeof value === 'string' && /^[A-Za-z_][\w-]{0,63}$/.test(value) ? value : fault('is no name of a group');
 const ANY_GROUPS = list(
-  object<GroupSpec>({ name: token, share: integer(1, MAX_SHARE), commands: list(exact(1000), MAX_ACTIONS) }),
+  object<GroupSpec>({ name: GROUP_NAME, share: integer(1, MAX_SHARE), commands: list(exact(1000), MAX_ACTIONS) }),
   MAX_GROUPS,
   1,
 );

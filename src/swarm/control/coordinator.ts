@@ -146,7 +146,9 @@ export class Coordinator implements Control {
       const starting = 'target' in reply ? this.#members.all.filter((member) => member.is_starting).length : 0;
       if (is_ending(intent)) this.#begin_end(false);
       const followers = await this.#squad.acknowledged();
-      this.#summaries.mark(intent.mark, this.#run_ms, () => this.#totals());
+      // counted from here: until now members may not have told what they did
+      const mark = intent.mark && { ...intent.mark, at_ms: this.#clock.wall() };
+      this.#summaries.mark(mark, this.#run_ms, () => this.#totals());
       this.#notify();
       return { ...reply, followers: { ...followers, starting } };
     } catch (error) {

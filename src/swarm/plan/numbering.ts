@@ -51,12 +51,20 @@ export const clients_here = (groups: readonly Sharing[], segment: Segment, n: nu
 
 /** The largest target of the whole swarm of which at most `here` clients are in the segment. */
 export function whole_here(groups: readonly Sharing[], segment: Segment, here: number): number {
-  let whole = whole_of(segment, here);
-  if (groups.length === 1) return whole;
-  // off by a few for each group
-  while (clients_here(groups, segment, whole) > here) whole--;
-  while (clients_here(groups, segment, whole + 1) <= here) whole++;
-  return whole;
+  if (groups.length === 1) return whole_of(segment, here);
+  // as many as fit if each group were alone, and a few clients for each group more or less
+  let [fits, most] = [
+    whole_of(segment, Math.max(0, here - groups.length)),
+    whole_of(segment, here + groups.length) + 1,
+  ];
+  while (clients_here(groups, segment, fits) > here) fits = Math.floor(fits / 2);
+  while (clients_here(groups, segment, most) <= here) most *= 2;
+  while (most - fits > 1) {
+    const middle = Math.floor((fits + most) / 2);
+    if (clients_here(groups, segment, middle) <= here) fits = middle;
+    else most = middle;
+  }
+  return fits;
 }
 
 /** The ids of one group in one segment. */
@@ -103,7 +111,7 @@ interface GroupPlace {
 function count_in_turn(groups: readonly Sharing[], group: number, n: number): number {
   if (groups.length === 1) return n;
   const all = groups.reduce((sum, { share }) => sum + share, 0);
-  // each group is less than one client away from its exact part
+  // each group is fewer clients away from its exact part than there are groups
   let index = Math.max(0, Math.floor(((n - groups.length) * groups[group]!.share) / all));
   while (id_in_turn(groups, group, index + 1) <= n) index++;
   return index;

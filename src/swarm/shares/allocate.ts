@@ -82,7 +82,10 @@ function fill(from: readonly number[], caps: readonly number[], weights: readonl
   let low = 0;
   let high = Math.max(0, ...caps.map((cap, i) => cap / weights[i]!)) + 1;
   if (sum(at(high)) <= total) return at(high);
+  // below it each member has its first client at most: halving on would go through a thousand numbers next to 0
+  const second = 1 / Math.max(...weights);
   for (let middle = (low + high) / 2; low < middle && middle < high; middle = (low + high) / 2) {
+    if (low === 0 && high <= second) break;
     if (sum(at(middle)) <= total) low = middle;
     else high = middle;
   }

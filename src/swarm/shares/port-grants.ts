@@ -40,6 +40,8 @@ export class PortGrants {
   /** by group; null: an id is its number, or all lead to one server */
   readonly #numberings: readonly Numbering[] | null;
   readonly #groups: readonly number[];
+  /** head room of each group of a member at least */
+  readonly #least: number;
   /** where ids are no numbers: those of each owner counted so far */
   readonly #counted = new Map<string, { readonly ids: IdPool; readonly hits: number[] }>();
   #is_on: boolean;
@@ -52,6 +54,7 @@ export class PortGrants {
     const { addresses } = sources;
     this.#total = numbers_of(sources);
     this.#groups = [...groups.keys()];
+    this.#least = Math.ceil(HEAD_ROOM_LEAST / groups.length);
     const are_ids = servers.length === 1 || (segment.text === null && groups.length === 1);
     this.#numberings = are_ids ? null : this.#groups.map((group) => new Numbering(groups, group, segment));
     this.#owned = servers.map(({ path }) => (path === undefined ? new Ids(this.#total) : null));
@@ -95,13 +98,15 @@ export class PortGrants {
   #ensure(numbers: Ids, needs: readonly { readonly id: string; readonly clients: number }[]): void {
     const owned = needs.map(({ id }) => numbers.count(id));
     const wanted = needs.map(({ clients }) =>
-      clients === 0 ? 0 : Math.ceil(clients * this.#each * HEAD_ROOM) + HEAD_ROOM_LEAST,
+      clients === 0 ? 0 : Math.ceil(clients * this.#each * HEAD_ROOM) + this.#least,
     );
     const generous = wanted.map((count, i) => (count > owned[i]! ? Math.max(count, Math.ceil(owned[i]! * GROWTH)) : 0));
     const fits = (counts: readonly number[]): boolean =>
       sum(counts.map((count, i) => Math.max(count, owned[i]!))) <= this.#total;
     const clients = sum(needs.map((need) => need.clients));
-    const divided = (): number[] => needs.map((need) => Math.floor((this.#total * need.clients) / clients));
+    // no more than it wants: what is left is for those that come later
+    const divided = (): number[] =>
+      needs.map((need, i) => Math.min(wanted[i]!, Math.floor((this.#total * need.clients) / clients)));
     const counts = [generous, wanted].find(fits) ?? divided();
     // one member after the other, so that each gets whole stretches, with every source address among its numbers
     for (const [i, { id }] of needs.entries()) numbers.ensure([{ id, count: counts[i]! }]);

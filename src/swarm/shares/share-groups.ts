@@ -40,12 +40,17 @@ export function share_groups(groups: readonly GroupTarget[], held: Matrix, membe
   // those that shrink make room for those that grow
   const grows = (g: number): boolean => targets[g]! > sum(shares[g]!);
   const order = [...groups.keys()].sort((a, b) => Number(grows(a)) - Number(grows(b)));
+  const all = members.map((_, i) => sum(shares.map((row) => row[i]!)));
   for (const g of order) {
     const before = members.map(({ capacity, weight }, i) => {
-      const others = sum(shares.map((row) => row[i]!)) - shares[g]![i]!;
-      return { held: shares[g]![i]!, capacity: capacity - others, weight };
+      const held = shares[g]![i]!;
+      return { held, capacity: capacity - (all[i]! - held), weight };
     });
-    shares[g] = allocate(targets[g]!, before);
+    // ties go to other members in each group: many small groups would all stand on the first ones
+    const first = Math.floor((g * members.length) / groups.length);
+    const after = turned(allocate(targets[g]!, turned(before, first)), members.length - first);
+    for (const [i, share] of after.entries()) all[i]! += share - shares[g]![i]!;
+    shares[g] = after;
   }
   return shares;
 }
@@ -75,5 +80,8 @@ function fitted(clients: readonly number[], room: number, groups: readonly Group
   const kept = clients.map((held, g) => ({ held, capacity: held, weight: groups[g]!.share }));
   return allocate(room, kept);
 }
+
+/** From `first` on, and then those before it. */
+const turned = <T>(list: readonly T[], first: number): T[] => [...list.slice(first), ...list.slice(0, first)];
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((all, number) => all + number, 0);

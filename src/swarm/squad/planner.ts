@@ -114,8 +114,8 @@ export class Planner {
     const revision = ++this.revision;
     for (const [id, entry] of Object.entries(entries)) {
       const { parts } = this.#members.get(id)!;
-      for (const [g, { clients }] of Object.values(entry.groups).entries())
-        parts[g]!.outstanding.add(revision, clients);
+      for (const [g, { name }] of this.run.what.groups.entries())
+        parts[g]!.outstanding.add(revision, entry.groups[name]!.clients);
     }
     const { phase, retry_fatal } = this.#wanted;
     const { run, machine } = this;

@@ -354,10 +354,10 @@ export class World {
   /** What agents told of each second adds up to the summary, and of no second nobody told. */
   async expect_course(summary: Summary): Promise<void> {
     await this.lease();
-    let course = course_of([]);
+    let course = course_of([], summary);
     // an agent tells of its last seconds when the run is over
     await until('the course of the run adds up', async () => {
-      course = course_of(await this.#store!.appended(summary.run.id));
+      course = course_of(await this.#store!.appended(summary.run.id), summary);
       return adds_up(course, summary);
     }).catch(() => expect(balance_of(course, summary)).toEqual([]));
     // of a machine that others use too: it may have stood still for a second

@@ -41,7 +41,7 @@ function report(snapshot: Snapshot, live: number, dead = NO_DEAD, actions = PING
 function bench(agent = 'a', engine = new MemoryEngine()) {
   const store = engine.store();
   const recording = new Recording(store, agent);
-  const lines = async (): Promise<string[]> => [...csv_of(course_of(await store.appended('r')))];
+  const lines = async (): Promise<string[]> => [...csv_of(course_of(await store.appended('r'), null))];
   return { engine, store, recording, lines };
 }
 
@@ -130,7 +130,7 @@ describe('the course of a run', () => {
       ['4', '0', '7', '0'],
       ['5', '1', '7', '7'],
     ]);
-    const course = course_of(await store.appended('r'));
+    const course = course_of(await store.appended('r'), null);
     expect(course.missing).toEqual([{ agent: 'a', from: 3, to: 4 }]);
     expect(balance_of(course, null)).toEqual(['5 seconds; missing: a 3-4', 'the run has no final summary yet']);
   });
@@ -157,7 +157,7 @@ describe('the course of a run', () => {
     store.append = append;
     await recording.flush();
     expect(await lines()).toHaveLength(61);
-    expect(course_of(await store.appended('r'))).toMatchObject({ missing: [], totals: { ok: 59 } });
+    expect(course_of(await store.appended('r'), null)).toMatchObject({ missing: [], totals: { ok: 59 } });
   });
 
   test('names what was told at its beginning and is too long ago, and an agent of which nobody heard any more', async () => {
@@ -168,7 +168,7 @@ describe('the course of a run', () => {
     }
     for (const { recording } of [a, b]) await recording.flush(true);
     const told = [...a.engine.appended('r').slice(2), ...b.engine.appended('r')];
-    expect(course_of(told).missing).toEqual([
+    expect(course_of(told, null).missing).toEqual([
       { agent: 'a', from: 0, to: 9 },
       { agent: 'b', from: 20, to: 39 },
     ]);
@@ -185,7 +185,7 @@ describe('the course of a run', () => {
       await recording.flush();
     }
     for (let i = 0; i < 40; i++) await recording.flush(true);
-    expect(course_of(await store.appended('r'))).toMatchObject({ missing: [], totals: { ok: 59 } });
+    expect(course_of(await store.appended('r'), null)).toMatchObject({ missing: [], totals: { ok: 59 } });
   });
 
   test('does not grow for ever while nobody takes it: the oldest is lost, and that is said', async () => {
@@ -197,7 +197,7 @@ describe('the course of a run', () => {
     for (let i = 1; i <= 2000; i++) recording.sample('r', 'i', i * 1000, report(measured(i, 5), 1));
     store.append = append;
     await recording.flush();
-    const course = course_of(await store.appended('r'));
+    const course = course_of(await store.appended('r'), null);
     expect(course.missing).toEqual([{ agent: 'a', from: 1, to: 1000 }]);
     expect(course.totals.ok).toBe(1000);
     const summary = {
@@ -243,7 +243,7 @@ describe('the course of a run', () => {
             .map((one) => ({ one, at: noise.next().value as number }))
             .sort((a, b) => a.at - b.at)
             .map(({ one }) => one);
-          const course = course_of(shuffled);
+          const course = course_of(shuffled, null);
           expect([...course.seconds].map(([at, second]) => [at, second.counter('ok')]).sort()).toEqual([...all].sort());
           expect(course.missing).toEqual([]);
         },
@@ -251,24 +251,28 @@ describe('the course of a run', () => {
     );
   });
 
-  test.each(['', 'null', '{}', part_text({}), part_text({ rows: [[1, '']] }), part_text({ rows: [[1, 'AAAA']] })])(
-    'names an agent that told what is none: %s',
-    async (text) => {
-      const { recording, store } = bench();
-      recording.sample('r', 'i', 1000, report(measured(3, 5), 1));
-      await recording.flush(true);
-      await store.append('r', 'b', 'b-0', text);
-      const course = course_of(await store.appended('r'));
-      expect(course.totals.ok).toBe(3);
-      expect(balance_of(course, null)[1]).toBe('some of the data of b cannot be read');
-    },
-  );
+  test.each([
+    '',
+    'null',
+    '{}',
+    part_text({}),
+    part_text({ rows: [[1, 128, '']] }),
+    part_text({ rows: [[1, 128, 'AAAA']] }),
+  ])('names an agent that told what is none: %s', async (text) => {
+    const { recording, store } = bench();
+    recording.sample('r', 'i', 1000, report(measured(3, 5), 1));
+    await recording.flush(true);
+    await store.append('r', 'b', 'b-0', text);
+    const course = course_of(await store.appended('r'), null);
+    expect(course.totals.ok).toBe(3);
+    expect(balance_of(course, null)[1]).toBe('some of the data of b cannot be read');
+  });
 
   test('of an agent that names a second in a thousand years is read all the same', async () => {
     const { recording, store } = bench();
     for (const ms of [1000, 31_557_600_000_000]) recording.sample('r', 'i', ms, report(measured(1, 5), 1));
     await recording.flush(true);
-    expect(course_of(await store.appended('r')).seconds.size).toBe(100_002);
+    expect(course_of(await store.appended('r'), null).seconds.size).toBe(100_002);
   });
 
   test('is all told once a flush of the whole has ended, whoever began it', async () => {
@@ -283,10 +287,10 @@ describe('the course of a run', () => {
       void recording.flush();
     }
     await recording.flush(true);
-    expect(course_of(await store.appended('r'))).toMatchObject({ missing: [], totals: { ok: 6 } });
+    expect(course_of(await store.appended('r'), null)).toMatchObject({ missing: [], totals: { ok: 6 } });
   });
 
-  test('shows times within 1 %', async () => {
+  test('shows times within 1.3 %', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 3_600_000_000 }), async (us) => {
         const { recording, lines } = bench();
@@ -298,7 +302,7 @@ describe('the course of a run', () => {
     );
   });
 
-  test('is told in less room when there are many different times, which are then within 4 %, and says so', async () => {
+  test('is told in less room when there are many different times, which are then within 4.5 %, and says so', async () => {
     const { recording, store, engine } = bench();
     const response = new Histogram();
     const times: number[] = [];
@@ -312,9 +316,9 @@ describe('the course of a run', () => {
       recording.sample('r', 'i', second * 1000, report(of_main({ actions: [action] }), 1));
     }
     await recording.flush(true);
-    expect(engine.appended('r')[0]!.text.length).toBeLessThan(12_000);
-    const course = course_of(await store.appended('r'));
-    expect(balance_of(course, null)).toContain('times are within 4 %');
+    expect(engine.appended('r')[0]!.text.length).toBeLessThan(5000);
+    const course = course_of(await store.appended('r'), null);
+    expect(balance_of(course, null)).toContain('times are within 4.5 %');
     const [first] = records([...csv_of(course)]);
     const sorted = times.slice(0, 2000).sort((a, b) => a - b);
     for (const [name, q] of [
@@ -322,7 +326,7 @@ describe('the course of a run', () => {
       ['p99_ms', 0.99],
     ] as const) {
       const exact = sorted[Math.ceil(q * sorted.length) - 1]! / 1000;
-      expect(Math.abs(Number(first![name]) - exact) / exact).toBeLessThan(0.04);
+      expect(Math.abs(Number(first![name]) - exact) / exact).toBeLessThan(0.045);
     }
   });
 
@@ -346,8 +350,8 @@ describe('the course of a run', () => {
         recording.sample('r', 'i', second * 1000, report({ ...measured(0, 1), groups }, 1, NO_DEAD, actions));
       }
       await recording.flush(true);
-      const course = course_of(await store.appended('r'));
-      const told = [...course.actions.values()].map(({ group, command, ok, failed }) => [group, command, ok, failed]);
+      const course = course_of(await store.appended('r'), null);
+      const told = course.actions.map(({ group, command, ok, failed }) => [group, command, ok, failed]);
       const all = actions.map(({ group, command }, i) => [group, command, sums[i], sums[3]]);
       const happened = all.filter(([, , ok, failed]) => ok !== 0 || failed !== 0);
       expect(told.sort()).toEqual(happened.sort());
@@ -358,22 +362,50 @@ describe('the course of a run', () => {
     await fc.assert(fc.asyncProperty(counts, play));
   });
 
-  test('of a thousand actions with times of every size fits into what the engine takes', async () => {
+  test('of a thousand actions with times of every size fits into what the engine takes, and so does all behind it', async () => {
     const actions = Array.from({ length: 1000 }, (_, i): ActionName => ({
       group: MAIN,
-      command: `action_number_${i}`,
+      command: i === 7 ? `a${'ü'.repeat(900)}` : `action_number_${i}`,
     }));
     const { recording, store, engine } = bench();
+    const append = store.append.bind(store);
+    store.append = async (...told) => Buffer.byteLength(told[3]) < 1024 * 1024 && (await append(...told));
     const response = new Histogram();
-    for (let us = 1; us < 4e9; us *= 1.004) response.record(Math.round(us));
-    const snapshot = response.snapshot();
-    const action = { ...merge_actions([]), ok: 1, service: snapshot, response: snapshot };
-    const all = of_main({ actions: actions.map(() => action) });
-    recording.sample('r', 'i', 0, report(all, 1, NO_DEAD, actions));
+    for (let second = 0; second < 12; second++) {
+      if (second < 6) for (let us = 1 + second; us < 4e9; us *= 1.004) response.record(Math.round(us));
+      const snapshot = response.snapshot();
+      const ok = second < 6 ? second + 1 : 6;
+      const action = { ...merge_actions([]), started: ok, ok, service: snapshot, response: snapshot };
+      recording.sample(
+        'r',
+        'i',
+        second * 1000,
+        report(of_main({ actions: actions.map(() => action) }), 1, NO_DEAD, actions),
+      );
+    }
     await recording.flush(true);
-    const { text } = engine.appended('r')[0]!;
-    expect(text.length).toBeLessThan(1024 * 1024);
-    expect(course_of(await store.appended('r')).actions.size).toBe(1000);
+    const course = course_of(await store.appended('r'), null);
+    expect([course.missing, course.seconds.size, course.actions.length]).toEqual([[], 12, 1000]);
+    expect(course.actions.every(({ ok }) => ok === 6)).toBe(true);
+    expect(engine.appended('r').length).toBeGreaterThan(6);
+    expect(balance_of(course, null)).toContain('times are within 14 %');
+  });
+
+  test('of a run that has a summary is of its actions only, whatever agents make up', async () => {
+    const engine = new MemoryEngine();
+    const [good, bad] = [bench('good', engine), bench('bad', engine)];
+    const made_up = Array.from({ length: 1032 }, (_, i) => ({ group: `A${i}`, command: 'evil' }));
+    const of_all = report(of_main({ actions: [] }), 1, NO_DEAD, made_up);
+    const { snapshot } = of_all;
+    const groups = Object.fromEntries(made_up.map(({ group }) => [group, main_of(measured(1, 5))]));
+    bad.recording.sample('r', 'i', 1000, { ...of_all, snapshot: { ...snapshot, groups } });
+    await bad.recording.flush(true);
+    good.recording.sample('r', 'i', 1000, report(measured(3, 5), 1));
+    await good.recording.flush(true);
+    const actions = [{ group: MAIN, command: 'ping', started: 3, ok: 3 }];
+    const course = course_of(engine.appended('r'), { actions } as unknown as Summary);
+    expect(course.actions.map(({ command, ok }) => [command, ok])).toEqual([['ping', 3]]);
+    expect(course.unreadable).toEqual(['bad']);
   });
 
   test('is refused or read whatever an agent makes of it, and never throws', async () => {
@@ -381,14 +413,14 @@ describe('the course of a run', () => {
     for (let i = 0; i < 5; i++) recording.sample('r', 'i', i * 1000, report(measured(i * 3, 100 * (i + 1)), 1));
     await recording.flush(true);
     const { text } = engine.appended('r')[0]!;
-    const part = JSON.parse(text) as { rows: [number, string][] };
+    const part = JSON.parse(text) as { rows: [number, number, string][] };
     fc.assert(
       fc.property(fc.nat(4), fc.nat(), fc.integer({ min: 0, max: 255 }), fc.boolean(), (row, at, byte, cuts) => {
-        const bytes = Buffer.from(part.rows[row]![1], 'base64');
+        const bytes = Buffer.from(part.rows[row]![2], 'base64');
         bytes[at % bytes.length] = byte;
         const changed = cuts ? bytes.subarray(0, at % bytes.length) : bytes;
-        const rows = part.rows.map((one, i) => (i === row ? [one[0], changed.toString('base64')] : one));
-        const course = course_of([{ agent: 'b', text: JSON.stringify({ ...part, rows }) }]);
+        const rows = part.rows.map((one, i) => (i === row ? [one[0], one[1], changed.toString('base64')] : one));
+        const course = course_of([{ agent: 'b', text: JSON.stringify({ ...part, rows }) }], null);
         for (const count of Object.values(course.totals)) expect(Number.isSafeInteger(count)).toBe(true);
         for (const line of csv_of(course)) expect(line).not.toContain('NaN');
       }),
@@ -396,7 +428,7 @@ describe('the course of a run', () => {
     );
     fc.assert(
       fc.property(fc.integer(), (seed) => {
-        const course = course_of([{ agent: 'b', text: mutated(text, seed) }]);
+        const course = course_of([{ agent: 'b', text: mutated(text, seed) }], null);
         for (const line of csv_of(course)) expect(line).not.toContain('NaN');
       }),
       { numRuns: 5000 },
@@ -406,5 +438,5 @@ describe('the course of a run', () => {
 
 /** A stored part with other fields. */
 function part_text(change: object): string {
-  return JSON.stringify({ incarnation: 'i', n: 0, fineness: 128, actions: [], codes: [], ...change });
+  return JSON.stringify({ incarnation: 'i', n: 0, actions: [], codes: [], ...change });
 }

@@ -50,6 +50,12 @@ const changed = (kind: Kind, change: (document: never) => void): string => {
   return JSON.stringify(document);
 };
 
+/** Of a bundle, the first. */
+const rename_group = (bundle: Record<string, unknown>, name: string): void => {
+  const [first] = (bundle['run'] as Bundle['run']).what.groups;
+  Object.assign(first!, { name });
+};
+
 describe.each(KINDS)('a %s', (kind) => {
   const read = READERS[kind];
 
@@ -270,6 +276,8 @@ describe('what leaders say', () => {
       (d) => (d['members'] = { a: { ...SHARE, groups: { main: { ...SHARE.groups['main'], may: 0.5 } } } }),
       /\.members\.a\.groups\.main\.may/,
     ],
+    ['a group that is a number', 'bundle', (d) => rename_group(d, '2'), /groups\.0\.name is no name of a group/],
+    ['a group twice', 'bundle', (d) => rename_group(d, 'more'), /groups has a group twice/],
     [
       'ids that go backwards',
       'plan',

@@ -54,6 +54,13 @@ describe('allocate', () => {
     ['has nothing to deal to nobody', 9, [], []],
   ])('%s', (_, target, members, shares) => expect(allocate(target, members)).toEqual(shares));
 
+  it('is as quick when there are fewer clients than members', () => {
+    const members = Array.from({ length: 500 }, () => member(0));
+    const [few, many] = [sum(allocate(312, members)), sum(allocate(10_000, members))];
+    expect([few, many]).toEqual([312, 10_000]);
+    expect(allocate(3, [member(0, 10, 3), member(0, 10, 0.001), member(0)])).toEqual([1, 1, 1]);
+  });
+
   it('does what dealing client by client would', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 500 }), swarm, (target, members) => {

@@ -130,6 +130,23 @@ describe('PortGrants', () => {
     ]);
   });
 
+  it('leave some for members that come later, however many groups there are', () => {
+    const groups = Array.from({ length: 32 }, () => ({ share: 1 }));
+    const { servers } = { servers: [SERVER] };
+    const sources = { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999] as const, offset: 0 };
+    const grants = new PortGrants({ servers }, { segment: WHOLE, sources }, groups);
+    const needs = (members: number, clients: number): PortNeed[] =>
+      Array.from({ length: members }, (_, m) =>
+        groups.map((_one, group) => ({ ...need(`w${m}`, clients / 32), group })),
+      ).flat();
+    grants.ensure(25_600, needs(16, 1600));
+    grants.ensure(27_200, needs(17, 1600));
+    for (let member = 0; member < 17; member++) {
+      const owned = groups.reduce((all, _, group) => all + size(grants.of(`w${member}`, group)), 0);
+      expect(owned).toBeGreaterThanOrEqual(1600);
+    }
+  });
+
   it('stay few ranges while a target creeps up', () => {
     const grants = grants_for(16);
     for (let clients = 1; clients <= 5000; clients++)

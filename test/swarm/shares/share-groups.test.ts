@@ -74,6 +74,30 @@ describe('share_groups', () => {
     ).toEqual([[2], [18]]);
   });
 
+  it.each([
+    [8, [1, 1, 1, 1], 12],
+    [64, Array.from({ length: 32 }, () => 1), 1000],
+    [500, Array.from({ length: 32 }, () => 1), 10_000],
+  ])('spreads many small groups over all of %d members', (count, all, target) => {
+    const holders = Array.from({ length: count }, () => ({ capacity: 1000, weight: 1 }));
+    const each = group_targets(
+      all.map((share) => ({ share })),
+      target,
+    );
+    const groups = aims(all, () => each);
+    const at_once = share_groups(groups, nothing(all, holders), holders);
+    const held = holders.map((_, i) => column(at_once, i));
+    expect(Math.max(...held) - Math.min(...held)).toBeLessThanOrEqual(Math.max(2, Math.ceil(all.length / 8)));
+    expect(sum(held)).toBe(target);
+    // shrinking undoes growth
+    const none = share_groups(
+      aims(all, () => all.map(() => 0)),
+      at_once,
+      holders,
+    );
+    expect(sum(none.flat())).toBe(0);
+  });
+
   it('property: no group above its target, no member above its capacity, nothing left out that fits', () => {
     const play = (
       all: number[],
