@@ -19,7 +19,7 @@ import type { OptionsWith } from '../options/options.ts';
 import { aligned, ms } from '../outputs/tables.ts';
 import type { Account } from '../swarm/plan/account.ts';
 import { STOP_WITHIN_MS } from '../swarm/plan/deadlines.ts';
-import { NOTHING_WANTED } from '../swarm/plan/intent.ts';
+import { NOTHING_WANTED, type Wanted } from '../swarm/plan/intent.ts';
 import type { Orders } from '../swarm/plan/orders.ts';
 import type { MachineSpec, RunSpec } from '../swarm/plan/run-spec.ts';
 import { WHOLE } from '../swarm/plan/segment.ts';
@@ -141,7 +141,8 @@ class Trial {
   }
 
   #want(phase: Orders['phase'], clients: 0 | 1): void {
-    const wanted = { ...NOTHING_WANTED, phase, planned: clients, target: clients, connect_per_s: CONNECT_PER_S };
+    const groups = [{ planned: clients, target: clients }];
+    const wanted: Wanted = { ...NOTHING_WANTED, phase, groups, connect_per_s: CONNECT_PER_S };
     this.#squad.planner.follow(() => wanted, now());
     this.#squad.planner.replan(true);
   }
