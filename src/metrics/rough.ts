@@ -104,8 +104,8 @@ export function plus(a: Rough, b: Rough, sign: 1 | -1 = 1): Rough {
 export type Fineness = 128 | 32 | 16 | 4;
 
 /**
- * The same with fewer buckets: each stands for those around it, the middle one of them. Percentiles of it
- * are off by 1.3 % at most with 128, by 2.8 % with 32, 4.5 % with 16 and 14 % with 4.
+ * The same with fewer buckets: each stands for those around it, the middle one of them. Percentiles of it are
+ * off by 1.3 % at most with 128, by 2.8 % with 32, 4.5 % with 16 and 14 % with 4.
  */
 export function thinned(rough: Rough, fineness: Fineness): Rough {
   if (fineness === 128) return rough;

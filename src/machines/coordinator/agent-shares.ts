@@ -7,7 +7,7 @@ import { group_targets } from '../../swarm/plan/numbering.ts';
 import { planned_at, type Ramp } from '../../swarm/plan/ramp.ts';
 import type { IdRange } from '../../swarm/plan/orders.ts';
 import type { GroupSpec, MemberId } from '../../swarm/plan/run-spec.ts';
-import { allocate, split_rate } from '../../swarm/shares/allocate.ts';
+import { allocate, split_rate, sum } from '../../swarm/shares/allocate.ts';
 import { Ids } from '../../swarm/shares/ids.ts';
 import { grant_groups, share_groups } from '../../swarm/shares/share-groups.ts';
 import {
@@ -388,5 +388,3 @@ function the_same(old: AgentShare | undefined, now: AgentShare): AgentShare {
 
 const is_same = (a: Ramp, b: Ramp): boolean =>
   a.from === b.from && a.to === b.to && a.start_ms === b.start_ms && a.end_ms === b.end_ms;
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((all, number) => all + number, 0);

@@ -10,8 +10,7 @@ import { line_of } from '../../grammar/sentences.ts';
 import type { AgentFacts, Carried, Facts } from '../../swarm/plan/carry-out.ts';
 import { ACK_WITHIN_MS, HOOK_WITHIN_MS, STOP_WITHIN_MS } from '../../swarm/plan/deadlines.ts';
 import { followers_of } from '../../swarm/plan/followers.ts';
-import { index_within } from '../../swarm/plan/id-map.ts';
-import { place_of } from '../../swarm/plan/numbering.ts';
+import { place_within } from '../../swarm/plan/id-map.ts';
 import type { GroupSpec, MemberId } from '../../swarm/plan/run-spec.ts';
 import { WHOLE } from '../../swarm/plan/segment.ts';
 import type { Waits } from '../../swarm/squad/waits.ts';
@@ -180,8 +179,7 @@ export class Commanding {
 
   /** The client, by its id, is one of this agent's. */
   #has({ groups }: MemberShare, id: number): boolean {
-    const place = place_of(this.#groups, WHOLE, id);
-    return place !== null && index_within(place.index, groups[this.#groups[place.group]!.name]?.ids ?? []) !== null;
+    return place_within(id, this.#groups, groups) !== null;
   }
 
   async #apply(change: DesiredChange, what: string): Promise<Reply> {

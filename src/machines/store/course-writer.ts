@@ -1,6 +1,6 @@
 /**
  * The course of a run, as an agent tells it: what it did in each second, five at once. It keeps that while the engine is
- * away, for a quarter of an hour.
+ * away, for a quarter of an hour, or less if it is more than 16 MiB.
  */
 import { randomBytes } from 'node:crypto';
 import { counted_of, places_of, type ActionName, type ActionPlace } from '../../metrics/counted.ts';

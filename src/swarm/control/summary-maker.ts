@@ -1,14 +1,15 @@
 /** The summaries of a run, from what a coordinator knows now and from what it must have seen before. */
 import type { PlayedGroup } from '../../metrics/groups.ts';
 import type { Summary } from '../../metrics/summary.ts';
-import { to_summary, totals_of, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
+import { to_summary, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
 import type { Intent } from '../plan/intent.ts';
 
 /** What is known now. */
 export interface Known extends Omit<
   SummaryInput,
-  'final' | 'run' | 'peaks' | 'groups' | 'mark' | 'interval' | 'histograms'
+  'final' | 'run' | 'peaks' | 'groups' | 'totals' | 'mark' | 'interval' | 'histograms'
 > {
+  readonly totals: Totals;
   /** of the run, ms */
   readonly run_ms: number;
   /** clients and connections; the highest since the last time, if somebody looked in between */
@@ -51,9 +52,8 @@ export class SummaryMaker {
 
   /** The summary for a state line: `interval` is the time since the last call. */
   next_interval(known: Known): Summary {
-    const totals = known.totals ?? totals_of(known.members, known.dead);
-    const summary = this.#make({ ...known, totals }, false, false, this.#interval);
-    this.#interval = totals;
+    const summary = this.#make(known, false, false, this.#interval);
+    this.#interval = known.totals;
     return summary;
   }
 

@@ -1,5 +1,8 @@
 /** Maps the numbers 1, 2, 3, … that an agent deals to its workers to the ids that the agent was granted. Pure. */
+import { place_of } from './numbering.ts';
 import type { IdRange } from './orders.ts';
+import type { GroupSpec } from './run-spec.ts';
+import { WHOLE } from './segment.ts';
 
 /**
  * Index k is the k-th id of `granted`, its ranges taken in their order. While both lists grow as `Ids.of` does, so does
@@ -35,4 +38,15 @@ export function index_within(id: number, granted: readonly IdRange[]): number | 
     passed += (last - first) / step + 1;
   }
   return null;
+}
+
+/** The client's group, by position, and its index within what is owned of it, by group; null: it is not owned. */
+export function place_within(
+  id: number,
+  groups: readonly GroupSpec[],
+  owned: Readonly<Record<string, { readonly ids: readonly IdRange[] }>>,
+): ReturnType<typeof place_of> {
+  const place = place_of(groups, WHOLE, id);
+  const index = place && index_within(place.index, owned[groups[place.group]!.name]?.ids ?? []);
+  return index === null ? null : { group: place!.group, index };
 }

@@ -101,6 +101,6 @@ function fill(from: readonly number[], caps: readonly number[], weights: readonl
   return shares;
 }
 
-function sum(numbers: readonly number[]): number {
+export function sum(numbers: readonly number[]): number {
   return numbers.reduce((all, number) => all + number, 0);
 }

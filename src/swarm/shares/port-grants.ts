@@ -2,6 +2,7 @@
 import type { IdRange } from '../plan/orders.ts';
 import { Numbering, type Sharing } from '../plan/numbering.ts';
 import type { MachineSpec, MemberId, Where } from '../plan/run-spec.ts';
+import { sum } from './allocate.ts';
 import { IdPool } from './id-pool.ts';
 import { Ids } from './ids.ts';
 import { numbers_of } from './ports.ts';
@@ -145,7 +146,5 @@ export class PortGrants {
 }
 
 const owner_of = (member: MemberId, group: number): string => `${member} ${group}`;
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((all, number) => all + number, 0);
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));

@@ -2,7 +2,7 @@
  * How many clients of each group each member holds, where a member's capacity is for all its groups together. Pure. A
  * matrix has a row for each group, with a number for each member.
  */
-import { allocate, grant } from './allocate.ts';
+import { allocate, grant, sum } from './allocate.ts';
 
 export type Matrix = readonly (readonly number[])[];
 
@@ -83,5 +83,3 @@ function fitted(clients: readonly number[], room: number, groups: readonly Group
 
 /** From `first` on, and then those before it. */
 const turned = <T>(list: readonly T[], first: number): T[] => [...list.slice(first), ...list.slice(0, first)];
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((all, number) => all + number, 0);

@@ -6,12 +6,10 @@ import { merge_snapshots, type Dead } from '../../metrics/merge-snapshots.ts';
 import type { ErrorKind, GroupSnapshot, Snapshot } from '../../metrics/snapshot.ts';
 import type { WorkerSummary } from '../../metrics/summary.ts';
 import type { HookResult } from '../plan/account.ts';
-import { ids_within, index_within } from '../plan/id-map.ts';
-import { place_of } from '../plan/numbering.ts';
+import { ids_within, place_within } from '../plan/id-map.ts';
 import type { IdRange, Orders } from '../plan/orders.ts';
 import { to_machine_ms } from '../plan/permit.ts';
 import type { LiveSpec, MemberId } from '../plan/run-spec.ts';
-import { WHOLE } from '../plan/segment.ts';
 import { MAX_TRACE_LINES } from '../plan/traces.ts';
 import { Squad, type SquadOptions } from './squad.ts';
 
@@ -286,11 +284,8 @@ export class OrderedSquad {
   }
 
   /** What number of its group stands for a client, by its id in the whole swarm; null: it is not this agent's. */
-  #dealt(client: number, orders: SquadOrder['groups']): ReturnType<typeof place_of> {
-    const { groups } = this.#squad.planner.run.what;
-    const place = place_of(groups, WHOLE, client);
-    const index = place && index_within(place.index, orders[groups[place.group]!.name]?.ids ?? []);
-    return index === null ? null : { group: place!.group, index };
+  #dealt(client: number, orders: SquadOrder['groups']): ReturnType<typeof place_within> {
+    return place_within(client, this.#squad.planner.run.what.groups, orders);
   }
 
   #start_hook(hook: 'setup' | 'teardown'): void {

@@ -38,6 +38,7 @@ const known = (run_ms: number, snapshot: Snapshot, live = 0): Known => ({
   open: live,
   members: [snapshot],
   dead: NO_DEAD,
+  totals: totals_of([snapshot], NO_DEAD),
 });
 const totals = (ok: number): (() => Totals) => {
   return () => totals_of([measured(ok)], NO_DEAD);
