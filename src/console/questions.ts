@@ -1,21 +1,33 @@
 /** Answers questions from summary, series and events: at once (`status`, …) or when the awaited number is reached (`wait`). */
 import { escape_text } from '../foundation/escape.ts';
-import type { Command, Reply } from '../grammar/command.ts';
+import type { Command, Reply, WaitFor } from '../grammar/command.ts';
+import type { Request, SessionRequest } from '../grammar/rows.ts';
 import { sentence } from '../grammar/sentences.ts';
-import type { Request, SessionRequest } from '../grammar/table.ts';
+import { reached_of } from '../metrics/reached.ts';
 import type { Series } from '../metrics/series.ts';
 import type { Summary } from '../metrics/summary.ts';
 import { event_lines } from '../outputs/events-table.ts';
+import { load_lines } from '../outputs/load-lines.ts';
 import { series_lines } from '../outputs/series-table.ts';
 import * as answers from '../outputs/tables.ts';
 import type { Control } from '../swarm/plan/control.ts';
 
 const OF_THE_SESSION = ['auth', 'help', 'quit', 'trace'] as const;
-const QUESTIONS = ['status', 'actions', 'errors', 'workers', 'agents', 'limits', 'series', 'events'] as const;
+const QUESTIONS = [
+  'status',
+  'load_state',
+  'actions',
+  'errors',
+  'workers',
+  'agents',
+  'limits',
+  'series',
+  'events',
+] as const;
 type Question = Extract<SessionRequest, { op: (typeof QUESTIONS)[number] }>;
 /** what a summary answers */
 type SummaryQuestion = Exclude<Question, { op: 'series' | 'events' }>;
-type WaitRequest = Extract<SessionRequest, { op: 'wait' }>;
+const WAIT_MS = 60_000;
 
 /** Whether it changes the swarm. */
 export function is_command(request: Request): request is Command {
@@ -73,6 +85,8 @@ function made(question: SummaryQuestion, summary: Summary): string[] {
       return question.json
         ? [`OK ${answers.status_json(summary)}`]
         : list([...answers.status_lines(summary), ...answers.why_lines(summary)]);
+    case 'load_state':
+      return list(load_lines(summary));
     case 'actions':
       return list(answers.action_lines(summary));
     case 'errors':
@@ -87,25 +101,21 @@ function made(question: SummaryQuestion, summary: Summary): string[] {
 }
 
 /**
- * Resolves when `count` connections are open (null: the target of that moment), at the deadline, when the run ends, or
- * at `signal`.
+ * Resolves when so many clients are what is waited for (null: the target of that moment), at the deadline, when the run
+ * ends, or at `signal`.
  */
-export function wait_for_open(
-  { count, within_ms }: WaitRequest,
-  control: Control,
-  signal: AbortSignal,
-): Promise<Reply> {
+export function wait_for({ what, count, within_ms }: WaitFor, control: Control, signal: AbortSignal): Promise<Reply> {
   const wanted = (summary: Summary): number => count ?? summary.target;
   const check = (summary: Summary): Reply | null => {
-    const { phase, connections } = summary;
+    const { phase } = summary;
     if (phase === 'drain' || phase === 'stop') return { ok: false, code: 'stopping', has_ended: false };
-    const { open } = connections;
-    return open >= wanted(summary) ? { ok: true, op: 'wait', open, followers: null } : null;
+    const clients = reached_of(summary)[what];
+    return clients >= wanted(summary) ? { ok: true, op: 'wait', what, clients, followers: null } : null;
   };
   const too_late = (summary: Summary): Reply => ({
     ok: false,
     code: 'not_yet',
-    open: summary.connections.open,
+    clients: reached_of(summary)[what],
     wanted: wanted(summary),
   });
   return new Promise((resolve) => {
@@ -123,7 +133,7 @@ export function wait_for_open(
     const timer = setTimeout(() => {
       const summary = control.summary();
       settle(check(summary) ?? too_late(summary));
-    }, within_ms);
+    }, within_ms ?? WAIT_MS);
     // not at once: `watch` may call back before it has returned, and then `unwatch` is not set yet
     const unwatch = control.watch((summary) => queueMicrotask(() => look(summary)));
     signal.addEventListener('abort', interrupted);

@@ -7,13 +7,14 @@ import { now } from '../foundation/clock.ts';
 import { reason_of } from '../foundation/errors.ts';
 import { escape_text } from '../foundation/escape.ts';
 import type { Reply } from '../grammar/command.ts';
-import { help_lines, parse_line, type Parsed, type Request } from '../grammar/table.ts';
+import type { Request } from '../grammar/rows.ts';
+import { help_lines, parse_line, type Parsed } from '../grammar/table.ts';
 import type { Control } from '../swarm/plan/control.ts';
 import { banner } from './banner.ts';
 import { end_with } from './farewell.ts';
 import { Intake } from './intake.ts';
 import { LinePace } from './pace.ts';
-import { answer, is_command, list, reply_line, wait_for_open } from './questions.ts';
+import { answer, is_command, list, reply_line, wait_for } from './questions.ts';
 import type { ConsoleLog, Kind, RareLog } from './rare-log.ts';
 import { introduction, is_tls } from './strangers.ts';
 import { Terminal } from './terminal.ts';
@@ -329,7 +330,7 @@ export class Session {
       case 'wait':
         this.#wait = new AbortController();
         if (this.#farewell !== null || this.#over) this.#wait.abort();
-        return [reply_line(await this.#do('wait', wait_for_open(request, this.#control, this.#wait.signal)))];
+        return [reply_line(await this.#do('wait', wait_for(request, this.#control, this.#wait.signal)))];
       default:
         return answer(request, this.#control);
     }

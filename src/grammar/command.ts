@@ -1,20 +1,29 @@
 /** What an operator can ask for, and what became of it, as data. `sentences.ts` says it in words. */
 
+/** The most clients a swarm can be asked for. */
+export const MAX_TARGET = 10_000_000;
+
 /**
- * `on`: only on agents with that label, in a swarm of many machines; absent = on any. `over_ms`: ramp linearly from the
- * number planned now to the new target in that time; 0 = at the connect rate.
+ * `in`: only of that group; absent = of all, by their shares. `on`: only on agents with that label, in a swarm of many
+ * machines; absent = on any. `over_ms`: ramp linearly from the number planned now to the new target in that time; 0 =
+ * at the connect rate.
  */
 export type Command =
-  | { op: 'incr'; count: number; over_ms: number; on?: string }
-  | { op: 'decr'; count: number; graceful: boolean; over_ms: number; on?: string }
-  | { op: 'set'; count: number; over_ms: number; on?: string }
+  | { op: 'incr'; count: number; over_ms: number; in?: string; on?: string }
+  | { op: 'decr'; count: number; graceful: boolean; over_ms: number; in?: string; on?: string }
+  | { op: 'set'; count: number; over_ms: number; in?: string; on?: string }
   /** clients that may connect per second, over the whole swarm; > 0 */
   | { op: 'connect_rate'; per_s: number }
   | { op: 'pause' }
   | { op: 'resume' }
   | { op: 'mark'; text: string }
+  /** puts a text among the events */
+  | { op: 'annotate'; text: string }
   | { op: 'retry_fatal' }
   | { op: 'stop'; now: boolean }
+  /** plays a load, which `read_load` takes without fault; ends one: what it has asked for stays */
+  | { op: 'load'; text: string }
+  | { op: 'load_end' }
   /**
    * in a swarm of many machines: work out the shares anew; let an agent hold nothing, or take part again; declare one
    * dead
@@ -22,6 +31,17 @@ export type Command =
   | { op: 'rebalance' }
   | { op: 'drain'; agent: string; off: boolean }
   | { op: 'evict'; agent: string };
+
+/**
+ * A wait for clients: until they are `open` (connected), `ready` (and `connected` of the module has returned) or `done`
+ * (they have played all their iterations). `count` null: as many as the target says. `within_ms` null: it was left out.
+ */
+export interface WaitFor {
+  readonly op: 'wait';
+  readonly what: 'open' | 'ready' | 'done';
+  readonly count: number | null;
+  readonly within_ms: number | null;
+}
 
 /** Clients are counted over the whole swarm, in whatever segment or group they are. */
 export interface Aimed {
@@ -40,6 +60,7 @@ export interface Aimed {
   readonly doubt: Doubt | null;
   /** some clients wait until there are more agents; null: all fit */
   readonly waiting: { readonly fits: number; readonly agents: number } | null;
+  readonly in: { readonly group: string; readonly clients: number } | null;
   readonly on: { readonly label: string; readonly clients: number; readonly is_known: boolean } | null;
   readonly here: Here | null;
 }
@@ -72,7 +93,11 @@ export type Deed =
   /** `per_s` is less than `asked` where --max-connect-rate bounds it */
   | { readonly op: 'connect_rate'; readonly asked: number; readonly per_s: number; readonly here: Here | null }
   | { readonly op: 'pause' | 'resume' }
-  | { readonly op: 'mark'; readonly text: string }
+  | { readonly op: 'mark' | 'annotate'; readonly text: string }
+  /** `most`: clients that it asks for at once; `first`: its first step */
+  | { readonly op: 'load'; readonly steps: number; readonly first: string; readonly most: number }
+  /** `step`: the one that went on */
+  | { readonly op: 'load_end'; readonly step: string }
   /** clients that start again */
   | { readonly op: 'retry_fatal'; readonly clients: number }
   /** `teardown_ms`: what the module's teardown may take after that; null: it has none */
@@ -82,7 +107,13 @@ export type Deed =
   | { readonly op: 'evict'; readonly agent: string }
   /** `member`: who has the client; null: nobody */
   | { readonly op: 'trace'; readonly client: number; readonly member: string | null }
-  | { readonly op: 'wait'; readonly open: number };
+  | { readonly op: 'wait'; readonly what: WaitFor['what']; readonly clients: number };
+
+/** The step of a load that comes next; `in_ms` null: nobody can say when. */
+export interface NextStep {
+  readonly step: string;
+  readonly in_ms: number | null;
+}
 
 /** Who has followed a command when it is answered, 2 s after it at most. */
 export interface Followers {
@@ -127,8 +158,12 @@ export type Refusal =
   /** `lost`: the engine has forgotten it; else it does not answer. `away_ms`: for so long, null: not known */
   | { readonly ok: false; readonly code: 'unknown'; readonly lost: boolean; readonly away_ms: number | null }
   | { readonly ok: false; readonly code: 'engine_away'; readonly away_ms: number | null }
-  | { readonly ok: false; readonly code: 'not_yet'; readonly open: number; readonly wanted: number }
-  | { readonly ok: false; readonly code: 'internal' | 'bad_command'; readonly reason: string }
+  | { readonly ok: false; readonly code: 'no_such_group'; readonly group: string; readonly names: readonly string[] }
+  /** none plays; one does, and this is its step */
+  | { readonly ok: false; readonly code: 'no_load' }
+  | { readonly ok: false; readonly code: 'load_plays'; readonly step: string }
+  | { readonly ok: false; readonly code: 'not_yet'; readonly clients: number; readonly wanted: number }
+  | { readonly ok: false; readonly code: 'internal' | 'bad_command' | 'bad_load'; readonly reason: string }
   /** the code is that of `bound`: not one more fits */
   | {
       readonly ok: false;
@@ -139,5 +174,10 @@ export type Refusal =
     };
 
 /** The answer to a command. */
-export type Done = { readonly ok: true; readonly followers: Followers | null } & Deed;
+export type Done = {
+  readonly ok: true;
+  readonly followers: Followers | null;
+  /** a load plays beside it; left out: none does */
+  readonly next?: NextStep;
+} & Deed;
 export type Reply = Done | Refusal;

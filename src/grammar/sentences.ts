@@ -1,5 +1,17 @@
 /** What replies say: the words behind `OK` or `ERR <code>`, and in every other place where people read them. Pure. */
-import type { Aimed, Barrier, Command, Deed, Done, Followers, Here, Missing, Refusal, Reply } from './command.ts';
+import type {
+  Aimed,
+  Barrier,
+  Command,
+  Deed,
+  Done,
+  Followers,
+  Here,
+  Missing,
+  NextStep,
+  Refusal,
+  Reply,
+} from './command.ts';
 
 /** since when one that was heard so lately is called silent, ms */
 const SILENT_MS = 2000;
@@ -8,13 +20,20 @@ const MAX_KNOWN = 8;
 /** What `reply` says, without its `OK` or `ERR`. */
 export function sentence(reply: Reply): string {
   if (!reply.ok) return refusal(reply);
-  return `${deed(reply)}${reply.followers === null ? '' : followed(reply.followers)}`;
+  return `${deed(reply)}${reply.followers === null ? '' : followed(reply.followers)}${coming(reply.next)}`;
+}
+
+/** `; the load goes on with \`hold 5m\` in 3 s` */
+function coming(next: NextStep | undefined): string {
+  if (next === undefined) return '';
+  const when = next.in_ms === null ? 'when its wait is over' : `in ${seconds(next.in_ms)}`;
+  return `; the load goes on with \`${next.step}\` ${when}`;
 }
 
 /** A command as somebody may have typed it. */
 export function line_of(command: Command): string {
-  const goal = ({ on, over_ms }: { readonly on?: string; readonly over_ms: number }): string =>
-    `${on === undefined ? '' : ` on ${on}`}${over_ms === 0 ? '' : ` over ${over_ms % 1000 === 0 ? `${over_ms / 1000}s` : `${over_ms}ms`}`}`;
+  const goal = ({ in: group, on, over_ms }: { readonly in?: string; readonly on?: string; readonly over_ms: number }) =>
+    `${group === undefined ? '' : ` in ${group}`}${on === undefined ? '' : ` on ${on}`}${over_ms === 0 ? '' : ` over ${over_ms % 1000 === 0 ? `${over_ms / 1000}s` : `${over_ms}ms`}`}`;
   const lines: { readonly [Op in Command['op']]: (one: Extract<Command, { readonly op: Op }>) => string } = {
     incr: (one) => `incr ${one.count}${goal(one)}`,
     decr: (one) => `decr ${one.count}${one.graceful ? ' graceful' : ''}${goal(one)}`,
@@ -23,7 +42,10 @@ export function line_of(command: Command): string {
     pause: () => 'pause',
     resume: () => 'resume',
     mark: ({ text }) => `mark ${text}`.trimEnd(),
+    annotate: ({ text }) => `annotate ${text}`,
     retry_fatal: () => 'retry fatal',
+    load: ({ text }) => `load ${text}`,
+    load_end: () => 'load end',
     stop: ({ now }) => (now ? 'stop now' : 'stop'),
     rebalance: () => 'rebalance',
     drain: ({ agent, off }) => `drain ${agent}${off ? ' off' : ''}`,
@@ -48,6 +70,10 @@ const SAYS: Says = {
   pause: () => 'paused',
   resume: () => 'running',
   mark: ({ text }) => (text ? `marked ${text}` : 'marked'),
+  annotate: ({ text }) => `noted ${text}`,
+  load: ({ steps, first, most }) =>
+    `playing ${count(steps, 'step')}, at most ${count(most, 'client')}; now \`${first}\``,
+  load_end: ({ step }) => `the load ends in \`${step}\`; what is planned stays`,
   retry_fatal: ({ clients }) => `retrying ${clients} fatal clients`,
   stop: ({ now, within_ms, teardown_ms }) =>
     `${now ? 'stopping now' : `stopping, within ${seconds(within_ms)}`}` +
@@ -56,7 +82,7 @@ const SAYS: Says = {
   drain: ({ agent, off }) => (off ? `${agent} takes part again` : `draining ${agent}`),
   evict: ({ agent }) => `evicted ${agent}, its clients go to the others`,
   trace: ({ client, member }) => `trace of client ${client} in ${member ?? 'no agent'}`,
-  wait: ({ open }) => `${open} open`,
+  wait: ({ what, clients }) => `${clients} ${what}`,
 };
 
 function deed(done: Done): string {
@@ -64,9 +90,10 @@ function deed(done: Done): string {
   return say(done);
 }
 
-function aimed({ asked, had, target, all_of_them, bound, doubt, waiting, on, here }: Aimed): string {
+function aimed({ asked, had, target, all_of_them, bound, doubt, waiting, in: group, on, here }: Aimed): string {
   const before = had > 0 || all_of_them ? `, had ${had}` : '';
   const notes = [
+    ...(group === null ? [] : [`${group.clients} in ${group.group}`]),
     ...(on === null ? [] : [`${on.clients} on ${on.label}`]),
     ...(all_of_them ? [`asked ${asked}${before}`] : []),
     ...(bound === null ? [] : [`asked ${asked}${before}: ${barrier(bound)}`]),
@@ -133,9 +160,16 @@ function refusal(reply: Refusal): string {
     case 'engine_away':
       return `${away(reply.away_ms)}: nothing was changed, try again when it is back`;
     case 'not_yet':
-      return `${reply.open} of ${reply.wanted}`;
+      return `${reply.clients} of ${reply.wanted}`;
+    case 'no_such_group':
+      return `no group ${reply.group}, the script has ${reply.names.slice(0, MAX_KNOWN).join(', ')}`;
+    case 'no_load':
+      return 'no load plays';
+    case 'load_plays':
+      return `a load plays already, at \`${reply.step}\`: \`load end\` first`;
     case 'internal':
     case 'bad_command':
+    case 'bad_load':
       return reply.reason;
   }
 }

@@ -4,217 +4,61 @@
  */
 import { parse_duration, UNITS_TEXT } from '../foundation/duration.ts';
 import { escape_text } from '../foundation/escape.ts';
-import { parse_rate } from '../foundation/rate.ts';
 import { nearest } from '../foundation/suggest.ts';
-import { MAX_TRACE_S, type Command } from './command.ts';
+import { MAX_TARGET, MAX_TRACE_S } from './command.ts';
+import { read_load } from './load-text.ts';
+import { counted, COUNT, fixed, is, optional, whole, type Request, type Row } from './rows.ts';
+import { HOLD, STEP_ROWS } from './step-rows.ts';
 
-/** What a session answers itself, from the summary or its own connection. */
-export type SessionRequest =
-  | { op: 'status'; json: boolean }
-  /** `count` null: as many as the target says */
-  | { op: 'wait'; count: number | null; within_ms: number }
-  | { op: 'actions' }
-  | { op: 'errors' }
-  | { op: 'workers' }
-  | { op: 'agents' }
-  | { op: 'limits' }
-  /** the last so many seconds; the newest so many events */
-  | { op: 'series'; seconds: number }
-  | { op: 'events'; count: number }
-  | { op: 'trace'; id: number; seconds: number }
-  | { op: 'help'; name: string | null }
-  | { op: 'auth'; token: string }
-  | { op: 'quit' };
+export type Parsed = { ok: true; request: Request } | { ok: false; code: 'bad_command' | 'bad_load'; reason: string };
 
-export type Request = Command | SessionRequest;
-
-export type Parsed = { ok: true; request: Request } | { ok: false; code: 'bad_command'; reason: string };
-
-interface Row {
-  readonly name: string;
-  readonly usage: string;
-  readonly help: string;
-  /** the values that `usage` allows, as far as it does not show them */
-  readonly bounds?: string;
-  /** takes the words after the name; undefined when they do not fit the usage */
-  readonly parse: (words: readonly string[]) => Request | undefined;
-  /** the words that may follow these, for completion */
-  readonly next?: (words: readonly string[]) => readonly string[];
-}
-
-const MAX_COUNT = 10_000_000;
-const MAX_RAMP_MS = 24 * 3_600_000;
-const WAIT_MS = 60_000;
-const MAX_WAIT_MS = 3_600_000;
 const TRACE_S = 10;
 const SERIES_S = 10;
 const MAX_SERIES_S = 3600;
 const EVENTS = 20;
 const MAX_EVENTS = 1000;
-const MAX_MARK = 200;
 const AGENT = /^[A-Za-z0-9_-]{1,64}$/;
-const LABEL = /^[A-Za-z0-9._=-]{1,64}$/;
-/** no object of names takes these */
-const is_label = (word: string): boolean => LABEL.test(word) && !(word in {});
 
-const COUNT = `a whole number from 1 to ${MAX_COUNT}`;
-const RAMP = `a ramp takes at most 24h; ${UNITS_TEXT}`;
+/** The rows of {@link STEP_ROWS} stand where people look for them: `wait` and `mark` among the questions. */
+const steps = (...names: readonly string[]): readonly Row[] =>
+  names.map((name) => STEP_ROWS.find((row) => row.name === name)!);
 
-const is = (word: string | undefined, keyword: string): boolean => word?.toLowerCase() === keyword;
-
-function whole(word: string | undefined, max: number): number | undefined {
-  return /^[1-9][0-9]{0,7}$/.test(word ?? '') && Number(word) <= max ? Number(word) : undefined;
-}
-
-/** Reads exactly `keyword TIME`; in ms. `absent` when there are no words. */
-function time(words: readonly string[], keyword: string, max_ms: number, absent: number): number | undefined {
-  if (words.length === 0) return absent;
-  const ms = words.length === 2 && is(words[0], keyword) ? parse_duration(words[1]!) : undefined;
-  return ms !== undefined && ms <= max_ms ? ms : undefined;
-}
-
-/** `[on LABEL] [over TIME]`; `on label=eu` says the same as `on eu`. */
-function where_and_when(words: readonly string[]): { on?: string; over_ms: number } | undefined {
-  const has_label = is(words[0], 'on');
-  const label = words[1]?.replace(/^label=/i, '');
-  if (has_label && (label === undefined || !is_label(label))) return undefined;
-  const over_ms = time(has_label ? words.slice(2) : words, 'over', MAX_RAMP_MS, 0);
-  return over_ms === undefined ? undefined : { ...(has_label && { on: label! }), over_ms };
-}
-
-/** Completion behind `N`. */
-const next_of_goal = (words: readonly string[]): readonly string[] =>
-  words.length === 1 ? ['on', 'over'] : words.length === 3 && is(words[1], 'on') ? ['over'] : [];
-
-/** A row without values: `request` when nothing, or exactly `keyword`, follows the name. */
-function fixed(name: string, help: string, request: Request, keyword?: string): Row {
-  const words = keyword === undefined ? [] : [keyword];
-  return {
-    name,
-    usage: [name, ...words].join(' '),
-    help,
-    parse: (given) =>
-      given.length === words.length && words.every((word, i) => is(given[i], word)) ? request : undefined,
-    next: (given) => (given.length === 0 ? words : []),
-  };
-}
-
-function optional(name: string, keyword: string, help: string, request: (given: boolean) => Request): Row {
-  return {
-    name,
-    usage: `${name} [${keyword}]`,
-    help,
-    parse: (words) =>
-      words.length === 0 ? request(false) : words.length === 1 && is(words[0], keyword) ? request(true) : undefined,
-    next: (words) => (words.length === 0 ? [keyword] : []),
-  };
-}
-
-/** A row with one number, `most` at most and `usual` if left out. */
-function counted(
-  name: string,
-  value: string,
-  most: number,
-  usual: number,
-  help: string,
-  request: (n: number) => Request,
-): Row {
-  return {
-    name,
-    usage: `${name} [${value}]`,
-    help: `${help}; at most ${most}, ${usual} if left out`,
-    bounds: `${value} is a whole number from 1 to ${most}`,
-    parse(words) {
-      const n = words.length === 0 ? usual : whole(words[0], most);
-      return n === undefined || words.length > 1 ? undefined : request(n);
-    },
-  };
-}
+/** Typed at the console, a step that only a load has is a load of its own. */
+const own_load = (name: string, usage: string, help: string, bounds?: string): Row => ({
+  name,
+  usage,
+  help,
+  ...(bounds !== undefined && { bounds }),
+  parse: (_, typed) => ({ op: 'load', text: `${name} ${typed}` }),
+});
 
 export const COMMANDS: readonly Row[] = [
+  ...steps('incr', 'decr', 'set', 'connect-rate', 'rate', 'pause', 'resume'),
   {
-    name: 'incr',
-    usage: 'incr N [on LABEL] [over 30s]',
-    help: 'start N more clients, at the connect rate or evenly over that time; on agents with that label only',
-    bounds: `N is ${COUNT}, ${RAMP}`,
-    parse([n, ...rest]) {
-      const count = whole(n, MAX_COUNT);
-      const goal = where_and_when(rest);
-      return count === undefined || goal === undefined ? undefined : { op: 'incr', count, ...goal };
+    name: 'load',
+    usage: 'load [STEPS | end]',
+    help: 'play STEPS: commands with `;` between them, `&` for together, `hold`, `repeat`; end: play no more of it; where it is',
+    parse(words, typed) {
+      if (words.length === 0) return { op: 'load_state' };
+      return is(words[0], 'end') && words.length === 1 ? { op: 'load_end' } : { op: 'load', text: typed };
     },
-    next: next_of_goal,
+    next: (words) => (words.length === 0 ? ['end'] : []),
   },
-  {
-    name: 'decr',
-    usage: 'decr N [graceful] [on LABEL] [over 30s]',
-    help: 'end N clients: fatal ones first, then waiting ones, then random ones; graceful: each ends its iteration first',
-    bounds: `N is ${COUNT}, ${RAMP}`,
-    parse([n, ...rest]) {
-      const count = whole(n, MAX_COUNT);
-      const graceful = is(rest[0], 'graceful');
-      const goal = where_and_when(graceful ? rest.slice(1) : rest);
-      return count === undefined || goal === undefined ? undefined : { op: 'decr', count, graceful, ...goal };
-    },
-    next: (words) =>
-      words.length === 1 ? ['graceful', 'on', 'over'] : next_of_goal(is(words[1], 'graceful') ? words.slice(1) : words),
-  },
-  {
-    name: 'set',
-    usage: 'set N [on LABEL] [over 30s]',
-    help: 'make it N clients in all, or N that are on agents with that label; 0 included',
-    bounds: `N is a whole number from 0 to ${MAX_COUNT}, ${RAMP}`,
-    parse([n, ...rest]) {
-      const count = n === '0' ? 0 : whole(n, MAX_COUNT);
-      const goal = where_and_when(rest);
-      return count === undefined || goal === undefined ? undefined : { op: 'set', count, ...goal };
-    },
-    next: next_of_goal,
-  },
-  {
-    name: 'rate',
-    usage: 'rate N',
-    help: 'let at most N clients connect per second, over the whole swarm; --max-connect-rate bounds it',
-    bounds: 'N is a number above 0 up to 1000000, such as 1000 or 0.5',
-    parse([n = '', ...rest]) {
-      const per_s = rest.length === 0 ? parse_rate(n) : undefined;
-      return per_s === undefined ? undefined : { op: 'connect_rate', per_s };
-    },
-  },
-  fixed('pause', 'clients keep or make their connections but start no action', { op: 'pause' }),
-  fixed('resume', 'end of the pause', { op: 'resume' }),
+  own_load(HOLD.name, HOLD.usage, HOLD.help, HOLD.bounds),
+  own_load('repeat', 'repeat N (STEPS)', 'a step of a load: play STEPS N times; typed here it is a load of its own'),
   optional('status', 'json', 'what the swarm is doing, for people or as one line of JSON', (json) => ({
     op: 'status',
     json,
   })),
-  {
-    name: 'wait',
-    usage: 'wait [N] [within 30s]',
-    help: 'answer when N connections are open (as many as the target if left out); at most 1h, 60s if left out',
-    bounds: `N is ${COUNT}, a wait takes at most 1h; ${UNITS_TEXT}`,
-    parse(words) {
-      const count = is(words[0], 'within') || words.length === 0 ? null : whole(words[0], MAX_COUNT);
-      const within_ms = time(count === null ? words : words.slice(1), 'within', MAX_WAIT_MS, WAIT_MS);
-      return count === undefined || within_ms === undefined ? undefined : { op: 'wait', count, within_ms };
-    },
-    next: (words) => (words.length === 0 || (words.length === 1 && !is(words[0], 'within')) ? ['within'] : []),
-  },
+  ...steps('wait'),
   fixed('actions', 'per action: rounds, errors and percentiles in ms, since the start or the last mark', {
     op: 'actions',
   }),
-  {
-    name: 'mark',
-    usage: 'mark [TEXT]',
-    help: `from now on \`actions\` counts anew; TEXT (at most ${MAX_MARK} characters) says why`,
-    bounds: `TEXT is at most ${MAX_MARK} characters`,
-    parse(words) {
-      const text = words.join(' ');
-      return text.length <= MAX_MARK ? { op: 'mark', text } : undefined;
-    },
-  },
+  ...steps('mark', 'annotate'),
   fixed('errors', 'errors by code, with the last text and its time; of a swarm of many machines also on which agents', {
     op: 'errors',
   }),
-  fixed('retry', 'let the clients start again that a bug of the module stopped', { op: 'retry_fatal' }, 'fatal'),
+  ...steps('retry'),
   fixed('workers', 'the processes that hold the clients', { op: 'workers' }),
   fixed('agents', 'the machines of a swarm of many: room, clients and health of each', { op: 'agents' }),
   fixed('rebalance', 'share the clients among all agents anew: those that have too many close some, others open them', {
@@ -258,16 +102,13 @@ export const COMMANDS: readonly Row[] = [
     help: `show what one client sends and receives, as lines that begin with TRACE; at most ${MAX_TRACE_S}s, ${TRACE_S}s if left out`,
     bounds: `ID is ${COUNT}, a trace takes more than 0s and at most ${MAX_TRACE_S}s; ${UNITS_TEXT}`,
     parse([client, given = `${TRACE_S}s`, ...rest]) {
-      const id = whole(client, MAX_COUNT);
+      const id = whole(client, MAX_TARGET);
       const seconds = (parse_duration(given) ?? 0) / 1000;
       const fits = seconds > 0 && seconds <= MAX_TRACE_S;
       return id === undefined || !fits || rest.length > 0 ? undefined : { op: 'trace', id, seconds };
     },
   },
-  optional('stop', 'now', 'end the run: each client finishes its round first; now: at once', (now) => ({
-    op: 'stop',
-    now,
-  })),
+  ...steps('stop'),
   fixed('quit', 'close this session; the swarm goes on', { op: 'quit' }),
   {
     name: 'help',
@@ -288,6 +129,14 @@ export const COMMANDS: readonly Row[] = [
 
 function row_of(name: string): Row | undefined {
   return COMMANDS.find((row) => row.name === name);
+}
+
+/** What is wrong with a load, where it is typed on one line. */
+function bad_load(text: string, name: string): Parsed | null {
+  const [first] = read_load(text).faults;
+  if (first === undefined) return null;
+  const place = text.startsWith(`${name} `) ? first.offset + 1 : first.offset + name.length + 2;
+  return { ok: false, code: 'bad_load', reason: `column ${place}: ${first.message}` };
 }
 
 const words_of = (line: string): string[] => line.split(/[ \t]+/).filter((word) => word !== '');
@@ -311,8 +160,9 @@ export function parse_line(line: string): Parsed {
   const [typed = '', ...words] = words_of(line);
   const row = row_of(typed.toLowerCase());
   if (!row) return unknown(typed);
-  const request = row.parse(words);
+  const request = row.parse(words, line.trim().slice(typed.length).trim());
   if (!request) return bad(`usage: ${row.usage}${row.bounds === undefined ? '' : `; ${row.bounds}`}`);
+  if (request.op === 'load') return bad_load(request.text, row.name) ?? { ok: true, request };
   if (request.op === 'help' && request.name !== null && !row_of(request.name)) return unknown(request.name);
   return { ok: true, request };
 }

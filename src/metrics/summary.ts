@@ -89,6 +89,28 @@ export interface WaitingClients {
   label: string | null;
 }
 
+/** Where a load is. */
+export interface LoadSummary {
+  /**
+   * paused: by hand, and its time stands still; over: all steps are, and the run goes on; stopped: the run is ending,
+   * by its last step or by hand; failed: it could not go on, and the run is ending
+   */
+  state: 'playing' | 'waiting' | 'paused' | 'over' | 'stopped' | 'failed';
+  /** number of the step that goes on or was last, from 1 */
+  step: number;
+  steps: number;
+  /** that step, as it was written */
+  text: string;
+  /** since the step began */
+  seconds: number;
+  /** until the next step; null: nobody can say, or there is none */
+  left_seconds: number | null;
+  /** until all steps are over, without the waits for clients that are yet to come */
+  all_left_seconds: number;
+  /** why it failed; left out: it did not */
+  why?: string;
+}
+
 /** An incarnation of a worker that died with clients of its own. */
 export interface LostWorker {
   worker: string;
@@ -119,6 +141,8 @@ export interface Summary {
   phase: 'run' | 'pause' | 'drain' | 'stop';
   target: number;
   planned: number;
+  /** left out where no load was begun */
+  load?: LoadSummary;
   /** the connect rate of all members */
   connect_per_s: number;
   clients: {

@@ -6,7 +6,7 @@ import { EMPTY, latency_ms, merge, resolution, RESOLUTION, subtract } from './hi
 import { add_lost, merge_actions, merge_snapshots, whole_of, type Dead, type Lost } from './merge-snapshots.ts';
 import { histograms_of } from './packed.ts';
 import type { ActionSnapshot, Counts, HistogramSnapshot, Snapshot } from './snapshot.ts';
-import type { ActionSummary, Summary } from './summary.ts';
+import type { ActionSummary, LoadSummary, Summary } from './summary.ts';
 
 /** Everything measured since the start of the run, by members alive and dead. */
 export interface Totals {
@@ -39,6 +39,8 @@ export interface SummaryInput extends Pick<
   | 'possibly_open'
   | 'waiting'
 > {
+  /** null or left out: none was begun */
+  readonly load?: LoadSummary | null;
   /** the peaks of the whole swarm, as the coordinator saw them */
   readonly peaks: { readonly live: number; readonly open: number };
   readonly groups: readonly PlayedGroup[];
@@ -73,6 +75,7 @@ export function to_summary(input: SummaryInput): Summary {
     phase: input.phase,
     target: input.target,
     planned: input.planned,
+    ...(input.load && { load: input.load }),
     connect_per_s: input.connect_per_s,
     clients: { ...clients, peak: Math.max(input.peaks.live, clients.live) },
     connections: {

@@ -1,6 +1,6 @@
 /** The options of what is played, against whom, by how many and how fast. */
 import { MAX_WORKERS } from '../foundation/open-files.ts';
-import { MAX_TARGET } from '../swarm/plan/intent.ts';
+import { MAX_TARGET } from '../grammar/command.ts';
 import { option, RUNS } from './option-row.ts';
 import { duration, FILE, FOLDER, integer, or_word, rate, SEGMENT, SERVER, words } from './shapes.ts';
 

@@ -1,5 +1,6 @@
 /** The console's answers: Summary to lines. Pure. Every text that came from outside is escaped and cut. */
 import { escape_json, escape_text } from '../foundation/escape.ts';
+import { load_line } from './load-lines.ts';
 import type { ActionSummary, AgentSummary, Latency, Summary, WaitingClients } from '../metrics/summary.ts';
 
 const MAX_TEXT = 200;
@@ -61,6 +62,7 @@ export function status_lines(s: Summary): string[] {
     ...(s.engine_away ? [`engine away since ${s.engine_away.since}, figures of ${s.engine_away.figures_of}`] : []),
     `${s.phase}, ${seconds(s.run.seconds)} since the start, ${segment_part(s)}servers ${text_of(s.run.servers.join(' '))}`,
     `target ${s.target}, planned ${s.planned}, live ${c.live} (draining ${c.draining}), open ${n.open} (peak ${n.open_peak}), connect rate ${s.connect_per_s} per second`,
+    ...(s.load ? [load_line(s.load)] : []),
     realtime_line(s),
     aggregates_line(s),
     `connections: attempted ${n.attempted}, failed ${sum(n.failed)}, established ${n.established}, closed ${sum(n.closed)}`,

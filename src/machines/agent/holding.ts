@@ -7,6 +7,7 @@ import type { IdRange } from '../../swarm/plan/orders.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import type { SquadAccount, SquadOrder } from '../../swarm/squad/ordered-squad.ts';
 import { clients_in, type MemberShare, type RunHeader, type SwarmPlan } from '../store/documents.ts';
+import { EvolvingPlan } from '../store/evolve.ts';
 import type { Hearing } from './hearing.ts';
 import type { PresenceOptions, PresenceState, PresenceWriter } from './presence.ts';
 import type { CrewAccount, CrewRecording } from './recording.ts';
@@ -46,7 +47,7 @@ export interface HoldingOptions extends Pick<PresenceOptions, 'timers' | 'id' | 
   readonly on_change: (reads: boolean) => void;
 }
 
-type CrewOrders = Omit<SquadOrder, 'revision' | 'shared' | 'retry_fatal'>;
+type CrewOrders = Omit<SquadOrder, 'revision' | 'shared'>;
 
 interface Playing {
   readonly run: RunHeader;
@@ -68,6 +69,7 @@ export class Holding {
   #told = '';
   #ordered: { readonly plan: SwarmPlan; readonly clients: string } | null = null;
   #groups: SquadOrder['groups'] = {};
+  readonly #evolving = new EvolvingPlan();
   #orders = 0;
   /** it is closing all that it holds */
   #is_fencing = false;
@@ -116,13 +118,21 @@ export class Holding {
     // the crew has applied its newest order, and with it the plan
     if (account && account.applied >= this.#orders) this.#applied = this.#accepted;
     return {
-      account,
+      account: account && { ...account, may: this.#may(account) },
       ready: account && account.capacity > 0 && !this.#is_fencing ? playing!.run.id : null,
       refuses: playing?.refuses ?? this.#options.hearing.refuses,
       accepted: this.#accepted,
       applied: this.#applied,
       fenced: this.#fenced,
     };
+  }
+
+  /** What its workers could be running now, or will without another plan. */
+  #may({ may }: SquadAccount): SquadAccount['may'] {
+    const groups = this.#entry?.groups ?? {};
+    return map_groups({ ...map_groups(groups, () => 0), ...may }, (now, name) =>
+      Math.max(now, ...(groups[name]?.at ?? [])),
+    );
   }
 
   refresh(): void {
@@ -155,23 +165,25 @@ export class Holding {
     const [plan, crew, entry, run_ms] = [hearing.plan, this.#crew, this.#entry, hearing.run_ms];
     if (!plan || !crew || !entry || run_ms === null || this.#is_fencing || plan.run.id !== this.#playing?.run.id)
       return;
-    const groups = map_groups(entry.groups, ({ ramp, ids }) => {
+    const now = this.#evolving.at(plan, run_ms);
+    const groups = map_groups(now.members[id]!.groups, ({ ramp, ids }) => {
       return { clients: planned_at(ramp, run_ms), target: ramp.to, ids };
     });
     const clients = Object.values(groups)
       .map((group) => group.clients)
       .join();
     // most steps of a plan change nothing
-    const is_told = this.#ordered?.plan === plan && this.#ordered.clients === clients && this.#told !== '';
+    const is_told = this.#ordered?.plan === now && this.#ordered.clients === clients && this.#told !== '';
     if (is_told && plan.traces.length === 0) return;
-    this.#ordered = { plan, clients };
+    this.#ordered = { plan: now, clients };
     this.#tell(crew, {
-      phase: plan.phase,
+      phase: now.phase,
       groups,
-      graceful: plan.graceful,
+      graceful: now.graceful,
       setup: plan.setup_by === id,
       teardown: plan.teardown_by === id,
-      connect_per_s: entry.connect_per_s,
+      connect_per_s: entry.connect_per_s * (now.connect_per_s / plan.connect_per_s || 1),
+      retry_fatal: now.retry_fatal,
       traces: plan.traces.map(({ token, client, until_ms }) => {
         return { token, client, until: Math.round(hearing.clock_ms(until_ms)) };
       }),
@@ -230,12 +242,12 @@ export class Holding {
   }
 
   #tell(crew: Crew, order: CrewOrders): void {
-    const { shared, retry_fatal } = this.#options.hearing.plan!;
-    const told = JSON.stringify([order, shared !== null, retry_fatal]);
+    const { shared } = this.#options.hearing.plan!;
+    const told = JSON.stringify([order, shared !== null]);
     if (told === this.#told) return;
     this.#told = told;
     this.#groups = order.groups;
-    crew.order({ ...order, revision: ++this.#orders, retry_fatal, shared: shared && { value: shared.value } });
+    crew.order({ ...order, revision: ++this.#orders, shared: shared && { value: shared.value } });
   }
 
   /** Ends its part in the run. The next run, or the same again, begins with a new incarnation. */
@@ -264,6 +276,7 @@ export class Holding {
       setup: false,
       teardown: false,
       connect_per_s: 0,
+      retry_fatal: 0,
       traces: [],
     });
     const deadline = timers.now() + FENCE_WITHIN_MS;

@@ -2,6 +2,7 @@
 import type { Clock } from '../../foundation/clock.ts';
 import type { AgentSummary, WaitingClients } from '../../metrics/summary.ts';
 import { bound_you_gave, type Room } from '../../swarm/plan/carry-out.ts';
+import { labels_of } from '../../swarm/plan/intent.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
 import { reassign_ms_of, type Desired } from '../store/documents.ts';
@@ -74,9 +75,9 @@ export class AgentsHere {
   }
 
   /** Clients of the target that nobody can hold now. */
-  waiting({ target, labelled }: Desired): WaitingClients[] {
+  waiting(desired: Desired, target: number): WaitingClients[] {
     const able = this.#able();
-    const of_labels = Object.entries(labelled).map(([label, clients]) => ({
+    const of_labels = [...labels_of(desired)].map(([label, clients]) => ({
       clients: Math.max(0, clients - (this.room_on(label, able) ?? 0)),
       label,
     }));

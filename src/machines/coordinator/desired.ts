@@ -2,7 +2,8 @@
 import { MAX_TRACES, type Command, type Refusal } from '../../grammar/command.ts';
 import { line_of } from '../../grammar/sentences.ts';
 import { carry_out, type Carried, type Facts } from '../../swarm/plan/carry-out.ts';
-import { first_intent, is_ending } from '../../swarm/plan/intent.ts';
+import { first_intent, is_ending, type NamedSharing } from '../../swarm/plan/intent.ts';
+import { give_up, pass } from '../../swarm/plan/load-play.ts';
 import { MAX_SAID, type Desired, type TraceOrder } from '../store/documents.ts';
 
 /** A coordinator that sent no command for so long is forgotten, ms. */
@@ -76,4 +77,10 @@ function counted(before: Desired, change: Partial<Desired>, asking: Asking): Des
     .sort(([, a], [, b]) => b.at_ms - a.at_ms)
     .slice(0, MAX_SESSIONS);
   return { ...before, ...change, seq: before.seq + 1, sessions: Object.fromEntries(sessions) };
+}
+
+/** A wait of the load is decided: `why` it cannot be met, or '' when it is. */
+export function decided(before: Desired, why: string, groups: readonly NamedSharing[], run_ms: number): Desired {
+  const next = why === '' ? pass(before, groups, run_ms) : give_up(before, why);
+  return { ...next, seq: before.seq + 1 };
 }

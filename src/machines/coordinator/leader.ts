@@ -3,8 +3,9 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { HOOK_WITHIN_MS, is_stuck, STOP_WITHIN_MS } from '../../swarm/plan/deadlines.ts';
-import { is_ending } from '../../swarm/plan/intent.ts';
-import type { GroupSpec, MemberId } from '../../swarm/plan/run-spec.ts';
+import { is_ending, type NamedSharing, type Steered } from '../../swarm/plan/intent.ts';
+import { advancing } from '../../swarm/plan/load-play.ts';
+import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import {
   clients_in,
   reassign_ms_of,
@@ -16,7 +17,9 @@ import {
   type Stage,
   type SwarmPlan,
 } from '../store/documents.ts';
-import { next_shares, type KnownAgent } from './agent-shares.ts';
+import { EvolvingPlan } from '../store/evolve.ts';
+import type { KnownAgent } from './agent-seats.ts';
+import { next_shares } from './agent-shares.ts';
 import { traces_at } from './desired.ts';
 import type { HeardAgent } from './heard-agents.ts';
 
@@ -24,6 +27,7 @@ const MAX_NAMED = 20;
 
 /** What the leader knows when it decides. */
 export interface LeaderInput {
+  /** as it is stored */
   readonly desired: Desired;
   readonly agents: readonly KnownAgent[];
   readonly results: (agent: MemberId, incarnation: string) => Results | null;
@@ -40,7 +44,7 @@ export interface LeaderOptions {
   readonly gather_ms: number;
   readonly bundle: Pick<Bundle, 'has_setup' | 'has_teardown'> & { readonly drain_timeout_ms: number };
   /** of the run */
-  readonly groups: readonly GroupSpec[];
+  readonly groups: readonly NamedSharing[];
 }
 
 /** The first plan of a run. `old`: of the run before it on this store, whose count it goes on. */
@@ -50,6 +54,7 @@ export function first_plan(
   term: number,
   epoch: string,
   old: SwarmPlan | null,
+  groups: readonly NamedSharing[],
 ): SwarmPlan {
   return {
     format: 'swarm-plan/1',
@@ -60,13 +65,11 @@ export function first_plan(
     run,
     stage: 'gather',
     ending_ms: null,
-    phase: desired.phase,
+    ...steered_of(desired),
     desired: desired.seq,
-    target: desired.target,
-    ramp: null,
-    graceful: false,
-    connect_per_s: desired.connect_per_s,
-    retry_fatal: 0,
+    groups: groups.map(({ name, share }) => ({ name, share })),
+    piece_ms: null,
+    ahead: [],
     rebalance: 0,
     traces: [],
     setup_by: null,
@@ -80,6 +83,11 @@ export function first_plan(
     departed: [],
   };
 }
+
+const steered_of = (desired: Desired): Steered => {
+  const { target, ramp, labelled, own, phase, graceful, connect_per_s, retry_fatal, mark, load } = desired;
+  return { target, ramp, labelled, own, phase, graceful, connect_per_s, retry_fatal, mark, load };
+};
 
 /** more plans than any coordinator can have missed */
 const MISSED_PLANS = 1_000_000;
@@ -132,23 +140,28 @@ export class Leader {
   /** when this leader saw the stage first, or anything go on in it */
   #stage: { stage: Stage; phase: SwarmPlan['phase']; since: number; moved: number; left: number } | null = null;
   #hook: { by: MemberId; incarnation: string; since: number } | null = null;
+  readonly #plan = new EvolvingPlan();
+  readonly #desired: (stored: Desired, run_ms: number) => Desired;
 
   constructor(options: LeaderOptions) {
     this.#options = options;
+    this.#desired = advancing<Desired>(options.groups);
   }
 
-  /** Null: nothing changes. */
-  next(old: SwarmPlan, seen: LeaderInput): SwarmPlan | null {
-    if (old.stage === 'ended') return null;
-    const { desired, run_ms, wall_ms, agents, silent_ms } = seen;
+  /** `stored`: the newest plan. Null: nothing changes but what members change by themselves. */
+  next(stored: SwarmPlan, known: LeaderInput): SwarmPlan | null {
+    if (stored.stage === 'ended') return null;
+    const { run_ms, wall_ms, agents, silent_ms } = known;
     const { term, groups } = this.#options;
+    const desired = this.#desired(known.desired, run_ms);
+    const seen = { ...known, desired };
+    const old = this.#plan.at(stored, run_ms);
     const reassign_ms = reassign_ms_of(old.run);
     const revision = old.revision + 1;
     const at = new Date(wall_ms).toISOString();
     const shares = next_shares(old, revision, { groups, desired, agents, run_ms, reassign_ms, silent_ms, at });
-    const { target, ramp, graceful, connect_per_s, retry_fatal } = desired;
-    const traces = traces_at(desired, run_ms);
-    const wanted = { traces, desired: desired.seq, target, ramp, graceful, connect_per_s, retry_fatal };
+    const { phase: _, ...steered } = steered_of(desired);
+    const wanted = { traces: traces_at(desired, run_ms), desired: desired.seq, ...steered };
     const next: SwarmPlan = { ...old, term, revision, run_ms, ...wanted, ...shares, ...this.#stage_after(old, seen) };
     return same_orders(old, next) ? null : next;
   }

@@ -8,15 +8,24 @@ import { Refused } from '../../foundation/shape.ts';
 import { read_summary } from '../../metrics/read-summary.ts';
 import type { Summary } from '../../metrics/summary.ts';
 import type { Note } from '../../swarm/plan/account.ts';
+import type { NamedSharing } from '../../swarm/plan/intent.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import type { Waits } from '../../swarm/squad/waits.ts';
 import { read_parts, remove_old_runs, store_bundle, write_parts } from '../store/bundles.ts';
-import { reassign_ms_of, to_text, type Bundle, type RunHeader, type SwarmPlan } from '../store/documents.ts';
+import {
+  reassign_ms_of,
+  to_text,
+  type Bundle,
+  type Desired,
+  type RunHeader,
+  type SwarmPlan,
+} from '../store/documents.ts';
 import type { LeaseKeeper } from '../store/lease.ts';
 import { LEADERS } from '../store/refusals.ts';
 import type { Entry, Store } from '../store/store.ts';
-import { first_desired } from './desired.ts';
+import { decided, first_desired } from './desired.ts';
 import { first_plan, known_of, Leader, plan_from_memory } from './leader.ts';
+import { LoadWait } from './load-wait.ts';
 import type { PlayedRun } from './picture.ts';
 import type { Showing } from './showing.ts';
 import { DESIRED, PLAN, type View } from './view.ts';
@@ -66,6 +75,7 @@ export class Leading {
   /** set once */
   #played: PlayedRun | null = null;
   #leader: { readonly term: number; readonly leader: Leader } | null = null;
+  #wait: LoadWait | null = null;
   /** what was known when there was nothing to change, and when */
   #thought = { news: -1, at: -Infinity };
   #planned_at = -Infinity;
@@ -119,7 +129,13 @@ export class Leading {
    * Writes the first plan of a new run.
    * @throws SwarmError `run_exists` when one is going on, `engine_lost` when its plan cannot be written
    */
-  async start(run: RunHeader, connect_per_s: number, is_paused: boolean, within_ms: number): Promise<void> {
+  async start(
+    run: RunHeader,
+    groups: readonly NamedSharing[],
+    connect_per_s: number,
+    is_paused: boolean,
+    within_ms: number,
+  ): Promise<void> {
     const { store, timers, id } = this.#options;
     const deadline = timers.now() + within_ms;
     const refuse = (plan: SwarmPlan): never => {
@@ -142,7 +158,8 @@ export class Leading {
     const old = this.#view.plan;
     await this.#patiently(deadline, () => remove_old_runs(store, run));
     const desired = first_desired(run.id, connect_per_s, is_paused);
-    const plan = first_plan(run, desired, this.#lease.term, `${id}-epoch`, old?.doc ?? null);
+    const epoch = `${id}-epoch`;
+    const plan = first_plan(run, desired, this.#lease.term, epoch, old?.doc ?? null, groups);
     const { desired: before, spoiled } = this.#view;
     const desired_revision = spoiled.desired || (before?.revision ?? 0);
     const plan_revision = spoiled.plan || (old?.revision ?? 0);
@@ -206,9 +223,13 @@ export class Leading {
       const options = { term, gather_ms, groups: what.groups, bundle: { has_setup, has_teardown, drain_timeout_ms } };
       const leader = new Leader(options);
       this.#leader = { term, leader };
+      this.#wait = new LoadWait(what.groups);
       on_note('coordinator', { level: 'info', text: `this coordinator leads (term ${term})` });
     }
     const now = timers.now();
+    const why = this.#wait!.judge(desired.doc, run_ms, now, () => picture.reached());
+    if (why !== null && plan.doc.stage === 'open')
+      return await this.#decide(decided(desired.doc, why, bundle.run.what.groups, run_ms), desired.revision);
     const { news } = this.#view;
     if (news === this.#thought.news && now - this.#thought.at < THINK_MS && !this.#is_someone_due(plan.doc)) return;
     const next = this.#leader.leader.next(plan.doc, {
@@ -229,6 +250,15 @@ export class Leading {
     // what was decided counts only while nobody else can lead
     if (this.#lease.term !== term) return;
     await this.#write_plan(next, plan.revision);
+  }
+
+  /** A wait of the load is over, or cannot be met. If that cannot be written now, it is tried again. */
+  async #decide(next: Desired, revision: number): Promise<void> {
+    const { store } = this.#options;
+    const text = to_text(next);
+    const written = await store.put(DESIRED, text, revision);
+    if (written.outcome === 'done') this.#view.wrote(DESIRED, text, written.revision);
+    else await this.#view.read(DESIRED).catch(() => null);
   }
 
   /** A member has been silent for so long that its share goes to others. */

@@ -124,7 +124,7 @@ export class ManyCoordinator implements Control {
     is_paused: boolean,
     within_ms: number,
   ): Promise<void> {
-    await this.#leading.start(run, connect_per_s, is_paused, within_ms);
+    await this.#leading.start(run, bundle.run.what.groups, connect_per_s, is_paused, within_ms);
     this.play(run, bundle);
     this.#options.store.nudge(null);
   }

@@ -7,6 +7,7 @@ import { endpoint_text } from '../../foundation/endpoint-text.ts';
 import { RESERVED_FILES } from '../../foundation/open-files.ts';
 import { bury, is_idle, merge_counts, merge_dead, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
 import { action_names, type ActionName } from '../../metrics/counted.ts';
+import { reached_in, type Reached } from '../../metrics/reached.ts';
 import type { Beat } from '../../metrics/series.ts';
 import { LATEST_MS } from '../../metrics/snapshot-shape.ts';
 import type { Counts, Snapshot } from '../../metrics/snapshot.ts';
@@ -14,8 +15,10 @@ import type { AgentSummary, LostWorker, Summary, WorkerSummary } from '../../met
 import { totals_of, type Totals } from '../../metrics/totals.ts';
 import { NOT_TOLD_MS } from '../../swarm/control/chronicle.ts';
 import { SummaryMaker, type Known } from '../../swarm/control/summary-maker.ts';
-import { planned_of } from '../../swarm/plan/intent.ts';
+import { planned_of, target_of, type NamedSharing } from '../../swarm/plan/intent.ts';
+import { advancing, load_summary, steps_begun } from '../../swarm/plan/load-play.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
+import { sum } from '../../swarm/shares/allocate.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
 import {
   clients_in,
@@ -23,14 +26,16 @@ import {
   reassign_ms_of,
   type Bundle,
   type Departed,
+  type Desired,
   type MemberShare,
   type Presence,
   type Results,
   type RunHeader,
   type SwarmPlan,
 } from '../store/documents.ts';
+import { EvolvingPlan } from '../store/evolve.ts';
 import { AgentsHere } from './agents-here.ts';
-import { RETURN_MS, unsure_of, type Unsure } from './agent-shares.ts';
+import { RETURN_MS, unsure_of, type Unsure } from './agent-seats.ts';
 import type { HeardAgent } from './heard-agents.ts';
 import type { View } from './view.ts';
 
@@ -61,6 +66,11 @@ export class Picture {
   /** of the run it shows */
   readonly #run: string;
   readonly #summaries: SummaryMaker;
+  readonly #groups: readonly NamedSharing[];
+  readonly #advanced: (stored: Desired, run_ms: number) => Desired;
+  readonly #evolving = new EvolvingPlan();
+  /** the steps of the load that were told */
+  #told: Desired | null = null;
   #added_up: { plan: SwarmPlan | null; heard: number; at: number; value: AddedUp } | null = null;
 
   constructor(view: View, timers: Clock, versions: Summary['run']['versions'], header: RunHeader, bundle: Bundle) {
@@ -72,6 +82,8 @@ export class Picture {
     this.#timers = timers;
     this.#run = id;
     this.#actions = action_names(groups);
+    this.#groups = groups;
+    this.#advanced = advancing<Desired>(groups);
     this.#summaries = new SummaryMaker(
       {
         id,
@@ -91,7 +103,7 @@ export class Picture {
   sample(agents = this.agents()): void {
     const here = agents.filter(is_here);
     this.#summaries.raise(sum_of(here, 'live'), sum_of(here, 'open'));
-    const mark = this.#view.desired?.doc.mark ?? null;
+    const mark = this.#desired?.mark ?? null;
     this.#summaries.mark(mark, this.#run_ms, () => this.#totals().totals);
   }
 
@@ -114,6 +126,30 @@ export class Picture {
 
   get #run_ms(): number {
     return this.#view.run_ms ?? 0;
+  }
+
+  /** What is wanted now, as a load may have gone on since it was stored. */
+  get #desired(): Desired | null {
+    const stored = this.#view.desired?.doc;
+    return stored === undefined ? null : this.#advanced(stored, this.#run_ms);
+  }
+
+  /** What the plan has become by now. */
+  get #plan(): SwarmPlan | null {
+    const stored = this.#view.plan?.doc;
+    return stored === undefined ? null : this.#evolving.at(stored, this.#run_ms);
+  }
+
+  /** Steps of the load that began since the last call. Who looks for the first time has missed them. */
+  steps_begun(): readonly string[] {
+    const [before, now] = [this.#told, this.#desired];
+    this.#told = now;
+    return before === null || now === null ? [] : steps_begun(before, now);
+  }
+
+  /** How many clients are where a load may wait for them. */
+  reached(): Reached {
+    return reached_in(this.#totals().snapshots);
   }
 
   /** Everything measured. Added up once for all who ask at the same moment. */
@@ -234,7 +270,7 @@ export class Picture {
   }
 
   agents(): AgentSummary[] {
-    const plan = this.#view.plan?.doc;
+    const plan = this.#plan;
     const errors = this.#errors();
     // one that has left said so with its last word
     return [...this.#view.members]
@@ -299,8 +335,9 @@ export class Picture {
     return this.#summaries.make(this.#known(options.final, as), options);
   }
 
-  #known(final = false, plan: SwarmPlan = this.#view.plan!.doc): Known {
-    const desired = this.#view.desired!.doc;
+  #known(final = false, plan: SwarmPlan = this.#plan!): Known {
+    const desired = this.#desired!;
+    const target = target_of(desired, this.#groups);
     const { snapshots, dead, workers, totals } = this.#totals(plan);
     const agents = this.agents();
     const here = agents.filter(is_here);
@@ -308,13 +345,14 @@ export class Picture {
     return {
       run_ms: this.#run_ms,
       phase: plan.phase,
-      target: desired.target,
-      planned: planned_of(desired, this.#run_ms),
+      target,
+      planned: sum(planned_of(desired, this.#groups, this.#run_ms)),
+      load: load_summary(desired, this.#run_ms),
       connect_per_s: desired.connect_per_s,
       workers,
       agents,
       possibly_open: this.unsure(plan).reduce((all, { open }) => all + open, 0),
-      waiting: final ? [] : this.who.waiting(desired),
+      waiting: final ? [] : this.who.waiting(desired, target),
       limits: {
         capacity: sum_of(here, 'capacity'),
         why: `what ${here.length} agents can hold`,

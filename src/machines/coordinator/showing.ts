@@ -94,6 +94,7 @@ export class Showing {
   beat(leads = false): Totals | null {
     if (!this.#played || !this.#view.plan || this.#final) return null;
     const { picture } = this.#played;
+    for (const text of picture.steps_begun()) this.chronicle.commanded(text, 'the load');
     const agents = picture.agents();
     picture.sample(agents);
     const beat = picture.beat(agents);

@@ -16,8 +16,8 @@ import type { DeadCounters } from '../../metrics/snapshot-shape.ts';
 import type { GroupSnapshot, HistogramSnapshot, Snapshot } from '../../metrics/snapshot.ts';
 import type { WorkerSummary } from '../../metrics/summary.ts';
 import type { HookResult, Note } from '../../swarm/plan/account.ts';
-import type { Intent } from '../../swarm/plan/intent.ts';
-import type { IdRange, Orders } from '../../swarm/plan/orders.ts';
+import type { Intent, NamedSharing, Steered } from '../../swarm/plan/intent.ts';
+import type { IdRange } from '../../swarm/plan/orders.ts';
 import type { Ramp } from '../../swarm/plan/ramp.ts';
 import type { MemberId, RunSpec } from '../../swarm/plan/run-spec.ts';
 import type { TraceLines } from '../../swarm/squad/ordered-squad.ts';
@@ -111,6 +111,9 @@ export interface Bundle {
  */
 export type Stage = 'gather' | 'setup' | 'open' | 'ending' | 'teardown' | 'ended';
 
+/** of {@link SwarmPlan.ahead} */
+export const MAX_AHEAD = 32;
+
 export interface MemberShare {
   /** of the agent that this is for: another one ignores it */
   readonly incarnation: string;
@@ -135,6 +138,8 @@ export interface AgentShare {
   readonly may: number;
   /** indices of all clients that are its own, see Numbering; grows only */
   readonly ids: readonly IdRange[];
+  /** its part of each of {@link SwarmPlan.ahead}; left out where there are none */
+  readonly at?: readonly number[];
 }
 
 /** How many clients that is in all groups. */
@@ -161,7 +166,8 @@ export interface Departed {
   readonly open: number;
 }
 
-export interface SwarmPlan {
+/** `target`, `ramp` and all else that a load steers are as they were when it was written, see {@link evolve}. */
+export interface SwarmPlan extends Steered {
   readonly format: 'swarm-plan/1';
   /** random, of this store's life: another one means that the store lost its memory */
   readonly epoch: string;
@@ -179,14 +185,14 @@ export interface SwarmPlan {
    * ms of run time when the end began that was asked for, from which its time counts, whoever leads; null: it has not
    */
   readonly ending_ms: number | null;
-  readonly phase: Orders['phase'];
   /** `seq` of the {@link Desired} it follows */
   readonly desired: number;
-  readonly target: number;
-  readonly ramp: Ramp | null;
-  readonly graceful: boolean;
-  readonly connect_per_s: number;
-  readonly retry_fatal: number;
+  /** of the run, in their order */
+  readonly groups: readonly NamedSharing[];
+  /** ms of run time when the ramps of its members end and others begin, without a new plan; null: there is none to come */
+  readonly piece_ms: number | null;
+  /** different numbers of clients, by group, that a load will want: what each member has of them is in its entry */
+  readonly ahead: readonly (readonly number[])[];
   /** of {@link Desired}: the one that was carried out */
   readonly rebalance: number;
   readonly traces: readonly TraceOrder[];

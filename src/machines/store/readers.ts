@@ -24,17 +24,20 @@ import {
   token,
   type Shape,
 } from '../../foundation/shape.ts';
-import { MAX_TRACES } from '../../grammar/command.ts';
+import { MAX_TARGET, MAX_TRACES } from '../../grammar/command.ts';
+import { MAX_LOAD_TEXT, MAX_STEPS, read_load } from '../../grammar/load-text.ts';
 import { MAX_GROUPS } from '../../metrics/groups.ts';
 import { HISTOGRAM, MAX_HISTOGRAMS, type GroupCounters } from '../../metrics/packed.ts';
 import { CORES, COUNT, COUNTERS, DEAD, MS, STATE_COUNTS, WALL_MS, WORKER } from '../../metrics/snapshot-shape.ts';
 import type { HistogramSnapshot } from '../../metrics/snapshot.ts';
 import type { Ramp } from '../../swarm/plan/ramp.ts';
 import { HOOK_RESULT, LEVEL, NOTE_TEXT, TRACE_LINES } from '../../swarm/plan/account-shape.ts';
-import { MAX_TARGET } from '../../swarm/plan/intent.ts';
+import type { NamedSharing, Play, Sum } from '../../swarm/plan/intent.ts';
+import { MAX_SHARE } from '../../swarm/plan/numbering.ts';
 import type { IdRange, Orders } from '../../swarm/plan/orders.ts';
 import type { TraceLines } from '../../swarm/squad/ordered-squad.ts';
 import {
+  MAX_AHEAD,
   MAX_PARTS,
   type AgentShare,
   type Departed,
@@ -66,11 +69,14 @@ const MAX_TEXT = 1000;
 const MAX_RANGES = 100_000;
 const PHASE: Shape<Orders['phase']> = one_of('run', 'pause', 'drain', 'stop');
 
-const ANY_RAMP = object<Ramp>({ from: CLIENTS, to: CLIENTS, start_ms: MS, end_ms: MS });
-const RAMP: Shape<Ramp> = (value) => {
-  const ramp = ANY_RAMP(value);
-  return ramp.start_ms <= ramp.end_ms ? ramp : fault('ends before it starts');
+const ramp_of = (clients: Shape<number>): Shape<Ramp> => {
+  const any = object<Ramp>({ from: clients, to: clients, start_ms: MS, end_ms: MS });
+  return (value) => {
+    const ramp = any(value);
+    return ramp.start_ms <= ramp.end_ms ? ramp : fault('ends before it starts');
+  };
 };
+const RAMP = ramp_of(CLIENTS);
 
 const ID = integer(1, Number.MAX_SAFE_INTEGER);
 const THREE = list(ID, 3, 3);
@@ -97,19 +103,49 @@ export const read_lease = reader(
   MAX_VALUE,
 );
 
+const SUM = {
+  target: TARGET,
+  labelled: record(TARGET, 64),
+  ramp: nullable(RAMP),
+};
+/** of a group by its name: more or fewer than its part of the others */
+const OWN_TARGET = integer(-MAX_TARGET, MAX_TARGET);
+const OWN = object<Sum>({ ...SUM, target: OWN_TARGET, ramp: nullable(ramp_of(OWN_TARGET)) });
+const ANY_LOAD = exact(MAX_LOAD_TEXT);
+const LOAD_TEXT: Shape<string> = (value) => {
+  const given = ANY_LOAD(value);
+  return read_load(given).faults.length === 0 ? given : fault('is not a load');
+};
+const PLAY = object<Play>({
+  text: LOAD_TEXT,
+  number: NUMBER,
+  began_ms: MS,
+  step: integer(0, MAX_STEPS),
+  step_ms: MS,
+  epoch_ms: WALL_MS,
+  frozen_ms: nullable(MS),
+  most: TARGET,
+  most_per_s: PER_S,
+  failed: nullable(text(1000)),
+});
+/** What a load steers. */
+const STEERED = {
+  ...SUM,
+  own: record(OWN, MAX_GROUPS),
+  phase: PHASE,
+  graceful: flag,
+  connect_per_s: PER_S,
+  retry_fatal: NUMBER,
+  mark: nullable(object<NonNullable<Desired['mark']>>({ text: text(MAX_TEXT), at_ms: WALL_MS, seq: NUMBER })),
+  load: nullable(PLAY),
+};
+
 export const read_desired = reader(
   object<Desired>({
+    ...STEERED,
     run: token,
     seq: NUMBER,
-    target: TARGET,
-    labelled: record(TARGET, 64),
-    ramp: nullable(RAMP),
-    phase: PHASE,
-    graceful: flag,
-    connect_per_s: PER_S,
-    retry_fatal: NUMBER,
     rebalance: NUMBER,
-    mark: nullable(object<NonNullable<Desired['mark']>>({ text: text(MAX_TEXT), at_ms: WALL_MS, seq: NUMBER })),
     drained: list(token, MAX_AGENTS),
     evicted: list(exact(200), 200),
     traces: TRACES,
@@ -139,6 +175,7 @@ const AGENT_SHARE = object<AgentShare>({
   ramp: RAMP,
   may: CLIENTS,
   ids: ID_RANGES,
+  at: optional(list(CLIENTS, MAX_AHEAD)),
 });
 const SHARE = object<MemberShare>({
   incarnation: token,
@@ -167,13 +204,11 @@ export const read_plan = reader(
     run: HEADER,
     stage: STAGE,
     ending_ms: nullable(MS),
-    phase: PHASE,
+    ...STEERED,
     desired: NUMBER,
-    target: TARGET,
-    ramp: nullable(RAMP),
-    graceful: flag,
-    connect_per_s: PER_S,
-    retry_fatal: NUMBER,
+    groups: list(object<NamedSharing>({ name: token, share: integer(0, MAX_SHARE) }), MAX_GROUPS),
+    piece_ms: nullable(MS),
+    ahead: list(list(TARGET, MAX_GROUPS), MAX_AHEAD),
     rebalance: NUMBER,
     traces: TRACES,
     setup_by: nullable(token),

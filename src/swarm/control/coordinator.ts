@@ -1,11 +1,12 @@
 /** The coordinator: has all members follow what the operators want, and makes the summary of their accounts. */
 import type { Clock } from '../../foundation/clock.ts';
 import { reason_of, SwarmError } from '../../foundation/errors.ts';
-import { MAX_TRACES, MAX_TRACE_S, type Command, type Reply } from '../../grammar/command.ts';
+import { MAX_TRACES, MAX_TRACE_S, type Command, type Followers, type Reply } from '../../grammar/command.ts';
 import { line_of } from '../../grammar/sentences.ts';
 import { action_names, type ActionName } from '../../metrics/counted.ts';
 import type { Events } from '../../metrics/events.ts';
 import { sum_of } from '../../metrics/merge-snapshots.ts';
+import { reached_in } from '../../metrics/reached.ts';
 import type { Series } from '../../metrics/series.ts';
 import type { Bound, Summary } from '../../metrics/summary.ts';
 import { totals_of, type Totals } from '../../metrics/totals.ts';
@@ -13,6 +14,7 @@ import { carry_out, type Facts, type Room } from '../plan/carry-out.ts';
 import type { Control } from '../plan/control.ts';
 import { HOOK_WITHIN_MS, is_stuck, SILENT_AT_END_MS, STOP_WITHIN_MS } from '../plan/deadlines.ts';
 import { first_intent, is_ending, wanted_of, type Intent, type Wanted } from '../plan/intent.ts';
+import { advance, give_up, judge_wait, load_summary, pass, step_of, steps_begun } from '../plan/load-play.ts';
 import type { MemberId } from '../plan/run-spec.ts';
 import type { Traces } from '../plan/traces.ts';
 import type { Member, Members } from '../squad/members.ts';
@@ -25,6 +27,8 @@ import { SummaryMaker, type Known } from './summary-maker.ts';
 import { Watchers } from './watchers.ts';
 
 const WATCH_MS = 1000;
+/** how late a step of a load begins at most, but for a busy machine */
+const STEP_MS = 50;
 
 export interface CoordinatorOptions extends SquadOptions {
   /** the option that makes it more members */
@@ -70,6 +74,8 @@ export class Coordinator implements Control {
   readonly #stop_ticking: () => void;
   readonly #summaries: SummaryMaker;
   #intent: Intent;
+  /** while a load plays; null: none does */
+  #stop_stepping: (() => void) | null = null;
   #is_ending = false;
   #final: Summary | null = null;
   #resolve_ended: (ended: Ended) => void = () => {};
@@ -137,19 +143,13 @@ export class Coordinator implements Control {
 
   async apply(command: Command, by: string): Promise<Reply> {
     try {
+      this.#play(advance(this.#intent, this.#planner.run.what.groups, this.#run_ms));
       const { intent, reply } = carry_out(this.#intent, command, this.#facts());
       if (!reply.ok) return reply;
       this.#chronicle.commanded(line_of(command), by);
-      this.#want(intent);
-      this.#squad.grow();
-      this.#planner.replan(true);
+      this.#play(intent);
       const starting = 'target' in reply ? this.#members.all.filter((member) => member.is_starting).length : 0;
-      if (is_ending(intent)) this.#begin_end(false);
-      const followers = await this.#squad.acknowledged();
-      // counted from here: until now members may not have told what they did
-      const mark = intent.mark && { ...intent.mark, at_ms: this.#clock.wall() };
-      this.#summaries.mark(mark, this.#run_ms, () => this.#totals());
-      this.#notify();
+      const followers = await this.#followed(intent);
       return { ...reply, followers: { ...followers, starting } };
     } catch (error) {
       return { ok: false, code: 'internal', reason: reason_of(error) };
@@ -189,6 +189,42 @@ export class Coordinator implements Control {
       this.#planner.replan(false);
     };
     return { ok: true, op: 'trace', client: id, member: member.id, followers, stop };
+  }
+
+  /** What the members shall do from now on, as a command or a step of a load says. */
+  #play(intent: Intent): void {
+    const before = this.#intent;
+    if (intent === before) return;
+    for (const text of steps_begun(before, intent)) this.#chronicle.commanded(text, 'the load');
+    this.#want(intent);
+    this.#squad.grow();
+    this.#planner.replan(true);
+    if (is_ending(intent)) this.#begin_end(false);
+    const plays = step_of(intent) !== null && !is_ending(intent);
+    if (plays) this.#stop_stepping ??= this.#clock.every(STEP_MS, () => this.#step());
+    else this.#stop_stepping?.();
+    if (!plays) this.#stop_stepping = null;
+    // of the load: of a command its answer waits for the followers
+    if (intent.mark !== before.mark) void this.#followed(intent);
+  }
+
+  /** Goes on with the load, if a step is over or a wait is decided. */
+  #step(): void {
+    const { groups } = this.#planner.run.what;
+    const run_ms = this.#run_ms;
+    this.#play(advance(this.#intent, groups, run_ms));
+    const why = judge_wait(this.#intent, groups, run_ms, reached_in(this.#members.snapshots));
+    if (why === '') this.#play(pass(this.#intent, groups, run_ms));
+    else if (why !== null) this.#play(give_up(this.#intent, why));
+  }
+
+  /** Waits for those that acknowledge, 2 s at most; a mark counts from then: until then members have not told all. */
+  async #followed(intent: Intent): Promise<Followers> {
+    const followers = await this.#squad.acknowledged();
+    const mark = intent.mark && { ...intent.mark, at_ms: this.#clock.wall() };
+    this.#summaries.mark(mark, this.#run_ms, () => this.#totals());
+    this.#notify();
+    return followers;
   }
 
   /** From now on the members shall do this. The caller replans. */
@@ -250,6 +286,7 @@ export class Coordinator implements Control {
     this.#squad.write_off(unconfirmed);
     this.#squad.finish();
     this.#stop_ticking();
+    this.#stop_stepping?.();
     const totals = this.#beat();
     const final = this.#summaries.make(this.#known(totals), { final: true, histograms: true });
     this.#final = this.#chronicle.checked(final, totals);
@@ -326,6 +363,7 @@ export class Coordinator implements Control {
       phase,
       target,
       planned,
+      load: load_summary(this.#intent, this.#run_ms),
       connect_per_s,
       workers: shown.map((member) => member.summary(now)),
       limits: { capacity, why, bounds, ...this.#options.open_files },

@@ -1,10 +1,22 @@
 /** What a command means: the only place that decides it, for one machine and for many. Pure. */
 import { MAX_WORKERS } from '../../foundation/open-files.ts';
-import type { Aimed, Barrier, Command, Deed, Here, Refusal } from '../../grammar/command.ts';
+import {
+  MAX_TARGET,
+  type Aimed,
+  type Barrier,
+  type Command,
+  type Deed,
+  type Here,
+  type NextStep,
+  type Refusal,
+} from '../../grammar/command.ts';
+import { barriers_of, read_load, unknown_groups, type TextFault } from '../../grammar/load-text.ts';
 import type { Bound } from '../../metrics/summary.ts';
-import { is_ending, MAX_EVICTED, MAX_LABELS, MAX_TARGET, planned_of, type Intent } from './intent.ts';
-import { clients_here, whole_here, type Sharing } from './numbering.ts';
-import { rate_of, type Segment } from './segment.ts';
+import { aim, type TargetCommand } from './aims.ts';
+import { is_ending, MAX_EVICTED, MAX_LABELS, target_of, targets_of, type Intent, type NamedSharing } from './intent.ts';
+import { advance, begin, end_load, freeze, next_of, peaks_of, step_of, steps_of, thaw } from './load-play.ts';
+import { whole_here } from './numbering.ts';
+import { part_of, rate_of, type Segment } from './segment.ts';
 
 /** How many clients fit, and why not more. */
 export interface Room {
@@ -30,7 +42,7 @@ export interface Facts {
   readonly room: Room;
   readonly segment: Segment;
   /** of the run */
-  readonly groups: readonly Sharing[];
+  readonly groups: readonly NamedSharing[];
   /** --max-connect-rate */
   readonly max_connect_per_s: number | null;
   /** clients that a bug of the module stopped */
@@ -60,34 +72,51 @@ interface Outcome {
 }
 
 /** Carried out: who has followed is yet to be seen. */
-export type Carried = Deed & { readonly ok: true };
+export type Carried = Deed & { readonly ok: true; readonly next?: NextStep };
 
 /** What `command` makes of the intent, and the answer to it but for who has followed. */
-export function carry_out(before: Intent, command: Command, facts: Facts): Outcome {
+export function carry_out(stored: Intent, command: Command, facts: Facts): Outcome {
+  const before = advance(stored, facts.groups, facts.run_ms);
   const is_stop = command.op === 'stop';
   const is_second_try = is_stop && command.now && before.phase === 'drain';
-  const refuse = (reply: Refusal): Outcome => ({ intent: before, reply });
-  if (is_ending(before) && !is_second_try) return refuse({ ok: false, code: 'stopping', has_ended: false });
-  if (facts.agents?.are_gathering && !is_stop) return refuse({ ok: false, code: 'not_ready' });
+  if (is_ending(before) && !is_second_try) return refused(stored, { ok: false, code: 'stopping', has_ended: false });
+  if (facts.agents?.are_gathering && !is_stop) return refused(stored, { ok: false, code: 'not_ready' });
+  const { intent, reply } = changed(before, command, facts);
+  if (!reply.ok) return refused(stored, reply);
+  const next = command.op === 'load' ? null : next_of(intent, facts.run_ms);
+  return { intent, reply: next === null ? reply : { ...reply, next } };
+}
+
+const refused = (intent: Intent, reply: Refusal): Outcome => ({ intent, reply });
+
+function changed(before: Intent, command: Command, facts: Facts): Outcome {
+  const { agents, run_ms } = facts;
+  const refuse = (reply: Refusal): Outcome => refused(before, reply);
   const change = (intent: Partial<Intent>, deed: Deed): Outcome => ({
     intent: { ...before, ...intent },
     reply: { ok: true, ...deed },
   });
-  const { agents } = facts;
   switch (command.op) {
     case 'incr':
     case 'decr':
     case 'set':
-      return aim(before, command, facts);
+      return aim_at(before, command, facts);
+    case 'load':
+      return begin_load(before, command.text, facts);
+    case 'load_end': {
+      const step = step_of(before);
+      if (step === null) return refuse({ ok: false, code: 'no_load' });
+      return change(end_load(before, run_ms), { op: 'load_end', step: step.text });
+    }
     case 'connect_rate': {
       const per_s = Math.min(command.per_s, facts.max_connect_per_s ?? Infinity);
       const here = here_of(facts.segment, (segment) => rate_of(segment, per_s));
       return change({ connect_per_s: per_s }, { op: 'connect_rate', asked: command.per_s, per_s, here });
     }
     case 'pause':
-      return change({ phase: 'pause' }, { op: 'pause' });
+      return change({ ...freeze(before, run_ms), phase: 'pause' }, { op: 'pause' });
     case 'resume':
-      return change({ phase: 'run' }, { op: 'resume' });
+      return change({ ...thaw(before, run_ms), phase: 'run' }, { op: 'resume' });
     case 'retry_fatal':
       return change({ retry_fatal: before.retry_fatal + 1 }, { op: 'retry_fatal', clients: facts.fatal });
     case 'mark': {
@@ -95,6 +124,8 @@ export function carry_out(before: Intent, command: Command, facts: Facts): Outco
       const mark = { text, at_ms: facts.wall_ms, seq: (before.mark?.seq ?? 0) + 1 };
       return change({ mark }, { op: 'mark', text });
     }
+    case 'annotate':
+      return change({}, { op: 'annotate', text: command.text });
     case 'stop': {
       const { now } = command;
       const { stop_ms: within_ms, teardown_ms } = facts;
@@ -104,7 +135,7 @@ export function carry_out(before: Intent, command: Command, facts: Facts): Outco
       if (!agents) return refuse({ ok: false, code: 'no_agents', what: 'rebalance' });
       return change(
         { rebalance: before.rebalance + 1 },
-        { op: 'rebalance', clients: before.target, agents: agents.here.length },
+        { op: 'rebalance', clients: target_of(before, facts.groups), agents: agents.here.length },
       );
     case 'drain': {
       const { agent, off } = command;
@@ -124,34 +155,27 @@ export function carry_out(before: Intent, command: Command, facts: Facts): Outco
   }
 }
 
-type TargetCommand = Extract<Command, { readonly op: Aimed['op'] }>;
-
-function aim(before: Intent, command: TargetCommand, facts: Facts): Outcome {
-  const { op, count: asked, over_ms, on } = command;
+function aim_at(before: Intent, command: TargetCommand, facts: Facts): Outcome {
+  const { op, count: asked, on, in: group } = command;
   const { segment, groups, run_ms, agents } = facts;
-  if (on !== undefined && !agents) return refused(before, { ok: false, code: 'no_agents', what: 'on LABEL' });
-  const had = on === undefined ? before.target : Object.hasOwn(before.labelled, on) ? before.labelled[on]! : 0;
-  const wanted = op === 'incr' ? had + asked : op === 'decr' ? had - asked : asked;
+  const refuse = (reply: Refusal): Outcome => refused(before, reply);
+  if (on !== undefined && !agents) return refuse({ ok: false, code: 'no_agents', what: 'on LABEL' });
+  const names = groups.map(({ name }) => name);
+  if (group !== undefined && !names.includes(group)) return refuse({ ok: false, code: 'no_such_group', group, names });
+  const all = target_of(before, groups);
   const room = over_whole(facts.room, (clients) => whole_here(groups, segment, clients));
-  const others = before.target - had;
-  const barrier = barrier_of(others + wanted, before.target, room);
-  const aimed = Math.max(0, Math.min(wanted, barrier.most - others));
+  const room_on = (label: string): number | null => agents?.room_on(label) ?? null;
+  const goal = (most: number): ReturnType<typeof aim> => aim(before, command, groups, run_ms, { most, room_on });
+  const free = goal(MAX_TARGET);
+  const barrier = barrier_of(all + free.wanted - free.had, all, room);
+  const { steered, had, wanted, aimed, target, is_over_labels } = goal(barrier.most);
   if (wanted > had && aimed <= had)
-    return refused(before, { ok: false, code: barrier.code, asked, target: before.target, bound: barrier });
-  const target = others + aimed;
-  const cut = on === undefined ? cut_waiting(before, target, facts) : { labelled: before.labelled, gone: 0 };
-  const labelled = on === undefined ? cut.labelled : with_label(before.labelled, on, aimed);
-  if (Object.keys(labelled).length > MAX_LABELS)
-    return refused(before, { ok: false, code: 'too_many', of: 'labels', most: MAX_LABELS });
-  const planned = planned_of(before, run_ms);
-  // those that waited for a label may not have been planned yet
-  const from = Math.max(planned - cut.gone, Math.min(planned, target));
-  const ramp = over_ms > 0 ? { from, to: target, start_ms: run_ms, end_ms: run_ms + over_ms } : null;
-  const graceful = op === 'incr' ? before.graceful : op === 'decr' && command.graceful;
-  const room_on = on === undefined ? null : (agents?.room_on(on) ?? null);
+    return refuse({ ok: false, code: barrier.code, asked, target: all, bound: barrier });
+  if (is_over_labels) return refuse({ ok: false, code: 'too_many', of: 'labels', most: MAX_LABELS });
   const waits = room.more_by === null && target > room.capacity;
+  const intent = { ...before, ...steered };
   return {
-    intent: { ...before, target, labelled, ramp, graceful },
+    intent,
     reply: {
       ok: true,
       op,
@@ -160,44 +184,55 @@ function aim(before: Intent, command: TargetCommand, facts: Facts): Outcome {
       target,
       all_of_them: wanted < 0,
       bound: wanted > aimed ? { code: barrier.code, why: barrier.why, lift: barrier.lift } : null,
-      doubt: wanted > aimed ? null : doubt_of(target, before.target, room.bounds),
+      doubt: wanted > aimed ? null : doubt_of(target, all, room.bounds),
       waiting: waits ? { fits: room.capacity, agents: room.members } : null,
-      on: on === undefined ? null : { label: on, clients: aimed, is_known: room_on !== null },
-      here: here_of(segment, (one) => clients_here(groups, one, target)),
+      in: group === undefined ? null : { group, clients: targets_of(intent, groups)[names.indexOf(group)]! },
+      on: on === undefined ? null : { label: on, clients: aimed, is_known: room_on(on) !== null },
+      here: here_of(segment, (one) => targets_of(intent, groups).reduce((sum, part) => sum + part_of(one, part), 0)),
     },
   };
 }
 
-const refused = (intent: Intent, reply: Refusal): Outcome => ({ intent, reply });
-
-/**
- * A smaller target takes those first that wait for an agent with their label: nobody hangs up for them. `gone`: how
- * many of them went. What is left for labels then is what the target has room for: the last label gives way first.
- */
-function cut_waiting(
-  before: Intent,
-  target: number,
-  { agents }: Facts,
-): { labelled: Intent['labelled']; gone: number } {
-  let less = before.target - target;
-  let gone = 0;
-  let left = target;
-  const kept = Object.entries(before.labelled).map(([label, clients]): [string, number] => {
-    const waiting = Math.max(0, clients - (agents?.room_on(label) ?? 0));
-    const cut = Math.max(0, Math.min(waiting, less));
-    less -= cut;
-    gone += cut;
-    const part = Math.min(clients - cut, left);
-    left -= part;
-    return [label, part];
-  });
-  return { labelled: Object.fromEntries(kept.filter(([, clients]) => clients > 0)), gone };
+/** What keeps a load from being played here: faults of its text first. */
+export function load_faults(
+  text: string,
+  { groups, segment }: Pick<Facts, 'groups' | 'segment'>,
+): readonly TextFault[] {
+  const read = read_load(text);
+  const unknown = unknown_groups(
+    read,
+    groups.map(({ name }) => name),
+  );
+  const alone = segment.text === null ? [] : barriers_of(read);
+  const message = 'a load of a segment cannot wait: the other segments would not; `hold` for as long as it takes';
+  const faults = [...read.faults, ...unknown, ...alone.map((offset) => ({ offset, message }))];
+  return faults.sort((a, b) => a.offset - b.offset);
 }
 
-/** A label that has no clients of its own any more is forgotten. */
-function with_label(labelled: Intent['labelled'], on: string, clients: number): Intent['labelled'] {
-  const others = Object.entries(labelled).filter(([label]) => label !== on);
-  return Object.fromEntries(clients > 0 ? [...others, [on, clients]] : others);
+function begin_load(before: Intent, text: string, facts: Facts): Outcome {
+  const { groups, segment, run_ms, wall_ms } = facts;
+  const [fault] = load_faults(text, facts);
+  if (fault) {
+    const { offset, message } = fault;
+    return refused(before, { ok: false, code: 'bad_load', reason: `column ${offset + 1}: ${message}` });
+  }
+  const playing = step_of(before);
+  if (playing !== null) return refused(before, { ok: false, code: 'load_plays', step: playing.text });
+  const room = over_whole(facts.room, (clients) => whole_here(groups, segment, clients));
+  const all = target_of(before, groups);
+  const most_per_s = facts.max_connect_per_s ?? 1e6;
+  const start = (most: number): Intent =>
+    begin(before, { text, most, most_per_s, epoch_ms: wall_ms - run_ms }, groups, run_ms);
+  const { all: peak } = peaks_of(start(MAX_TARGET), groups, true);
+  const barrier = barrier_of(peak, all, room);
+  // not half of it: whoever planned it would read numbers of another load
+  if (peak > barrier.most)
+    return refused(before, { ok: false, code: barrier.code, asked: peak, target: all, bound: barrier });
+  const intent = start(Math.max(all, barrier.most));
+  return {
+    intent,
+    reply: { ok: true, op: 'load', steps: steps_of({ text }).length, first: step_of(intent)?.text ?? text, most: peak },
+  };
 }
 
 /** The highest target that can be reached, and what keeps it from more. */

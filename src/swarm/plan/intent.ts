@@ -1,19 +1,29 @@
 /**
  * What the operators want of a swarm, as one value. On one machine the coordinator holds it, on many the engine stores
- * it. `carry_out` makes the next one of it; planners follow it. Pure.
+ * it. `carry_out` makes the next one of it; a load that plays makes more as time passes (`load-play.ts`); planners
+ * follow it. Pure.
  */
-import { targets_here, type Sharing } from './numbering.ts';
+import { group_targets, type Sharing } from './numbering.ts';
 import type { Orders } from './orders.ts';
 import { planned_at, type Ramp } from './ramp.ts';
-import { rate_of, type Segment } from './segment.ts';
+import { part_of, rate_of, type Segment } from './segment.ts';
 
-export interface Intent {
-  /** clients of the whole swarm */
+/** Clients that were asked for together, of the whole swarm. */
+export interface Sum {
   readonly target: number;
-  /** how many of them belong on agents with a label, by label; at most {@link MAX_LABELS} */
-  readonly labelled: Readonly<Record<string, number>>;
   /** to `target`, in ms of run time; null: at the connect rate */
   readonly ramp: Ramp | null;
+  /** how many of them belong on agents with a label, by label */
+  readonly labelled: Readonly<Record<string, number>>;
+}
+
+/** What a load steers, and where it is. Its own `target`, `ramp` and `labelled` are of clients in all groups by share. */
+export interface Steered extends Sum {
+  /**
+   * By group: clients that were asked for by its name, beside its part of the others; below 0: so many fewer than its
+   * part. Groups of which none were have no entry.
+   */
+  readonly own: Readonly<Record<string, Sum>>;
   readonly phase: Orders['phase'];
   /** clients that are too many end their iteration first */
   readonly graceful: boolean;
@@ -23,6 +33,35 @@ export interface Intent {
   readonly retry_fatal: number;
   /** the newest; `at_ms` since the epoch, `seq` counts them */
   readonly mark: { readonly text: string; readonly at_ms: number; readonly seq: number } | null;
+  /** null: none was begun */
+  readonly load: Play | null;
+}
+
+/** A load that plays. */
+export interface Play {
+  /** see `read_load` */
+  readonly text: string;
+  /** counts the loads of the run, from 1 */
+  readonly number: number;
+  /** ms of run time when it began */
+  readonly began_ms: number;
+  /** number of the step that goes on, from 0; as many as there are steps: all are over */
+  readonly step: number;
+  /** ms of run time when this step began */
+  readonly step_ms: number;
+  /** ms since the epoch at run time 0, by the clock of who began it */
+  readonly epoch_ms: number;
+  /** since when its time stands still, as somebody paused the swarm by hand, ms of run time; null: it goes on */
+  readonly frozen_ms: number | null;
+  /** the most clients that fitted when it began, of the whole swarm */
+  readonly most: number;
+  /** the highest connect rate that was allowed then, per second */
+  readonly most_per_s: number;
+  /** why it was given up; null: it was not */
+  readonly failed: string | null;
+}
+
+export interface Intent extends Steered {
   /** counts the commands that had all shares worked out anew */
   readonly rebalance: number;
   /** agents that shall hold nothing */
@@ -31,29 +70,61 @@ export interface Intent {
   readonly evicted: readonly string[];
 }
 
-/** The most clients a swarm can be asked for. */
-export const MAX_TARGET = 10_000_000;
 export const MAX_LABELS = 32;
 export const MAX_EVICTED = 100;
 
+export const NO_CLIENTS: Sum = { target: 0, ramp: null, labelled: {} };
+
 /** Before the first command. */
 export const first_intent = (connect_per_s: number, is_paused = false): Intent => ({
-  target: 0,
-  labelled: {},
-  ramp: null,
+  ...NO_CLIENTS,
+  own: {},
   phase: is_paused ? 'pause' : 'run',
   graceful: false,
   connect_per_s,
   retry_fatal: 0,
   mark: null,
+  load: null,
   rebalance: 0,
   drained: [],
   evicted: [],
 });
 
-/** The clients asked for at this moment. */
-export const planned_of = ({ target, ramp }: Pick<Intent, 'target' | 'ramp'>, run_ms: number): number =>
-  ramp === null ? target : planned_at(ramp, run_ms);
+/** A group by name, as far as what is wanted of it goes. */
+export type NamedSharing = Sharing & { readonly name: string };
+
+type Clients = Pick<Steered, 'target' | 'ramp' | 'own'>;
+
+/** The clients asked for at the end of all ramps, by group. */
+export const targets_of = (wanted: Clients, groups: readonly NamedSharing[]): number[] =>
+  by_group(wanted, groups, ({ target }) => target);
+
+/** The clients asked for at this moment, by group. */
+export const planned_of = (wanted: Clients, groups: readonly NamedSharing[], run_ms: number): number[] =>
+  by_group(wanted, groups, ({ target, ramp }) => (ramp === null ? target : planned_at(ramp, run_ms)));
+
+function by_group(
+  wanted: Clients,
+  groups: readonly NamedSharing[],
+  of: (sum: Omit<Sum, 'labelled'>) => number,
+): number[] {
+  return group_targets(groups, of(wanted)).map((part, g) => {
+    const own = wanted.own[groups[g]!.name];
+    return own === undefined ? part : Math.max(0, part + of(own));
+  });
+}
+
+/** All clients asked for, at the end of all ramps. */
+export const target_of = (wanted: Clients, groups: readonly NamedSharing[]): number =>
+  targets_of(wanted, groups).reduce((all, target) => all + target, 0);
+
+/** How many clients belong on agents with a label, by label and, for each, of all groups and of single ones. */
+export function labels_of({ labelled, own }: Pick<Steered, 'labelled' | 'own'>): Map<string, number> {
+  const all = new Map(Object.entries(labelled));
+  for (const sum of Object.values(own))
+    for (const [label, clients] of Object.entries(sum.labelled)) all.set(label, (all.get(label) ?? 0) + clients);
+  return all;
+}
 
 /** The clients shall leave. */
 export const is_ending = ({ phase }: Pick<Intent, 'phase'>): boolean => phase === 'drain' || phase === 'stop';
@@ -78,13 +149,13 @@ export const NOTHING_WANTED: Wanted = {
 };
 
 /** What this process has to do of it, whose clients are those of `segment`. */
-export function wanted_of(intent: Intent, groups: readonly Sharing[], segment: Segment, run_ms: number): Wanted {
+export function wanted_of(intent: Steered, groups: readonly NamedSharing[], segment: Segment, run_ms: number): Wanted {
   const { phase, graceful, connect_per_s, retry_fatal } = intent;
-  const planned = targets_here(groups, segment, planned_of(intent, run_ms));
-  const targets = targets_here(groups, segment, intent.target);
+  const planned = planned_of(intent, groups, run_ms);
+  const targets = targets_of(intent, groups);
   return {
     phase,
-    groups: targets.map((target, group) => ({ target, planned: planned[group]! })),
+    groups: targets.map((target, g) => ({ target: part_of(segment, target), planned: part_of(segment, planned[g]!) })),
     graceful,
     connect_per_s: rate_of(segment, connect_per_s),
     retry_fatal,

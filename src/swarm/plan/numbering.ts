@@ -16,20 +16,25 @@ import { id_at, index_of, part_of, whole_of, type Segment } from './segment.ts';
 /** Shares of a group are whole numbers up to this, so that all of this is exact. */
 export const MAX_SHARE = 10_000;
 
-/** A group as far as numbers go: its part of the clients is `share`/Σ share, an integer from 1 to {@link MAX_SHARE}. */
+/**
+ * A group as far as numbers go: its part of the clients is `share`/Σ share, an integer from 0 to {@link MAX_SHARE}. A
+ * group with share 0 has the clients only that it is given by name; ids are dealt to it as if it had share 1.
+ */
 export interface Sharing {
   readonly share: number;
 }
 
+const turns_of = ({ share }: Sharing): number => share || 1;
+
 /** The id of the `index`-th client of the group at `group`; all from 1 on. */
 export function id_in_turn(groups: readonly Sharing[], group: number, index: number): number {
   const before = index - 1;
-  const own = groups[group]!.share;
+  const own = turns_of(groups[group]!);
   let id = index;
   for (let other = 0; other < groups.length; other++) {
     if (other === group) continue;
     // those of the other group that come before it: k/share of at most, or less than, before/own
-    const most = before * groups[other]!.share;
+    const most = before * turns_of(groups[other]!);
     const rest = most % own;
     id += (most - rest) / own;
     if (other < group || rest > 0) id++;
@@ -37,17 +42,16 @@ export function id_in_turn(groups: readonly Sharing[], group: number, index: num
   return id;
 }
 
-/** How many of the ids 1…n are of each group. It never falls for any group while n grows. */
-export const group_targets = (groups: readonly Sharing[], n: number): number[] =>
-  groups.map((_, group) => count_in_turn(groups, group, n));
-
-/** How many clients of each group, of `n` in the whole swarm, are in the segment. */
-export const targets_here = (groups: readonly Sharing[], segment: Segment, n: number): number[] =>
-  group_targets(groups, n).map((target) => part_of(segment, target));
+/** How many of n clients are of each group, by their shares. It never falls for any group while n grows. */
+export function group_targets(groups: readonly Sharing[], n: number): number[] {
+  const sharing = groups.filter(({ share }) => share > 0);
+  let next = 0;
+  return groups.map(({ share }) => (share > 0 ? count_in_turn(sharing, next++, n) : 0));
+}
 
 /** How many of `n` clients of the whole swarm are in the segment. */
 export const clients_here = (groups: readonly Sharing[], segment: Segment, n: number): number =>
-  targets_here(groups, segment, n).reduce((all, target) => all + target, 0);
+  group_targets(groups, n).reduce((all, target) => all + part_of(segment, target), 0);
 
 /** The largest target of the whole swarm of which at most `here` clients are in the segment. */
 export function whole_here(groups: readonly Sharing[], segment: Segment, here: number): number {
@@ -110,9 +114,9 @@ interface GroupPlace {
 /** How many of the ids 1…n are of this group. */
 function count_in_turn(groups: readonly Sharing[], group: number, n: number): number {
   if (groups.length === 1) return n;
-  const all = groups.reduce((sum, { share }) => sum + share, 0);
+  const all = groups.reduce((sum, one) => sum + turns_of(one), 0);
   // each group is fewer clients away from its exact part than there are groups
-  let index = Math.max(0, Math.floor(((n - groups.length) * groups[group]!.share) / all));
+  let index = Math.max(0, Math.floor(((n - groups.length) * turns_of(groups[group]!)) / all));
   while (id_in_turn(groups, group, index + 1) <= n) index++;
   return index;
 }

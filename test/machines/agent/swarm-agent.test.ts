@@ -10,6 +10,7 @@ import type { SquadAccount, SquadOrder } from '../../../src/swarm/squad/ordered-
 import { eventually } from '../../cluster/built.ts';
 import { share_of } from '../main-share.ts';
 import { MemoryEngine } from '../sim/memory-store.ts';
+import { GROUPS } from '../../swarm/specs.ts';
 
 const HEADER: RunHeader = {
   id: 'r1',
@@ -74,7 +75,10 @@ class Bench {
   slept = 500;
   readonly agent: Agent;
   #timers: (() => void)[] = [];
-  #plan: SwarmPlan = { ...first_plan(HEADER, first_desired('r1', 100, false), 1, 'epoch', null), stage: 'open' };
+  #plan: SwarmPlan = {
+    ...first_plan(HEADER, first_desired('r1', 100, false), 1, 'epoch', null, GROUPS),
+    stage: 'open',
+  };
 
   constructor() {
     this.agent = new Agent({

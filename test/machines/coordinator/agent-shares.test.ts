@@ -2,12 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   may_of,
-  next_shares,
   RETURN_MS,
   unsure_of,
   type KnownAgent,
   type ShareInput,
-} from '../../../src/machines/coordinator/agent-shares.ts';
+} from '../../../src/machines/coordinator/agent-seats.ts';
+import { next_shares } from '../../../src/machines/coordinator/agent-shares.ts';
 import { first_desired } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
 import type { Desired, Presence, RunHeader, SwarmPlan } from '../../../src/machines/store/documents.ts';
@@ -27,7 +27,7 @@ const RUN: RunHeader = {
   started: '2026-01-01T00:00:00Z',
 };
 const DESIRED = first_desired('r', 100, false);
-const FIRST = first_plan(RUN, DESIRED, 1, 'e', null);
+const FIRST = first_plan(RUN, DESIRED, 1, 'e', null, GROUPS);
 
 type Told = Partial<Omit<Presence, 'may' | 'ids_wanted'>> & {
   readonly may?: number;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Command } from '../../../src/grammar/command.ts';
 import { sentence } from '../../../src/grammar/sentences.ts';
-import { next_shares, type KnownAgent } from '../../../src/machines/coordinator/agent-shares.ts';
+import type { KnownAgent } from '../../../src/machines/coordinator/agent-seats.ts';
+import { next_shares } from '../../../src/machines/coordinator/agent-shares.ts';
 import { first_desired, next_desired, type Asking } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
 import type { Desired, Presence, SwarmPlan } from '../../../src/machines/store/documents.ts';
@@ -80,7 +81,7 @@ const agent = (id: string, labels: string[], more: Partial<Presence> = {}): Know
 /** Carries out commands, and plans until nothing changes: each agent does at once what it is told. */
 class Small {
   desired: Desired = first_desired('r', 1000, false);
-  plan: SwarmPlan = first_plan(RUN, this.desired, 1, 'e', null);
+  plan: SwarmPlan = first_plan(RUN, this.desired, 1, 'e', null, GROUPS);
   agents: KnownAgent[];
   said = '';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { KnownAgent } from '../../../src/machines/coordinator/agent-shares.ts';
+import type { KnownAgent } from '../../../src/machines/coordinator/agent-seats.ts';
 import { first_desired } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan, Leader, type LeaderInput } from '../../../src/machines/coordinator/leader.ts';
 import type { Desired, Presence, Results, RunHeader, SwarmPlan } from '../../../src/machines/store/documents.ts';
@@ -21,7 +21,7 @@ const DESIRED = first_desired('r', 100, false);
 /** A leader with agents that do at once what the plan says, unless told otherwise. */
 class Play {
   now = 0;
-  plan: SwarmPlan = first_plan(RUN, DESIRED, 1, 'e', null);
+  plan: SwarmPlan = first_plan(RUN, DESIRED, 1, 'e', null, GROUPS);
   desired: Desired = DESIRED;
   silent_ms: Readonly<Record<string, number>> = {};
   readonly torn_down_by: string[] = [];

@@ -8,8 +8,9 @@ import { Refusals } from '../../../src/machines/store/refusals.ts';
 import { MAX_HISTOGRAMS } from '../../../src/metrics/packed.ts';
 import { MemoryEngine } from '../sim/memory-store.ts';
 import { a_head, A_PART, GOOD, HEADER, part_text, PRESENCE, SHARE } from '../store/good-documents.ts';
+import { GROUPS } from '../../swarm/specs.ts';
 
-const PLAN = first_plan(HEADER, first_desired('r1', 1, false), 1, 'first', null);
+const PLAN = first_plan(HEADER, first_desired('r1', 1, false), 1, 'first', null, GROUPS);
 
 class Bench {
   readonly engine = new MemoryEngine();

@@ -16,6 +16,7 @@ import { bury, merge_snapshots, NO_DEAD } from '../../../src/metrics/merge-snaps
 import { counters_of, histograms_of, pack } from '../../../src/metrics/packed.ts';
 import { Recorder } from '../../../src/metrics/recorder.ts';
 import type { Snapshot } from '../../../src/metrics/snapshot.ts';
+import type { Play } from '../../../src/swarm/plan/intent.ts';
 import { run_of } from '../../swarm/specs.ts';
 
 export const HEADER: RunHeader = {
@@ -40,12 +41,27 @@ export const LEASE: Lease = {
   plan: 'epoch 3 9',
 };
 
+const LOAD: Play = {
+  text: 'set 10 over 5s; wait ready within 1m; repeat 2 (incr 3; hold 1m); stop',
+  number: 1,
+  began_ms: 12.5,
+  step: 3,
+  step_ms: 20_000,
+  epoch_ms: 1.7e12,
+  frozen_ms: null,
+  most: 100,
+  most_per_s: 1e6,
+  failed: null,
+};
+
 export const DESIRED: Desired = {
   run: 'r1',
   seq: 4,
   target: 50,
   labelled: { eu: 10 },
   ramp: { from: 0, to: 50, start_ms: 10, end_ms: 20.5 },
+  own: { [MAIN]: { target: -3, ramp: { from: 0, to: -3, start_ms: 10, end_ms: 20 }, labelled: {} } },
+  load: LOAD,
   phase: 'run',
   graceful: true,
   connect_per_s: 1000,
@@ -68,6 +84,7 @@ export const SHARE: MemberShare = {
       ramp: { from: 0, to: 50, start_ms: 10, end_ms: 20 },
       may: 50,
       ids: [[1, 99, 2]],
+      at: [50, 53],
     },
   },
   since: 9,
@@ -86,6 +103,13 @@ export const PLAN: SwarmPlan = {
   desired: 4,
   target: 50,
   ramp: null,
+  labelled: {},
+  own: {},
+  mark: null,
+  load: LOAD,
+  groups: [{ name: MAIN, share: 1 }],
+  piece_ms: 21_000,
+  ahead: [[50], [53]],
   graceful: false,
   connect_per_s: 1000,
   retry_fatal: 0,

@@ -23,6 +23,7 @@ import { read_summary } from '../../../src/metrics/read-summary.ts';
 import { to_summary } from '../../../src/metrics/totals.ts';
 import { AccountReader } from '../../../src/swarm/plan/account-shape.ts';
 import type { Account } from '../../../src/swarm/plan/account.ts';
+import { GROUPS } from '../../swarm/specs.ts';
 import { main_of, playing } from '../../metrics/one-group.ts';
 import { a_head, A_PART, a_snapshot, BUNDLE, DESIRED, GOOD, HEADER, PLAN, PRESENCE, SHARE } from './good-documents.ts';
 import { mutated } from './mutate.ts';
@@ -314,7 +315,7 @@ describe('what leaders say', () => {
     const one = (seed: number): void => {
       const desired = read_desired(mutated(GOOD.desired, seed));
       if (desired instanceof Refused) return;
-      expect(why_of(read_plan(to_text(first_plan(HEADER, desired, 3, 'e', null))))).toBe(null);
+      expect(why_of(read_plan(to_text(first_plan(HEADER, desired, 3, 'e', null, GROUPS))))).toBe(null);
     };
     fc.assert(fc.property(fc.integer(), one), { numRuns: 20_000 });
   }, 600_000);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import type { Command } from '../../../src/grammar/command.ts';
+import { MAX_TARGET, type Command } from '../../../src/grammar/command.ts';
 import { sentence } from '../../../src/grammar/sentences.ts';
 import {
   bound_you_gave,
@@ -9,7 +9,7 @@ import {
   type Facts,
   type Room,
 } from '../../../src/swarm/plan/carry-out.ts';
-import { first_intent, MAX_TARGET, planned_of, wanted_of, type Intent } from '../../../src/swarm/plan/intent.ts';
+import { first_intent, planned_of, wanted_of, type Intent } from '../../../src/swarm/plan/intent.ts';
 import { parse_segment, WHOLE } from '../../../src/swarm/plan/segment.ts';
 import { GROUPS } from '../specs.ts';
 
@@ -435,6 +435,7 @@ test('a segment is told its part of all that is wanted, and of the answer', () =
 });
 
 test('what is asked for at a moment lies on the ramp', () => {
-  expect(planned_of({ target: 9, ramp: null }, 0)).toBe(9);
-  expect(planned_of({ target: 9, ramp: { from: 1, to: 9, start_ms: 0, end_ms: 8 } }, 4)).toBe(5);
+  expect(planned_of({ target: 9, ramp: null, own: {} }, GROUPS, 0)).toEqual([9]);
+  const ramp = { from: 1, to: 9, start_ms: 0, end_ms: 8 };
+  expect(planned_of({ target: 9, ramp, own: {} }, GROUPS, 4)).toEqual([5]);
 });

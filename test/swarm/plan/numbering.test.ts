@@ -7,10 +7,9 @@ import {
   MAX_SHARE,
   Numbering,
   place_of,
-  targets_here,
   whole_here,
 } from '../../../src/swarm/plan/numbering.ts';
-import { parse_segment, WHOLE, type Segment } from '../../../src/swarm/plan/segment.ts';
+import { parse_segment, part_of, WHOLE, type Segment } from '../../../src/swarm/plan/segment.ts';
 import { allocate } from '../../../src/swarm/shares/allocate.ts';
 
 const of = (...shares: number[]) => shares.map((share) => ({ share }));
@@ -124,7 +123,7 @@ describe('segments', () => {
     const thirds = ['1/3', '2/3', '3/3'].map((text) => parse_segment(text)!);
     fc.assert(
       fc.property(groups, fc.nat(400), (shares, target) => {
-        const parts = thirds.map((here) => targets_here(shares, here, target));
+        const parts = thirds.map((here) => group_targets(shares, target).map((clients) => part_of(here, clients)));
         const whole = group_targets(shares, target);
         expect(whole.map((_, g) => parts.reduce((all, part) => all + part[g]!, 0))).toEqual(whole);
         const ids = thirds.flatMap((here, i) =>

@@ -1,0 +1,172 @@
+/** What a row of the console's table is made of: its shape, and the words that many rows share. Pure. */
+import { parse_duration, UNITS_TEXT } from '../foundation/duration.ts';
+import { MAX_TARGET, type Command, type WaitFor } from './command.ts';
+
+/** What a session answers itself, from the summary or its own connection. */
+export type SessionRequest =
+  | { op: 'status'; json: boolean }
+  | WaitFor
+  | { op: 'load_state' }
+  | { op: 'actions' }
+  | { op: 'errors' }
+  | { op: 'workers' }
+  | { op: 'agents' }
+  | { op: 'limits' }
+  /** the last so many seconds; the newest so many events */
+  | { op: 'series'; seconds: number }
+  | { op: 'events'; count: number }
+  | { op: 'trace'; id: number; seconds: number }
+  | { op: 'help'; name: string | null }
+  | { op: 'auth'; token: string }
+  | { op: 'quit' };
+
+/** A step of a load that lets time pass. */
+export interface Hold {
+  readonly op: 'hold';
+  readonly ms: number;
+}
+
+export type Request = Command | SessionRequest;
+
+export interface Row<Asked = Request> {
+  readonly name: string;
+  readonly usage: string;
+  readonly help: string;
+  /** the values that `usage` allows, as far as it does not show them */
+  readonly bounds?: string;
+  /** takes the words after the name, and their text as it was typed; undefined when they do not fit the usage */
+  readonly parse: (words: readonly string[], typed: string) => Asked | undefined;
+  /** the words that may follow these, for completion */
+  readonly next?: (words: readonly string[]) => readonly string[];
+}
+
+const MAX_RAMP_MS = 24 * 3_600_000;
+const LABEL = /^[A-Za-z0-9._=-]{1,64}$/;
+/** of a group, a loop or an action */
+const NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
+/** no object of names takes these */
+const is_own = (word: string): boolean => !(word in {});
+
+export const COUNT = `a whole number from 1 to ${MAX_TARGET}`;
+export const RAMP = `a ramp takes at most 24h; ${UNITS_TEXT}`;
+
+export const is = (word: string | undefined, keyword: string): boolean => word?.toLowerCase() === keyword;
+
+export function whole(word: string | undefined, max: number): number | undefined {
+  return /^[1-9][0-9]{0,7}$/.test(word ?? '') && Number(word) <= max ? Number(word) : undefined;
+}
+
+/** A count of clients; `least` 0 allows none. */
+export const clients = (word: string | undefined, least: 0 | 1): number | undefined =>
+  word === '0' && least === 0 ? 0 : whole(word, MAX_TARGET);
+
+/** Reads exactly `keyword TIME`; in ms. `absent` when there are no words. */
+export function time<Absent>(
+  words: readonly string[],
+  keyword: string,
+  max_ms: number,
+  absent: Absent,
+): number | Absent | undefined {
+  if (words.length === 0) return absent;
+  const ms = words.length === 2 && is(words[0], keyword) ? parse_duration(words[1]!) : undefined;
+  return ms !== undefined && ms <= max_ms ? ms : undefined;
+}
+
+/** What stands behind the number of `incr`, `decr` and `set`. */
+interface Clauses {
+  in?: string;
+  on?: string;
+  over_ms: number;
+  graceful: boolean;
+}
+
+/** `[graceful] [in GROUP] [on LABEL] [over TIME]` in any order, each once; `on label=eu` says the same as `on eu`. */
+export function clauses(words: readonly string[]): Clauses | undefined {
+  const found: Clauses = { over_ms: 0, graceful: false };
+  const seen = new Set<string>();
+  for (let i = 0; i < words.length; i++) {
+    const keyword = words[i]!.toLowerCase();
+    if (seen.has(keyword)) return undefined;
+    seen.add(keyword);
+    if (keyword === 'graceful') {
+      found.graceful = true;
+      continue;
+    }
+    const value = words[++i];
+    if (value === undefined) return undefined;
+    if (keyword === 'in' && NAME.test(value) && is_own(value)) found.in = value;
+    else if (keyword === 'on') {
+      const label = value.replace(/^label=/i, '');
+      if (!LABEL.test(label) || !is_own(label)) return undefined;
+      found.on = label;
+    } else if (keyword === 'over') {
+      const ms = parse_duration(value);
+      if (ms === undefined || ms > MAX_RAMP_MS) return undefined;
+      found.over_ms = ms;
+    } else return undefined;
+  }
+  return found;
+}
+
+/** Completion behind `N`: the clauses that are not there yet. */
+export function next_clause(words: readonly string[], all: readonly string[]): readonly string[] {
+  const last = words.at(-1)?.toLowerCase() ?? '';
+  const wants_value = words.length > 1 && ['in', 'on', 'over'].includes(last);
+  if (words.length === 0 || wants_value) return [];
+  return all.filter((keyword) => !words.some((word) => is(word, keyword)));
+}
+
+/** A row without values: `request` when nothing, or exactly `keyword`, follows the name. */
+export function fixed<Asked extends { readonly op: string }>(
+  name: string,
+  help: string,
+  request: Asked,
+  keyword?: string,
+): Row<Asked> {
+  const words = keyword === undefined ? [] : [keyword];
+  return {
+    name,
+    usage: [name, ...words].join(' '),
+    help,
+    parse: (given) =>
+      given.length === words.length && words.every((word, i) => is(given[i], word)) ? request : undefined,
+    next: (given) => (given.length === 0 ? words : []),
+  };
+}
+
+export function optional<Asked>(
+  name: string,
+  keyword: string,
+  help: string,
+  request: (given: boolean) => Asked,
+): Row<Asked> {
+  return {
+    name,
+    usage: `${name} [${keyword}]`,
+    help,
+    parse: (words) =>
+      words.length === 0 ? request(false) : words.length === 1 && is(words[0], keyword) ? request(true) : undefined,
+    next: (words) => (words.length === 0 ? [keyword] : []),
+  };
+}
+
+/** A row with one number, `most` at most and `usual` if left out. */
+export function counted<Asked>(
+  name: string,
+  value: string,
+  most: number,
+  usual: number,
+  help: string,
+  request: (n: number) => Asked,
+): Row<Asked> {
+  return {
+    name,
+    usage: `${name} [${value}]`,
+    help: `${help}; at most ${most}, ${usual} if left out`,
+    bounds: `${value} is a whole number from 1 to ${most}`,
+    parse(words) {
+      const n = words.length === 0 ? usual : whole(words[0], most);
+      return n === undefined || words.length > 1 ? undefined : request(n);
+    },
+  };
+}

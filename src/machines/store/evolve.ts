@@ -1,0 +1,62 @@
+/**
+ * What becomes of a plan by itself while a load plays: agents and leader go from one piece of it to the next without a
+ * word, at the same run time and to the same numbers. Pure.
+ */
+import { map_groups } from '../../metrics/groups.ts';
+import { is_ending } from '../../swarm/plan/intent.ts';
+import { advance, piece_at, type Piece } from '../../swarm/plan/load-play.ts';
+import { planned_at, type Ramp } from '../../swarm/plan/ramp.ts';
+import type { MemberShare, SwarmPlan } from './documents.ts';
+
+/** Follows the newest plan; what it has become is not worked out twice. */
+export class EvolvingPlan {
+  #plan: SwarmPlan | null = null;
+  #now: SwarmPlan | null = null;
+
+  /** What `plan` is at `run_ms`, ms of run time, which does not go back. */
+  at(plan: SwarmPlan, run_ms: number): SwarmPlan {
+    if (plan !== this.#plan) this.#now = null;
+    this.#plan = plan;
+    return (this.#now = evolve(this.#now ?? plan, run_ms));
+  }
+}
+
+/** The same object if nothing has changed. */
+export function evolve(plan: SwarmPlan, run_ms: number): SwarmPlan {
+  let now = plan;
+  while (now.piece_ms !== null && now.piece_ms <= run_ms && !is_ending(now)) now = next_piece(now, now.piece_ms);
+  return advance(now, now.groups, run_ms);
+}
+
+/** The piece that begins at `at_ms`. If nobody said what each member has at its end, all stay as they are. */
+function next_piece(plan: SwarmPlan, at_ms: number): SwarmPlan {
+  const now = advance(plan, plan.groups, at_ms);
+  const piece = piece_at(now, now.groups, at_ms);
+  const wanted = now.ahead.findIndex((targets) => targets.join() === piece.targets.join());
+  if (wanted < 0 || is_ending(now)) return { ...now, piece_ms: null };
+  const members = Object.entries(now.members).map(([id, entry]) => [id, at_piece(entry, wanted, piece, at_ms)]);
+  return { ...now, piece_ms: piece.until_ms, members: Object.fromEntries(members) as SwarmPlan['members'] };
+}
+
+function at_piece(entry: MemberShare, wanted: number, piece: Piece, at_ms: number): MemberShare {
+  const groups = map_groups(entry.groups, (own) => {
+    const share = own.at?.[wanted] ?? own.share;
+    return { ...own, share, ramp: next_ramp(own.ramp, share, Infinity, piece, at_ms) };
+  });
+  return { ...entry, groups };
+}
+
+/**
+ * The old one goes on if it leads where it shall, so that a plan for others does not bend it. A new one never begins
+ * above what the agent may be running: its clock may be ahead of ours, and what it gave up belongs to others.
+ */
+export function next_ramp(old: Ramp | undefined, to: number, may: number, piece: Piece, run_ms: number): Ramp {
+  const from = old === undefined ? 0 : Math.min(planned_at(old, run_ms), Math.max(may, to));
+  const is_ramping = piece.is_ramp && from !== to;
+  const end_ms = is_ramping ? piece.until_ms! : 0;
+  if (old && old.to === to && (old.end_ms === end_ms || (end_ms === 0 && run_ms >= old.end_ms))) return old;
+  return is_ramping ? { from, to, start_ms: run_ms, end_ms } : { from: to, to, start_ms: 0, end_ms: 0 };
+}
+
+export const is_same_ramp = (a: Ramp, b: Ramp): boolean =>
+  a.from === b.from && a.to === b.to && a.start_ms === b.start_ms && a.end_ms === b.end_ms;
