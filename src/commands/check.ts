@@ -2,6 +2,7 @@
 import type { Io } from '../foundation/io.ts';
 import { load_once } from '../launch/load-once.ts';
 import type { OptionsWith } from '../options/options.ts';
+import { actions_of } from '../script/types.ts';
 
 export async function run_check(options: OptionsWith<'script'>, io: Io): Promise<number> {
   const { script, computed } = await load_once(options, io);
@@ -9,7 +10,10 @@ export async function run_check(options: OptionsWith<'script'>, io: Io): Promise
     io.err.line(
       `${place} import(…) of a computed name: what it asks for is not in the bundle, so only modules of Node itself can be loaded there`,
     );
-  const count = script.actions.length;
-  io.out.line(`OK script ${options.script}: ${count} action${count === 1 ? '' : 's'}, protocol ${script.protocol}`);
+  const count = script.groups.flatMap(actions_of).length;
+  const protocols = [...new Set(script.groups.map(({ protocol }) => protocol))];
+  io.out.line(
+    `OK script ${options.script}: ${count} action${count === 1 ? '' : 's'}, protocol ${protocols.join(', ')}`,
+  );
   return 0;
 }

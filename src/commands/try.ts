@@ -17,6 +17,7 @@ import { latency_ms } from '../metrics/histogram.ts';
 import { whole_of } from '../metrics/merge-snapshots.ts';
 import type { OptionsWith } from '../options/options.ts';
 import { aligned, ms } from '../outputs/tables.ts';
+import { actions_of } from '../script/types.ts';
 import type { Account } from '../swarm/plan/account.ts';
 import { STOP_WITHIN_MS } from '../swarm/plan/deadlines.ts';
 import { NOTHING_WANTED, type Wanted } from '../swarm/plan/intent.ts';
@@ -164,7 +165,8 @@ class Trial {
 
   /** as in a snapshot: the script's actions, then `connected` */
   get #names(): string[] {
-    return [...this.#run.what.script.actions.map(({ command }) => command), 'connected'];
+    const [main] = this.#run.what.groups;
+    return [...actions_of(main!.script).map(({ name }) => name), 'connected'];
   }
 
   #verdict(whole: boolean): number {

@@ -5,7 +5,6 @@ import { dirname, join } from 'node:path';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { read_text } from '../foundation/files.ts';
 import type { Log } from '../foundation/log.ts';
-import { MAIN } from '../metrics/groups.ts';
 import type { OptionsWith } from '../options/options.ts';
 import { bundle_module } from '../protocols/bundle.ts';
 import { to_module } from '../protocols/exports.ts';
@@ -14,7 +13,7 @@ import type { ProtocolModule } from '../protocols/module.ts';
 import { check_actions } from '../script/against-module.ts';
 import { in_file_order, render_faults, type Fault } from '../script/fault.ts';
 import { parse_script, type CheckableScript } from '../script/parse.ts';
-import type { Script } from '../script/types.ts';
+import { actions_of, type Script } from '../script/types.ts';
 import type { GroupSpec } from '../swarm/plan/run-spec.ts';
 import { guard_module } from '../swarm/worker/module-guard.ts';
 
@@ -64,15 +63,18 @@ export async function load(options: OptionsWith<'script'>, out_dir: string, colo
     return refuse(in_file_order([...faults, ...check_module(rest, file, module)]));
   }
   const { script } = parsed;
-  const module = await load_exports(script.protocol, dir, out_dir);
-  const faults = check_module(parsed, file, module);
+  const module = await load_exports(script.groups[0]!.protocol, dir, out_dir);
+  const { where } = parsed;
+  const [main] = script.groups;
+  const checkable = { script: { protocol: main!.protocol, actions: actions_of(main!) }, where };
+  const faults = check_module(checkable, file, module);
   if (faults.length > 0) return refuse(faults);
   return {
     script,
     script_sha256: createHash('sha256').update(text).digest('hex'),
     module: to_module(
       module.exports,
-      script.actions.map((action) => action.command),
+      script.groups.flatMap(actions_of).map((action) => action.command),
     ),
     module_path: module.path,
     module_sha256: module.sha256,
@@ -80,14 +82,15 @@ export async function load(options: OptionsWith<'script'>, out_dir: string, colo
   };
 }
 
-/** What is played. A script has one group. */
-export const groups_of = ({ script, module }: Pick<Loaded, 'script' | 'module'>): GroupSpec[] => [
-  {
-    name: MAIN,
-    share: 1,
-    commands: [...script.actions.map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
-  },
-];
+/** What is played. */
+export const groups_of = ({ script, module }: Pick<Loaded, 'script' | 'module'>): GroupSpec[] =>
+  script.groups.map(({ name, share, protocol, loops, iterations_in_all }) => ({
+    name,
+    share,
+    commands: [...actions_of({ loops }).map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
+    script: { protocol, loops, iterations_in_all },
+    among: null,
+  }));
 
 async function load_exports(protocol: string, dir: string, out_dir: string): Promise<LoadedModule> {
   const { path, sha256, computed } = await bundle_module({ protocol, dir, host_entry: HOST_ENTRY, out_dir });

@@ -14,11 +14,11 @@ export function new_run(
   loaded: Pick<Loaded, 'script' | 'module' | 'module_sha256'>,
   once: boolean,
 ): RunSpec {
-  const { script, module_sha256 } = loaded;
+  const { module_sha256 } = loaded;
   const groups = groups_of(loaded);
   return {
     id: `${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`,
-    what: { script, groups, module_sha256, seed: options.seed ?? randomBytes(8).toString('hex'), once },
+    what: { groups, module_sha256, seed: options.seed ?? randomBytes(8).toString('hex'), once },
     where: {
       servers: options.server,
       tls: read_tls(options),

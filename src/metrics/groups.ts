@@ -1,8 +1,8 @@
 /** Groups: populations of a run with a name each. Everything that is measured is kept by that name. */
+import { MAX_GROUPS } from '../script/types.ts';
 
-/** The only group of a script without groups, and the only loop of a group without loops. */
-export const MAIN = 'main';
-export const MAX_GROUPS = 32;
+export { MAIN, MAX_GROUPS } from '../script/types.ts';
+
 /** of all groups together: those of the script, and `connected` of each group */
 export const MAX_ACTIONS = 1000 + MAX_GROUPS;
 

@@ -1,12 +1,13 @@
 /** A script's text → all its faults, or the frozen {@link Script}. */
 import { Ajv } from 'ajv';
 import { RESERVED_EXPORTS } from '../protocols/module.ts';
+import { deep_freeze } from '../foundation/freeze.ts';
 import { read_document } from './document.ts';
 import { position_table, type Fault, type Position } from './fault.ts';
 import { find, type Place } from './place.ts';
-import { to_range } from './range.ts';
+import { is_range, to_range } from './range.ts';
 import { MAX_ACTIONS, RANGE_KEYS, RANGES, SCRIPT_SCHEMA, type RangeKey } from './schema.ts';
-import type { Action, Range, Script } from './types.ts';
+import { MAIN, type Action, type Range, type Loop, type Script, type ThinkTime } from './types.ts';
 import { findings, label, shown, type Finding } from './wording.ts';
 
 export interface ParsedScript {
@@ -23,7 +24,8 @@ export interface ParsedScript {
  * The part of a script that can be checked against its module: if it has faults, the actions whose command can be read.
  */
 export interface CheckableScript {
-  readonly script: Pick<Script, 'protocol'> & {
+  readonly script: {
+    readonly protocol: string;
     readonly actions: readonly (Pick<Action, 'index' | 'command'> & { readonly args: unknown })[];
   };
   /** As in {@link ParsedScript}; undefined when a fault of that value was reported already. */
@@ -117,6 +119,7 @@ function to_script({ protocol, actions }: RawScript): Script {
   const filled = actions.map((action, index): Action =>
     Object.freeze({
       index,
+      name: action.command,
       command: action.command,
       args: action.args ?? NO_ARGS,
       rounds: range(action, 'rounds'),
@@ -124,7 +127,8 @@ function to_script({ protocol, actions }: RawScript): Script {
       sleep_after_action: range(action, 'sleep_after_action'),
     }),
   );
-  return Object.freeze({ protocol, actions: Object.freeze(filled) });
+  const loop = { name: MAIN, actions: filled, iterations: null, sleep_between_iterations: to_range(0) };
+  return deep_freeze({ groups: [{ name: MAIN, share: 1, protocol, loops: [loop], iterations_in_all: null }] });
 }
 
 type Wrong = Pick<Finding, 'pointer' | 'of' | 'message'>;
@@ -145,7 +149,7 @@ function check_shape(root: Place): Wrong[] {
       .slice(0, MAX_ACTIONS)
       .forEach((action: unknown, index) => wrong.push(...check_action(action, `/actions/${index}`)));
   }
-  if (wrong.length === 0 && can_spin(to_script(root.value as RawScript)))
+  if (wrong.length === 0 && can_spin(to_script(root.value as RawScript).groups[0]!.loops[0]!))
     wrong.push({ pointer: '/actions', of: 'key', message: SPINS });
   return wrong;
 }
@@ -199,9 +203,15 @@ function check_range(key: RangeKey, value: unknown, pointer: string): Wrong[] {
 }
 
 /** Whether an iteration can ever pass in no time. A sleep counts only if it can be reached. */
-function can_spin({ actions }: Script): boolean {
-  return actions.every(
-    ({ rounds, sleep_between_rounds, sleep_after_action }) =>
-      rounds[0] === 0 && sleep_after_action[1] === 0 && (rounds[1] === 0 || sleep_between_rounds[1] === 0),
+function can_spin({ actions, sleep_between_iterations }: Loop): boolean {
+  return (
+    !can_pass(sleep_between_iterations) &&
+    actions.every(
+      ({ rounds, sleep_between_rounds, sleep_after_action }) =>
+        rounds[0] === 0 && !can_pass(sleep_after_action) && (rounds[1] === 0 || !can_pass(sleep_between_rounds)),
+    )
   );
 }
+
+/** Whether it ever takes time. */
+const can_pass = (sleep: ThinkTime): boolean => !is_range(sleep) || sleep[1] > 0;

@@ -2,26 +2,72 @@
  * The script after loading: validated, every default filled in, frozen. Plain data: it travels to the workers as it is.
  */
 
+/** The only group of a script without groups, and the only loop of a group without loops. */
+export const MAIN = 'main';
+export const MAX_GROUPS = 32;
+/** Shares of a group are whole numbers up to this, so that sums of them and their products with ids are exact. */
+export const MAX_SHARE = 10_000;
+
 /** `[a, b]` with a ≤ b; a single number in the file becomes `[n, n]`. Sleeps are in seconds. */
 export type Range = readonly [number, number];
 
+/** Seconds to sleep, drawn anew each time: evenly from a range, or around a mean. */
+export type ThinkTime = Range | Distribution;
+
+export interface Distribution {
+  readonly mean: number;
+  readonly distribution: 'exponential' | 'lognormal';
+  /** standard deviation of the logarithm; only lognormal reads it */
+  readonly sigma: number;
+}
+
 export interface Action {
-  /** position in the script, from 0 */
+  /** position in its group, over all its loops, from 0 */
   readonly index: number;
+  /** what it is called everywhere; its command, unless the script names it */
+  readonly name: string;
   /** the exported function of the module that each round calls */
   readonly command: string;
   /** the second parameter of that function: deeply frozen, shared by all clients; `{}` when the script has none */
   readonly args: Readonly<Record<string, unknown>>;
   /** integers, drawn anew each iteration, both ends included */
   readonly rounds: Range;
-  /** seconds, a real number drawn after every round, the last one too */
-  readonly sleep_between_rounds: Range;
-  /** seconds, a real number drawn after the last round */
-  readonly sleep_after_action: Range;
+  /** after every round, the last one too */
+  readonly sleep_between_rounds: ThinkTime;
+  /** after the last round */
+  readonly sleep_after_action: ThinkTime;
+}
+
+/** Actions that a client plays in order, over and over. */
+export interface Loop {
+  readonly name: string;
+  readonly actions: readonly Action[];
+  /** null: without end */
+  readonly iterations: number | null;
+  /** after the sleeps of its last action, before the next iteration */
+  readonly sleep_between_iterations: ThinkTime;
+}
+
+/** What the clients of a group play. */
+export interface GroupScript {
+  /** module name inside the protocol folder */
+  readonly protocol: string;
+  /** at least one; a client plays all of them at once on its connection */
+  readonly loops: readonly Loop[];
+  /** of all clients of the group together; null unless it has one loop, without `iterations` */
+  readonly iterations_in_all: number | null;
+}
+
+export interface ScriptGroup extends GroupScript {
+  readonly name: string;
+  /** its part of the clients is `share`/Σ share: an integer from 0 to {@link MAX_SHARE} */
+  readonly share: number;
 }
 
 export interface Script {
-  /** module name inside the protocol folder */
-  readonly protocol: string;
-  readonly actions: readonly Action[];
+  /** at least one, not all with share 0 */
+  readonly groups: readonly ScriptGroup[];
 }
+
+/** By their index. */
+export const actions_of = ({ loops }: Pick<GroupScript, 'loops'>): Action[] => loops.flatMap(({ actions }) => actions);

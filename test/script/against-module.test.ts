@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { check_actions, type CheckedModule } from '../../src/script/against-module.ts';
 import { parse_script } from '../../src/script/parse.ts';
+import { actions_of } from '../../src/script/types.ts';
 
 const SCRIPT = `protocol: chat
 actions:
@@ -16,7 +17,9 @@ actions:
 function check(module: CheckedModule, text = SCRIPT): string[] {
   const parsed = parse_script(text, 'chat.yml');
   if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
-  return check_actions(parsed, 'chat.yml', module).map(
+  const [main] = parsed.script.groups;
+  const script = { protocol: main!.protocol, actions: actions_of(main!) };
+  return check_actions({ ...parsed, script }, 'chat.yml', module).map(
     ({ file, line, column, message }) => `${file}:${line}:${column} ${message}`,
   );
 }

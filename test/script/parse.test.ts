@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parse_script, type ParsedScript } from '../../src/script/parse.ts';
+import { actions_of, type Action } from '../../src/script/types.ts';
 
 function faults(text: string): string[] {
   const result = parse_script(text, 'a.yml');
@@ -16,7 +17,8 @@ function good(text: string): ParsedScript {
 /** A script with one action; `lines` begin on line 4, column 5. */
 const action = (...lines: string[]): string =>
   ['protocol: p', 'actions:', '  - command: c', ...lines.map((line) => `    ${line}`)].join('\n');
-const args = (text: string): unknown => good(action(`args: ${text}`)).script.actions[0]!.args;
+const actions_in = (text: string): Action[] => actions_of(good(text).script.groups[0]!);
+const args = (text: string): unknown => good(action(`args: ${text}`)).script.groups[0]!.loops[0]!.actions[0]!.args;
 
 const NUMBER = 'a whole number from 0 to 1000000000';
 const SECONDS = 'a number of seconds from 0 to 2592000';
@@ -44,27 +46,29 @@ actions:
     sleep_between_rounds: 0
     sleep_after_action: [1, 5]
 `);
-    expect(script).toEqual({
-      protocol: 'durian',
-      actions: [
-        {
-          index: 0,
-          command: 'heartbeat',
-          args: { uid: 123 },
-          rounds: [2, 10],
-          sleep_between_rounds: [1, 5],
-          sleep_after_action: [1, 5],
-        },
-        {
-          index: 1,
-          command: 'create_chatroom',
-          args: { uid: 123, rid: 7 },
-          rounds: [1, 1],
-          sleep_between_rounds: [0, 0],
-          sleep_after_action: [1, 5],
-        },
-      ],
-    });
+    const actions = [
+      {
+        index: 0,
+        name: 'heartbeat',
+        command: 'heartbeat',
+        args: { uid: 123 },
+        rounds: [2, 10],
+        sleep_between_rounds: [1, 5],
+        sleep_after_action: [1, 5],
+      },
+      {
+        index: 1,
+        name: 'create_chatroom',
+        command: 'create_chatroom',
+        args: { uid: 123, rid: 7 },
+        rounds: [1, 1],
+        sleep_between_rounds: [0, 0],
+        sleep_after_action: [1, 5],
+      },
+    ];
+    const loop = { name: 'main', actions, iterations: null, sleep_between_iterations: [0, 0] };
+    const group = { name: 'main', share: 1, protocol: 'durian', loops: [loop], iterations_in_all: null };
+    expect(script).toEqual({ groups: [group] });
   });
 
   it.each([action(), action('args:'), action('args: {}'), action('args: null'), action('args: ~')])(
@@ -73,13 +77,14 @@ actions:
       const range = [1, 1];
       const expected = {
         index: 0,
+        name: 'c',
         command: 'c',
         args: {},
         rounds: range,
         sleep_between_rounds: range,
         sleep_after_action: range,
       };
-      expect(good(text).script.actions).toEqual([expected]);
+      expect(actions_in(text)).toEqual([expected]);
     },
   );
 
@@ -116,17 +121,15 @@ actions:
   it('may have actions that are merged from others, CRLF and a BOM', () => {
     const text =
       '\ufeffprotocol: p\r\nactions:\r\n  - &a\r\n    command: c\r\n    rounds: 5\r\n  - <<: *a\r\n    command: d\r\n';
-    expect(good(text).script.actions.map(({ command, rounds }) => [command, rounds])).toEqual([
+    expect(actions_in(text).map(({ command, rounds }) => [command, rounds])).toEqual([
       ['c', [5, 5]],
       ['d', [5, 5]],
     ]);
   });
 
   it('may take its limits to the end', () => {
-    const { script } = good(
-      action('rounds: [0, 1000000000]', 'sleep_between_rounds: 2592000', 'sleep_after_action: 0'),
-    );
-    expect(script.actions[0]).toMatchObject({ rounds: [0, 1e9], sleep_between_rounds: [2_592_000, 2_592_000] });
+    const text = action('rounds: [0, 1000000000]', 'sleep_between_rounds: 2592000', 'sleep_after_action: 0');
+    expect(actions_in(text)[0]).toMatchObject({ rounds: [0, 1e9], sleep_between_rounds: [2_592_000, 2_592_000] });
   });
 
   it.each([

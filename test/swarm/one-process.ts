@@ -5,14 +5,14 @@ import { Recorder } from '../../src/metrics/recorder.ts';
 import type { GroupSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
 import type { ProtocolModule } from '../../src/protocols/module.ts';
-import type { Action, Range } from '../../src/script/types.ts';
+import type { Range } from '../../src/script/types.ts';
 import { Endpoints } from '../../src/swarm/client/endpoints.ts';
 import type { GroupShare, Orders } from '../../src/swarm/plan/orders.ts';
 import type { LiveSpec, MachineSpec, RunSpec, Sources } from '../../src/swarm/plan/run-spec.ts';
 import { Populations } from '../../src/swarm/worker/populations.ts';
 import { main_of } from '../metrics/one-group.ts';
 import { PATIENCE_MS, until as wait_until } from '../patience.ts';
-import { machine_of, run_of, type RunFields } from './specs.ts';
+import { group_of, machine_of, run_of, type RunFields } from './specs.ts';
 
 export type Command = (client: FakeClient, args: Readonly<Record<string, unknown>>) => unknown;
 
@@ -49,22 +49,20 @@ export interface OneProcess {
 
 export async function start_one_process(options: OneProcessOptions): Promise<OneProcess> {
   const names = Object.keys(options.commands);
-  const actions: Action[] = names.map((command, index) => {
+  const actions = names.map((command) => {
     const shape = options.actions?.[command];
     return {
-      index,
       command,
       args: Object.freeze(shape?.args ?? {}),
-      rounds: shape?.rounds ?? [1, 1],
-      sleep_between_rounds: shape?.between ?? [0, 0],
-      sleep_after_action: shape?.after ?? [0, 0],
+      rounds: shape?.rounds ?? ([1, 1] as const),
+      sleep_between_rounds: shape?.between ?? ([0, 0] as const),
+      sleep_after_action: shape?.after ?? ([0, 0] as const),
     };
   });
   const { connect_per_s = 10_000, shared, ...fields } = options.run ?? {};
   const run = run_of({
     servers: [{ host: '127.0.0.1', port: options.port }],
-    script: { protocol: 'test', actions },
-    groups: [MAIN, ...(options.groups ?? [])].map((name) => ({ name, share: 1, commands: names })),
+    groups: [MAIN, ...(options.groups ?? [])].map((name) => group_of({ name, actions })),
     connect_timeout_ms: 2000,
     reconnect_delay_ms: [1, 5],
     reply_timeout_ms: 5000,

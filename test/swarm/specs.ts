@@ -1,13 +1,42 @@
 /** What members need to know, for tests: each names only the fields that matter to it, whatever part they are of. */
 import { MAIN } from '../../src/metrics/groups.ts';
-import type { How, LiveSpec, MachineSpec, Played, RunSpec, Where } from '../../src/swarm/plan/run-spec.ts';
+import type { Action } from '../../src/script/types.ts';
+import type { GroupSpec, How, LiveSpec, MachineSpec, Played, RunSpec, Where } from '../../src/swarm/plan/run-spec.ts';
 import { WHOLE } from '../../src/swarm/plan/segment.ts';
 
 export type RunFields = Pick<RunSpec, 'id'> & Played & Where & How;
 
-export const GROUPS: Played['groups'] = [{ name: MAIN, share: 1, commands: [] }];
+/** One round without sleeps, unless `fields` says otherwise. */
+export const action_of = (fields: Partial<Action> = {}): Action => ({
+  index: 0,
+  name: fields.command ?? 'go',
+  command: 'go',
+  args: {},
+  rounds: [1, 1],
+  sleep_between_rounds: [0, 0],
+  sleep_after_action: [0, 0],
+  ...fields,
+});
+
+/** A group that plays `actions` in one loop, without end; without a name: the only one of its run. */
+export function group_of(
+  fields: Partial<GroupSpec> & { readonly actions?: readonly Partial<Action>[] } = {},
+): GroupSpec {
+  const { actions: given = [], ...own } = fields;
+  const actions = given.map((action, index) => action_of({ index, ...action }));
+  const loops = [{ name: MAIN, actions, iterations: null, sleep_between_iterations: [0, 0] as const }];
+  return {
+    name: MAIN,
+    share: 1,
+    commands: actions.map(({ command }) => command),
+    script: { protocol: 'p', loops, iterations_in_all: null },
+    among: null,
+    ...own,
+  };
+}
+
+export const GROUPS: Played['groups'] = [group_of()];
 const WHAT: Played = {
-  script: { protocol: 'p', actions: [] },
   groups: GROUPS,
   module_sha256: 'm',
   seed: 'seed',

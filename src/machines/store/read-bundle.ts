@@ -19,8 +19,15 @@ import {
 import { MAX_ACTIONS, MAX_GROUPS } from '../../metrics/groups.ts';
 import { COUNT } from '../../metrics/snapshot-shape.ts';
 import type { Server } from '../../protocols/module.ts';
-import type { Action, Range, Script } from '../../script/types.ts';
-import { MAX_SHARE } from '../../swarm/plan/numbering.ts';
+import {
+  MAX_SHARE,
+  type Action,
+  type Distribution,
+  type GroupScript,
+  type Loop,
+  type Range,
+  type ThinkTime,
+} from '../../script/types.ts';
 import type { ConnectionLimits, GroupSpec, How, Played, RunSpec, TlsSpec, Where } from '../../swarm/plan/run-spec.ts';
 import type { Bundle } from './documents.ts';
 
@@ -34,13 +41,36 @@ const RANGE: Shape<Range> = (value) => {
   return a <= b ? (value as Range) : fault('is not a range');
 };
 
+/** not a number: keys that are do not stay in their order */
+const NAME: Shape<string> = (value) =>
+  typeof value === 'string' && /^[A-Za-z_][\w-]{0,63}$/.test(value) ? value : fault('is no name');
+
+const DISTRIBUTION = object<Distribution>({
+  mean: number(0, 2 ** 31),
+  distribution: one_of('exponential', 'lognormal'),
+  sigma: number(0, 100),
+});
+const THINK: Shape<ThinkTime> = (value) => (Array.isArray(value) ? RANGE(value) : DISTRIBUTION(value));
+
 const ACTION = object<Action>({
   index: integer(0, 1000),
+  name: exact(1000),
   command: exact(1000),
   args: record_of_args,
   rounds: RANGE,
-  sleep_between_rounds: RANGE,
-  sleep_after_action: RANGE,
+  sleep_between_rounds: THINK,
+  sleep_after_action: THINK,
+});
+const LOOP = object<Loop>({
+  name: NAME,
+  actions: list(ACTION, 1000),
+  iterations: nullable(integer(1, 1e9)),
+  sleep_between_iterations: THINK,
+});
+const SCRIPT = object<GroupScript>({
+  protocol: exact(300),
+  loops: list(LOOP, 1000, 1),
+  iterations_in_all: nullable(integer(1, 1e9)),
 });
 
 function record_of_args(value: unknown): Action['args'] {
@@ -72,11 +102,14 @@ const SERVER = object<Server>({
   tls: optional(yes),
 });
 
-/** not a number: keys that are do not stay in their order */
-const GROUP_NAME: Shape<string> = (value) =>
-  typeof value === 'string' && /^[A-Za-z_][\w-]{0,63}$/.test(value) ? value : fault('is no name of a group');
 const ANY_GROUPS = list(
-  object<GroupSpec>({ name: GROUP_NAME, share: integer(1, MAX_SHARE), commands: list(exact(1000), MAX_ACTIONS) }),
+  object<GroupSpec>({
+    name: NAME,
+    share: integer(0, MAX_SHARE),
+    commands: list(exact(1000), MAX_ACTIONS),
+    script: SCRIPT,
+    among: nullable(COUNT),
+  }),
   MAX_GROUPS,
   1,
 );
@@ -88,7 +121,6 @@ const GROUPS: Shape<readonly GroupSpec[]> = (value) => {
 const RUN = object<RunSpec>({
   id: token,
   what: object<Played>({
-    script: object<Script>({ protocol: exact(300), actions: list(ACTION, 1000) }),
     groups: GROUPS,
     module_sha256: token,
     seed: exact(1000),

@@ -16,8 +16,8 @@ import { ENDS, is_legal, STATES } from '../../metrics/state.ts';
 import type { Random } from '../../protocols/client.ts';
 import type { ProtocolFunction, ProtocolModule } from '../../protocols/module.ts';
 import { is_wrong_reply } from '../../protocols/parser.ts';
-import { draw_int, draw_real } from '../../script/range.ts';
-import type { Range, Script } from '../../script/types.ts';
+import { draw_int, draw_real, is_range } from '../../script/range.ts';
+import type { Loop, ThinkTime } from '../../script/types.ts';
 import { Connection, type ConnectionClient, type ConnectionRules } from './connection.ts';
 import { sample_of, type Trace } from './inbound.ts';
 import type { TlsSession } from './secure.ts';
@@ -37,7 +37,7 @@ const CHECK_MOVES = process.env['VITEST'] !== undefined;
 
 /** What all clients of a member share. */
 export interface RunnerRules extends ConnectionRules {
-  readonly script: Script;
+  readonly script: Pick<Loop, 'actions'>;
   readonly module: ProtocolModule;
   /** the function of each action, by its index: the message path looks nothing up by name */
   readonly functions: readonly ProtocolFunction[];
@@ -196,7 +196,9 @@ export class Client implements ConnectionClient {
   }
 
   /** Seconds of sleep; most ranges of a fast script are a single number, which costs no draw. */
-  #draw(range: Range): number {
+  #draw(think: ThinkTime): number {
+    if (!is_range(think)) return think.mean;
+    const range = think;
     return range[0] === range[1] ? range[0] : draw_real(range, this.#unit());
   }
 

@@ -2,7 +2,8 @@
 import type { Machine, Usage } from '../../foundation/machine.ts';
 import { MAX_WORKERS, RESERVED_FILES, UNLIMITED } from '../../foundation/open-files.ts';
 import type { Bound } from '../../metrics/summary.ts';
-import type { Script } from '../../script/types.ts';
+import { mean_of } from '../../script/range.ts';
+import type { Loop, Script } from '../../script/types.ts';
 import { bound_you_gave } from '../plan/carry-out.ts';
 import type { Sources } from '../plan/run-spec.ts';
 import { PORTS_PER_ADDRESS } from '../shares/ports.ts';
@@ -77,15 +78,24 @@ export function bounds_of(machine: Machine, demand: Demand, now: Footprint): rea
     .sort((a, b) => a.connections - b.connections || Number(b.hard) - Number(a.hard));
 }
 
-/** Rounds per second of one client, by the means of the script's ranges, taken as messages; null: it never sleeps. */
-export function messages_per_s({ actions }: Script): number | null {
-  const mean = ([a, b]: readonly [number, number]): number => (a + b) / 2;
-  const rounds = actions.reduce((all, action) => all + mean(action.rounds), 0);
-  const seconds = actions.reduce(
-    (all, a) => all + mean(a.rounds) * mean(a.sleep_between_rounds) + mean(a.sleep_after_action),
-    0,
-  );
-  return seconds > 0 && rounds > 0 ? rounds / seconds : null;
+/**
+ * Rounds per second of one client, by the means of the script's sleeps and the shares of its groups, taken as messages;
+ * null: some never sleep.
+ */
+export function messages_per_s({ groups }: Script): number | null {
+  const played = groups.filter(({ share }) => share > 0);
+  const rates = played.map(({ loops, share }) => share * loops.reduce((all, loop) => all + rounds_per_s(loop), 0));
+  const rate = sum(rates) / sum(played.map(({ share }) => share));
+  return rate < Infinity && rate > 0 ? rate : null;
+}
+
+function rounds_per_s({ actions, sleep_between_iterations }: Loop): number {
+  const rounds = sum(actions.map((action) => mean_of(action.rounds)));
+  const slept = actions.map((action) => {
+    const { sleep_between_rounds: between, sleep_after_action: after } = action;
+    return mean_of(action.rounds) * mean_of(between) + mean_of(after);
+  });
+  return rounds === 0 ? 0 : rounds / (sum(slept) + mean_of(sleep_between_iterations));
 }
 
 function open_files({ open_files: files, nr_open }: Machine, { processes }: Demand, per_process: number): Bound | null {
@@ -240,5 +250,6 @@ function cpu({ cores }: Machine, { messages_per_s: rate, processes }: Demand): B
   };
 }
 
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);
 const free = ({ max, used }: Usage): number => Math.max(0, max - used);
 const count = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;

@@ -13,8 +13,7 @@
  */
 import { id_at, index_of, part_of, whole_of, type Segment } from './segment.ts';
 
-/** Shares of a group are whole numbers up to this, so that all of this is exact. */
-export const MAX_SHARE = 10_000;
+export { MAX_SHARE } from '../../script/types.ts';
 
 /**
  * A group as far as numbers go: its part of the clients is `share`/Σ share, an integer from 0 to {@link MAX_SHARE}. A

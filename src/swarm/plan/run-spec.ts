@@ -1,7 +1,7 @@
 /** What members need to know: of the run, of their machine, and of what changes while the run goes on. */
 import type { PlayedGroup } from '../../metrics/groups.ts';
 import type { Server } from '../../protocols/module.ts';
-import type { Script } from '../../script/types.ts';
+import type { GroupScript } from '../../script/types.ts';
 import type { Sharing } from './numbering.ts';
 import type { Segment } from './segment.ts';
 
@@ -16,10 +16,13 @@ export interface RunSpec {
 }
 
 /** A group of the run. */
-export type GroupSpec = PlayedGroup & Sharing;
+export interface GroupSpec extends PlayedGroup, Sharing {
+  readonly script: GroupScript;
+  /** over how many clients `iterations_in_all` is divided; null: not known */
+  readonly among: number | null;
+}
 
 export interface Played {
-  readonly script: Script;
   /** at least one; histograms are numbered in this order */
   readonly groups: readonly GroupSpec[];
   readonly module_sha256: string;

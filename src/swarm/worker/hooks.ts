@@ -1,6 +1,7 @@
 /** The module's `setup` and `teardown`, each called once, by one worker of the whole swarm. */
 import { reason_of } from '../../foundation/errors.ts';
 import { escape_text } from '../../foundation/escape.ts';
+import { deep_freeze } from '../../foundation/freeze.ts';
 import { any_json, checked, Refused } from '../../foundation/shape.ts';
 import type { ModuleLog, ProtocolModule } from '../../protocols/module.ts';
 import type { HookResult, Note } from '../plan/account.ts';
@@ -82,11 +83,4 @@ function json_able(value: unknown): unknown {
   const sent = checked(any_json, JSON.parse(text));
   if (sent instanceof Refused) throw new TypeError(`what it returned cannot be sent to others: ${sent.why}`);
   return deep_freeze(sent);
-}
-
-export function deep_freeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
-  Object.freeze(value);
-  for (const inner of Object.values(value)) deep_freeze(inner);
-  return value;
 }

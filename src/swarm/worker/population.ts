@@ -10,6 +10,7 @@ import type { GroupRecorder } from '../../metrics/recorder.ts';
 import type { Random } from '../../protocols/client.ts';
 import type { ProtocolModule } from '../../protocols/module.ts';
 import { draw_real } from '../../script/range.ts';
+import { actions_of } from '../../script/types.ts';
 import type { Endpoints } from '../client/endpoints.ts';
 import {
   ACTING,
@@ -105,6 +106,7 @@ export class Population {
     // members of other segments have the same names
     const { text } = machine.segment;
     const position = what.groups.findIndex(({ name }) => name === group);
+    const { script } = what.groups[position]!;
     this.#numbering = new Numbering(what.groups, position, machine.segment);
     this.#reconnect_delay_ms = how.reconnect_delay_ms;
     const own = group === MAIN ? member : `${member} ${group}`;
@@ -119,9 +121,9 @@ export class Population {
       reads: options.reads,
       keep_alive_ms: where.keep_alive_ms,
       wheel,
-      script: what.script,
+      script: script.loops[0]!,
       module,
-      functions: what.script.actions.map((action) => module.commands[action.command]!),
+      functions: actions_of(script).map((action) => module.commands[action.command]!),
       seed: what.seed,
       draws: make_draws(what.seed),
       shared: options.shared,

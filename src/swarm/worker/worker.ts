@@ -5,11 +5,13 @@
 import { Wheel } from '../../foundation/clock.ts';
 import { reason_of } from '../../foundation/errors.ts';
 import { cut, escape_bytes, escape_text } from '../../foundation/escape.ts';
+import { deep_freeze } from '../../foundation/freeze.ts';
 import { capacity as open_file_capacity } from '../../foundation/open-files.ts';
 import { Recorder, type GroupRecorder } from '../../metrics/recorder.ts';
 import { to_module } from '../../protocols/exports.ts';
 import { load_module } from '../../protocols/import-module.ts';
 import type { ProtocolModule } from '../../protocols/module.ts';
+import { actions_of } from '../../script/types.ts';
 import { Endpoints } from '../client/endpoints.ts';
 import type { Trace } from '../client/inbound.ts';
 import type { Account, Note } from '../plan/account.ts';
@@ -19,7 +21,7 @@ import type { MemberId } from '../plan/run-spec.ts';
 import type { Seat } from '../plan/seam.ts';
 import { MAX_TRACE_LINES } from '../plan/traces.ts';
 import { GeneratorHealth } from './generator-health.ts';
-import { deep_freeze, Hooks } from './hooks.ts';
+import { Hooks } from './hooks.ts';
 import { BugLog, guard_module } from './module-guard.ts';
 import { Populations } from './populations.ts';
 
@@ -162,17 +164,18 @@ class Worker {
 
   async #load(orders: Orders, entry: MemberOrders): Promise<ProtocolModule> {
     await this.#make_groups(orders, entry);
-    const commands = orders.run.what.script.actions.map((action) => action.command);
+    const commands = orders.run.what.groups.flatMap(({ script }) => actions_of(script)).map(({ command }) => command);
     return to_module(await load_module(orders.machine.module_path), commands);
   }
 
   /** Makes what a group needs when it comes up in the orders first. */
   async #make_groups({ run: { what, where }, machine }: Orders, { groups }: MemberOrders): Promise<void> {
-    const names = Object.keys(groups);
-    const actions = what.script.actions.length + 1;
-    for (const name of names) {
+    // one more for `connected`
+    const actions = new Map(what.groups.map(({ name, script }) => [name, actions_of(script).length + 1]));
+    const of_all = [...actions.values()].reduce((all, one) => all + one, 0);
+    for (const name of Object.keys(groups)) {
       if (this.#groups.has(name)) continue;
-      const recorder = this.#recorder.group(name, actions, actions * names.length);
+      const recorder = this.#recorder.group(name, actions.get(name)!, of_all);
       const endpoints = await Endpoints.start({
         servers: where.servers,
         sources: machine.sources.addresses,
@@ -201,7 +204,7 @@ class Worker {
 
   #populate({ run, machine }: Orders, shared: unknown): Populations {
     // orders from another process are copies and not frozen
-    deep_freeze(run.what.script);
+    deep_freeze(run.what.groups);
     deep_freeze(shared);
     const populations = new Populations({
       run,

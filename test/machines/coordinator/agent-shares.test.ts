@@ -12,7 +12,7 @@ import { first_desired } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
 import type { Desired, Presence, RunHeader, SwarmPlan } from '../../../src/machines/store/documents.ts';
 import { by_group, flat, share_of } from '../main-share.ts';
-import { GROUPS } from '../../swarm/specs.ts';
+import { group_of, GROUPS } from '../../swarm/specs.ts';
 import { map_groups } from '../../../src/metrics/groups.ts';
 import { group_targets } from '../../../src/swarm/plan/numbering.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
@@ -257,10 +257,7 @@ describe('the shares of the next plan', () => {
 });
 
 describe('the shares of several groups', () => {
-  const groups = [
-    { name: 'talkers', share: 1, commands: [] },
-    { name: 'listeners', share: 9, commands: [] },
-  ];
+  const groups = [group_of({ name: 'talkers' }), group_of({ name: 'listeners', share: 9 })];
   const planned = (old: SwarmPlan, agents: readonly KnownAgent[], desired: Partial<Desired>): SwarmPlan =>
     next(old, agents, desired, 0, groups);
   /** agents that do as the plan says */

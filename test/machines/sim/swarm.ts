@@ -12,7 +12,7 @@ import type { Bundle, Desired, RunHeader } from '../../../src/machines/store/doc
 import type { Store } from '../../../src/machines/store/store.ts';
 import { group_targets } from '../../../src/swarm/plan/numbering.ts';
 import type { GroupSpec } from '../../../src/swarm/plan/run-spec.ts';
-import { run_of } from '../../swarm/specs.ts';
+import { group_of, run_of } from '../../swarm/specs.ts';
 import { FakeCrew } from './crew.ts';
 import { ROUGH } from './faults.ts';
 import { parse_once } from './parse-once.ts';
@@ -77,7 +77,7 @@ export class SimSwarm {
     this.world = world;
     this.#options = options;
     this.#random = world.random.fork();
-    this.groups = options.groups.map((share, i) => ({ name: `g${i + 1}`, share, commands: [] }));
+    this.groups = options.groups.map((share, i) => group_of({ name: `g${i + 1}`, share }));
     this.truth = new Truth(world, this.groups);
     this.#run = {
       id: 'r1',

@@ -17,7 +17,7 @@ import { counters_of, histograms_of, pack } from '../../../src/metrics/packed.ts
 import { Recorder } from '../../../src/metrics/recorder.ts';
 import type { Snapshot } from '../../../src/metrics/snapshot.ts';
 import type { Play } from '../../../src/swarm/plan/intent.ts';
-import { run_of } from '../../swarm/specs.ts';
+import { action_of, group_of, run_of } from '../../swarm/specs.ts';
 
 export const HEADER: RunHeader = {
   id: 'r1',
@@ -232,22 +232,35 @@ export const BUNDLE: Bundle = {
     },
     connection_limits: { up_bytes_per_s: 1000, down_bytes_per_s: null, lifetime_ms: [1, 2], idle_ms: 500 },
     groups: [
-      { name: MAIN, share: 1, commands: ['ping', 'connected'] },
-      { name: 'more', share: 9, commands: ['ping'] },
-    ],
-    script: {
-      protocol: 'p',
-      actions: [
-        {
-          index: 0,
-          command: 'ping',
-          args: { uid: [1] },
-          rounds: [1, 2],
-          sleep_between_rounds: [0, 0.5],
-          sleep_after_action: [1, 1],
+      group_of({
+        commands: ['ping', 'connected'],
+        actions: [{ command: 'ping', args: { uid: [1] }, rounds: [1, 2], sleep_between_rounds: [0, 0.5] }],
+      }),
+      group_of({
+        name: 'more',
+        share: 9,
+        commands: ['ping'],
+        script: {
+          protocol: 'p',
+          loops: [
+            {
+              name: 'listen',
+              actions: [
+                action_of({
+                  command: 'ping',
+                  sleep_between_rounds: { mean: 1, distribution: 'exponential', sigma: 1 },
+                  sleep_after_action: { mean: 0.5, distribution: 'lognormal', sigma: 2 },
+                }),
+              ],
+              iterations: 20,
+              sleep_between_iterations: [30, 60],
+            },
+          ],
+          iterations_in_all: 1000,
         },
-      ],
-    },
+        among: 40,
+      }),
+    ],
   }),
   module_text: 'export const ping = 1;\u0000',
   has_setup: true,

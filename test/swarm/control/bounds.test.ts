@@ -4,6 +4,7 @@ import type { Machine } from '../../../src/foundation/machine.ts';
 import type { Bound } from '../../../src/metrics/summary.ts';
 import type { Script } from '../../../src/script/types.ts';
 import { bounds_of, messages_per_s, NOTHING_YET, type Demand } from '../../../src/swarm/control/bounds.ts';
+import { group_of } from '../specs.ts';
 
 const DEMAND: Demand = {
   sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999] as const, offset: 0 },
@@ -179,17 +180,16 @@ describe('bounds_of', () => {
 describe('messages_per_s', () => {
   const script = (
     ...actions: { rounds: [number, number]; between: [number, number]; after: [number, number] }[]
-  ): Script => ({
-    protocol: 'p',
-    actions: actions.map(({ rounds, between, after }, index) => ({
-      index,
-      command: 'c',
-      args: {},
-      rounds,
-      sleep_between_rounds: between,
-      sleep_after_action: after,
-    })),
-  });
+  ): Script => {
+    const { name, share, script } = group_of({
+      actions: actions.map(({ rounds, between, after }) => ({
+        rounds,
+        sleep_between_rounds: between,
+        sleep_after_action: after,
+      })),
+    });
+    return { groups: [{ name, share, ...script }] };
+  };
 
   it.each<[string, Script, number | null]>([
     ['one round a minute', script({ rounds: [1, 1], between: [0, 0], after: [60, 60] }), 1 / 60],

@@ -14,13 +14,13 @@ import { WHOLE } from '../../../src/swarm/plan/segment.ts';
 import { start_worker } from '../../../src/swarm/worker/worker.ts';
 import { start_ledger } from '../../ledger.ts';
 import { until } from '../../patience.ts';
-import { machine_of, run_of } from '../specs.ts';
+import { group_of, machine_of, run_of } from '../specs.ts';
 
 const MODULE = `
   const line = { frame: (b, s, e) => { for (let i = s; i < e; i++) if (b[i] === 10) return i + 1 - s; return 0; } };
   export const hi = async (client) => client.send_for_reply('hi ' + client.id + '\\r\\n', line);
 `;
-const ACTION = { index: 0, command: 'hi', args: {}, rounds: [1, 1], sleep_after_action: [0, 0] } as const;
+const ACTION = { command: 'hi', sleep_between_rounds: [0.01, 0.03] } as const;
 
 let dir: string;
 beforeAll(() => {
@@ -45,7 +45,6 @@ async function swarm_of(groups: readonly GroupSpec[]) {
   const run = run_of({
     groups,
     servers: [{ host: '127.0.0.1', port: ledger.port }],
-    script: { protocol: 'm', actions: [{ ...ACTION, sleep_between_rounds: [0.01, 0.03] }] },
   });
   const coordinator = new Coordinator({
     hub: {
@@ -103,7 +102,7 @@ test('each group has its part of every target, on both workers alike, and the bo
   const shares = fc.constantFrom([1, 9], [3, 1, 2], [1, 1]);
   const targets = fc.array(fc.integer({ min: 0, max: 60 }), { minLength: 2, maxLength: 4 });
   const play = async (all: readonly number[], wanted: readonly number[]): Promise<void> => {
-    const groups = all.map((share, g) => ({ name: `g${g}`, share, commands: ['hi'] }));
+    const groups = all.map((share, g) => group_of({ name: `g${g}`, share, actions: [ACTION] }));
     const swarm = await swarm_of(groups);
     const { coordinator, ledger } = swarm;
     let highest = 0;

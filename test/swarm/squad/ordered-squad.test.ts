@@ -14,7 +14,7 @@ import { start_worker } from '../../../src/swarm/worker/worker.ts';
 import { start_ledger } from '../../ledger.ts';
 import { main_lost, main_of } from '../../metrics/one-group.ts';
 import { FakeMachine } from '../fake-swarm.ts';
-import { machine_of, run_of } from '../specs.ts';
+import { group_of, machine_of, run_of } from '../specs.ts';
 
 const ORDER: SquadOrder = {
   revision: 1,
@@ -145,10 +145,7 @@ describe('an order', () => {
   });
 
   it('is by group: what a worker holds of one leaves the rest of its room to the others', async () => {
-    const groups = [
-      { name: MAIN, share: 1, commands: [] },
-      { name: 'listeners', share: 9, commands: [] },
-    ];
+    const groups = [group_of(), group_of({ name: 'listeners', share: 9 })];
     const bench = await Bench.up(['w1', 'w2'], { run: run_of({ groups }) });
     const all = (clients: number, ids: IdRange[]) => ({ clients, target: clients, ids });
     const ordered = (): number[][] =>
@@ -574,17 +571,9 @@ describe('with a real worker', () => {
       `const line = { frame: (b, s, e) => { for (let i = s; i < e; i++) if (b[i] === 10) return i + 1 - s; return 0; } };
        export const hi = (client) => client.send_for_reply('hi ' + client.id + '\\r\\n', line);`,
     );
-    const action = {
-      index: 0,
-      command: 'hi',
-      args: {},
-      rounds: [1, 1],
-      sleep_between_rounds: [0.01, 0.02],
-      sleep_after_action: [0, 0],
-    } as const;
     const run = run_of({
       servers: [{ host: '127.0.0.1', port: ledger.port }],
-      script: { protocol: 'm', actions: [action] },
+      groups: [group_of({ actions: [{ command: 'hi', sleep_between_rounds: [0.01, 0.02] }] })],
     });
     const machine = machine_of({ module_path: join(dir, 'm.mjs') });
     const { hub, seat } = local_pair('local');

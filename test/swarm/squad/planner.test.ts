@@ -10,11 +10,11 @@ import type { Members } from '../../../src/swarm/squad/members.ts';
 import { Planner } from '../../../src/swarm/squad/planner.ts';
 import { account, members_of } from '../accounts.ts';
 import { MACHINE } from '../fake-swarm.ts';
-import { LIVE, run_of } from '../specs.ts';
+import { group_of, LIVE, run_of } from '../specs.ts';
 
 /** `main`, `g2`, `g3`, … */
 const groups_of = (shares: readonly number[]) =>
-  shares.map((share, g) => ({ name: g === 0 ? MAIN : `g${g + 1}`, share, commands: [] }));
+  shares.map((share, g) => group_of({ name: g === 0 ? MAIN : `g${g + 1}`, share }));
 
 /** A planner and what it published. */
 class Bench {

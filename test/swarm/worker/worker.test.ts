@@ -6,15 +6,15 @@ import { local_pair } from '../../../src/cluster/local.ts';
 import { map_groups } from '../../../src/metrics/groups.ts';
 import { live_in, whole_of } from '../../../src/metrics/merge-snapshots.ts';
 import type { GroupSnapshot } from '../../../src/metrics/snapshot.ts';
-import type { Script } from '../../../src/script/types.ts';
+import { MAIN, type Action } from '../../../src/script/types.ts';
 import type { Account } from '../../../src/swarm/plan/account.ts';
 import type { GroupShare, MemberOrders, Orders } from '../../../src/swarm/plan/orders.ts';
-import type { LiveSpec } from '../../../src/swarm/plan/run-spec.ts';
+import type { GroupSpec, LiveSpec } from '../../../src/swarm/plan/run-spec.ts';
 import type { Hub } from '../../../src/swarm/plan/seam.ts';
 import { start_worker, type RunningWorker } from '../../../src/swarm/worker/worker.ts';
 import { start_ledger, type Ledger } from '../../ledger.ts';
 import { until as wait_until } from '../../patience.ts';
-import { LIVE, machine_of, run_of, type RunFields } from '../specs.ts';
+import { group_of, LIVE, machine_of, run_of, type RunFields } from '../specs.ts';
 
 const MODULE = `
   export const setup = ({ server, seed, log }) => { log.info('preparing ' + seed); return { port: server.port }; };
@@ -73,7 +73,7 @@ function orders(
     run: run_of({
       seed: 's',
       servers: [{ host: '127.0.0.1', port: ledger.port }],
-      script: script(),
+      groups: [playing()],
       connect_timeout_ms: 1000,
       reconnect_delay_ms: [1, 2],
       reply_timeout_ms: 1000,
@@ -96,10 +96,8 @@ function orders(
   };
 }
 
-function script(args: Script['actions'][number]['args'] = {}): Script {
-  const action = { index: 0, command: 'hi', args, rounds: [1, 1], sleep_after_action: [0, 0] } as const;
-  return { protocol: 'm', actions: [{ ...action, sleep_between_rounds: [0.01, 0.02] }] };
-}
+const playing = (args: Action['args'] = {}, name = MAIN): GroupSpec =>
+  group_of({ name, actions: [{ command: 'hi', args, sleep_between_rounds: [0.01, 0.02] }] });
 
 async function until(condition: (account: Account) => boolean): Promise<Account> {
   const last = (): string => `no such report; last: ${JSON.stringify(accounts.at(-1))}`;
@@ -126,7 +124,7 @@ describe('a worker', () => {
     const share = (clients: number, first: number): GroupShare => {
       return { clients, ids: [[first, first + 90, 3]], ports: [], connect_per_s: 500, rate_parts: 1, graceful: false };
     };
-    const spec = ['talkers', 'listeners', 'late'].map((name) => ({ name, share: 1, commands: ['hi'] }));
+    const spec = ['talkers', 'listeners', 'late'].map((name) => playing({}, name));
     const publish = (revision: number, groups: MemberOrders['groups'], phase: Orders['phase'] = 'run'): void =>
       hub.publish(orders(revision, 0, { run: { groups: spec }, entry: { groups }, phase }));
     const told = ({ snapshot }: Account, of: (group: GroupSnapshot) => number): Record<string, number> =>
@@ -175,7 +173,7 @@ describe('a worker', () => {
   });
 
   it('counts what the module throws outside any call, and goes on', async () => {
-    hub.publish(orders(1, 2, { run: { script: script({ explode: true }) } }));
+    hub.publish(orders(1, 2, { run: { groups: [playing({ explode: true })] } }));
     const account = await until((r) => (r.snapshot.errors['module_error']?.count ?? 0) >= 5);
     expect(whole_of(account.snapshot).clients.states.fatal).toBe(0);
     const told = accounts.flatMap((r) => r.notes).filter((n) => n.text.includes('stray of'));
@@ -186,7 +184,7 @@ describe('a worker', () => {
 
   it('args are frozen: who writes to them is told so as a bug', async () => {
     const args = structuredClone({ mutate: [] }); // as it comes from another process
-    hub.publish(orders(1, 1, { run: { script: script(args) } }));
+    hub.publish(orders(1, 1, { run: { groups: [playing(args)] } }));
     const account = await until((r) => whole_of(r.snapshot).clients.states.fatal === 1);
     expect(account.snapshot.errors['fatal']!.last).toMatch(/not extensible/);
   });
