@@ -23,5 +23,6 @@ export async function run_attach(options: Options, io: Io): Promise<number> {
       throw new SwarmError('bad_document', { what: `the bundle of run ${run.id}: ${bundle.why}` });
     joined.play(run, bundle);
     log.info(`attached to run ${run.id}`);
+    return null;
   });
 }

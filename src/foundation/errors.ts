@@ -15,6 +15,11 @@ export const FAULTS = {
     hint: '`swarm schema` prints what editors complete and check scripts with',
     exit: 2,
   },
+  bad_load: {
+    text: '{whose}: not a load that can be played:{faults}',
+    hint: 'docs/load.md shows how a load is written, `swarm check --load …` what becomes of it',
+    exit: 2,
+  },
   no_script: { text: 'cannot read the script {file}: {reason}', hint: 'name a YAML file with --script', exit: 2 },
   bad_token_file: {
     text: 'the console token file {file} cannot be used: {reason}',

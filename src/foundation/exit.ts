@@ -1,6 +1,9 @@
 /** The end of the process: asked for by swarm, or by code of the module, which has no right to. */
 import { writeSync } from 'node:fs';
 
+/** of a run whose load could not be played to its end */
+export const EXIT_LOAD = 98;
+
 let is_ours = false;
 
 /** What swarm's own code calls instead of `process.exit`. */

@@ -15,7 +15,9 @@ import { in_file_order, render_faults, type Fault } from '../script/fault.ts';
 import { parse_script, type CheckableScript } from '../script/parse.ts';
 import { actions_of, type Script } from '../script/types.ts';
 import type { GroupSpec } from '../swarm/plan/run-spec.ts';
+import { WHOLE } from '../swarm/plan/segment.ts';
 import { guard_module } from '../swarm/worker/module-guard.ts';
+import { chosen_load, most_planned, type ChosenLoad } from './load-run.ts';
 
 /** A module's import of `swarm` means this file of the running swarm, so that classes are the same. */
 export const HOST_ENTRY = new URL('../index.js', import.meta.url).href;
@@ -30,6 +32,8 @@ export interface Loaded {
   readonly module_sha256: string;
   /** see {@link bundle_module} */
   readonly computed: readonly string[];
+  /** what it begins with; null: what operators say */
+  readonly load: ChosenLoad | null;
 }
 
 interface LoadedModule {
@@ -42,8 +46,8 @@ interface LoadedModule {
 /**
  * Reads and checks the script, bundles its module into `out_dir` and imports it.
  *
- * @throws SwarmError `no_script`; `bad_script` with all faults, and why the module cannot be loaded if it cannot; or a
- * code of {@link bundle_module}, {@link load_module}, {@link to_module}
+ * @throws SwarmError `no_script`; `bad_script` with all faults, and why the module cannot be loaded if it cannot;
+ * `bad_load`; or a code of {@link bundle_module}, {@link load_module}, {@link to_module}
  */
 export async function load(options: OptionsWith<'script'>, out_dir: string, colour: boolean): Promise<Loaded> {
   const file = options.script;
@@ -79,18 +83,21 @@ export async function load(options: OptionsWith<'script'>, out_dir: string, colo
     module_path: module.path,
     module_sha256: module.sha256,
     computed: module.computed,
+    load: chosen_load(options, parsed.load, script.groups, options.segment ?? WHOLE, text, colour),
   };
 }
 
 /** What is played. */
-export const groups_of = ({ script, module }: Pick<Loaded, 'script' | 'module'>): GroupSpec[] =>
-  script.groups.map(({ name, share, protocol, loops, iterations_in_all }) => ({
+export const groups_of = ({ script, module, load }: Pick<Loaded, 'script' | 'module' | 'load'>): GroupSpec[] => {
+  const most = load === null ? [] : most_planned(load.text, script.groups);
+  return script.groups.map(({ name, share, protocol, loops, iterations_in_all }, g) => ({
     name,
     share,
     commands: [...actions_of({ loops }).map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
     script: { protocol, loops, iterations_in_all },
-    among: null,
+    among: iterations_in_all === null ? null : (most[g] ?? null),
   }));
+};
 
 async function load_exports(protocol: string, dir: string, out_dir: string): Promise<LoadedModule> {
   const { path, sha256, computed } = await bundle_module({ protocol, dir, host_entry: HOST_ENTRY, out_dir });

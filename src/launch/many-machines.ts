@@ -18,6 +18,7 @@ import { HOST_MARK, type Bundle, type RunHeader } from '../machines/store/docume
 import { open_engine } from '../machines/store/open-engine.ts';
 import type { Store } from '../machines/store/store.ts';
 import type { Options, OptionsWith } from '../options/options.ts';
+import { exit_code, start_load, type ChosenLoad } from './load-run.ts';
 import { HOST_ENTRY, hush_module, load } from './load.ts';
 import { new_run } from './new-run.ts';
 import { check_name, check_summary_path, read_token } from './preflight.ts';
@@ -36,7 +37,7 @@ const OPEN_WITHIN_MS = 120_000;
 export async function run_joined(options: OptionsWith<'server' | 'script'>, io: Io): Promise<number> {
   return await with_joined(options, io, 'stop', async ({ joined, store, credentials, log }) => {
     for (const { host } of options.server) if (host !== '') await check_name(host);
-    const bundle = await with_run_folder((folder) => make_bundle(options, folder, log, io));
+    const { bundle, load } = await with_run_folder((folder) => make_bundle(options, folder, log, io));
     const run: RunHeader = {
       id: bundle.run.id,
       swarm: VERSION,
@@ -47,6 +48,7 @@ export async function run_joined(options: OptionsWith<'server' | 'script'>, io: 
     };
     await store_bundle(store, run, bundle);
     await joined.start(run, bundle, options.connect_rate, options.paused, START_WITHIN_MS);
+    return load;
   });
 }
 
@@ -58,14 +60,14 @@ interface Ready {
 }
 
 /**
- * The stages of a coordinator's life; `begin` makes it play a run. `on_signal`: SIGINT and SIGTERM end the run (`stop`)
+ * The stages of a coordinator's life; `begin` makes it play a run, with a load or without. `on_signal`: SIGINT and SIGTERM end the run (`stop`)
  * or only this process' part in it (`leave`).
  */
 export async function with_joined(
   options: Options,
   io: Io,
   on_signal: 'stop' | 'leave',
-  begin: (ready: Ready) => Promise<void>,
+  begin: (ready: Ready) => Promise<ChosenLoad | null>,
 ): Promise<number> {
   const token = options.console_token_file === null ? undefined : read_token(options.console_token_file);
   if (options.summary !== null) check_summary_path(options.summary);
@@ -103,11 +105,12 @@ export async function with_joined(
       void joined.apply({ op: 'stop', now: false }, signal);
     };
     closing.push(on_signals(stop, exit));
-    await begin({ joined, store, credentials, log });
+    const load = await begin({ joined, store, credentials, log });
     const early = await Promise.race([joined.open(OPEN_WITHIN_MS), joined.ended, left]);
     if (early === undefined) open_surface(console, joined, options.report_every, io);
+    const is_played = early !== undefined || load === null || (await start_load(joined, load, log));
     const end = await Promise.race([joined.ended, left]);
-    if (end !== 'left') return concluded(end, options, log, io);
+    if (end !== 'left') return concluded(end, is_played, options, log, io);
     log.info('left: the run goes on');
     return 0;
   } finally {
@@ -115,13 +118,19 @@ export async function with_joined(
   }
 }
 
-function concluded({ summary, unconfirmed, unsure, failed }: RunEnd, options: Options, log: Log, io: Io): number {
+function concluded(
+  { summary, unconfirmed, unsure, failed }: RunEnd,
+  is_played: boolean,
+  options: Options,
+  log: Log,
+  io: Io,
+): number {
   const reasons = [
     ...unconfirmed_text(unconfirmed),
     ...possibly_open_text(summary, unsure),
     ...(failed === null ? [] : [failed]),
   ];
-  return conclude(summary, reasons, options.summary, log, io) ? 0 : 1;
+  return conclude(summary, reasons, options.summary, log, io) ? exit_code(summary, is_played, log) : 1;
 }
 
 async function make_bundle(
@@ -129,7 +138,7 @@ async function make_bundle(
   folder: string,
   log: Log,
   io: Io,
-): Promise<Bundle> {
+): Promise<{ readonly bundle: Bundle; readonly load: ChosenLoad | null }> {
   const unhush = hush_module(log, (error) =>
     log.error({ err: error }, 'swarm itself failed: please report it with this log'),
   );
@@ -137,14 +146,15 @@ async function make_bundle(
     const loaded = await load(options, folder, io.colour.err);
     // the path of swarm on this machine means nothing on another
     const module_text = readFileSync(loaded.module_path, 'utf8').replaceAll(HOST_ENTRY, HOST_MARK);
-    const { script, module, script_sha256 } = loaded;
-    return {
-      run: new_run(options, { script, module, module_sha256: sha256_of(module_text) }, false),
+    const { module, script_sha256, load: chosen } = loaded;
+    const bundle = {
+      run: new_run(options, { ...loaded, module_sha256: sha256_of(module_text) }, false),
       module_text,
       has_setup: module.setup !== undefined,
       has_teardown: module.teardown !== undefined,
       script_sha256,
     };
+    return { bundle, load: chosen };
   } finally {
     unhush();
   }

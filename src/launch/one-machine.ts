@@ -21,6 +21,7 @@ import type { Hub } from '../swarm/plan/seam.ts';
 import { WHOLE } from '../swarm/plan/segment.ts';
 import { start_worker } from '../swarm/worker/worker.ts';
 import { demand_of, processes_of, watch_bounds } from './demand.ts';
+import { exit_code, start_load, type ChosenLoad } from './load-run.ts';
 import { hush_module, load, type Loaded } from './load.ts';
 import { new_run } from './new-run.ts';
 import { check_name, check_summary_path, read_token } from './preflight.ts';
@@ -63,6 +64,8 @@ class Daemon {
   /** number of errors of swarm itself */
   #failures = 0;
   #is_stopping = false;
+  /** its load, if it has one, began */
+  #is_played = true;
   /** undoes what was started, newest last */
   readonly #closing: (() => Promise<void> | void)[] = [];
 
@@ -100,7 +103,7 @@ class Daemon {
           throw error;
         });
       const early = await Promise.race([started, coordinator.ended]);
-      if (early === undefined) this.#open(console, coordinator);
+      if (early === undefined) await this.#open(console, coordinator, loaded.load);
       return this.#conclude(await coordinator.ended);
     } finally {
       for (const close of this.#closing.reverse()) await close();
@@ -171,9 +174,10 @@ class Daemon {
     return console;
   }
 
-  #open(console: Console, coordinator: Coordinator): void {
+  async #open(console: Console, coordinator: Coordinator, load: ChosenLoad | null): Promise<void> {
     open_surface(console, coordinator, this.#options.report_every, this.#io);
     this.#on_listening(console.address, () => this.#stop('the demo', 'stopping'));
+    if (load !== null) this.#is_played = await start_load(coordinator, load, this.#log);
   }
 
   #stop(by: string, why: string): void {
@@ -198,6 +202,6 @@ class Daemon {
       ...(teardown_failed === null ? [] : [`teardown of the module failed: ${teardown_failed}`]),
     ];
     const is_well = conclude(summary, reasons, this.#options.summary, this.#log, this.#io);
-    return is_well && this.#failures === 0 ? 0 : 1;
+    return is_well && this.#failures === 0 ? exit_code(summary, this.#is_played, this.#log) : 1;
   }
 }

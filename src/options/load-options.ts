@@ -1,6 +1,7 @@
 /** The options of what is played, against whom, by how many and how fast. */
 import { MAX_WORKERS } from '../foundation/open-files.ts';
 import { MAX_TARGET } from '../grammar/command.ts';
+import { MAX_LOAD_TEXT } from '../grammar/load-text.ts';
 import { option, RUNS } from './option-row.ts';
 import { duration, FILE, FOLDER, integer, or_word, rate, SEGMENT, SERVER, words } from './shapes.ts';
 
@@ -19,6 +20,14 @@ export const LOAD_OPTIONS = {
     group: 'What to play',
     commands: [...RUNS, 'try', 'check', 'limits'],
     shape: FOLDER,
+  }),
+  load: option({
+    flags: '--load <steps>',
+    help: "what to play by itself, instead of the script's own load: 'set 1000 over 30s; hold 5m; stop'",
+    otherwise: "the script's, else none",
+    group: 'What to play',
+    commands: [...RUNS, 'check'],
+    shape: words(`steps of a load, at most ${MAX_LOAD_TEXT} characters`, MAX_LOAD_TEXT),
   }),
   seed: option({
     flags: '--seed <text>',

@@ -2,8 +2,9 @@
 import { Ajv } from 'ajv';
 import { RESERVED_EXPORTS } from '../protocols/module.ts';
 import { deep_freeze } from '../foundation/freeze.ts';
-import { read_document } from './document.ts';
+import { read_document, type SayFault } from './document.ts';
 import { position_table, type Fault, type Position } from './fault.ts';
+import { read_load_list, type ScriptLoad } from './load-list.ts';
 import { find, type Place } from './place.ts';
 import { is_range, to_range } from './range.ts';
 import { MAX_ACTIONS, RANGE_KEYS, RANGES, SCRIPT_SCHEMA, type RangeKey } from './schema.ts';
@@ -13,6 +14,8 @@ import { findings, label, shown, type Finding } from './wording.ts';
 export interface ParsedScript {
   /** deeply frozen, args included */
   readonly script: Script;
+  /** the text of its `load:`, and where what stands at `at` in it stands in the file; null: it has none */
+  readonly load: { readonly text: string; readonly position: (at: number) => Position } | null;
   /**
    * Where the value (or its key) at a JSON pointer such as `/actions/0/args/uid` stands in the file. For one that is
    * not in the file it is the place of what should hold it.
@@ -64,11 +67,15 @@ export function parse_script(text: string, file: string): ParsedScript | { fault
     if (of === 'value') faulty.add(pointer);
     if (of === 'key' || !place.faulty) found.push({ offset: of === 'key' ? key : place.offset, message });
   }
+  const load = read_own_load(root, source, (offset, message) => found.push({ offset, message }));
   const where: ParsedScript['where'] = (pointer, of = 'value') => {
     const { key, place } = find(root, pointer);
     return position(of === 'key' ? key : place.offset);
   };
-  if (found.length === 0) return { script: to_script(root.value as RawScript), where };
+  if (found.length === 0) {
+    const own = load && { text: load.text, position: (at: number) => position(load.offset(at)) };
+    return { script: to_script(root.value as RawScript), load: own, where };
+  }
 
   const is_known = (pointer: string): boolean => faulty.has(pointer) || find(root, pointer).place.faulty;
   const script = is_known('/protocol') ? undefined : readable(root.value);
@@ -77,6 +84,14 @@ export function parse_script(text: string, file: string): ParsedScript | { fault
     faults: faults(),
     rest: { script, where: (pointer, of) => (of !== 'key' && is_known(pointer) ? undefined : where(pointer, of)) },
   };
+}
+
+/** Null: it has none. */
+function read_own_load(root: Place, source: string, say: SayFault): ScriptLoad | null {
+  const load = root.children?.get('load')?.place;
+  if (load === undefined) return null;
+  const groups = root.children?.get('groups')?.place.children;
+  return read_load_list(load, source, groups === undefined ? [MAIN] : [...groups.keys()], say);
 }
 
 /** The parts of a faulty script that have the right types. */
@@ -140,6 +155,7 @@ function check_shape(root: Place): Wrong[] {
     const { pointer, of } = each;
     // the schema cannot say enough about ranges and reserved names: check_action does
     if (/^\/actions\/\d+\/(rounds|sleep_\w+)(\/|$)/.test(pointer) && of === 'value') continue;
+    if (/^\/load(\/|$)/.test(pointer)) continue;
     if (each.keyword === 'not') continue;
     wrong.push({ pointer, of, message: SAID[`${pointer} ${each.keyword}`] ?? each.message });
   }

@@ -63,6 +63,15 @@ function range_schema(rule: RangeRule): object {
   };
 }
 
+/** What it holds is a load again: said in words only, as js engines of editors stop at a circle. */
+const LOAD_REPEAT = {
+  type: 'object',
+  minProperties: 1,
+  maxProperties: 1,
+  patternProperties: { '^repeat [1-9][0-9]*$': { type: 'array' } },
+  additionalProperties: false,
+} as const;
+
 export const SCRIPT_SCHEMA = {
   $schema: 'http://json-schema.org/draft-07/schema#',
   title: 'swarm script',
@@ -78,6 +87,13 @@ export const SCRIPT_SCHEMA = {
       type: 'string',
       pattern: '^[A-Za-z0-9_][A-Za-z0-9_-]*$',
       examples: ['durian', 'redis'],
+    },
+    load: {
+      title: 'Load',
+      description:
+        'What `swarm run` plays by itself: commands of the console, one after the other; `&` together; `stop` ends the run.',
+      anyOf: [{ type: 'string' }, { type: 'array', items: { anyOf: [{ type: 'string' }, LOAD_REPEAT] } }],
+      examples: [['set 1000 over 30s', 'hold 5m', { 'repeat 3': ['incr 100', 'hold 20s'] }, 'stop']],
     },
     actions: {
       title: 'Actions',
