@@ -92,8 +92,8 @@ export interface WaitingClients {
 /** Where a load is. */
 export interface LoadSummary {
   /**
-   * paused: by hand, and its time stands still; over: all steps are, and the run goes on; stopped: the run is ending,
-   * by its last step or by hand; failed: it could not go on, and the run is ending
+   * paused: by hand, and its time stands still; over: all steps are, and the run goes on or ends by the last of them;
+   * stopped: by hand; failed: it could not go on, and the run is ending
    */
   state: 'playing' | 'waiting' | 'paused' | 'over' | 'stopped' | 'failed';
   /** number of the step that goes on or was last, from 1 */

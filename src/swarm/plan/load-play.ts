@@ -118,7 +118,7 @@ const seconds = (ms: number): number => Math.round(ms) / 1000;
 function play_state(state: Pick<Steered, 'load' | 'phase'>, load: Play, step: LoadStep | null): LoadSummary['state'] {
   if (load.failed !== null) return 'failed';
   if (step === null) return 'over';
-  if (is_ending(state)) return 'stopped';
+  if (is_ending(state)) return step.commands[0]!.op === 'stop' ? 'over' : 'stopped';
   if (load.frozen_ms !== null) return 'paused';
   return awaited(state) === null ? 'playing' : 'waiting';
 }
