@@ -3,6 +3,7 @@
  * loader takes bounds and defaults from the same table.
  */
 import { RESERVED_EXPORTS } from '../protocols/module.ts';
+import { MAX_SLEEP } from './range.ts';
 
 interface RangeRule {
   readonly title: string;
@@ -12,9 +13,6 @@ interface RangeRule {
   readonly integer: boolean;
   readonly examples: readonly (number | readonly [number, number])[];
 }
-
-/** The longest sleep, seconds: 30 days. */
-const MAX_SLEEP = 2_592_000;
 
 export const RANGES = {
   rounds: {
