@@ -12,6 +12,7 @@ import type { ProtocolModule } from '../../protocols/module.ts';
 import { draw_real } from '../../script/range.ts';
 import { actions_of } from '../../script/types.ts';
 import type { Endpoints } from '../client/endpoints.ts';
+import { LoopsClient } from '../client/loops-client.ts';
 import { part_of_iterations, played_loops } from '../client/played.ts';
 import { Client, FiniteClient, type RunnerRules } from '../client/runner.ts';
 import type { Secure } from '../client/secure.ts';
@@ -204,6 +205,7 @@ export class Population {
       client.draining = false;
       clients.draining--;
       this.#place(client);
+      if (client.parked) this.#play_turns.add(client); // it waited for its other loops
     }
     for (; left > 0; left--) {
       const index = this.#ids.take();
@@ -222,6 +224,7 @@ export class Population {
   /** Null: none of the group's iterations is for this client, so it is done and never connects. */
   #make(index: number): Client | null {
     const id = this.#numbering.id(index);
+    if (this.#rules.loops.length > 1) return new LoopsClient(id, this.#rules);
     const iterations = this.#iterations(index);
     if (iterations === null) return new Client(id, this.#rules);
     const client = new FiniteClient(id, this.#rules, iterations);
