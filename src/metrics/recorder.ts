@@ -109,7 +109,17 @@ class ErrorKinds {
 
 /** What the clients of one group count: they hold it, and look nothing up. */
 export class GroupRecorder {
-  readonly clients = { created: 0, killed_decr: 0, killed_stop: 0, done: 0, draining: 0, live: 0, peak: 0 };
+  readonly clients = {
+    created: 0,
+    killed_decr: 0,
+    killed_stop: 0,
+    done: 0,
+    /** of those that are done, who has played all iterations and keeps its place */
+    finished: 0,
+    draining: 0,
+    live: 0,
+    peak: 0,
+  };
   /** gauges by index of STATES */
   readonly states = new Int32Array(STATES.length);
   /** by index of STATES, then of ENDS */
