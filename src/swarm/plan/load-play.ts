@@ -86,7 +86,8 @@ export function next_of(state: Pick<Steered, 'load' | 'phase'>, run_ms: number):
   const next = load === null || step_of(state) === null ? undefined : steps_of(load)[load.step + 1];
   if (next === undefined || is_ending(state)) return null;
   const due = due_ms(state);
-  return { step: next.text, in_ms: due === null ? null : Math.max(0, due - run_ms) };
+  const waits = load!.frozen_ms === null ? 'waited' : 'resumed';
+  return { step: next.text, when: due === null ? waits : Math.max(0, due - run_ms) };
 }
 
 /** Where it is, for people; null: no load was begun. */
