@@ -11,7 +11,7 @@ import { read_tls } from './tls-files.ts';
  */
 export function new_run(
   options: OptionsWith<'server'>,
-  loaded: Pick<Loaded, 'script' | 'module' | 'module_sha256'>,
+  loaded: Pick<Loaded, 'script' | 'modules' | 'module_sha256'>,
   once: boolean,
 ): RunSpec {
   const { module_sha256 } = loaded;

@@ -77,9 +77,7 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
   const population = new Populations({
     run,
     machine,
-    shared: shared?.value,
     member: 'm1',
-    module: { ...options.module, commands: options.commands },
     wheel,
     capacity: () => options.capacity ?? 10_000,
     bug: (error) => bugs.push(error),
@@ -96,7 +94,8 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
     const counts = recorder.endpoint.bind(recorder);
     const of_group = await Endpoints.start({ servers, sources: sources.addresses, counts });
     endpoints.push(of_group);
-    population.add(group, recorder, of_group);
+    const module = { ...options.module, commands: options.commands };
+    population.add(group, { recorder, endpoints: of_group, module, shared: shared?.value });
   }
   const measured = (): Snapshot => all.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
   const books = (): Books => {

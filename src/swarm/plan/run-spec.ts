@@ -52,7 +52,7 @@ export interface How {
 
 /** What is this machine's own: the same for all its members, for the whole run. */
 export interface MachineSpec {
-  /** absolute path of the bundled module, a content-addressed file */
+  /** absolute path of the bundled modules, a content-addressed file */
   readonly module_path: string;
   readonly sources: Sources;
   /** the clients of the swarm that this machine holds; numbers of clients and rates in orders are of these alone */
@@ -61,7 +61,10 @@ export interface MachineSpec {
 
 /** What changes while the run goes on, the same for all members of a machine. */
 export interface LiveSpec {
-  /** what `setup` returned, in a box, as it may be null or undefined; null: not known yet, and clients wait */
+  /**
+   * What `setup` returned, of several modules by their name; in a box, as it may be null or undefined. Null: not known
+   * yet, and clients wait
+   */
   readonly shared: { readonly value: unknown } | null;
   /**
    * The module's hooks (ADR 0002). The member named in `setup_by` runs `setup` once while `shared` is null, and its
