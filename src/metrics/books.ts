@@ -134,6 +134,7 @@ const rounds_of = (action: ActionSummary): string => `rounds of ${full_name(acti
 const gauges_of = ({ clients, connections, requests }: BookedCounts): Record<string, number> => ({
   'clients live': clients.live,
   'clients draining': clients.draining,
+  'places finished': clients.finished,
   'connections connecting': connections.connecting,
   'connections open': connections.open,
   'requests in flight': requests.in_flight,

@@ -114,9 +114,9 @@ export class GroupRecorder {
     killed_decr: 0,
     killed_stop: 0,
     done: 0,
-    draining: 0,
-    /** places of clients that played all their iterations */
+    /** of those that are done, who has played all iterations and keeps its place */
     finished: 0,
+    draining: 0,
     live: 0,
     peak: 0,
   };
