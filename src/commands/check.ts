@@ -11,8 +11,9 @@ export async function run_check(options: OptionsWith<'script'>, io: Io): Promise
       `${place} import(…) of a computed name: what it asks for is not in the bundle, so only modules of Node itself can be loaded there`,
     );
   const count = script.groups.flatMap(actions_of).length;
+  const groups = script.groups.length > 1 ? ` in ${script.groups.length} groups` : '';
   io.out.line(
-    `OK script ${options.script}: ${count} action${count === 1 ? '' : 's'}, protocol ${protocols_of(script.groups).join(', ')}`,
+    `OK script ${options.script}: ${count} action${count === 1 ? '' : 's'}${groups}, protocol ${protocols_of(script.groups).join(', ')}`,
   );
   return 0;
 }

@@ -18,7 +18,7 @@ export function reached_in(snapshots: readonly Snapshot[]): Reached {
       open += connections.open;
       // the last one is `connected`, whether the module has it or not
       ready += connections.open - (actions.at(-1)?.running ?? 0);
-      done += (clients as { finished?: number }).finished ?? 0;
+      done += clients.finished;
     }
   return { open, ready, done };
 }
@@ -26,5 +26,5 @@ export function reached_in(snapshots: readonly Snapshot[]): Reached {
 export const reached_of = ({ connections, actions, clients }: Summary): Reached => ({
   open: connections.open,
   ready: actions.reduce((ready, { index, running }) => (index < 0 ? ready - running : ready), connections.open),
-  done: (clients as { finished?: number }).finished ?? 0,
+  done: clients.finished,
 });

@@ -3,8 +3,8 @@
  * loader takes bounds and defaults from the same table.
  */
 import { RESERVED_EXPORTS } from '../protocols/module.ts';
-import { MAX_GROUPS, MAX_SHARE, type Distribution } from './types.ts';
 import { MAX_SLEEP } from './range.ts';
+import { MAX_GROUPS, MAX_SHARE, type Distribution } from './types.ts';
 
 interface RangeRule {
   readonly title: string;

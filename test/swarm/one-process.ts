@@ -34,7 +34,7 @@ export interface OneProcessOptions {
 }
 
 /** of the one group, and the errors of the process */
-export type Books = GroupSnapshot & Pick<Snapshot, 'errors'> & { readonly clients: { readonly finished: number } };
+export type Books = GroupSnapshot & Pick<Snapshot, 'errors'>;
 
 export interface OneProcess {
   readonly population: Populations;
@@ -106,8 +106,7 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
   const measured = (): Snapshot => all.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
   const books = (): Books => {
     const { groups, errors } = measured();
-    const main = main_of({ groups });
-    return { ...main, clients: { ...main.clients, finished: all.group(MAIN, 0).clients.finished }, errors };
+    return { ...main_of({ groups }), errors };
   };
   let granted = 0;
   const apply: OneProcess['apply'] = (clients, phase = 'run', share = {}) => {

@@ -17,7 +17,7 @@ import { NOT_TOLD_MS } from '../../swarm/control/chronicle.ts';
 import { SummaryMaker, type Known } from '../../swarm/control/summary-maker.ts';
 import { planned_of, target_of, type NamedSharing } from '../../swarm/plan/intent.ts';
 import { advancing, load_summary, steps_begun } from '../../swarm/plan/load-play.ts';
-import type { MemberId } from '../../swarm/plan/run-spec.ts';
+import { measured_groups, type MemberId } from '../../swarm/plan/run-spec.ts';
 import { sum } from '../../swarm/shares/allocate.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
 import {
@@ -81,7 +81,8 @@ export class Picture {
     this.who = new AgentsHere(view, timers, id);
     this.#timers = timers;
     this.#run = id;
-    this.#actions = action_names(groups);
+    const measured = measured_groups(groups);
+    this.#actions = action_names(measured);
     this.#groups = groups;
     this.#advanced = advancing<Desired>(groups);
     this.#summaries = new SummaryMaker(
@@ -95,7 +96,7 @@ export class Picture {
         versions,
         started,
       },
-      groups,
+      measured,
     );
   }
 
