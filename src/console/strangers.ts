@@ -10,7 +10,7 @@ import type { Parsed } from '../grammar/table.ts';
  * Commands that take any words: `MARK /x HTTP/1.1` and redis' `AUTH x` have their shape too. The next line shows who is
  * there.
  */
-const ANYBODYS = ['mark', 'auth'];
+const ANYBODYS = ['mark', 'annotate', 'auth'];
 
 const HTTP = /\sHTTP\/\d/i;
 
