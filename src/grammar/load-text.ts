@@ -85,7 +85,7 @@ const too_long = ({ length }: { readonly length: number }): LoadSteps => ({
   ],
 });
 
-interface Token {
+interface Lexeme {
   readonly kind: 'word' | ';' | '&' | '(' | ')';
   readonly text: string;
   readonly from: number;
@@ -97,7 +97,7 @@ const WORD = /[^\s;&()]+/y;
 
 class LoadReader {
   readonly #text: string;
-  readonly #tokens: readonly Token[];
+  readonly #tokens: readonly Lexeme[];
   readonly #faults: TextFault[] = [];
   #at = 0;
   /** where a step ends the run: nothing follows it */
@@ -121,8 +121,8 @@ class LoadReader {
     if (this.#faults.length < MAX_FAULTS) this.#faults.push({ offset, message });
   }
 
-  #split(): Token[] {
-    const tokens: Token[] = [];
+  #split(): Lexeme[] {
+    const tokens: Lexeme[] = [];
     const text = this.#text;
     for (let at = 0; at < text.length;) {
       const char = text[at]!;
@@ -139,7 +139,7 @@ class LoadReader {
     return tokens;
   }
 
-  #word(from: number): Token {
+  #word(from: number): Lexeme {
     const text = this.#text;
     QUOTE.lastIndex = WORD.lastIndex = from;
     const quote = QUOTE.exec(text)?.[0];
@@ -215,7 +215,7 @@ class LoadReader {
     let [is_good, end] = [true, start.from];
     for (let more = true; more;) {
       const first = this.#tokens[this.#at];
-      const words: Token[] = [];
+      const words: Lexeme[] = [];
       for (let token = first; token?.kind === 'word'; token = this.#tokens[this.#at]) {
         words.push(token);
         this.#at++;
@@ -241,8 +241,8 @@ class LoadReader {
     return [{ commands, offsets, ms: Math.max(...commands.map(duration)), text: this.#text.slice(start.from, end) }];
   }
 
-  #command(words: readonly Token[]): StepCommand | null {
-    const [head, ...rest] = words as [Token, ...Token[]];
+  #command(words: readonly Lexeme[]): StepCommand | null {
+    const [head, ...rest] = words as [Lexeme, ...Lexeme[]];
     const name = head.text.toLowerCase();
     const row = ROWS.find((one) => one.name === name);
     if (!row) {

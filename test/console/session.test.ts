@@ -123,7 +123,7 @@ describe('plain lines', () => {
     );
     await client.ended;
     const usage =
-      'incr N [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h; units are ms, s, m and h, right behind the number';
+      'incr N [in GROUP] [on LABEL] [over 30s]; N is a whole number from 1 to 10000000, a ramp takes at most 24h; units are ms, s, m and h, right behind the number';
     expect(client.answers.slice(2, 8)).toEqual(Array(6).fill(`ERR bad_command usage: ${usage}`));
     expect(client.answers.slice(8)).toEqual([
       'ERR bad_command unknown command "nonsense", help lists what there is',

@@ -10,14 +10,19 @@ describe('introduction', () => {
     expect(introduced(line)).toBe('ours'),
   );
 
-  it.each(['mark', 'mark GET / HTTP/1.1', 'MARK /x HTTP/1.1', 'auth password'])('%s: the next line tells', (line) =>
-    expect(introduced(line)).toBe('unsure'),
+  it.each(['mark', 'mark GET / HTTP/1.1', 'MARK /x HTTP/1.1', 'annotate / HTTP/1.1', 'auth password'])(
+    '%s: the next line tells',
+    (line) => expect(introduced(line)).toBe('unsure'),
   );
 
-  it.each(['GET / HTTP/1.1', 'POST\t/x\tHTTP/1.1', 'PRI * HTTP/2.0', 'TRACE / HTTP/1.1', 'incr /5 HTTP/1.1'])(
-    '%s: HTTP',
-    (line) => expect(introduced(line)).toEqual({ bad: 'this is not HTTP' }),
-  );
+  it.each([
+    'GET / HTTP/1.1',
+    'POST\t/x\tHTTP/1.1',
+    'PRI * HTTP/2.0',
+    'TRACE / HTTP/1.1',
+    'incr /5 HTTP/1.1',
+    'LOAD /x HTTP/1.1',
+  ])('%s: HTTP', (line) => expect(introduced(line)).toEqual({ bad: 'this is not HTTP' }));
 
   it.each(['EHLO x', 'set k 0 0 8', 'icnr 5', 'incr', '*1', 'Host: x'])('%s: closed, says why', (line) =>
     expect(introduced(line)).toEqual({
@@ -25,7 +30,7 @@ describe('introduction', () => {
     }),
   );
 
-  it('no command but those two takes a request line', () => {
+  it('no command but those takes a request line', () => {
     for (const { name } of COMMANDS)
       for (const target of ['/', '/5', '*', 'x:1'])
         expect(introduced(`${name} ${target} HTTP/1.1`), name).not.toBe('ours');

@@ -48,6 +48,7 @@ it.each([
 
 const goal = { over_ms: fc.constantFrom(0, 1, 1500, 30_000, 86_400_000) };
 const on = fc.option(fc.constantFrom('eu', 'a.b=c'), { nil: undefined });
+const group = fc.option(fc.constantFrom('main', 'A_b-9'), { nil: undefined });
 const agent = fc.constantFrom('a1', 'A_b-9');
 const count = fc.integer({ min: 1, max: 10_000_000 });
 const ANY: fc.Arbitrary<Command> = fc
@@ -57,11 +58,18 @@ const ANY: fc.Arbitrary<Command> = fc
       fc.record({ op: fc.constant('decr' as const), count, graceful: fc.boolean(), ...goal }),
     ),
     on,
+    group,
   )
-  .map(([command, label]): Command => ({ ...command, ...(label && { on: label }) }));
+  .map(([command, label, name]): Command => ({ ...command, ...(label && { on: label }), ...(name && { in: name }) }));
 const OTHERS: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ op: fc.constant('connect_rate' as const), per_s: fc.constantFrom(0.5, 1, 1000, 1_000_000) }),
   fc.record({ op: fc.constantFrom('pause' as const, 'resume' as const, 'retry_fatal' as const, 'rebalance' as const) }),
+  fc.record({ op: fc.constant('annotate' as const), text: fc.constantFrom('now', 'ramp is over; or not') }),
+  fc.constantFrom<Command>(
+    { op: 'load_end' },
+    { op: 'load', text: 'set 5 over 3s;  hold 1m & mark "a; b"; repeat 2 (incr 1); stop now' },
+    { op: 'load', text: "incr 1 & annotate 'x'" },
+  ),
   fc.record({ op: fc.constant('mark' as const), text: fc.constantFrom('', 'now', 'ramp is over; or not') }),
   fc.record({ op: fc.constant('stop' as const), now: fc.boolean() }),
   fc.record({ op: fc.constant('drain' as const), agent, off: fc.boolean() }),
@@ -76,12 +84,14 @@ test('a command is written as it would be typed', () => {
   );
 });
 
-test('what a command means is decided in one file', () => {
+test('what a command means is decided in one place', () => {
   const changing =
-    /\bop === '|\bcase '(incr|decr|set|connect_rate|pause|resume|mark|retry_fatal|stop|rebalance|drain|evict)'/;
+    /\bop === '|\bcase '(incr|decr|set|load|load_end|connect_rate|pause|resume|mark|annotate|retry_fatal|stop|rebalance|drain|evict)'/;
   const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   // what only shows is the session's
-  const shows = /\bop === '(auth|help|wait|status|quit|trace|series|events)'/g;
+  const shows = /\bop === '(auth|help|wait|hold|load|status|quit|trace|series|events)'/g;
   const found = files.filter((name) => changing.test(readFileSync(`src/${name}`, 'utf8').replace(shows, '')));
-  expect(found).toEqual(['swarm/plan/carry-out.ts']);
+  const plan = ['aims', 'carry-out', 'load-play'].map((name) => `swarm/plan/${name}.ts`);
+  // which of them can stand together in a step, and what they make of what is planned
+  expect(found).toEqual(['grammar/load-text.ts', ...plan]);
 });

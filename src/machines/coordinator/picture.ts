@@ -9,7 +9,6 @@ import { bury, is_idle, merge_counts, merge_dead, NO_DEAD, type Dead } from '../
 import { action_names, type ActionName } from '../../metrics/counted.ts';
 import { reached_in, type Reached } from '../../metrics/reached.ts';
 import type { Beat } from '../../metrics/series.ts';
-import { LATEST_MS } from '../../metrics/snapshot-shape.ts';
 import type { Counts, Snapshot } from '../../metrics/snapshot.ts';
 import type { AgentSummary, LostWorker, Summary, WorkerSummary } from '../../metrics/summary.ts';
 import { totals_of, type Totals } from '../../metrics/totals.ts';
@@ -37,6 +36,7 @@ import { EvolvingPlan } from '../store/evolve.ts';
 import { AgentsHere } from './agents-here.ts';
 import { RETURN_MS, unsure_of, type Unsure } from './agent-seats.ts';
 import type { HeardAgent } from './heard-agents.ts';
+import { as_seen, named_after, shifted } from './told-results.ts';
 import type { View } from './view.ts';
 
 /** The run that a coordinator plays, and what it shows of it. */
@@ -370,17 +370,6 @@ export class Picture {
   }
 }
 
-/** What an agent says its clock is may be anything; no instant is outside what a summary can say. */
-function shifted(snapshot: Snapshot, ahead_ms: number): Snapshot {
-  const kinds = Object.entries(snapshot.errors);
-  if (ahead_ms === 0 || kinds.length === 0) return snapshot;
-  const errors = kinds.map(([code, { last_at, ...kind }]) => [
-    code,
-    { ...kind, last_at: Math.min(Math.max(last_at - ahead_ms, 0), LATEST_MS) },
-  ]);
-  return { ...snapshot, errors: Object.fromEntries(errors) as Snapshot['errors'] };
-}
-
 /** The server may be out of reach of this machine only. */
 function unconnected({ live, open, states }: Presence, errors: Counts): string {
   const [most] = Object.entries(errors).sort(([, a], [, b]) => b - a);
@@ -398,19 +387,3 @@ const NO_STATES: AgentSummary['states'] = { initial: 0, connect: 0, acting: 0, s
 
 const sum_of = (agents: readonly AgentSummary[], of: 'live' | 'open' | 'capacity'): number =>
   agents.reduce((all, one) => all + one[of], 0);
-
-/** Its dead workers by the names they have in the whole swarm. */
-function named_after(dead: Dead, agent: MemberId): Dead {
-  return { ...dead, workers: dead.workers.map((lost) => ({ ...lost, worker: `${agent}/${lost.worker}` })) };
-}
-
-/** A worker of an agent that was silent for so long is at least as silent. */
-function as_seen(worker: WorkerSummary, agent: MemberId, silent_ms: number): WorkerSummary {
-  const stalled = silent_ms > STALLED_AFTER_MS && worker.state === 'up';
-  return {
-    ...worker,
-    id: `${agent}/${worker.id}`,
-    silent_ms: worker.silent_ms + silent_ms,
-    state: stalled ? 'stalled' : worker.state,
-  };
-}

@@ -239,7 +239,7 @@ export function upcoming(
 }
 
 /** The most clients that are wanted at once. */
-export interface Peaks {
+export interface MostWanted {
   /** of each group, perhaps at different times */
   readonly groups: readonly number[];
   readonly all: number;
@@ -249,7 +249,7 @@ export interface Peaks {
  * What the load asks for at most from its step on, until somebody has to say something: until a wait, or with `beyond`
  * to its end.
  */
-export function peaks_of(state: Steered, groups: readonly NamedSharing[], beyond = false): Peaks {
+export function peaks_of(state: Steered, groups: readonly NamedSharing[], beyond = false): MostWanted {
   const peaks = targets_of(state, groups);
   let all = 0;
   const raise = (clients: readonly number[]): void => {

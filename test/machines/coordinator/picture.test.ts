@@ -43,7 +43,7 @@ async function seen(
   const view = new View(store, timers, lease, () => {});
   const members = Object.fromEntries(Object.keys(agents).map((id) => [id, SHARE]));
   put('plan', JSON.stringify({ ...PLAN, members, departed: [], ...plan }));
-  put('desired', JSON.stringify({ ...DESIRED, labelled: {}, drained: [], ...desired }));
+  put('desired', JSON.stringify({ ...DESIRED, labelled: {}, own: {}, drained: [], ...desired }));
   for (let seq = 1; seq <= 2; seq++) {
     clock.ms += 1000;
     for (const [id, { ahead_ms, failed, at, told, open = 0 }] of Object.entries(agents)) {

@@ -277,7 +277,7 @@ describe('what leaders say', () => {
       (d) => (d['members'] = { a: { ...SHARE, groups: { main: { ...SHARE.groups['main'], may: 0.5 } } } }),
       /\.members\.a\.groups\.main\.may/,
     ],
-    ['a group that is a number', 'bundle', (d) => rename_group(d, '2'), /groups\.0\.name is no name of a group/],
+    ['a group that is a number', 'bundle', (d) => rename_group(d, '2'), /groups\.0\.name is no name/],
     ['a group twice', 'bundle', (d) => rename_group(d, 'more'), /groups has a group twice/],
     [
       'ids that go backwards',
