@@ -30,7 +30,8 @@ export function outline_of(text: string, groups: readonly NamedSharing[], points
     end_ms = due_ms(state) ?? begins_ms;
     played++;
     if (awaited(state) !== null) waits_ms.add(begins_ms);
-    slopes.push(...slopes_of(state, groups, end_ms));
+    // what is gone at once is not seen
+    if (end_ms > begins_ms || awaited(state) !== null) slopes.push(...slopes_of(state, groups, end_ms));
     const time = {
       begins_ms,
       clients: is_ending(state) ? [] : planned_of(state, groups, end_ms),
@@ -42,6 +43,7 @@ export function outline_of(text: string, groups: readonly NamedSharing[], points
     if (is_ending(state)) break;
     state = next_step(state, groups, end_ms);
   }
+  if (!is_ending(state)) slopes.push({ state, from_ms: end_ms, until_ms: end_ms });
   return {
     groups: groups.map(({ name }) => name),
     steps: [...rows.values()].map(({ step, ...row }) => ({ ...row, ...about(step) })),
