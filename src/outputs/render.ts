@@ -3,6 +3,7 @@ import Table from 'cli-table3';
 import picocolors from 'picocolors';
 import { full_name } from '../metrics/groups.ts';
 import type { Summary } from '../metrics/summary.ts';
+import { is_played, load_line } from './load-lines.ts';
 import * as answers from './tables.ts';
 
 const { ms, text_of } = answers;
@@ -25,8 +26,8 @@ function latency_part(s: Summary): string {
 }
 
 /**
- * Three lines: how many and how fast, then the two of the original. Rates are over the time since `before`, or the
- * start.
+ * How many and how fast, where the load is while one is played, then the two lines of the original. Rates are over the
+ * time since `before`, or the start.
  */
 export function state_line(now: Summary, before: Summary | null, colour: boolean): string[] {
   const paint = picocolors.createColors(colour);
@@ -43,6 +44,7 @@ export function state_line(now: Summary, before: Summary | null, colour: boolean
       errors_per_s > 0 ? paint.red(errors) : errors,
       latency_part(now),
     ].join(' | '),
+    ...(now.load && is_played(now.load) ? [`  ${load_line(now.load)}`] : []),
     `  ${answers.realtime_line(now)}`,
     paint.dim(`  ${answers.aggregates_line(now)}`),
   ];

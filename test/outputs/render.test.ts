@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { LoadSummary } from '../../src/metrics/summary.ts';
 import { final_table, state_line } from '../../src/outputs/render.ts';
 import { action, summary } from '../console/fakes.ts';
 
@@ -38,6 +39,14 @@ describe('state_line', () => {
     expect(state_line(now, now, false)[0]).toContain('0.0 messages/s');
   });
 
+  it('says where the load is while it is played', () => {
+    const load = { step: 2, steps: 4, text: 'hold 5m', seconds: 12, left_seconds: 288, all_left_seconds: 300 } as const;
+    expect(state_line({ ...now, load: { ...load, state: 'playing' } }, before, false)[1]).toBe(
+      '  load: step 2 of 4, hold 5m: 12 s of it, 4 min 48 s left, 5 min to its end',
+    );
+    expect(state_line({ ...now, load: { ...load, state: 'over' } }, before, false)).toHaveLength(3);
+  });
+
   it('is coloured only when told so', () => {
     expect(state_line(now, before, true).join()).toContain('\x1b[31m2.0 errors/s');
     expect(state_line(now, before, false).join()).not.toContain('\x1b');
@@ -54,6 +63,18 @@ describe('final_table', () => {
     expect(text).toContain('the books balance');
     expect(text).not.toMatch(/Workers|incomplete|NOT/);
     expect(text).not.toContain('\x1b');
+  });
+
+  it('says what became of the load', () => {
+    const load = { step: 4, steps: 4, text: 'stop', seconds: 2, left_seconds: null, all_left_seconds: 0 } as const;
+    const text = (change: Partial<LoadSummary>): string =>
+      final_table(summary({ load: { ...load, state: 'over', ...change } }), false);
+    expect(text({})).toContain('\nload: over, after 4 steps\n');
+    const why = '`wait within 1m`: 5 of 10 clients were open';
+    expect(text({ state: 'failed', step: 2, text: 'wait within 1m', why })).toContain(
+      `\nload: failed in step 2 of 4, wait within 1m: ${why}\n`,
+    );
+    expect(text({ state: 'stopped', step: 3, text: 'hold 5m' })).toContain('\nload: stopped in step 3 of 4, hold 5m\n');
   });
 
   it('says what is missing', () => {

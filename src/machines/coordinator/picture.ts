@@ -10,7 +10,7 @@ import { action_names, type ActionName } from '../../metrics/counted.ts';
 import { reached_in, type Reached } from '../../metrics/reached.ts';
 import type { Beat } from '../../metrics/series.ts';
 import type { Counts, Snapshot } from '../../metrics/snapshot.ts';
-import type { AgentSummary, LostWorker, Summary, WorkerSummary } from '../../metrics/summary.ts';
+import type { AgentSummary, LoadSummary, LostWorker, Summary, WorkerSummary } from '../../metrics/summary.ts';
 import { totals_of, type Totals } from '../../metrics/totals.ts';
 import { NOT_TOLD_MS } from '../../swarm/control/chronicle.ts';
 import { SummaryMaker, type Known } from '../../swarm/control/summary-maker.ts';
@@ -139,6 +139,12 @@ export class Picture {
   get #plan(): SwarmPlan | null {
     const stored = this.#view.plan?.doc;
     return stored === undefined ? null : this.#evolving.at(stored, this.#run_ms);
+  }
+
+  /** Where the load is; null: none was begun. */
+  load(): LoadSummary | null {
+    const desired = this.#desired;
+    return desired && load_summary(desired, this.#run_ms);
   }
 
   /** Steps of the load that began since the last call. Who looks for the first time has missed them. */

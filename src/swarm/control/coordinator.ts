@@ -8,7 +8,7 @@ import type { Events } from '../../metrics/events.ts';
 import { sum_of } from '../../metrics/merge-snapshots.ts';
 import { reached_in } from '../../metrics/reached.ts';
 import type { Series } from '../../metrics/series.ts';
-import type { Bound, Summary } from '../../metrics/summary.ts';
+import type { Bound, LoadSummary, Summary } from '../../metrics/summary.ts';
 import { totals_of, type Totals } from '../../metrics/totals.ts';
 import { carry_out, type Facts, type Room } from '../plan/carry-out.ts';
 import type { Control } from '../plan/control.ts';
@@ -163,6 +163,11 @@ export class Coordinator implements Control {
 
   summary(histograms = false): Summary {
     return this.#final ?? this.#summaries.make(this.#known(), { histograms });
+  }
+
+  /** Where its load is; null: none was begun. */
+  load(): LoadSummary | null {
+    return load_summary(this.#intent, this.#run_ms);
   }
 
   /** The summary for a state line: `interval` is the time since the last call. */

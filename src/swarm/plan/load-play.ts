@@ -271,7 +271,7 @@ export function peaks_of(state: Steered, groups: readonly NamedSharing[], beyond
 }
 
 /** The step after the one that goes on begins at `at_ms`. */
-function next_step<State extends Steered>(state: State, groups: readonly NamedSharing[], at_ms: number): State {
+export function next_step<State extends Steered>(state: State, groups: readonly NamedSharing[], at_ms: number): State {
   const load: Play = { ...state.load!, step: state.load!.step + 1, step_ms: at_ms };
   let next: State = { ...state, load };
   for (const command of steps_of(load)[load.step]?.commands ?? [])
