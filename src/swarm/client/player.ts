@@ -142,7 +142,7 @@ export abstract class Player<Rules extends PlayerRules, On extends Stage> implem
   }
 
   /** The connection has ended; see ConnectionClient.ended. A round that runs ends with it. */
-  protected cut(cause: CloseCause | null, code: string): void {
+  cut(cause: CloseCause | null, code: string): void {
     this.connection = null;
     this.parked = false;
     this.rules.wheel.disarm(this.timer);
