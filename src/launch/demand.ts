@@ -22,14 +22,17 @@ export function processes_of({ workers, max_workers }: Pick<Options, 'workers' |
 /** `loaded`: null when the script is not known; then the bounds have no CPU. */
 export function demand_of(
   options: Options,
-  loaded: Pick<Loaded, 'script' | 'module'> | null,
+  loaded: Pick<Loaded, 'script' | 'modules'> | null,
   ends: Pick<Demand, 'sources' | 'endpoints'>,
 ): Demand {
+  const modules = loaded === null ? [] : [...loaded.modules.values()];
+  const replies =
+    modules.length === 0 ? [options.max_reply] : modules.map(({ max_reply }) => max_reply ?? options.max_reply);
   return {
     ...ends,
     processes: processes_of(options),
     messages_per_s: loaded && messages_per_s(loaded.script),
-    max_reply_bytes: loaded?.module.max_reply ?? options.max_reply,
+    max_reply_bytes: Math.max(...replies),
     max_connections: options.max_connections,
   };
 }

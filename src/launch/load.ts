@@ -5,15 +5,16 @@ import { dirname, join } from 'node:path';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { read_text } from '../foundation/files.ts';
 import type { Log } from '../foundation/log.ts';
+import { CONNECTED } from '../metrics/groups.ts';
 import type { OptionsWith } from '../options/options.ts';
-import { bundle_module } from '../protocols/bundle.ts';
-import { to_module } from '../protocols/exports.ts';
-import { load_module } from '../protocols/import-module.ts';
+import { bundle_modules } from '../protocols/bundle.ts';
+import { to_modules } from '../protocols/exports.ts';
+import { load_modules, type Exports } from '../protocols/import-module.ts';
 import type { ProtocolModule } from '../protocols/module.ts';
 import { check_actions } from '../script/against-module.ts';
 import { in_file_order, render_faults, type Fault } from '../script/fault.ts';
 import { parse_script, type CheckableScript } from '../script/parse.ts';
-import { actions_of, type Script } from '../script/types.ts';
+import { actions_of, commands_of, protocols_of, type Script } from '../script/types.ts';
 import type { GroupSpec } from '../swarm/plan/run-spec.ts';
 import { guard_module } from '../swarm/worker/module-guard.ts';
 
@@ -25,25 +26,27 @@ const MAX_SCRIPT = 16 * 1024 * 1024;
 export interface Loaded {
   readonly script: Script;
   readonly script_sha256: string;
-  readonly module: ProtocolModule;
+  /** those of its groups, by name, in the order in which they come up first */
+  readonly modules: ReadonlyMap<string, ProtocolModule>;
+  /** the bundle of all of them */
   readonly module_path: string;
   readonly module_sha256: string;
-  /** see {@link bundle_module} */
+  /** see {@link bundle_modules} */
   readonly computed: readonly string[];
 }
 
-interface LoadedModule {
-  readonly exports: Readonly<Record<string, unknown>>;
+interface LoadedModules {
+  readonly exports: ReadonlyMap<string, Exports>;
   readonly path: string;
   readonly sha256: string;
   readonly computed: readonly string[];
 }
 
 /**
- * Reads and checks the script, bundles its module into `out_dir` and imports it.
+ * Reads and checks the script, bundles its modules into `out_dir` and imports them.
  *
- * @throws SwarmError `no_script`; `bad_script` with all faults, and why the module cannot be loaded if it cannot; or a
- * code of {@link bundle_module}, {@link load_module}, {@link to_module}
+ * @throws SwarmError `no_script`; `bad_script` with all faults, and why a module cannot be loaded if one cannot; or a
+ * code of {@link bundle_modules}, {@link load_modules}, {@link to_modules}
  */
 export async function load(options: OptionsWith<'script'>, out_dir: string, colour: boolean): Promise<Loaded> {
   const file = options.script;
@@ -53,55 +56,57 @@ export async function load(options: OptionsWith<'script'>, out_dir: string, colo
   };
   const parsed = parse_script(text, file);
   const dir = options.protocol_dir ?? protocol_dir_of(file);
+  const { rest } = parsed;
   if ('faults' in parsed) {
-    const { faults, rest } = parsed;
+    const { faults } = parsed;
     if (rest === undefined) return refuse(faults);
-    const module = await load_exports(rest.script.protocol, dir, out_dir).catch((error: unknown) => {
+    const loaded = await load_exports(protocols_of(rest.groups), dir, out_dir).catch((error: unknown) => {
       if (!(error instanceof SwarmError)) throw error;
       return refuse(faults, `${error.message}\n\n`);
     });
-    return refuse(in_file_order([...faults, ...check_module(rest, file, module)]));
+    return refuse(in_file_order([...faults, ...check_modules(rest, file, loaded)]));
   }
   const { script } = parsed;
-  const module = await load_exports(script.groups[0]!.protocol, dir, out_dir);
-  const { where } = parsed;
-  const [main] = script.groups;
-  const checkable = { script: { protocol: main!.protocol, actions: actions_of(main!) }, where };
-  const faults = check_module(checkable, file, module);
+  const loaded = await load_exports(protocols_of(script.groups), dir, out_dir);
+  const faults = check_modules(parsed.rest, file, loaded);
   if (faults.length > 0) return refuse(faults);
   return {
     script,
     script_sha256: createHash('sha256').update(text).digest('hex'),
-    module: to_module(
-      module.exports,
-      script.groups.flatMap(actions_of).map((action) => action.command),
-    ),
-    module_path: module.path,
-    module_sha256: module.sha256,
-    computed: module.computed,
+    modules: to_modules(loaded.exports, (protocol) => commands_of(script.groups, protocol)),
+    module_path: loaded.path,
+    module_sha256: loaded.sha256,
+    computed: loaded.computed,
   };
 }
 
 /** What is played. */
-export const groups_of = ({ script, module }: Pick<Loaded, 'script' | 'module'>): GroupSpec[] =>
-  script.groups.map(({ name, share, protocol, loops, iterations_in_all }) => ({
-    name,
-    share,
-    commands: [...actions_of({ loops }).map(({ command }) => command), ...(module.connected ? ['connected'] : [])],
-    script: { protocol, loops, iterations_in_all },
-    among: null,
-  }));
+export const groups_of = ({ script, modules }: Pick<Loaded, 'script' | 'modules'>): GroupSpec[] =>
+  script.groups.map(({ name, share, protocol, loops, iterations_in_all }) => {
+    const commands = actions_of({ loops }).map(({ command }) => command);
+    return {
+      name,
+      share,
+      commands: modules.get(protocol)!.connected ? [...commands, CONNECTED] : commands,
+      script: { protocol, loops, iterations_in_all },
+      among: null,
+    };
+  });
 
-async function load_exports(protocol: string, dir: string, out_dir: string): Promise<LoadedModule> {
-  const { path, sha256, computed } = await bundle_module({ protocol, dir, host_entry: HOST_ENTRY, out_dir });
-  const exports = await load_module(path, computed);
-  // the module's own faults first: args that are no schemas would spoil the check of the actions
-  to_module(exports, []);
+async function load_exports(protocols: readonly string[], dir: string, out_dir: string): Promise<LoadedModules> {
+  const { path, sha256, computed } = await bundle_modules({ protocols, dir, host_entry: HOST_ENTRY, out_dir });
+  const exports = await load_modules(path, protocols, computed);
+  // the modules' own faults first: args that are no schemas would spoil the check of the actions
+  to_modules(exports, () => []);
   return { exports, path, sha256, computed };
 }
 
-const check_module = (script: CheckableScript, file: string, { exports }: LoadedModule): Fault[] =>
-  check_actions(script, file, { exports, args: exports.args as Record<string, object> });
+function check_modules(script: CheckableScript, file: string, { exports }: LoadedModules): Fault[] {
+  const checked = [...exports].map(([protocol, one]) => {
+    return [protocol, { exports: one, args: one['args'] as Record<string, object> }] as const;
+  });
+  return check_actions(script, file, new Map(checked));
+}
 
 function read_script(file: string): string {
   try {

@@ -137,13 +137,13 @@ async function make_bundle(
     const loaded = await load(options, folder, io.colour.err);
     // the path of swarm on this machine means nothing on another
     const module_text = readFileSync(loaded.module_path, 'utf8').replaceAll(HOST_ENTRY, HOST_MARK);
-    const { script, module, script_sha256 } = loaded;
+    const modules = [...loaded.modules.values()];
     return {
-      run: new_run(options, { script, module, module_sha256: sha256_of(module_text) }, false),
+      run: new_run(options, { ...loaded, module_sha256: sha256_of(module_text) }, false),
       module_text,
-      has_setup: module.setup !== undefined,
-      has_teardown: module.teardown !== undefined,
-      script_sha256,
+      has_setup: modules.some(({ setup }) => setup !== undefined),
+      has_teardown: modules.some(({ teardown }) => teardown !== undefined),
+      script_sha256: loaded.script_sha256,
     };
   } finally {
     unhush();

@@ -11,11 +11,12 @@ import { read_tls } from './tls-files.ts';
  */
 export function new_run(
   options: OptionsWith<'server'>,
-  loaded: Pick<Loaded, 'script' | 'module' | 'module_sha256'>,
+  loaded: Pick<Loaded, 'script' | 'modules' | 'module_sha256'>,
   once: boolean,
 ): RunSpec {
   const { module_sha256 } = loaded;
-  const groups = groups_of(loaded);
+  // `swarm try` plays each group once
+  const groups = groups_of(loaded).map((group) => (once ? { ...group, share: 1 } : group));
   return {
     id: `${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`,
     what: { groups, module_sha256, seed: options.seed ?? randomBytes(8).toString('hex'), once },

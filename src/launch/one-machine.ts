@@ -122,7 +122,7 @@ class Daemon {
       if (late.length > 0)
         this.#log.warn(`killed, they did not end within ${CLOSE_WITHIN_MS / 1000} s: ${late.join(', ')}`);
     });
-    const { script_sha256, module } = loaded;
+    const { script_sha256, modules } = loaded;
     this.#coordinator = new Coordinator({
       hub,
       members,
@@ -141,7 +141,7 @@ class Daemon {
       open_files: { open_files_per_process: open_files().soft, reserved_files: RESERVED_FILES },
       bounds: watch_bounds(demand_of(this.#options, loaded, ends)),
       clock: CLOCK,
-      has_teardown: module.teardown !== undefined,
+      has_teardown: [...modules.values()].some(({ teardown }) => teardown !== undefined),
       on_note,
     });
     return this.#coordinator;

@@ -176,6 +176,7 @@ export class GroupRecorder {
         killed: { decr: clients.killed_decr, stop: clients.killed_stop },
         done: clients.done,
         draining: clients.draining,
+        finished: clients.finished,
         peak: clients.peak,
         states: Object.fromEntries(STATES.map((state, i) => [state, this.states[i]!])) as Record<State, number>,
         entered: Object.fromEntries([...STATES, ...ENDS].map((state, i) => [state, this.entered[i]!])),

@@ -1,8 +1,8 @@
-/** Makes one file of a protocol module: TypeScript stripped, npm dependencies and relative imports inside, `swarm` outside. */
+/** Makes one file of the protocol modules of a script: TypeScript stripped, npm dependencies and relative imports inside, `swarm` outside. */
 import { createHash } from 'node:crypto';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build, stop, type BuildFailure, type Message } from 'esbuild';
+import { build, stop, type BuildFailure, type Message, type StdinOptions } from 'esbuild';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { write_module } from '../foundation/files.ts';
 import { exact, integer, list, object, reader, Refused } from '../foundation/shape.ts';
@@ -31,8 +31,8 @@ const COMPUTED = 'unsupported-dynamic-import';
 let builds = 0;
 
 export interface BundleOptions {
-  /** the script's `protocol:`; the file is the first of .ts, .mts, .js, .mjs, .cjs in `dir` */
-  protocol: string;
+  /** each `protocol:` of the script; the file is the first of .ts, .mts, .js, .mjs, .cjs in `dir`; at least one */
+  protocols: readonly string[];
   /** the protocol folder */
   dir: string;
   /** file URL or path of swarm's own index.js, which the specifier `swarm` means */
@@ -49,17 +49,17 @@ export interface Bundled {
 }
 
 /**
- * Bundles the module into `<out_dir>/<sha256>.mjs`, whose stack traces name the user's own files and lines where
- * `process.setSourceMapsEnabled(true)` was called before it is imported.
+ * Bundles the modules into `<out_dir>/<sha256>.mjs`, whose stack traces name the user's own files and lines where
+ * `process.setSourceMapsEnabled(true)` was called before it is imported. Of several modules it exports a namespace each.
  *
  * @throws SwarmError as {@link find_module}, and `module_native` (needs a compiled add-on), `module_build` (does not compile,
  * does not resolve), `bad_tmpdir` (cannot be written)
  */
-export async function bundle_module(options: BundleOptions): Promise<Bundled> {
-  const { protocol, dir, host_entry, out_dir } = options;
-  const entry = find_module(protocol, dir);
+export async function bundle_modules(options: BundleOptions): Promise<Bundled> {
+  const { protocols, dir, host_entry, out_dir } = options;
+  const entries = protocols.map((protocol): ModuleFile => ({ protocol, path: find_module(protocol, dir) }));
   const { code, computed } = await compiled(
-    entry,
+    entries,
     host_entry.startsWith('file:') ? host_entry : pathToFileURL(host_entry).href,
   );
   const sha256 = createHash('sha256').update(code).digest('hex');
@@ -68,13 +68,19 @@ export async function bundle_module(options: BundleOptions): Promise<Bundled> {
   return { path, sha256, computed };
 }
 
-async function compiled(entry: string, host: string): Promise<{ code: string; computed: string[] }> {
+interface ModuleFile {
+  readonly protocol: string;
+  readonly path: string;
+}
+
+async function compiled(entries: readonly ModuleFile[], host: string): Promise<{ code: string; computed: string[] }> {
   const names = Object.keys((await import(host)) as object);
+  const entry = entries[0]!.path;
   const folder = dirname(entry);
   builds++;
   try {
     const { outputFiles, warnings } = await build({
-      entryPoints: [entry],
+      ...(entries.length === 1 ? { entryPoints: [entry] } : { stdin: joined(entries, folder) }),
       absWorkingDir: folder,
       outfile: join(folder, 'bundle.mjs'), // never written: the sources of the map are relative to it
       write: false,
@@ -107,6 +113,15 @@ async function compiled(entry: string, host: string): Promise<{ code: string; co
     if (--builds === 0) await stop();
   }
 }
+
+/** A file that exports each module as a namespace. */
+const joined = (entries: readonly ModuleFile[], resolveDir: string): StdinOptions => ({
+  contents: entries
+    .map(({ protocol, path }) => `export * as ${JSON.stringify(protocol)} from ${JSON.stringify(path)};\n`)
+    .join(''),
+  resolveDir,
+  sourcefile: 'modules',
+});
 
 const texts = list(exact(65_536), 1_000_000);
 const read_map = reader(

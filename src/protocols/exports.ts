@@ -1,6 +1,7 @@
 /** Checks the exports of a loaded module: which have a meaning, and what shape they must have. */
 import { SwarmError } from '../foundation/errors.ts';
 import { nearest } from '../foundation/suggest.ts';
+import type { Exports } from './import-module.ts';
 import { RESERVED_EXPORTS, type ProtocolModule } from './module.ts';
 
 /** The largest `max_reply`: 1 GiB, in bytes. */
@@ -11,9 +12,9 @@ const MAX_REPLY = 2 ** 30;
  *
  * @throws SwarmError `bad_module`, naming every export that has the wrong shape and what it should be
  */
-export function to_module(exports: Readonly<Record<string, unknown>>, commands: readonly string[]): ProtocolModule {
+export function to_module(exports: Exports, commands: readonly string[], which = ''): ProtocolModule {
   const faults = [...reserved_faults(exports), ...command_faults(exports, commands)];
-  if (faults.length > 0) throw new SwarmError('bad_module', { reason: faults.join('; ') });
+  if (faults.length > 0) throw new SwarmError('bad_module', { reason: which + faults.join('; ') });
   const picked = (names: readonly string[]): Record<string, unknown> =>
     Object.fromEntries(names.filter((name) => own(exports, name) !== undefined).map((name) => [name, exports[name]]));
   return {
@@ -21,6 +22,22 @@ export function to_module(exports: Readonly<Record<string, unknown>>, commands: 
     commands: Object.assign(Object.create(null) as Record<string, unknown>, picked(commands)),
   } as ProtocolModule;
 }
+
+/** Of several, by name, each with the `commands` of its own; a fault tells which of them is wrong. */
+export function to_modules(
+  all: ReadonlyMap<string, Exports>,
+  commands: (protocol: string) => readonly string[],
+): Map<string, ProtocolModule> {
+  return new Map(
+    [...all].map(([protocol, exports]) => [
+      protocol,
+      to_module(exports, commands(protocol), of_several(all, protocol)),
+    ]),
+  );
+}
+
+const of_several = (all: ReadonlyMap<string, unknown>, protocol: string): string =>
+  all.size > 1 ? `${protocol}: ` : '';
 
 type ExportShape = { readonly wanted: string; is(value: unknown): boolean };
 
@@ -51,7 +68,7 @@ const SHAPES: Record<(typeof RESERVED_EXPORTS)[number], ExportShape> = {
   },
 };
 
-function reserved_faults(exports: Readonly<Record<string, unknown>>): string[] {
+function reserved_faults(exports: Exports): string[] {
   const faults = RESERVED_EXPORTS.filter(
     (name) => own(exports, name) !== undefined && !SHAPES[name].is(exports[name]),
   ).map((name) => `${name} must be ${SHAPES[name].wanted}, not ${kind_of(exports[name])}`);
@@ -62,7 +79,7 @@ function reserved_faults(exports: Readonly<Record<string, unknown>>): string[] {
   return faults;
 }
 
-function command_faults(exports: Readonly<Record<string, unknown>>, commands: readonly string[]): string[] {
+function command_faults(exports: Exports, commands: readonly string[]): string[] {
   const known = Object.keys(exports).filter((name) => is_function(exports[name]) && !is_reserved(name));
   const unknown = (name: string): string => {
     const near = nearest(name, known);
@@ -83,8 +100,7 @@ function command_faults(exports: Readonly<Record<string, unknown>>, commands: re
 
 const is_reserved = (name: string): boolean => (RESERVED_EXPORTS as readonly string[]).includes(name);
 
-const own = (exports: Readonly<Record<string, unknown>>, name: string): unknown =>
-  Object.hasOwn(exports, name) ? exports[name] : undefined;
+const own = (exports: Exports, name: string): unknown => (Object.hasOwn(exports, name) ? exports[name] : undefined);
 
 function kind_of(value: unknown): string {
   if (value === null) return 'null';

@@ -1,4 +1,4 @@
-/** Imports a bundled protocol module. Workers load this file, so it must not import esbuild. */
+/** Imports bundled protocol modules. Workers load this file, so it must not import esbuild. */
 import { dirname, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
@@ -7,9 +7,12 @@ import { within } from '../foundation/within.ts';
 /** Milliseconds that the module's top-level code may take: an `await` there may never settle. */
 const LOAD_WITHIN_MS = 30_000;
 
+/** What a module exports, by name. */
+export type Exports = Readonly<Record<string, unknown>>;
+
 /**
- * The exports of the module at `path`, by name. A module whose only export is a default-exported object (CommonJS:
- * `module.exports = { … }`) exports what that object holds.
+ * What each of these modules in the bundle at `path` exports, in this order. A module whose only export is a
+ * default-exported object (CommonJS: `module.exports = { … }`) exports what that object holds.
  *
  * Switches source maps on in this process: only modules imported later show their own lines in stacks. Switches
  * compiled add-ons off for good: `createRequire` finds those that the bundler never sees.
@@ -18,15 +21,20 @@ const LOAD_WITHIN_MS = 30_000;
  * @throws SwarmError `module_native` when its top-level code loads a compiled add-on; `module_load`, with the user's
  * file:line:column, when it throws or takes more than 30 s
  */
-export async function load_module(path: string, computed: readonly string[] = []): Promise<Record<string, unknown>> {
+export async function load_modules(
+  path: string,
+  protocols: readonly string[],
+  computed: readonly string[] = [],
+): Promise<Map<string, Exports>> {
   process.setSourceMapsEnabled(true);
   process.dlopen = refuse_add_on;
   try {
-    const imported = import(pathToFileURL(path).href) as Promise<Record<string, unknown>>;
+    const imported = import(pathToFileURL(path).href) as Promise<Exports>;
     const namespace = await within(imported, LOAD_WITHIN_MS, () => {
       throw new Error(`its top-level code did not end within ${LOAD_WITHIN_MS / 1000} s`);
     });
-    return exports_of(namespace);
+    const parts = protocols.length === 1 ? [namespace] : protocols.map((protocol) => namespace[protocol] as Exports);
+    return new Map(parts.map((part, i) => [protocols[i]!, exports_of(part)]));
   } catch (error) {
     if (error instanceof SwarmError) throw error;
     throw new SwarmError('module_load', { reason: place_of(error, path) + told_of(error, path, computed) }, error);
@@ -58,7 +66,7 @@ function refuse_add_on(_: object, name: string): never {
   });
 }
 
-function exports_of(namespace: Record<string, unknown>): Record<string, unknown> {
+function exports_of(namespace: Exports): Exports {
   const names = Object.keys(namespace);
   const only = names.length === 1 && names[0] === 'default' ? namespace.default : undefined;
   return { ...(typeof only === 'object' && only !== null ? only : namespace) };

@@ -1,10 +1,10 @@
-/** Checks a script against its protocol module before the first socket: every action's command and args. */
+/** Checks a script against its protocol modules before the first socket: every action's command and args. */
 import { Ajv, type ValidateFunction } from 'ajv';
 import { reason_of } from '../foundation/errors.ts';
 import { nearest } from '../foundation/suggest.ts';
 import { RESERVED_EXPORTS } from '../protocols/module.ts';
 import { in_file_order, type Fault } from './fault.ts';
-import type { CheckableScript } from './parse.ts';
+import type { CheckableGroup, CheckableScript } from './parse.ts';
 import { did_you_mean, findings, list, quoted, shown } from './wording.ts';
 
 /** The parts of a module that are checked: its exports, and its `args`, one JSON Schema (draft-07) per command. */
@@ -15,30 +15,54 @@ export interface CheckedModule {
 
 /**
  * All faults, in the order of the file. Values already known to be faulty are left out. A fault of the module's own
- * `args` is shown at the script's `protocol`.
+ * `args` is shown where the script names it first. `modules`: those of all groups, by name.
  */
-export function check_actions(parsed: CheckableScript, file: string, module: CheckedModule): Fault[] {
-  const { script, where } = parsed;
+export function check_actions(
+  { groups, where }: CheckableScript,
+  file: string,
+  modules: ReadonlyMap<string, CheckedModule>,
+): Fault[] {
   const faults: Fault[] = [];
-  const report = (pointer: string, of: 'value' | 'key', message: string): void => {
+  const report: Report = (pointer, of, message) => {
     const position = where(pointer, of);
     if (position !== undefined) faults.push({ file, ...position, message });
   };
-  const functions = Object.keys(module.exports).filter(
-    (name) => typeof module.exports[name] === 'function' && !(RESERVED_EXPORTS as readonly string[]).includes(name),
-  );
-  const validators = compile(module.args ?? {}, functions, (message) => report('/protocol', 'value', message));
-  for (const action of script.actions) {
-    const pointer = `/actions/${action.index}`;
-    const wrong = check_command(action.command, script.protocol, module.exports, functions);
-    if (wrong !== undefined) report(`${pointer}/command`, 'value', wrong);
-    const validate = validators.get(action.command);
-    if (validate === undefined || validate(action.args)) continue;
-    for (const found of findings(validate.errors ?? [], '`args`')) {
-      report(`${pointer}/args${found.pointer}`, found.of, found.message);
+  for (const [protocol, module] of modules) {
+    const of_module = groups.filter((group) => group.protocol === protocol);
+    const check = checker(protocol, module, of_module[0]?.protocol_at ?? '', report);
+    for (const { loops, loops_at, actions } of of_module) {
+      if (loops > 1 && module.exports['messages'] === undefined) report(loops_at, 'key', no_matcher(protocol, loops));
+      for (const action of actions) check(action);
     }
   }
   return in_file_order(faults);
+}
+
+type Report = (pointer: string, of: 'value' | 'key', message: string) => void;
+
+const no_matcher = (protocol: string, loops: number): string =>
+  `these ${loops} loops are played at once on one connection, and the module ${quoted(protocol)} does not tell whose a ` +
+  `reply is: export \`messages\` there, or write one list of \`actions\` here`;
+
+/** What checks an action of this module. */
+function checker(
+  protocol: string,
+  module: CheckedModule,
+  protocol_at: string,
+  report: Report,
+): (action: CheckableGroup['actions'][number]) => void {
+  const functions = Object.keys(module.exports).filter(
+    (name) => typeof module.exports[name] === 'function' && !(RESERVED_EXPORTS as readonly string[]).includes(name),
+  );
+  const validators = compile(module.args ?? {}, functions, (message) => report(protocol_at, 'value', message));
+  return ({ at, command, args }) => {
+    const wrong = check_command(command, protocol, module.exports, functions);
+    if (wrong !== undefined) report(`${at}/command`, 'value', wrong);
+    const validate = validators.get(command);
+    if (validate === undefined || validate(args)) return;
+    for (const found of findings(validate.errors ?? [], '`args`'))
+      report(`${at}/args${found.pointer}`, found.of, found.message);
+  };
 }
 
 function check_command(

@@ -69,5 +69,17 @@ export interface Script {
   readonly groups: readonly ScriptGroup[];
 }
 
+/** The modules that groups play, in the order in which they come up first. */
+export const protocols_of = (groups: readonly Pick<GroupScript, 'protocol'>[]): string[] => [
+  ...new Set(groups.map(({ protocol }) => protocol)),
+];
+
+/** What groups that play this module call of it. */
+export const commands_of = (groups: readonly GroupScript[], protocol: string): string[] =>
+  groups
+    .filter((group) => group.protocol === protocol)
+    .flatMap(actions_of)
+    .map(({ command }) => command);
+
 /** By their index. */
 export const actions_of = ({ loops }: Pick<GroupScript, 'loops'>): Action[] => loops.flatMap(({ actions }) => actions);

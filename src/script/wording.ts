@@ -8,6 +8,8 @@ export interface Finding {
   /** whether its key is wrong, or its value */
   readonly of: 'key' | 'value';
   readonly keyword: string;
+  /** what is wrong, or what the key is in */
+  readonly value: unknown;
   readonly message: string;
 }
 
@@ -57,11 +59,18 @@ function finding(error: ErrorObject, root: string, errors: readonly ErrorObject[
   const { keyword, instancePath, data } = error;
   const name = instancePath === '' ? root : quoted(label(instancePath));
   const params = error.params as Record<string, unknown>;
-  const value = (message: string): Finding => ({ pointer: instancePath, of: 'value', keyword, message });
+  const value = (message: string): Finding => ({
+    pointer: instancePath,
+    of: 'value',
+    keyword,
+    value: data,
+    message,
+  });
   const key = (of: string, message: string): Finding => ({
     pointer: `${instancePath}/${to_token(of)}`,
     of: 'key',
     keyword,
+    value: data,
     message,
   });
   if (error.propertyName !== undefined)
@@ -116,7 +125,7 @@ const type_names = ({ params }: ErrorObject): string[] =>
   [(params as { type: string | string[] }).type].flat().map((type) => TYPES[type] ?? type);
 
 const tidy = (message = 'is wrong'): string => message.replace('NOT', 'not').replaceAll('"', '`');
-const to_token = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1');
+export const to_token = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1');
 const from_token = (token: string): string => token.replaceAll('~1', '/').replaceAll('~0', '~');
 
 /** The keys of a JSON pointer, outermost first. */

@@ -20,7 +20,7 @@ describe('state_line', () => {
 
   it('gives rates since the one before, and the latency of the last interval', () => {
     expect(state_line(now, before, false)).toEqual([
-      'run 30 s | target 100, live 90, open 88 | 110.0 messages/s | 2.0 errors/s | p50 1.25 p99 7.50 ms',
+      'run 30 s | target 100, live 90, open 88, ready 86 | 110.0 messages/s | 2.0 errors/s | p50 1.25 p99 7.50 ms',
       '  Realtime: total: 90, connect: 2, acting: 38, standby: 50',
       '  Aggregates: initial: 95, connect: 95, acting: 200, standby: 150, killed: 5',
     ]);
@@ -28,7 +28,7 @@ describe('state_line', () => {
 
   it('gives rates since the start when there is none before, and says whose latency it is', () => {
     expect(state_line(summary({ actions: [action(0, 'a'), action(1, 'b')] }), null, false)[0]).toBe(
-      'run 20 s | target 100, live 90, open 88 | 50.0 messages/s | 0.0 errors/s | p50 1.50 p99 6.00 ms (a, since the start)',
+      'run 20 s | target 100, live 90, open 88, ready 86 | 50.0 messages/s | 0.0 errors/s | p50 1.50 p99 6.00 ms (a, since the start)',
     );
   });
 

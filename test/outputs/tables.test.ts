@@ -9,7 +9,7 @@ describe('status', () => {
   it('says target, planned, live, open and the states as the original did', () => {
     expect(answers.status_lines(summary())).toEqual([
       'run, 20.0 s since the start, servers 127.0.0.1:7000',
-      'target 100, planned 90, live 90 (draining 0), open 88 (peak 90), connect rate 1000 per second',
+      'target 100, planned 90, live 90 (draining 0), open 88 (peak 90), ready 86, connect rate 1000 per second',
       'Realtime: total: 90, connect: 2, acting: 38, standby: 50',
       'Aggregates: initial: 95, connect: 95, acting: 200, standby: 150, killed: 5',
       'connections: attempted 96, failed 1, established 93, closed 5',

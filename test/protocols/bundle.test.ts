@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { transformSync } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bundle_module } from '../../src/protocols/bundle.ts';
+import { bundle_modules } from '../../src/protocols/bundle.ts';
 import { Workshop } from './workshop.ts';
 
 const shop = new Workshop();
@@ -314,7 +314,7 @@ const CIRCLES: [what: string, files: Record<string, string>, outcome: string][] 
   ],
 ];
 
-describe('bundle_module', () => {
+describe('bundle_modules', () => {
   it('brings npm dependencies and relative imports along', async () => {
     shop.file('node_modules/esm-dep/package.json', '{ "name": "esm-dep", "type": "module", "exports": "./main.js" }');
     shop.file('node_modules/esm-dep/main.js', 'export const esm = () => "esm";');
@@ -567,8 +567,8 @@ describe('bundle_module', () => {
     expect(second).toEqual(first);
     expect(first.path).toBe(join(shop.out, `${first.sha256}.mjs`));
     expect(createHash('sha256').update(readFileSync(first.path)).digest('hex')).toBe(first.sha256);
-    const elsewhere = await bundle_module({
-      protocol: 'same',
+    const elsewhere = await bundle_modules({
+      protocols: ['same'],
       dir: shop.protocols,
       host_entry: pathToFileURL(shop.host).href,
       out_dir: dirname(shop.file('out2/empty', '')),
@@ -661,7 +661,7 @@ describe('bundle_module', () => {
   it('says when the bundle cannot be written', async () => {
     shop.file('protocols/fine.js', 'export const a = 1;');
     const out_dir = shop.file('a-file', '');
-    const told = bundle_module({ protocol: 'fine', dir: shop.protocols, host_entry: shop.host, out_dir });
+    const told = bundle_modules({ protocols: ['fine'], dir: shop.protocols, host_entry: shop.host, out_dir });
     await expect(told).rejects.toMatchObject({
       code: 'bad_tmpdir',
       message: expect.stringMatching(/^the bundled module cannot be written to \S+a-file\/\w+\.mjs: ENOTDIR/) as string,

@@ -4,7 +4,7 @@ import { Ajv } from 'ajv';
 import { load } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { to_module } from '../../src/protocols/exports.ts';
-import { load_module } from '../../src/protocols/import-module.ts';
+import { load_modules } from '../../src/protocols/import-module.ts';
 import type { Framer } from '../../src/protocols/parser.ts';
 import { all_cuts, feed } from './harness.ts';
 import { Workshop } from './workshop.ts';
@@ -53,7 +53,7 @@ describe('the framer of redis.ts', () => {
   let request: (...words: string[]) => string;
   beforeAll(async () => {
     const { path } = await shop.bundle('redis', PROTOCOLS);
-    ({ resp, request } = (await load_module(path)) as { resp: typeof resp; request: typeof request });
+    ({ resp, request } = (await load_modules(path, ['m'])).get('m') as { resp: typeof resp; request: typeof request });
   });
 
   it.each([
@@ -113,7 +113,7 @@ describe('the framer of http.ts', () => {
   let response: Framer<number>;
   beforeAll(async () => {
     const { path } = await shop.bundle('http', PROTOCOLS);
-    ({ response } = (await load_module(path)) as { response: typeof response });
+    ({ response } = (await load_modules(path, ['m'])).get('m') as { response: typeof response });
   });
 
   const hello = 'HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 5\r\n\r\nhello';

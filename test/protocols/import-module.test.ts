@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { load_module } from '../../src/protocols/import-module.ts';
+import { load_modules } from '../../src/protocols/import-module.ts';
 import { Workshop } from './workshop.ts';
 
 const shop = new Workshop();
@@ -8,7 +8,7 @@ beforeAll(() => shop.make_host());
 afterAll(() => shop.close());
 afterEach(() => void vi.useRealTimers());
 
-describe('load_module', () => {
+describe('load_modules', () => {
   it.each([
     ['CommonJS', 'cjs', 'module.exports = { heartbeat: () => 1, max_reply: 5 };'],
     ['a default-exported object', 'js', 'export default { heartbeat: () => 1, max_reply: 5 };'],
@@ -77,7 +77,7 @@ describe('load_module', () => {
     shop.file('protocols/endless.js', 'await new Promise(() => {});');
     const { path } = await shop.bundle('endless');
     vi.useFakeTimers();
-    const told = expect(load_module(path)).rejects.toMatchObject({
+    const told = expect(load_modules(path, ['m'])).rejects.toMatchObject({
       code: 'module_load',
       message: expect.stringContaining('within 30 s') as string,
     });

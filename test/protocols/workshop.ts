@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { build } from 'esbuild';
-import { bundle_module } from '../../src/protocols/bundle.ts';
-import { load_module } from '../../src/protocols/import-module.ts';
+import { bundle_modules } from '../../src/protocols/bundle.ts';
+import { load_modules, type Exports } from '../../src/protocols/import-module.ts';
 
 export class Workshop {
   readonly root = realpathSync(mkdtempSync(join(tmpdir(), 'swarm-bundle-')));
@@ -32,11 +32,19 @@ export class Workshop {
   }
 
   bundle(protocol: string, dir = this.protocols): Promise<{ path: string; sha256: string }> {
-    return bundle_module({ protocol, dir, host_entry: this.host, out_dir: this.out });
+    return this.bundle_all([protocol], dir);
   }
 
-  async load(protocol: string, dir = this.protocols): Promise<Record<string, unknown>> {
-    return load_module((await this.bundle(protocol, dir)).path);
+  bundle_all(protocols: readonly string[], dir = this.protocols): Promise<{ path: string; sha256: string }> {
+    return bundle_modules({ protocols, dir, host_entry: this.host, out_dir: this.out });
+  }
+
+  async load(protocol: string, dir = this.protocols): Promise<Exports> {
+    return (await this.load_all([protocol], dir)).get(protocol)!;
+  }
+
+  async load_all(protocols: readonly string[], dir = this.protocols): Promise<Map<string, Exports>> {
+    return load_modules((await this.bundle_all(protocols, dir)).path, protocols);
   }
 
   close(): void {

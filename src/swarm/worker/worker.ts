@@ -8,10 +8,10 @@ import { cut, escape_bytes, escape_text } from '../../foundation/escape.ts';
 import { deep_freeze } from '../../foundation/freeze.ts';
 import { capacity as open_file_capacity } from '../../foundation/open-files.ts';
 import { Recorder, type GroupRecorder } from '../../metrics/recorder.ts';
-import { to_module } from '../../protocols/exports.ts';
-import { load_module } from '../../protocols/import-module.ts';
+import { to_modules } from '../../protocols/exports.ts';
+import { load_modules } from '../../protocols/import-module.ts';
 import type { ProtocolModule } from '../../protocols/module.ts';
-import { actions_of } from '../../script/types.ts';
+import { actions_of, commands_of, protocols_of } from '../../script/types.ts';
 import { Endpoints } from '../client/endpoints.ts';
 import type { Trace } from '../client/inbound.ts';
 import type { Account, Note } from '../plan/account.ts';
@@ -21,7 +21,7 @@ import type { MemberId } from '../plan/run-spec.ts';
 import type { Seat } from '../plan/seam.ts';
 import { MAX_TRACE_LINES } from '../plan/traces.ts';
 import { GeneratorHealth } from './generator-health.ts';
-import { Hooks } from './hooks.ts';
+import { Hooks, shared_with } from './hooks.ts';
 import { BugLog, guard_module } from './module-guard.ts';
 import { Populations } from './populations.ts';
 
@@ -65,7 +65,8 @@ class Worker {
   readonly #recorder = new Recorder();
   #populations: Populations | null = null;
   readonly #groups = new Map<string, GroupParts>();
-  #module: ProtocolModule | null = null;
+  /** by the protocol that groups name, in the order of the run */
+  #modules: ReadonlyMap<string, ProtocolModule> | null = null;
   /** the newest orders, and whether some are being applied (loading the module takes a while) */
   #orders: Orders | null = null;
   #busy = false;
@@ -150,7 +151,7 @@ class Worker {
       while (this.#orders !== null && this.#orders.revision > this.#revision && !this.#stopped) {
         const orders = this.#orders;
         const entry = orders.members[this.#options.member]!;
-        this.#module ??= await this.#load(orders, entry);
+        this.#modules ??= await this.#load(orders, entry);
         await this.#apply(orders, entry);
         this.#revision = orders.revision;
         this.#account();
@@ -162,10 +163,11 @@ class Worker {
     }
   }
 
-  async #load(orders: Orders, entry: MemberOrders): Promise<ProtocolModule> {
+  async #load(orders: Orders, entry: MemberOrders): Promise<ReadonlyMap<string, ProtocolModule>> {
     await this.#make_groups(orders, entry);
-    const commands = orders.run.what.groups.flatMap(({ script }) => actions_of(script)).map(({ command }) => command);
-    return to_module(await load_module(orders.machine.module_path), commands);
+    const played = orders.run.what.groups.map(({ script }) => script);
+    const exports = await load_modules(orders.machine.module_path, protocols_of(played));
+    return to_modules(exports, (protocol) => commands_of(played, protocol));
   }
 
   /** Makes what a group needs when it comes up in the orders first. */
@@ -187,13 +189,17 @@ class Worker {
 
   async #apply(orders: Orders, entry: MemberOrders): Promise<void> {
     const { run, live, phase } = orders;
-    if (live.setup_by === this.#options.member && live.shared === null) this.#hooks.run_setup(this.#module!, run);
-    if (live.teardown_by === this.#options.member) this.#hooks.run_teardown(this.#module!, live);
+    if (live.setup_by === this.#options.member && live.shared === null) this.#hooks.run_setup(this.#modules!, run);
+    if (live.teardown_by === this.#options.member) this.#hooks.run_teardown(this.#modules!, live);
     if (live.shared !== null) {
       const populations = (this.#populations ??= this.#populate(orders, live.shared.value));
       await this.#make_groups(orders, entry);
-      for (const [name, { recorder, endpoints }] of this.#groups)
-        if (!populations.has(name)) populations.add(name, recorder, endpoints);
+      for (const [name, parts] of this.#groups) {
+        if (populations.has(name)) continue;
+        const { protocol } = run.what.groups.find((group) => group.name === name)!.script;
+        const module = this.#modules!.get(protocol)!;
+        populations.add(name, { ...parts, module, shared: shared_with(this.#modules!, protocol, live.shared.value) });
+      }
       await populations.apply(entry.groups, phase);
       if (live.retry_fatal > this.#retry_fatal) populations.retry_fatal();
       this.#retry_fatal = live.retry_fatal;
@@ -209,9 +215,7 @@ class Worker {
     const populations = new Populations({
       run,
       machine,
-      shared,
       member: this.#options.member,
-      module: this.#module!,
       wheel: this.#wheel,
       capacity: () => this.#capacity.clients,
       bug: (error, client) => this.#bugs.add('fatal', error, `client ${client}`),
