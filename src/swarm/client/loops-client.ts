@@ -8,7 +8,7 @@ import type { FakeClient } from '../../protocols/client.ts';
 import type { Parser } from '../../protocols/parser.ts';
 import type { Connection } from './connection.ts';
 import { FakeClientHandle, type Calls, type Identity } from './fake-client.ts';
-import { Player, type PlayedLoop, type PlayerRules, type Stage } from './player.ts';
+import { Player, type PlayedLoop, type PlayerRules, type PlayedConnection } from './player.ts';
 import { Client, type RunnerRules } from './runner.ts';
 
 export class LoopsClient extends Client {
@@ -65,7 +65,7 @@ export class LoopsClient extends Client {
 }
 
 /** One loop of a {@link LoopsClient}. */
-class LoopPlayer extends Player<PlayerRules, LoopStage> {
+class LoopPlayer extends Player<PlayerRules, LoopConnection> {
   readonly client: LoopsClient;
   protected readonly loop: PlayedLoop;
   /** iterations to play */
@@ -88,7 +88,7 @@ class LoopPlayer extends Player<PlayerRules, LoopStage> {
   }
 
   start(connection: Connection, due: number): void {
-    this.connection = new LoopStage(this, connection);
+    this.connection = new LoopConnection(this, connection);
     this.state = ACTING;
     this.begin(due);
   }
@@ -128,7 +128,7 @@ class LoopPlayer extends Player<PlayerRules, LoopStage> {
 }
 
 /** A connection as one loop sees it: with the calls of this loop only. */
-class LoopStage implements Stage, Calls {
+class LoopConnection implements PlayedConnection, Calls {
   readonly handle: FakeClient = new FakeClientHandle(this);
   open_calls = 0;
   last_reply: unknown = undefined;
