@@ -8,7 +8,7 @@ import type { FakeClient } from '../../protocols/client.ts';
 import type { Parser } from '../../protocols/parser.ts';
 import type { Connection } from './connection.ts';
 import { FakeClientHandle, type Calls, type Identity } from './fake-client.ts';
-import { Player, type PlayedLoop, type PlayerRules, type Stage } from './player.ts';
+import { Player, type PlayedLoop, type PlayerRules, type PlayedConnection } from './player.ts';
 import { Client, type RunnerRules } from './runner.ts';
 
 export class LoopsClient extends Client {
@@ -44,10 +44,9 @@ export class LoopsClient extends Client {
   }
 
   override ended(cause: CloseCause | null, code: string, error: unknown): void {
-    this.#acting = 0;
     // the script closed the connection: only the round that did so has come to its end
     for (const player of this.#players)
-      player.lose(cause === 'script' && player !== this.closing ? 'stop' : cause, code);
+      player.cut(cause === 'script' && player !== this.closing ? 'stop' : cause, code);
     super.ended(cause, code, error);
   }
 
@@ -59,7 +58,6 @@ export class LoopsClient extends Client {
   }
 
   protected override begin(due: number): void {
-    if (this.draining) return this.leave();
     const players = this.#players.filter((player) => !player.over);
     this.#acting = players.length;
     for (const player of players) player.start(this.connection!, due);
@@ -67,7 +65,7 @@ export class LoopsClient extends Client {
 }
 
 /** One loop of a {@link LoopsClient}. */
-class LoopPlayer extends Player<PlayerRules, LoopStage> {
+class LoopPlayer extends Player<PlayerRules, LoopConnection> {
   readonly client: LoopsClient;
   protected readonly loop: PlayedLoop;
   /** iterations to play */
@@ -90,14 +88,9 @@ class LoopPlayer extends Player<PlayerRules, LoopStage> {
   }
 
   start(connection: Connection, due: number): void {
-    this.connection = new LoopStage(this, connection);
+    this.connection = new LoopConnection(this, connection);
     this.state = ACTING;
     this.begin(due);
-  }
-
-  lose(cause: CloseCause | null, code: string): void {
-    this.cut(cause, code);
-    this.at_top = true;
   }
 
   override move(to: number): void {
@@ -121,7 +114,6 @@ class LoopPlayer extends Player<PlayerRules, LoopStage> {
   }
 
   protected override next_round(): void {
-    if (this.over) return;
     // the connection ends with the last round that runs
     if (this.connection!.worn_out !== null) return this.rest();
     if (!this.at_top || !this.client.draining) return super.next_round();
@@ -136,7 +128,7 @@ class LoopPlayer extends Player<PlayerRules, LoopStage> {
 }
 
 /** A connection as one loop sees it: with the calls of this loop only. */
-class LoopStage implements Stage, Calls {
+class LoopConnection implements PlayedConnection, Calls {
   readonly handle: FakeClient = new FakeClientHandle(this);
   open_calls = 0;
   last_reply: unknown = undefined;
@@ -208,6 +200,6 @@ class LoopStage implements Stage, Calls {
   #settled(reply: unknown): void {
     this.#connection.last_reply = undefined; // each loop keeps its own
     if (--this.open_calls === 0) this.#newest = undefined;
-    if (this.alive && (this.open_calls > 0 || !this.#player.calls_done())) this.last_reply = reply;
+    if (this.open_calls > 0 || !this.#player.calls_done()) this.last_reply = reply;
   }
 }

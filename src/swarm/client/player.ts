@@ -40,15 +40,15 @@ export interface PlayerRules {
   /** run: play the script. pause: start no round but `connected`. drain: end after the round. */
   phase: 'run' | 'pause' | 'drain' | 'stop';
   /** calls `player.go_on()` soon, from the event loop */
-  yield_turn(player: Playing): void;
+  yield_turn(player: Resumable): void;
 }
 
-export interface Playing {
+export interface Resumable {
   go_on(): void;
 }
 
 /** The connection as a player sees it. */
-export interface Stage {
+export interface PlayedConnection {
   /** false: it has ended, and what the module does for it does not matter any more */
   readonly alive: boolean;
   /** what the module gets */
@@ -67,7 +67,7 @@ export interface Stage {
   retire(): void;
 }
 
-export abstract class Player<Rules extends PlayerRules, On extends Stage> implements Playing {
+export abstract class Player<Rules extends PlayerRules, On extends PlayedConnection> implements Resumable {
   state = INITIAL;
   connection: On | null = null;
   /** its next round is due when the pause is over */
@@ -142,7 +142,7 @@ export abstract class Player<Rules extends PlayerRules, On extends Stage> implem
   }
 
   /** The connection has ended; see ConnectionClient.ended. A round that runs ends with it. */
-  protected cut(cause: CloseCause | null, code: string): void {
+  cut(cause: CloseCause | null, code: string): void {
     this.connection = null;
     this.parked = false;
     this.rules.wheel.disarm(this.timer);
@@ -255,13 +255,13 @@ export abstract class Player<Rules extends PlayerRules, On extends Stage> implem
     this.#return(connection);
   }
 
-  #return(connection: Stage): void {
+  #return(connection: PlayedConnection): void {
     if (!connection.alive) return; // the round ended with its connection
     this.#returned = true;
     if (connection.open_calls === 0) this.#round_ok();
   }
 
-  #threw(connection: Stage, error: unknown): void {
+  #threw(connection: PlayedConnection, error: unknown): void {
     if (!connection.alive) return;
     if (is_wrong_reply(error)) connection.fail('wrong_reply', 'wrong_reply', error, sample_of(connection.last_reply));
     else connection.fail('fatal', 'fatal', error);

@@ -1,5 +1,5 @@
 /** Who goes on in the next turn of the event loop: clients whose next round is due at once. */
-import type { Playing } from '../client/player.ts';
+import type { Resumable } from '../client/player.ts';
 
 /** Most clients that go on, or are taken away, in one turn of the event loop: after `resume` all are due at once. */
 export const TURN_BATCH = 500;
@@ -8,7 +8,7 @@ const PLAY_BATCH = 32;
 const MAX_PLAYS = 32;
 
 export class PlayTurns {
-  #turn: Playing[] = [];
+  #turn: Resumable[] = [];
   #timer: NodeJS.Immediate | null = null;
   /** batches that went on in this turn so far */
   #plays = 0;
@@ -17,7 +17,7 @@ export class PlayTurns {
    * Of many replies that came together, some clients go on while the rest are read: they are still in the CPU's cache
    * (ADR 9). As a microtask, so that the module's own work on the reply that fills the batch runs first.
    */
-  add(player: Playing): void {
+  add(player: Resumable): void {
     this.#timer ??= setImmediate(this.#on_turn);
     if (this.#turn.push(player) === PLAY_BATCH && this.#plays++ < MAX_PLAYS) queueMicrotask(this.#play);
   }

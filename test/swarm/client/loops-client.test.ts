@@ -124,7 +124,7 @@ describe('loops of one client', () => {
       loops: { one: { commands: ['a'] }, other: { commands: ['b'] } },
       module: lines,
     });
-    await e.until((b) => b.requests.in_flight === 2);
+    await e.until((b) => b.requests.in_flight === 2 && held.length === 2);
     expect(e.books().clients.states).toMatchObject({ acting: 1, standby: 0 });
     held[0]!();
     const one = await e.until((b) => b.requests.in_flight === 1);
@@ -217,15 +217,21 @@ describe('a connection that ends', () => {
   });
 
   it('at the end of its lifetime: no loop begins another round, and it ends with the last that runs', async () => {
-    const e = await play((text, connection) => (text.startsWith('slow') ? after(30, text, connection) : { text }), {
-      ...slow_and((c) => ask(c, 'quick')),
+    const { commands, loops, module } = slow_and((c) => ask(c, 'quick'));
+    const e = await play((text, connection) => (text.startsWith('slow') ? after(100, text, connection) : { text }), {
+      commands: { ...commands, sleepy: (c) => ask(c, 'sleepy') },
+      actions: { sleepy: { after: seconds(0.03) } },
+      loops: { ...loops, nap: { commands: ['sleepy'] } },
+      module,
       run: {
         reconnect_delay_ms: [0, 1],
         connection_limits: { up_bytes_per_s: null, down_bytes_per_s: null, lifetime_ms: [5, 10], idle_ms: null },
       },
     });
-    const books = await e.until((b) => b.connections.closed.limit >= 5);
-    expect(books.actions[0]!.ok).toBeGreaterThanOrEqual(5);
+    const books = await e.until((b) => b.connections.closed.limit >= 3);
+    expect(books.actions[0]!.ok).toBeGreaterThanOrEqual(3);
+    // its second round would be due when the lifetime is over and the slow one still waits
+    expect(books.actions[2]!.started).toBeLessThanOrEqual(books.connections.established);
     for (const action of books.actions) expect(action).toMatchObject({ failed: {}, aborted: 0 });
   });
 });

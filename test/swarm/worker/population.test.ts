@@ -241,10 +241,17 @@ describe('draining', () => {
     second: (client) => client.send_for_reply('second\r\n', line()),
   };
 
-  it('decr graceful lets each end its iteration: every first has its second', async () => {
+  it.each([
+    ['without end', null],
+    ['so many of them', 1_000_000],
+  ])('decr graceful lets each end its iteration, %s: every first has its second', async (_, iterations) => {
     const seconds = new Map<number, string[]>();
     const e = await start(
-      { commands: steps, actions: { first: { between: [0.02, 0.04] }, second: { after: [0.01, 0.02] } } },
+      {
+        commands: steps,
+        loops: { main: { commands: Object.keys(steps), iterations } },
+        actions: { first: { between: [0.02, 0.04] }, second: { after: [0.01, 0.02] } },
+      },
       { reply: (text, c) => (seconds.set(c.id, [...(seconds.get(c.id) ?? []), text]), { text: 'OK' }) },
     );
     e.apply(20);
