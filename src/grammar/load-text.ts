@@ -110,9 +110,13 @@ class LoadReader {
 
   read(): LoadSteps {
     const steps = this.#sequence(0);
-    const more = this.#tokens[this.#at];
-    if (more) this.#fault(more.from, 'this `)` closes nothing');
-    else if (steps.length === 0) this.#fault(0, 'a load has at least one step, such as `set 1000 over 30s`');
+    for (let more = this.#tokens[this.#at]; more; more = this.#tokens[this.#at]) {
+      this.#fault(more.from, 'this `)` closes nothing');
+      this.#at++;
+      this.#sequence(0);
+    }
+    if (steps.length === 0 && this.#faults.length === 0)
+      this.#fault(0, 'a load has at least one step, such as `set 1000 over 30s`');
     const faults = this.#faults.sort((a, b) => a.offset - b.offset);
     return { steps, faults };
   }
@@ -155,6 +159,7 @@ class LoadReader {
   /** Steps until `)` or the end. */
   #sequence(depth: number): LoadStep[] {
     const steps: LoadStep[] = [];
+    let has_room = true;
     for (let token = this.#tokens[this.#at]; token && token.kind !== ')'; token = this.#tokens[this.#at]) {
       if (token.kind === ';') {
         this.#at++;
@@ -166,11 +171,11 @@ class LoadReader {
       }
       const is_repeat = token.kind === 'word' && token.text.toLowerCase() === 'repeat';
       const more = is_repeat ? this.#repeat(depth) : this.#step(depth);
-      if (steps.length + more.length <= MAX_STEPS) steps.push(...more);
-      else {
+      const fits = steps.length + more.length <= MAX_STEPS;
+      if (fits && has_room) steps.push(...more);
+      else if (has_room)
         this.#fault(token.from, `with this the load has more than ${MAX_STEPS} steps: make them fewer and longer`);
-        return steps;
-      }
+      has_room &&= fits;
     }
     return steps;
   }
@@ -184,12 +189,13 @@ class LoadReader {
       this.#skip();
       return [];
     }
-    this.#at += 2;
     if (depth === MAX_DEPTH) {
       this.#fault(head.from, `at most ${MAX_DEPTH} \`repeat\` stand in each other`);
-      this.#at = this.#tokens.length;
+      this.#skip();
       return [];
     }
+    this.#at += 2;
+    const before = this.#faults.length;
     const steps = this.#sequence(depth + 1);
     if (this.#tokens[this.#at]?.kind === ')') this.#at++;
     else this.#fault(open.from, 'this `(` is not closed');
@@ -198,7 +204,7 @@ class LoadReader {
       this.#fault(after.from, 'the steps of a `repeat` are played one after the other: put `;` before this');
       this.#skip();
     }
-    if (steps.length === 0) this.#fault(open.from, 'there is nothing to repeat');
+    if (steps.length === 0 && this.#faults.length === before) this.#fault(open.from, 'there is nothing to repeat');
     if (steps.length * times > MAX_STEPS) {
       const all = steps.length * times;
       this.#fault(head.from, `this makes ${all} steps of it, a load has at most ${MAX_STEPS}: fewer and longer ones`);

@@ -4,6 +4,7 @@ import {
   MAX_LABELS,
   labels_of,
   NO_CLIENTS,
+  planned_of,
   target_of,
   targets_of,
   type NamedSharing,
@@ -50,7 +51,7 @@ export function aim(
   const wanted = op === 'incr' ? had + count : op === 'decr' ? had - count : count;
   const others = all - had;
   const aimed = Math.max(0, Math.min(wanted, Math.min(bounds.most, MAX_TARGET) - others));
-  const planned = planned_now(before, sum, run_ms, forgets);
+  const planned = forgets ? planned_in_all(before, groups, run_ms) : planned_now(sum, run_ms);
   const target = forgets ? aimed : sum.target + aimed - had;
   const cut = on === undefined ? cut_waiting(sum, target, bounds) : { labelled: sum.labelled, gone: 0 };
   const labelled = on === undefined ? cut.labelled : with_label(sum.labelled, on, aimed);
@@ -89,10 +90,12 @@ function had_of(
   return position < 0 ? 0 : targets_of(before, groups)[position]!;
 }
 
-function planned_now(before: Steered, sum: Sum, run_ms: number, forgets: boolean): number {
-  const now = ({ target, ramp }: Sum): number => (ramp === null ? target : planned_at(ramp, run_ms));
-  return forgets ? Object.values(before.own).reduce((all, own) => all + now(own), now(before)) : now(sum);
-}
+const planned_now = ({ target, ramp }: Sum, run_ms: number): number =>
+  ramp === null ? target : planned_at(ramp, run_ms);
+
+/** Not the sum of the sums: a group of which more were taken than are there now has none, not fewer than none. */
+const planned_in_all = (before: Steered, groups: readonly NamedSharing[], run_ms: number): number =>
+  planned_of(before, groups, run_ms).reduce((all, clients) => all + clients, 0);
 
 /** A group that has no clients of its own any more, and none on their way, is forgotten. */
 function with_own(own: Steered['own'], group: string, next: Sum): Steered['own'] {

@@ -1,0 +1,69 @@
+/** Loads, groups and commands for properties. Times are whole ms, ramps take 2^n of them: halves of a client are exact. */
+import fc from 'fast-check';
+import type { NaiveCommand, NaiveGroup, NaiveStep } from './naive-load.ts';
+
+const SHARES = [[1], [1, 1], [1, 9], [3, 0, 2], [0, 1], [7, 1000], [1, 0, 0, 5]] as const;
+
+export const drawn_groups: fc.Arbitrary<NaiveGroup[]> = fc
+  .constantFrom(...SHARES)
+  .map((shares) => shares.map((share, g) => ({ name: `g${g}`, share })));
+
+const over = fc.oneof({ arbitrary: fc.constant(0), weight: 1 }, { arbitrary: fc.nat(6).map((n) => 2 ** n), weight: 2 });
+
+const steers = (groups: readonly NaiveGroup[]): fc.Arbitrary<NaiveCommand> =>
+  fc
+    .record({
+      op: fc.constantFrom('incr' as const, 'decr' as const, 'set' as const),
+      count: fc.integer({ min: 1, max: 120 }),
+      group: fc.option(fc.constantFrom(...groups.map(({ name }) => name)), { nil: undefined }),
+      over,
+    })
+    .map(({ group, ...rest }) => ({ ...rest, ...(group !== undefined && { in: group }) }));
+
+const others: fc.Arbitrary<NaiveCommand> = fc.oneof(
+  fc.record({ op: fc.constant('connect-rate' as const), per_s: fc.constantFrom(1, 50, 0.5) }),
+  fc.record({ op: fc.constantFrom('pause' as const, 'resume' as const, 'retry fatal' as const) }),
+  fc.record({ op: fc.constant('mark' as const), text: fc.constantFrom('a', 'b') }),
+);
+
+const hold: fc.Arbitrary<NaiveCommand> = fc.nat(40).map((ms) => ({ op: 'hold', ms }));
+
+/** What one command of a step leaves to the others. */
+const thing = (command: NaiveCommand): string =>
+  'over' in command ? `clients ${command.in}` : command.op === 'resume' ? 'pause' : command.op;
+
+const together = (groups: readonly NaiveGroup[]): fc.Arbitrary<NaiveStep> =>
+  fc.uniqueArray(
+    fc.oneof(
+      { arbitrary: steers(groups), weight: 4 },
+      { arbitrary: others, weight: 1 },
+      { arbitrary: hold, weight: 1 },
+    ),
+    { minLength: 1, maxLength: 3, selector: thing },
+  );
+
+/** `waits`: it has steps that wait */
+export const drawn_steps = (groups: readonly NaiveGroup[], waits = true): fc.Arbitrary<NaiveStep[]> =>
+  fc
+    .tuple(
+      fc.array(
+        fc.oneof(
+          { arbitrary: together(groups), weight: 8 },
+          { arbitrary: fc.constant<NaiveStep>(waits ? [{ op: 'wait' }] : [{ op: 'hold', ms: 7 }]), weight: 1 },
+        ),
+        { minLength: 1, maxLength: 8 },
+      ),
+      fc.integer({ min: 1, max: 4 }),
+    )
+    .map(([steps, n]) => (n === 1 ? [...steps, [{ op: 'stop' }]] : steps));
+
+/** What somebody does beside a load. */
+export type ByHand = NaiveCommand | 'load end' | 'pass';
+
+export const drawn_hand = (groups: readonly NaiveGroup[]): fc.Arbitrary<ByHand> =>
+  fc.oneof(
+    { arbitrary: steers(groups), weight: 6 },
+    { arbitrary: others, weight: 4 },
+    { arbitrary: fc.constant('pass' as const), weight: 4 },
+    { arbitrary: fc.constant('load end' as const), weight: 1 },
+  );
