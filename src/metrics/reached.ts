@@ -23,8 +23,12 @@ export function reached_in(snapshots: readonly Snapshot[]): Reached {
   return { open, ready, done };
 }
 
-export const reached_of = ({ connections, actions, clients }: Summary): Reached => ({
+export const reached_of = ({ connections, clients }: Summary): Reached => ({
   open: connections.open,
-  ready: actions.reduce((ready, { index, running }) => (index < 0 ? ready - running : ready), connections.open),
+  ready: connections.ready,
   done: clients.finished,
 });
+
+/** How many a wait for `what` counts. Who is done has left: nobody waits for that connection. */
+export const counted_for = (there: Reached, what: keyof Reached): number =>
+  there[what] + (what === 'done' ? 0 : there.done);

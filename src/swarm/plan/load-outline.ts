@@ -89,15 +89,15 @@ function course_of(
   points: number,
 ): number[] {
   const course = Array.from({ length: points }, () => 0);
-  const part_ms = end_ms / points;
-  const part_at = (ms: number): number => Math.min(points - 1, Math.floor(ms / part_ms) || 0);
+  const begin_of = (part: number): number => (part * end_ms) / points;
   for (const { state, from_ms, until_ms } of slopes) {
-    const last = part_at(until_ms);
-    for (let part = part_at(from_ms); part <= last; part++) {
-      const [from, until] = [Math.max(from_ms, part * part_ms), Math.min(until_ms, (part + 1) * part_ms)];
-      // its end is the beginning of the next part
-      if (from >= until && until_ms > from_ms) continue;
-      course[part] = Math.max(course[part]!, all_at(state, groups, from), all_at(state, groups, until));
+    // one sooner, as divisions round
+    let part = Math.max(0, Math.floor((from_ms * points) / end_ms || 0) - 1);
+    for (; part < points && begin_of(part) <= until_ms; part++) {
+      const [from, until] = [Math.max(from_ms, begin_of(part)), Math.min(until_ms, begin_of(part + 1))];
+      // the end of a part is the beginning of the next one
+      const is_in = from_ms === until_ms ? from === until : from < until;
+      if (is_in) course[part] = Math.max(course[part]!, all_at(state, groups, from), all_at(state, groups, until));
     }
   }
   return course;
