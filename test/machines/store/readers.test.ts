@@ -361,7 +361,7 @@ describe('a plan as it is stored', () => {
   it('fits into the store with 500 agents and 32 groups', () => {
     const groups = Array.from({ length: 32 }, (_, g) => ({ ...GROUPS[0]!, name: `group_${g}` }));
     const own = (agent: number): AgentShare => {
-      const ids = [[agent, agent + 50_000, 500] as const];
+      const ids = [[agent + 1, agent + 50_001, 500] as const];
       return {
         share: 202,
         labelled: {},
