@@ -21,14 +21,22 @@ const CONSOLE = [
   'max_connections',
   'max_connect_rate',
 ] as const;
-const SWARM = [...PLAYED, ...CONSOLE, 'connect_rate', 'reconnect_delay', 'drain_timeout', 'max_lifetime'] as const;
+const SWARM = [
+  ...PLAYED,
+  ...CONSOLE,
+  'load',
+  'connect_rate',
+  'reconnect_delay',
+  'drain_timeout',
+  'max_lifetime',
+] as const;
 
 /** What the code of each command reads. */
 const READ: Record<CommandName, readonly OptionName[]> = {
   run: [...SWARM, ...MACHINE, 'stall_timeout', 'segment'],
   'run --join': [...SWARM, ...ENGINE, 'min_agents', 'paused', 'isolation', 'lease'],
   try: [...PLAYED, 'bind'],
-  check: [...SCRIPT, 'log_level'],
+  check: [...SCRIPT, 'load', 'log_level'],
   limits: [...SCRIPT, ...MACHINE, 'server', 'max_reply', 'listen', 'log_level'],
   demo: [],
   schema: [],
