@@ -4,7 +4,7 @@
 
 /** The only group of a script without groups, and the only loop of a group without loops. */
 export const MAIN = 'main';
-export const MAX_GROUPS = 32;
+export const MAX_GROUPS = 100;
 /** Shares of a group are whole numbers up to this, so that sums of them and their products with ids are exact. */
 export const MAX_SHARE = 10_000;
 
