@@ -11,8 +11,9 @@ process.on('SIGHUP', () => undefined);
 process.on('SIGXFSZ', () => undefined);
 guard_exit();
 
-const out = new Output(process.stdout);
-const err = new Output(process.stderr);
+const footer = { text: '' };
+const out = new Output(process.stdout, footer);
+const err = new Output(process.stderr, footer);
 // https://no-color.org and its opposite, FORCE_COLOR, for each stream
 const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
 const colours = (output: Output): boolean =>

@@ -35,7 +35,7 @@ export class ManyActions {
   }
 
   get names() {
-    return this.#actions.map((_, i) => ({ group: 'main', command: `action_${i}` }));
+    return this.#actions.map((_, i) => ({ group: 'main', name: `action_${i}` }));
   }
 
   /** Everything measured so far, after one more second. @returns {import('../../src/metrics/totals.ts').Totals} */

@@ -2,17 +2,24 @@
 import type { Io } from '../foundation/io.ts';
 import { load_once } from '../launch/load-once.ts';
 import type { OptionsWith } from '../options/options.ts';
+import { CHART_POINTS, load_chart, load_table } from '../outputs/load-table.ts';
 import { actions_of, protocols_of } from '../script/types.ts';
+import { outline_of } from '../swarm/plan/load-outline.ts';
 
 export async function run_check(options: OptionsWith<'script'>, io: Io): Promise<number> {
-  const { script, computed } = await load_once(options, io);
+  const { script, computed, load } = await load_once(options, io);
   for (const place of computed)
     io.err.line(
       `${place} import(…) of a computed name: what it asks for is not in the bundle, so only modules of Node itself can be loaded there`,
     );
   const count = script.groups.flatMap(actions_of).length;
+  const groups = script.groups.length > 1 ? ` in ${script.groups.length} groups` : '';
   io.out.line(
-    `OK script ${options.script}: ${count} action${count === 1 ? '' : 's'}, protocol ${protocols_of(script.groups).join(', ')}`,
+    `OK script ${options.script}: ${count} action${count === 1 ? '' : 's'}${groups}, protocol ${protocols_of(script.groups).join(', ')}`,
   );
+  if (load === null) return 0;
+  const outline = outline_of(load.text, script.groups, CHART_POINTS);
+  const chart = load_chart(outline);
+  for (const line of [...load_table(outline), ...(chart.length > 0 ? ['', ...chart] : [])]) io.out.line(line);
   return 0;
 }

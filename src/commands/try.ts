@@ -1,4 +1,6 @@
-/** `swarm try`: one client, one iteration without sleeps, every byte printed; to get a first module to work. */
+/**
+ * `swarm try`: one client of each group, one iteration without sleeps, every byte printed; to get a first module to work.
+ */
 import { at_once, local_pair } from '../cluster/local.ts';
 import { CLOCK, now } from '../foundation/clock.ts';
 import { endpoint_text } from '../foundation/endpoint-text.ts';
@@ -13,11 +15,11 @@ import { new_run } from '../launch/new-run.ts';
 import { check_name } from '../launch/preflight.ts';
 import { with_run_folder } from '../launch/run-folder.ts';
 import { find_sources } from '../launch/sources.ts';
+import { CONNECTED, full_name, name_in_run } from '../metrics/groups.ts';
 import { latency_ms } from '../metrics/histogram.ts';
 import { whole_of } from '../metrics/merge-snapshots.ts';
 import type { OptionsWith } from '../options/options.ts';
 import { aligned, ms } from '../outputs/tables.ts';
-import { actions_of } from '../script/types.ts';
 import type { Account } from '../swarm/plan/account.ts';
 import { STOP_WITHIN_MS } from '../swarm/plan/deadlines.ts';
 import { NOTHING_WANTED, type Wanted } from '../swarm/plan/intent.ts';
@@ -30,7 +32,6 @@ import { start_worker } from '../swarm/worker/worker.ts';
 const READY_WITHIN_MS = 60_000;
 const MAX_ERROR_TEXT = 300;
 const MEMBER = 'try';
-const CLIENT = 1;
 const CONNECT_PER_S = 1000;
 
 /** Exit code 0 when the iteration, `setup` and `teardown` went well, else 1. */
@@ -44,7 +45,9 @@ export async function run_try(options: OptionsWith<'server' | 'script'>, io: Io)
           const loaded = await load(options, folder, io.colour.err).finally(undo);
           const [server] = options.server;
           if (server!.path === undefined) await check_name(server!.host);
-          io.out.line(`one client on ${endpoint_text(server!)}, one iteration of ${options.script}; times in s`);
+          const { groups } = loaded.script;
+          const clients = groups.length === 1 ? 'one client' : `one client of each of ${groups.length} groups`;
+          io.out.line(`${clients} on ${endpoint_text(server!)}, one iteration of ${options.script}; times in s`);
           const sources = await find_sources(options);
           const run = new_run({ ...options, server: [server!] }, loaded, true);
           const machine = { module_path: loaded.module_path, sources, segment: WHOLE };
@@ -55,7 +58,7 @@ export async function run_try(options: OptionsWith<'server' | 'script'>, io: Io)
   );
 }
 
-/** A swarm of one client, which plays one iteration. */
+/** A swarm of one client of each group, which plays one iteration. */
 class Trial {
   readonly #run: RunSpec;
   readonly #io: Io;
@@ -85,10 +88,15 @@ class Trial {
       on_note: (_, { level, text }) => log[level](text),
     });
     this.#squad.listen(() => this.#watch_idle());
-    this.#squad.traces.start(MEMBER, CLIENT, Infinity, (line) => {
-      this.#active_at = now();
-      if (line !== null) io.out.line(line);
-    });
+    const { groups } = run.what;
+    // with equal shares the first client of each group has the group's number
+    for (const [group, { name }] of groups.entries()) {
+      const whose = groups.length === 1 ? '' : `${name} `;
+      this.#squad.traces.start(MEMBER, group + 1, Infinity, (line) => {
+        this.#active_at = now();
+        if (line !== null) io.out.line(`${whose}${line}`);
+      });
+    }
     this.#worker = start_worker({ member: MEMBER, incarnation: MEMBER, seat, internal });
   }
 
@@ -142,7 +150,7 @@ class Trial {
   }
 
   #want(phase: Orders['phase'], clients: 0 | 1): void {
-    const groups = [{ planned: clients, target: clients }];
+    const groups = this.#run.what.groups.map(() => ({ planned: clients, target: clients }));
     const wanted: Wanted = { ...NOTHING_WANTED, phase, groups, connect_per_s: CONNECT_PER_S };
     this.#squad.planner.follow(() => wanted, now());
     this.#squad.planner.replan(true);
@@ -163,10 +171,14 @@ class Trial {
     this.#log.warn(`still in ${where}, no call is open: is a promise never settled? Ctrl-C ends`);
   }
 
-  /** as in a snapshot: the script's actions, then `connected` */
+  /** as in a snapshot: of each group its actions, then `connected` */
   get #names(): string[] {
-    const [main] = this.#run.what.groups;
-    return [...actions_of(main!.script).map(({ name }) => name), 'connected'];
+    return this.#run.what.groups.flatMap(({ name: group, script }) => [
+      ...script.loops.flatMap((loop) =>
+        loop.actions.map(({ name: action }) => full_name({ group, loop: loop.name, action })),
+      ),
+      name_in_run(group, CONNECTED),
+    ]);
   }
 
   #verdict(whole: boolean): number {
@@ -177,7 +189,8 @@ class Trial {
       names[i]!,
       ...[started, ok, Object.values(failed).reduce((a, b) => a + b, 0), aborted, ms(latency_ms(service).mean)],
     ]);
-    const played = rows.filter((row) => row[1] !== 0 || row[0] !== 'connected');
+    const hooks = this.#run.what.groups.map(({ name }) => name_in_run(name, CONNECTED));
+    const played = rows.filter((row) => row[1] !== 0 || !hooks.includes(String(row[0])));
     const table = aligned([['action', 'rounds', 'ok', 'failed', 'aborted', 'mean ms'], ...played], [0]);
     const wrong = Object.entries(snapshot.errors).map(([code, { last }]) =>
       escape_text(`${code}: ${last}`, MAX_ERROR_TEXT),

@@ -3,7 +3,7 @@ import { escape_text } from '../foundation/escape.ts';
 import type { Command, Reply, WaitFor } from '../grammar/command.ts';
 import type { Request, SessionRequest } from '../grammar/rows.ts';
 import { sentence } from '../grammar/sentences.ts';
-import { reached_of } from '../metrics/reached.ts';
+import { counted_for, reached_of } from '../metrics/reached.ts';
 import type { Series } from '../metrics/series.ts';
 import type { Summary } from '../metrics/summary.ts';
 import { event_lines } from '../outputs/events-table.ts';
@@ -109,13 +109,13 @@ export function wait_for({ what, count, within_ms }: WaitFor, control: Control, 
   const check = (summary: Summary): Reply | null => {
     const { phase } = summary;
     if (phase === 'drain' || phase === 'stop') return { ok: false, code: 'stopping', has_ended: false };
-    const clients = reached_of(summary)[what];
+    const clients = counted_for(reached_of(summary), what);
     return clients >= wanted(summary) ? { ok: true, op: 'wait', what, clients, followers: null } : null;
   };
   const too_late = (summary: Summary): Reply => ({
     ok: false,
     code: 'not_yet',
-    clients: reached_of(summary)[what],
+    clients: counted_for(reached_of(summary), what),
     wanted: wanted(summary),
   });
   return new Promise((resolve) => {

@@ -35,16 +35,26 @@ function file_of({ fd, isTTY }: OutputStream): number | null {
   return found.isFile() || found.isCharacterDevice() ? fd : null;
 }
 
+/** Takes what stands in the last line of a terminal away. */
+const CLEAR = '\r\x1b[2K';
+
+/** A line that stays below all others; '' if there is none. The outputs of one terminal share it. */
+export interface Footer {
+  text: string;
+}
+
 export class Output {
   readonly #stream: OutputStream;
+  readonly #footer: Footer;
   readonly #file: number | null;
   #failed = false;
   #dropped = 0;
   /** why the last write to the file failed; null: it did not */
   #fault: string | null = null;
 
-  constructor(stream: OutputStream) {
+  constructor(stream: OutputStream, footer: Footer = { text: '' }) {
     this.#stream = stream;
+    this.#footer = footer;
     this.#file = file_of(stream);
     // EPIPE, or EIO of a terminal that went away: nobody is left to tell
     stream.on('error', () => (this.#failed = true));
@@ -52,6 +62,11 @@ export class Output {
 
   get is_tty(): boolean {
     return this.#stream.isTTY === true;
+  }
+
+  /** A terminal on which a line can be written anew. */
+  get redraws(): boolean {
+    return this.is_tty && process.env.TERM !== 'dumb';
   }
 
   /** How many characters fit on a line: 80 when a terminal does not tell, Infinity when it is no terminal. */
@@ -65,11 +80,21 @@ export class Output {
   }
 
   write(text: string): void {
+    const { text: footer } = this.#footer;
     if (this.#file !== null) this.#write_file(this.#file, text);
-    else if (!this.#failed) this.#write_stream(text);
+    else if (!this.is_tty || footer === '') this.#write_stream(text);
+    else this.#write_stream(`${CLEAR}${text}${text.endsWith('\n') ? footer : ''}`);
+  }
+
+  /** From now on this line stays below all others, where it {@link redraws}; '' for none. */
+  keep_below(text: string): void {
+    if (!this.redraws || text === this.#footer.text) return;
+    this.#footer.text = text;
+    this.#write_stream(`${CLEAR}${text}`);
   }
 
   #write_stream(text: string): void {
+    if (this.#failed) return;
     if (this.#stream.writableLength > MAX_WAITING) {
       this.#dropped++;
       return;

@@ -109,10 +109,10 @@ export type Deed =
   | { readonly op: 'trace'; readonly client: number; readonly member: string | null }
   | { readonly op: 'wait'; readonly what: WaitFor['what']; readonly clients: number };
 
-/** The step of a load that comes next; `in_ms` null: nobody can say when. */
+/** The step of a load that comes next, and when: in so many ms, or when a wait is over, or the pause. */
 export interface NextStep {
   readonly step: string;
-  readonly in_ms: number | null;
+  readonly when: number | 'waited' | 'resumed';
 }
 
 /** Who has followed a command when it is answered, 2 s after it at most. */

@@ -26,8 +26,9 @@ export function sentence(reply: Reply): string {
 /** `; the load goes on with \`hold 5m\` in 3 s` */
 function coming(next: NextStep | undefined): string {
   if (next === undefined) return '';
-  const when = next.in_ms === null ? 'when its wait is over' : `in ${seconds(next.in_ms)}`;
-  return `; the load goes on with \`${next.step}\` ${when}`;
+  const { step, when } = next;
+  const said = { waited: 'when its wait is over', resumed: 'after `resume`, so much later' };
+  return `; the load goes on with \`${step}\` ${typeof when === 'number' ? `in ${seconds(when)}` : said[when]}`;
 }
 
 /** A command as somebody may have typed it. */

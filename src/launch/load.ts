@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { read_text } from '../foundation/files.ts';
 import type { Log } from '../foundation/log.ts';
+import { CONNECTED } from '../metrics/groups.ts';
 import type { OptionsWith } from '../options/options.ts';
 import { bundle_modules } from '../protocols/bundle.ts';
 import { to_modules } from '../protocols/exports.ts';
@@ -108,7 +109,7 @@ export const groups_of = ({ script, modules, load }: Pick<Loaded, 'script' | 'mo
     return {
       name,
       share,
-      commands: modules.get(protocol)!.connected ? [...commands, 'connected'] : commands,
+      commands: modules.get(protocol)!.connected ? [...commands, CONNECTED] : commands,
       script: { protocol, loops, iterations_in_all },
       among: iterations_in_all === null ? null : (most[g] ?? null),
     };

@@ -15,7 +15,8 @@ export function new_run(
   once: boolean,
 ): RunSpec {
   const { module_sha256 } = loaded;
-  const groups = groups_of(loaded);
+  // `swarm try` plays each group once
+  const groups = groups_of(loaded).map((group) => (once ? { ...group, share: 1 } : group));
   return {
     id: `${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`,
     what: { groups, module_sha256, seed: options.seed ?? randomBytes(8).toString('hex'), once },

@@ -1,11 +1,13 @@
-/** What the operator sees of a run besides the console: state lines, final table, summary file, exit code. */
+/** What the operator sees of a run besides the console: state lines, its load, final table, summary file. */
 import type { Console } from '../console/server.ts';
 import { endpoint_text } from '../foundation/endpoint-text.ts';
 import { reason_of } from '../foundation/errors.ts';
 import type { Io } from '../foundation/io.ts';
 import type { Log } from '../foundation/log.ts';
+import type { Output } from '../foundation/output.ts';
 import { check_books } from '../metrics/books.ts';
-import type { Summary } from '../metrics/summary.ts';
+import type { LoadSummary, Summary } from '../metrics/summary.ts';
+import { load_bar, load_news } from '../outputs/load-lines.ts';
 import { final_table, state_line } from '../outputs/render.ts';
 import type { Control } from '../swarm/plan/control.ts';
 import { write_summary } from './preflight.ts';
@@ -14,10 +16,14 @@ import { write_summary } from './preflight.ts';
 export interface Watched extends Control {
   /** The summary with the percentiles since the last call. */
   next_interval(): Summary;
+  /** Where its load is; null: none was begun. */
+  load(): LoadSummary | null;
   readonly ended: Promise<unknown>;
 }
 
-/** Has the console answer, and prints a state line each `every_ms` until the run ends. */
+const LOAD_MS = 250;
+
+/** Has the console answer, prints a state line each `every_ms` and shows the load until the run ends. */
 export function open_surface(console: Console, swarm: Watched, every_ms: number, io: Io): void {
   console.open(swarm);
   const { host, port } = console.address;
@@ -28,7 +34,33 @@ export function open_surface(console: Console, swarm: Watched, every_ms: number,
     for (const line of state_line(summary, before, io.colour.out)) io.out.line(line);
     before = summary;
   }, every_ms);
-  void swarm.ended.then(() => clearInterval(report));
+  const hide = show_load(swarm, io.out);
+  void swarm.ended.then(() => {
+    clearInterval(report);
+    hide();
+  });
+}
+
+/** On a terminal as a line below all others, elsewhere as a line for each step. Returns what ends that. */
+function show_load(swarm: Pick<Watched, 'load'>, out: Output): () => void {
+  let before: LoadSummary | null = null;
+  const show = (): void => {
+    const load = swarm.load();
+    if (load === null) return;
+    const news = load_news(load, before);
+    before = load;
+    if (out.redraws) out.keep_below(load_bar(load, out.columns - 1));
+    else if (news !== null) out.line(news);
+  };
+  const timer = setInterval(show, LOAD_MS);
+  const hide = (): void => out.keep_below('');
+  process.once('exit', hide);
+  return () => {
+    clearInterval(timer);
+    show();
+    process.off('exit', hide);
+    hide();
+  };
 }
 
 /** Prints the table, writes the file, logs what went wrong (`reasons` first). True: all is well. */

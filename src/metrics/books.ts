@@ -2,7 +2,7 @@
  * The books (docs/summary.md): whatever began, a client, connection, request or round, still goes on or ended in
  * exactly one way.
  */
-import { MAIN } from './groups.ts';
+import { full_name } from './groups.ts';
 import { add_lost, live_in, merge_groups, type GroupLost, type Lost } from './merge-snapshots.ts';
 import type { GroupSnapshot, Snapshot } from './snapshot.ts';
 import type { ActionSummary, Summary } from './summary.ts';
@@ -129,12 +129,12 @@ function check_counts({ clients, connections, endpoints, requests }: BookedCount
   ];
 }
 
-const rounds_of = ({ group, command, index }: ActionSummary): string =>
-  `rounds of ${group === MAIN ? '' : `${group}.`}${command} (${index})`;
+const rounds_of = (action: ActionSummary): string => `rounds of ${full_name(action)} (${action.index})`;
 
 const gauges_of = ({ clients, connections, requests }: BookedCounts): Record<string, number> => ({
   'clients live': clients.live,
   'clients draining': clients.draining,
+  'places finished': clients.finished,
   'connections connecting': connections.connecting,
   'connections open': connections.open,
   'requests in flight': requests.in_flight,

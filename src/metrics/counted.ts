@@ -1,6 +1,6 @@
 /** What the series reads of all that was measured. Only this file knows where it stands there. */
 import { EMPTY } from './histogram.ts';
-import type { PlayedGroup } from './groups.ts';
+import { name_in_group, type PlayedGroup } from './groups.ts';
 import { whole_of } from './merge-snapshots.ts';
 import type { ActionSnapshot, Counts, GroupSnapshot, Snapshot } from './snapshot.ts';
 import { STATES } from './state.ts';
@@ -35,10 +35,11 @@ export const GAUGE_NAMES = Object.keys(GAUGES) as GaugeName[];
 /** Which action of which group. */
 export interface ActionName {
   readonly group: string;
-  readonly command: string;
+  /** `[loop.]action`: what it is called there */
+  readonly name: string;
 }
 
-/** An action by its place in its group, since a command may stand there twice. */
+/** An action by its place in its group, since a name may stand there twice. */
 export interface ActionPlace extends ActionName {
   readonly index: number;
 }
@@ -82,14 +83,14 @@ export function counted_of({ snapshot }: Totals, places: readonly ActionPlace[])
 
 /** Of all groups, one after the other. */
 export const action_names = (groups: readonly PlayedGroup[]): ActionName[] =>
-  groups.flatMap(({ name, commands }) => commands.map((command) => ({ group: name, command })));
+  groups.flatMap(({ name: group, actions }) => actions.map((action) => ({ group, name: name_in_group(action) })));
 
 /** `actions`: those of a group in the order of its script. */
 export function places_of(actions: readonly ActionName[]): ActionPlace[] {
   const next = new Map<string, number>();
-  return actions.map(({ group, command }) => {
+  return actions.map(({ group, name }) => {
     const index = next.get(group) ?? 0;
     next.set(group, index + 1);
-    return { group, index, command };
+    return { group, index, name };
   });
 }

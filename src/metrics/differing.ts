@@ -34,8 +34,8 @@ export function differing(sums: News | null, whole: News, names: SeriesNames, le
   compare_times('response', sums?.response ?? NOTHING, whole.response);
   for (const number of new Set([...(sums?.actions.keys() ?? []), ...whole.actions.keys()])) {
     const [have, want] = [sums?.actions.get(number) ?? NO_ROUNDS, whole.actions.get(number) ?? NO_ROUNDS];
-    const { group, command } = names.actions.name_of(number);
-    const what = `${group} ${command}`;
+    const { group, name } = names.actions.name_of(number);
+    const what = `${group} ${name}`;
     for (const count of ['started', 'ok', 'aborted'] as const) compare(`${what} ${count}`, have[count], want[count]);
     compare_codes(`${what} failed`, have.failed, want.failed);
     compare_times(`${what} service`, have.service, want.service);

@@ -1,17 +1,45 @@
 /** Groups: populations of a run with a name each. Everything that is measured is kept by that name. */
-import { MAX_GROUPS } from '../script/types.ts';
+import { MAIN, MAX_GROUPS } from '../script/types.ts';
 
 export { MAIN, MAX_GROUPS } from '../script/types.ts';
 
 /** of all groups together: those of the script, and `connected` of each group */
 export const MAX_ACTIONS = 1000 + MAX_GROUPS;
 
+/** The module's hook: a reserved name, so no action of the script. Its rounds belong to no loop. */
+export const CONNECTED = 'connected';
+
 /** A group of a run, and what its clients play. */
 export interface PlayedGroup {
   readonly name: string;
-  /** of its actions in order, then `connected` if the module has it: as in `GroupSnapshot.actions` */
-  readonly commands: readonly string[];
+  /** in order, then `connected` if the module has it: as in `GroupSnapshot.actions` */
+  readonly actions: readonly PlayedAction[];
 }
+
+export interface PlayedAction {
+  /** {@link MAIN} without loops, and of `connected` */
+  readonly loop: string;
+  /** its name: its command, unless the script gives it another */
+  readonly action: string;
+  readonly command: string;
+}
+
+/** What an action is called within its group: `[loop.]action`. */
+export const name_in_group = ({ loop, action }: Pick<PlayedAction, 'loop' | 'action'>): string =>
+  loop === MAIN ? action : `${loop}.${action}`;
+
+/** `[group.]name`; `name`: within the group. */
+export const name_in_run = (group: string, name: string): string => (group === MAIN ? name : `${group}.${name}`);
+
+/** What an action is called in the whole run: `[group.][loop.]action`. */
+export const full_name = ({
+  group,
+  ...action
+}: {
+  readonly group: string;
+  readonly loop: string;
+  readonly action: string;
+}): string => name_in_run(group, name_in_group(action));
 
 type ByGroup<T> = Readonly<Record<string, T>>;
 

@@ -1,6 +1,6 @@
 /** Back from a final summary to what was measured, so that it can be added up again. */
 import { escape_text } from '../foundation/escape.ts';
-import { MAIN, type PlayedGroup } from './groups.ts';
+import { full_name, MAIN, type PlayedGroup } from './groups.ts';
 import { decode_hdr } from './hdr.ts';
 import { HIGHEST, index_of } from './histogram.ts';
 import { add_lost, merge_groups, merge_snapshots, type GroupLost } from './merge-snapshots.ts';
@@ -24,13 +24,13 @@ export function measured_of(summary: Summary): Measured {
   if (!histograms) throw new Error('its connections have no histograms');
   instant(summary.run.started);
   if (mark) instant(mark.at);
-  const { killed, done, created, draining, peak, states, entered } = clients;
+  const { killed, done, created, draining, finished, peak, states, entered } = clients;
   const { attempted, connecting, established, open, open_peak, cancelled, failed, closed, ports_skipped } = connections;
   const { lost: lost_requests, ...calls } = requests;
   const { snapshot, lost } = rounds_of(actions);
   const [first = MAIN] = Object.keys(snapshot.groups);
   const counted: Omit<GroupSnapshot, 'actions'> = {
-    clients: { created, killed, done, draining, peak, states, entered },
+    clients: { created, killed, done, draining, finished, peak, states, entered },
     connections: {
       attempted,
       connecting,
@@ -69,7 +69,10 @@ export function measured_of(summary: Summary): Measured {
 
 /** What the groups of a summary play, from its actions, which are in order. */
 export const played_of = (actions: readonly ActionSummary[]): PlayedGroup[] =>
-  by_group(actions).map(([name, list]) => ({ name, commands: list.map(({ command }) => command) }));
+  by_group(actions).map(([name, list]) => ({
+    name,
+    actions: list.map(({ loop, action, command }) => ({ loop, action, command })),
+  }));
 
 function by_group(actions: readonly ActionSummary[]): [string, ActionSummary[]][] {
   const groups = new Map<string, ActionSummary[]>();
@@ -98,8 +101,8 @@ function rounds_of(actions: readonly ActionSummary[]): Totals {
 }
 
 function action_of(action: ActionSummary): ActionSnapshot {
-  const { command, started, running, ok, failed, aborted, service_ms, response_ms, histograms } = action;
-  if (!histograms) throw new Error(`its action ${escape_text(command, 100)} has no histograms`);
+  const { started, running, ok, failed, aborted, service_ms, response_ms, histograms } = action;
+  if (!histograms) throw new Error(`its action ${escape_text(full_name(action), 200)} has no histograms`);
   const service = histogram(histograms.service, service_ms);
   const response = histogram(histograms.response, response_ms);
   return { started, running, ok, failed, aborted, service, response };

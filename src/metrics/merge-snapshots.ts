@@ -98,6 +98,7 @@ function add_groups(list: readonly GroupSnapshot[]): Omit<GroupSnapshot, 'action
       killed: { decr: sum((s) => s.clients.killed.decr), stop: sum((s) => s.clients.killed.stop) },
       done: sum((s) => s.clients.done),
       draining: sum((s) => s.clients.draining),
+      finished: sum((s) => s.clients.finished),
       peak: highest((s) => s.clients.peak),
       states: record_of(STATES, (state) => sum((s) => s.clients.states[state])),
       entered: merge_counts(list.map((s) => s.clients.entered)),
@@ -159,7 +160,7 @@ function settle(group: GroupSnapshot): GroupSnapshot {
   const { clients, connections, endpoints, requests, actions } = group;
   return {
     ...group,
-    clients: { ...clients, draining: 0, states: record_of(STATES, () => 0) },
+    clients: { ...clients, draining: 0, finished: 0, states: record_of(STATES, () => 0) },
     connections: { ...connections, connecting: 0, open: 0 },
     endpoints: Object.fromEntries(Object.entries(endpoints).map(([name, counts]) => [name, lose(counts)])),
     requests: { ...requests, in_flight: 0 },

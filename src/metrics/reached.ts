@@ -18,13 +18,17 @@ export function reached_in(snapshots: readonly Snapshot[]): Reached {
       open += connections.open;
       // the last one is `connected`, whether the module has it or not
       ready += connections.open - (actions.at(-1)?.running ?? 0);
-      done += (clients as { finished?: number }).finished ?? 0;
+      done += clients.finished;
     }
   return { open, ready, done };
 }
 
-export const reached_of = ({ connections, actions, clients }: Summary): Reached => ({
+export const reached_of = ({ connections, clients }: Summary): Reached => ({
   open: connections.open,
-  ready: actions.reduce((ready, { index, running }) => (index < 0 ? ready - running : ready), connections.open),
-  done: (clients as { finished?: number }).finished ?? 0,
+  ready: connections.ready,
+  done: clients.finished,
 });
+
+/** How many a wait for `what` counts. Who is done has left: nobody waits for that connection. */
+export const counted_for = (there: Reached, what: keyof Reached): number =>
+  there[what] + (what === 'done' ? 0 : there.done);

@@ -7,10 +7,13 @@ import { MAIN } from './groups.ts';
 import type { ActionSummary, Summary } from './summary.ts';
 
 const FORMAT = 'swarm-summary/1';
-/** A swarm that knew no groups wrote none. */
-type StoredAction = Omit<ActionSummary, 'group' | 'loop'> & Partial<Pick<ActionSummary, 'group' | 'loop'>>;
+/** An older swarm wrote less. */
+type Older<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
+type StoredAction = Older<ActionSummary, 'action' | 'group' | 'loop'>;
 type StoredMark = Omit<NonNullable<Summary['mark']>, 'actions'> & { readonly actions: readonly StoredAction[] };
-type StoredSummary = Omit<Summary, 'actions' | 'mark'> & {
+type StoredSummary = Omit<Summary, 'actions' | 'mark' | 'clients' | 'connections'> & {
+  readonly clients: Older<Summary['clients'], 'finished'>;
+  readonly connections: Older<Summary['connections'], 'ready'>;
   readonly actions: readonly StoredAction[];
   readonly mark: StoredMark | null;
 };
@@ -35,16 +38,30 @@ export function read_summary(text: string): Summary | Refused {
   if (field(value, 'final') !== true) return new Refused('it is not final: the run was still going on');
   is_summary ??= compile();
   if (is_summary(value)) {
-    const { actions, mark } = value;
-    return { ...value, actions: actions.map(named), mark: mark && { ...mark, actions: mark.actions.map(named) } };
+    const { actions, mark, clients, connections } = value;
+    return {
+      ...value,
+      clients: { finished: 0, ...clients },
+      connections: { ready: connections.open, ...connections },
+      actions: actions.map(named),
+      mark: mark && { ...mark, actions: mark.actions.map(named) },
+    };
   }
   const [fault] = is_summary.errors!;
   return new Refused(`${fault!.instancePath || 'it'} ${fault!.message}`);
 }
 
-const named = ({ index, command, group = MAIN, loop = MAIN, ...rest }: StoredAction): ActionSummary => ({
+const named = ({
   index,
   command,
+  action = command,
+  group = MAIN,
+  loop = MAIN,
+  ...rest
+}: StoredAction): ActionSummary => ({
+  index,
+  command,
+  action,
   group,
   loop,
   ...rest,

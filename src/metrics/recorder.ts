@@ -109,7 +109,17 @@ class ErrorKinds {
 
 /** What the clients of one group count: they hold it, and look nothing up. */
 export class GroupRecorder {
-  readonly clients = { created: 0, killed_decr: 0, killed_stop: 0, done: 0, draining: 0, live: 0, peak: 0 };
+  readonly clients = {
+    created: 0,
+    killed_decr: 0,
+    killed_stop: 0,
+    done: 0,
+    /** of those that are done, who has played all iterations and keeps its place */
+    finished: 0,
+    draining: 0,
+    live: 0,
+    peak: 0,
+  };
   /** gauges by index of STATES */
   readonly states = new Int32Array(STATES.length);
   /** by index of STATES, then of ENDS */
@@ -166,6 +176,7 @@ export class GroupRecorder {
         killed: { decr: clients.killed_decr, stop: clients.killed_stop },
         done: clients.done,
         draining: clients.draining,
+        finished: clients.finished,
         peak: clients.peak,
         states: Object.fromEntries(STATES.map((state, i) => [state, this.states[i]!])) as Record<State, number>,
         entered: Object.fromEntries([...STATES, ...ENDS].map((state, i) => [state, this.entered[i]!])),

@@ -54,10 +54,10 @@ class ActionNames {
     return this.#places.length;
   }
 
-  number_of({ group, index, command }: ActionPlace): number {
+  number_of({ group, index, name }: ActionPlace): number {
     const of_group = this.#numbers.get(group) ?? [];
     this.#numbers.set(group, of_group);
-    return (of_group[index] ??= this.#places.push({ group, index, command }) - 1);
+    return (of_group[index] ??= this.#places.push({ group, index, name }) - 1);
   }
 
   name_of(number: number): ActionPlace {

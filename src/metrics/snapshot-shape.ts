@@ -59,6 +59,7 @@ const GROUP = object<GroupCounters>({
     killed: object<GroupSnapshot['clients']['killed']>({ decr: COUNT, stop: COUNT }),
     done: COUNT,
     draining: COUNT,
+    finished: COUNT,
     peak: COUNT,
     states: STATE_COUNTS,
     entered: COUNTS,

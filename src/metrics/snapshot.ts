@@ -82,6 +82,8 @@ export interface GroupSnapshot {
     readonly killed: { readonly decr: number; readonly stop: number };
     readonly done: number;
     readonly draining: number;
+    /** places whose clients played all their iterations: they count for the share, though nobody is there */
+    readonly finished: number;
     readonly peak: number;
     /** gauges by state; their sum is live */
     readonly states: Readonly<Record<State, number>>;

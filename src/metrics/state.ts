@@ -4,6 +4,16 @@
 export const STATES = ['initial', 'connect', 'acting', 'standby', 'backoff', 'fatal'] as const;
 export const ENDS = ['killed', 'done'] as const;
 
+/** Their numbers: those of ENDS follow those of STATES. */
+export const INITIAL = 0;
+export const CONNECT = 1;
+export const ACTING = 2;
+export const STANDBY = 3;
+export const BACKOFF = 4;
+export const FATAL = 5;
+export const KILLED = 6;
+export const DONE = 7;
+
 export type State = (typeof STATES)[number];
 export type End = (typeof ENDS)[number];
 

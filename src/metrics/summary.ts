@@ -23,6 +23,8 @@ export interface ActionSummary {
   /** position in the script; -1 = the module's `connected` */
   index: number;
   command: string;
+  /** its name: its command, unless the script gives it another */
+  action: string;
   /** of the clients that play it, and which of their loops; `main` in a script without groups and loops */
   group: string;
   loop: string;
@@ -152,6 +154,8 @@ export interface Summary {
     created: number;
     killed: { decr: number; stop: number };
     done: number;
+    /** places whose clients played all their iterations: nobody replaces them until `decr` takes the place */
+    finished: number;
     lost: number;
     states: Record<State, number>;
     entered: Record<string, number>;
@@ -161,6 +165,8 @@ export interface Summary {
     connecting: number;
     established: number;
     open: number;
+    /** of these, those on which `connected` is over */
+    ready: number;
     open_peak: number;
     cancelled: number;
     failed: Counts;

@@ -1,6 +1,6 @@
 /** From what the members measured to the summary that everybody reads (docs/summary.md). */
 import { check_books, check_groups, booked_counts } from './books.ts';
-import { MAIN, type PlayedGroup } from './groups.ts';
+import { CONNECTED, type PlayedGroup } from './groups.ts';
 import { encode_hdr } from './hdr.ts';
 import { EMPTY, latency_ms, merge, resolution, RESOLUTION, subtract } from './histogram.ts';
 import { add_lost, merge_actions, merge_snapshots, whole_of, type Dead, type Lost } from './merge-snapshots.ts';
@@ -68,6 +68,7 @@ export function to_summary(input: SummaryInput): Summary {
   const whole = whole_of(snapshot);
   const { clients, connections, endpoints, requests } = booked_counts(whole, add_lost(Object.values(lost)));
   const { connect, handshake } = whole.connections;
+  const actions = summarize_actions(totals, null, input.groups, input.histograms);
   const summary: Summary = {
     format: 'swarm-summary/1',
     final: input.final,
@@ -80,6 +81,7 @@ export function to_summary(input: SummaryInput): Summary {
     clients: { ...clients, peak: Math.max(input.peaks.live, clients.live) },
     connections: {
       ...connections,
+      ready: Math.max(0, connections.open - greeting(actions)),
       open_peak: Math.max(input.peaks.open, connections.open),
       connect_ms: latency_ms(connect),
       handshake_ms: latency_ms(handshake),
@@ -88,7 +90,7 @@ export function to_summary(input: SummaryInput): Summary {
     endpoints,
     requests,
     bytes: whole.bytes,
-    actions: summarize_actions(totals, null, input.groups, input.histograms),
+    actions,
     ...resolution_of(histograms_of(snapshot)),
     ...(input.interval && interval_of(totals, input.interval)),
     mark: input.mark && {
@@ -125,18 +127,18 @@ export function summarize_actions(
   histograms: boolean,
 ): ActionSummary[] {
   const lost_in = ({ lost }: Totals, group: string, i: number): number => lost[group]?.running[i] ?? 0;
-  return groups.flatMap(({ name: group, commands }) =>
-    commands.map((command, i): ActionSummary => {
+  return groups.flatMap(({ name: group, actions }) =>
+    actions.map(({ loop, action: name, command }, i): ActionSummary => {
       const whole = now.snapshot.groups[group]?.actions[i] ?? merge_actions([]);
       const before = base?.snapshot.groups[group]?.actions[i];
       const action = before ? since(whole, before) : whole;
       const { service, response, ...counts } = action;
       return {
-        // a reserved name, so no action of the script
-        index: command === 'connected' ? -1 : i,
+        index: command === CONNECTED ? -1 : i,
         command,
+        action: name,
         group,
-        loop: MAIN,
+        loop,
         ...counts,
         lost: lost_in(now, group, i) - (base ? lost_in(base, group, i) : 0),
         service_ms: latency_ms(service),
@@ -146,6 +148,10 @@ export function summarize_actions(
     }),
   );
 }
+
+/** How many connections `connected` runs on. */
+const greeting = (actions: readonly ActionSummary[]): number =>
+  actions.reduce((all, { index, running }) => (index < 0 ? all + running : all), 0);
 
 function resolution_of(histograms: readonly HistogramSnapshot[]): Pick<Summary, 'latency_resolution'> {
   const coarsest = Math.max(...histograms.map((histogram) => resolution(histogram)));

@@ -33,7 +33,7 @@ function about({ state, step, steps, text, seconds, left_seconds, all_left_secon
     case 'paused':
       return `${place}: paused by hand, goes on after \`resume\``;
     case 'over':
-      return `over, after ${steps} steps`;
+      return `over, after ${steps} step${steps === 1 ? '' : 's'}`;
     case 'stopped':
       return `stopped in ${place}`;
     case 'failed':
@@ -44,3 +44,31 @@ function about({ state, step, steps, text, seconds, left_seconds, all_left_secon
 /** The answer to `load`. */
 export const load_lines = ({ load }: Summary): string[] =>
   load === undefined ? ['no load was begun'] : [load_line(load)];
+
+/** It goes on, or will. */
+export const is_played = ({ state }: LoadSummary): boolean =>
+  state === 'playing' || state === 'waiting' || state === 'paused';
+
+/** What is new since `before`, when somebody looked last; null: nothing but the time. */
+export function load_news(load: LoadSummary, before: LoadSummary | null): string | null {
+  const { state, step, steps, text, left_seconds, all_left_seconds } = load;
+  if (state !== 'playing' && state !== 'waiting') return before?.state === state ? null : load_line(load);
+  const last = before === null || !is_played(before) || before.step > step ? 0 : before.step;
+  if (before?.state === state && last === step) return null;
+  // those between took no time
+  const place = step - last > 1 ? `steps ${last + 1} to ${step} of ${steps}, now` : `step ${step} of ${steps},`;
+  const left = left_seconds === null ? '' : `: ${span(left_seconds)}, ${span(all_left_seconds)} to its end`;
+  return `load: ${place} ${escape_text(text, MAX_STEP)}${left}`;
+}
+
+const BAR = 16;
+
+/** `[████············] load: step 3 of 7, hold 5m: …`, at most `columns` characters; empty if it is not played. */
+export function load_bar(load: LoadSummary, columns: number): string {
+  if (!is_played(load)) return '';
+  const { seconds, left_seconds } = load;
+  const part = left_seconds === null ? 0 : seconds / (seconds + left_seconds || 1);
+  const full = Math.round(part * BAR);
+  const line = `[${'█'.repeat(full)}${'·'.repeat(BAR - full)}] ${load_line(load)}`;
+  return line.length > columns ? `${line.slice(0, Math.max(0, columns - 1))}…` : line;
+}

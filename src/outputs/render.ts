@@ -1,7 +1,9 @@
 /** What the daemon shows unasked: the state every --report-every, and the table at the end. Pure: Summary to text. */
 import Table from 'cli-table3';
 import picocolors from 'picocolors';
+import { full_name } from '../metrics/groups.ts';
 import type { Summary } from '../metrics/summary.ts';
+import { is_played, load_line } from './load-lines.ts';
 import * as answers from './tables.ts';
 
 const { ms, text_of } = answers;
@@ -20,12 +22,12 @@ function latency_part(s: Summary): string {
   );
   if (!busiest) return 'p50 - p99 - ms';
   const { p50, p99 } = busiest.service_ms;
-  return `p50 ${ms(p50)} p99 ${ms(p99)} ms (${busiest.command}, since the start)`;
+  return `p50 ${ms(p50)} p99 ${ms(p99)} ms (${text_of(full_name(busiest))}, since the start)`;
 }
 
 /**
- * Three lines: how many and how fast, then the two of the original. Rates are over the time since `before`, or the
- * start.
+ * How many and how fast, where the load is while one is played, then the two lines of the original. Rates are over the
+ * time since `before`, or the start.
  */
 export function state_line(now: Summary, before: Summary | null, colour: boolean): string[] {
   const paint = picocolors.createColors(colour);
@@ -37,11 +39,12 @@ export function state_line(now: Summary, before: Summary | null, colour: boolean
   return [
     [
       paint.bold(`${now.phase} ${Math.round(now.run.seconds)} s`),
-      `target ${now.target}, live ${now.clients.live}, open ${paint.green(String(now.connections.open))}`,
+      `target ${now.target}, live ${now.clients.live}, open ${paint.green(String(now.connections.open))}, ready ${now.connections.ready}`,
       `${rate(message_count).toFixed(1)} messages/s`,
       errors_per_s > 0 ? paint.red(errors) : errors,
       latency_part(now),
     ].join(' | '),
+    ...(now.load && is_played(now.load) ? [`  ${load_line(now.load)}`] : []),
     `  ${answers.realtime_line(now)}`,
     paint.dim(`  ${answers.aggregates_line(now)}`),
   ];

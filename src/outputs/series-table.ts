@@ -95,7 +95,7 @@ function line_of({ last, second, note, ...figures }: Stretch): string[] {
 }
 
 /** `12:34`, `1:02:03`; of the run */
-function clock_of(second: number): string {
+export function clock_of(second: number): string {
   const two = (value: number): string => String(value).padStart(2, '0');
   const minutes = Math.floor(second / 60);
   const hours = Math.floor(minutes / 60);

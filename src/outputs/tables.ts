@@ -1,5 +1,6 @@
 /** The console's answers: Summary to lines. Pure. Every text that came from outside is escaped and cut. */
 import { escape_json, escape_text } from '../foundation/escape.ts';
+import { full_name } from '../metrics/groups.ts';
 import { load_line } from './load-lines.ts';
 import type { ActionSummary, AgentSummary, Latency, Summary, WaitingClients } from '../metrics/summary.ts';
 
@@ -61,7 +62,7 @@ export function status_lines(s: Summary): string[] {
   return [
     ...(s.engine_away ? [`engine away since ${s.engine_away.since}, figures of ${s.engine_away.figures_of}`] : []),
     `${s.phase}, ${seconds(s.run.seconds)} since the start, ${segment_part(s)}servers ${text_of(s.run.servers.join(' '))}`,
-    `target ${s.target}, planned ${s.planned}, live ${c.live} (draining ${c.draining}), open ${n.open} (peak ${n.open_peak}), connect rate ${s.connect_per_s} per second`,
+    `target ${s.target}, planned ${s.planned}, live ${c.live} (draining ${c.draining})${c.finished > 0 ? `, finished ${c.finished}` : ''}, open ${n.open} (peak ${n.open_peak}), ready ${n.ready}, connect rate ${s.connect_per_s} per second`,
     ...(s.load ? [load_line(s.load)] : []),
     realtime_line(s),
     aggregates_line(s),
@@ -105,7 +106,7 @@ export const ACTION_HEAD = [
 
 export function action_row(a: ActionSummary): (string | number)[] {
   return [
-    a.index < 0 ? text_of(a.command) : `${a.index} ${text_of(a.command)}`,
+    a.index < 0 ? text_of(full_name(a)) : `${a.index} ${text_of(full_name(a))}`,
     ...[a.started, a.running, a.ok, sum(a.failed), a.aborted],
     ...[a.service_ms, a.response_ms].flatMap((time) => PERCENTILES.map((p) => ms(time[p]))),
   ];

@@ -57,7 +57,7 @@ export interface Bundled {
  */
 export async function bundle_modules(options: BundleOptions): Promise<Bundled> {
   const { protocols, dir, host_entry, out_dir } = options;
-  const entries = protocols.map((protocol): Entry => ({ protocol, path: find_module(protocol, dir) }));
+  const entries = protocols.map((protocol): ModuleFile => ({ protocol, path: find_module(protocol, dir) }));
   const { code, computed } = await compiled(
     entries,
     host_entry.startsWith('file:') ? host_entry : pathToFileURL(host_entry).href,
@@ -68,12 +68,12 @@ export async function bundle_modules(options: BundleOptions): Promise<Bundled> {
   return { path, sha256, computed };
 }
 
-interface Entry {
+interface ModuleFile {
   readonly protocol: string;
   readonly path: string;
 }
 
-async function compiled(entries: readonly Entry[], host: string): Promise<{ code: string; computed: string[] }> {
+async function compiled(entries: readonly ModuleFile[], host: string): Promise<{ code: string; computed: string[] }> {
   const names = Object.keys((await import(host)) as object);
   const entry = entries[0]!.path;
   const folder = dirname(entry);
@@ -115,7 +115,7 @@ async function compiled(entries: readonly Entry[], host: string): Promise<{ code
 }
 
 /** A file that exports each module as a namespace. */
-const joined = (entries: readonly Entry[], resolveDir: string): StdinOptions => ({
+const joined = (entries: readonly ModuleFile[], resolveDir: string): StdinOptions => ({
   contents: entries
     .map(({ protocol, path }) => `export * as ${JSON.stringify(protocol)} from ${JSON.stringify(path)};\n`)
     .join(''),

@@ -95,7 +95,8 @@ function check_parts(parts: readonly SegmentSummary[]): { segment: string | null
     ['seeds', ({ run }) => run.seed],
     [
       'actions',
-      ({ actions }) => JSON.stringify(actions.map(({ index, command, group, loop }) => [index, command, group, loop])),
+      ({ actions }) =>
+        JSON.stringify(actions.map(({ index, command, action, group, loop }) => [index, command, action, group, loop])),
     ],
   ];
   for (const part of parts)

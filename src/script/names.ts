@@ -13,7 +13,7 @@ const WORDS =
 /** The console reads its words in any case. */
 const RESERVED = new Set([...COMMANDS.map(({ name }) => name), ...WORDS.split(' ')]);
 
-interface Named {
+interface GivenName {
   readonly kind: 'group' | 'loop' | 'action';
   readonly name: string;
   /** what is wrong with it stands there */
@@ -29,7 +29,7 @@ interface Called {
 }
 
 export function check_names(groups: readonly RawGroup[], has_groups: boolean): Wrong[] {
-  const taken = new Map<string, Named>();
+  const taken = new Map<string, GivenName>();
   const called = by_command(groups);
   return named_in(groups, has_groups).flatMap((one) => {
     const before = taken.get(one.name);
@@ -40,15 +40,15 @@ export function check_names(groups: readonly RawGroup[], has_groups: boolean): W
 }
 
 /** What the file gives a name, in its order within each kind. */
-function named_in(groups: readonly RawGroup[], has_groups: boolean): Named[] {
-  const at_key = (kind: 'group' | 'loop', name: string, at: string): Named => {
+function named_in(groups: readonly RawGroup[], has_groups: boolean): GivenName[] {
+  const at_key = (kind: 'group' | 'loop', name: string, at: string): GivenName => {
     return { kind, name, fault: (message) => wrong_key(at, message), inside: `${at}/` };
   };
   return groups.flatMap((group) => [
     ...(has_groups ? [at_key('group', group.name, group.at)] : []),
     ...group.loops.flatMap((loop) => [
       ...(has(group.raw, 'loops') ? [at_key('loop', loop.name, loop.at)] : []),
-      ...loop.actions.flatMap(({ at, raw: { name, command } }): Named[] =>
+      ...loop.actions.flatMap(({ at, raw: { name, command } }): GivenName[] =>
         typeof name === 'string' && name !== command
           ? [{ kind: 'action', name, fault: (message) => wrong_value(`${at}/name`, message), inside: `${at}/` }]
           : [],
@@ -69,9 +69,9 @@ function by_command(groups: readonly RawGroup[]): Map<string, Called[]> {
   return called;
 }
 
-const a = (kind: Named['kind']): string => (kind === 'action' ? 'an action' : `a ${kind}`);
+const a = (kind: GivenName['kind']): string => (kind === 'action' ? 'an action' : `a ${kind}`);
 
-function bad_name({ kind, name }: Named): string | undefined {
+function bad_name({ kind, name }: GivenName): string | undefined {
   if (!NAME.test(name))
     return `${quoted(name)} is no name of ${a(kind)}: letters, digits, \`_\` and \`-\`, at most 64, the first of them a letter or \`_\``;
   if (!RESERVED.has(name.toLowerCase()) || (name === MAIN && kind !== 'action')) return undefined;
@@ -80,8 +80,8 @@ function bad_name({ kind, name }: Named): string | undefined {
 
 /** `calls`: the actions that have this name by their command. A group or a loop may be called like one of its own. */
 function not_unique(
-  { kind, name, inside }: Named,
-  before: Named | undefined,
+  { kind, name, inside }: GivenName,
+  before: GivenName | undefined,
   calls: readonly Called[],
 ): string | undefined {
   const instead = `: names of groups, loops and actions are all different, call the ${kind} something else`;

@@ -1,5 +1,9 @@
-/** Ranges: made once at load, drawn from in every round. */
+/** Ranges and think times: made once at load, drawn from in every round. */
+import { normal_quantile } from '../foundation/draws.ts';
 import type { Range, ThinkTime } from './types.ts';
+
+/** The longest sleep, seconds: 30 days. */
+export const MAX_SLEEP = 2_592_000;
 
 /** `n` → `[n, n]`; `[a, b]`, which was validated before, stays. */
 export function to_range(value: number | Range): Range {
@@ -20,3 +24,21 @@ export function draw_int(range: Range, unit: number): number {
 export function draw_real(range: Range, unit: number): number {
   return range[0] + unit * (range[1] - range[0]);
 }
+
+/**
+ * Seconds of a sleep, at most {@link MAX_SLEEP}: by one random number, 0 ≤ unit < 1, so that a client draws as many
+ * numbers as it sleeps. The sleep grows with it.
+ */
+export function draw_think(think: ThinkTime, unit: number): number {
+  if (is_range(think)) return draw_real(think, unit);
+  const { mean, distribution, sigma } = think;
+  const drawn =
+    distribution === 'exponential'
+      ? -mean * Math.log1p(-unit)
+      : mean * Math.exp(sigma * normal_quantile(unit) - sigma ** 2 / 2);
+  return Math.min(drawn, MAX_SLEEP);
+}
+
+/** The one number that is drawn each time; undefined: they vary. */
+export const fixed_think = (think: ThinkTime): number | undefined =>
+  is_range(think) && think[0] === think[1] ? think[0] : undefined;

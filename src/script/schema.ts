@@ -3,6 +3,7 @@
  * loader takes bounds and defaults from the same table.
  */
 import { RESERVED_EXPORTS } from '../protocols/module.ts';
+import { MAX_SLEEP } from './range.ts';
 import { MAX_GROUPS, MAX_SHARE, type Distribution } from './types.ts';
 
 interface RangeRule {
@@ -15,8 +16,6 @@ interface RangeRule {
   readonly examples: readonly unknown[];
 }
 
-/** The longest sleep, seconds: 30 days. */
-export const MAX_SLEEP = 2_592_000;
 export const DISTRIBUTIONS: readonly Distribution['distribution'][] = ['exponential', 'lognormal'];
 /** of a lognormal distribution, where the script has none */
 export const DEFAULT_SIGMA = 1;

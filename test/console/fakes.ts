@@ -24,6 +24,7 @@ export function action(index: number, command: string, p50 = 1.5): ActionSummary
   return {
     index,
     command,
+    action: command,
     group: 'main',
     loop: 'main',
     started: 12,
@@ -59,6 +60,7 @@ export function summary(change: Partial<Summary> = {}): Summary {
     clients: {
       live: 90,
       draining: 0,
+      finished: 0,
       peak: 90,
       created: 95,
       killed: { decr: 5, stop: 0 },
@@ -72,6 +74,7 @@ export function summary(change: Partial<Summary> = {}): Summary {
       connecting: 2,
       established: 93,
       open: 88,
+      ready: 86,
       open_peak: 90,
       cancelled: 0,
       failed: { ECONNREFUSED: 1 },

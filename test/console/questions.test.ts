@@ -1,8 +1,9 @@
+import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { answer } from '../../src/console/questions.ts';
+import { answer, wait_for } from '../../src/console/questions.ts';
 import { SharedControl } from '../../src/console/shared-control.ts';
 import { beat, totals_now } from '../metrics/beats.ts';
-import { FakeControl } from './fakes.ts';
+import { FakeControl, summary } from './fakes.ts';
 
 const course = (seconds: number) => ({ op: 'series', seconds }) as const;
 
@@ -46,5 +47,33 @@ describe('the answer to series', () => {
     }
     expect(answer(course(1), control)).not.toBe(first);
     expect(answer(course(1), control)).toEqual(first);
+  });
+});
+
+describe('a wait', () => {
+  it('is for those that are there and those that have left, as they are done', async () => {
+    const clients = fc.nat(20);
+    const what = fc.constantFrom('open' as const, 'ready' as const, 'done' as const);
+    await fc.assert(
+      fc.asyncProperty(what, fc.option(clients), clients, clients, clients, async (what, count, ready, more, done) => {
+        const { clients, connections } = summary();
+        const control = new FakeControl();
+        const open = ready + more;
+        control.now = summary({
+          target: 15,
+          connections: { ...connections, open, ready },
+          clients: { ...clients, finished: done },
+        });
+        const reached = what === 'done' ? done : done + (what === 'open' ? open : ready);
+        const wanted = count ?? 15;
+        const reply = await wait_for({ op: 'wait', what, count, within_ms: 0 }, control, new AbortController().signal);
+        expect(reply).toEqual(
+          reached >= wanted
+            ? { ok: true, op: 'wait', what, clients: reached, followers: null }
+            : { ok: false, code: 'not_yet', clients: reached, wanted },
+        );
+        expect(control.watchers.size).toBe(0);
+      }),
+    );
   });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { make_draws, philox } from '../../src/foundation/draws.ts';
+import { make_draws, normal_quantile, philox } from '../../src/foundation/draws.ts';
 
 describe('philox', () => {
   it.each([
@@ -24,13 +24,11 @@ describe('make_draws', () => {
     );
   });
 
-  it('draws other numbers for another seed, client or count, those of clients beyond 2^32 too', () => {
+  it('draws other numbers for another seed, stream, client or count, those of clients beyond 2^32 too', () => {
     const drawn = new Set<number>();
-    for (const seed of ['a', 'b']) {
-      const draws = make_draws(seed);
+    for (const draws of [make_draws('a'), make_draws('b'), make_draws('a', 'ping'), make_draws('a', 'listen')])
       for (const id of [1, 2, 3, 2 ** 32 + 1, 2 ** 40 + 1]) for (let i = 0; i < 100; i++) drawn.add(draws(id, i));
-    }
-    expect(drawn.size).toBe(2 * 5 * 100);
+    expect(drawn.size).toBe(4 * 5 * 100);
   });
 
   it.each([
@@ -54,5 +52,60 @@ describe('make_draws', () => {
         993,
       ]
     `);
+  });
+});
+
+describe('normal_quantile', () => {
+  /** How much of the standard normal distribution lies beyond `z` ≥ 0: a series (Marsaglia 2004), then Laplace's fraction. */
+  const tail_beyond = (z: number): number => {
+    const density = Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
+    if (z > 3) {
+      let below = z;
+      for (let term = 200; term > 0; term--) below = z + term / below;
+      return density / below;
+    }
+    let [sum, term] = [z, z];
+    for (let odd = 3; term > 1e-18; odd += 2) sum += term *= (z * z) / odd;
+    return 0.5 - density * sum;
+  };
+  const oracle = (unit: number): number => {
+    const tail = Math.min(unit, 1 - unit);
+    let [low, high] = [0, 10];
+    for (let halved = 0; halved < 60; halved++) {
+      const middle = (low + high) / 2;
+      if (tail_beyond(middle) > tail) low = middle;
+      else high = middle;
+    }
+    return unit < 0.5 ? -low : low;
+  };
+
+  it('is what tables of the distribution say', () => {
+    for (const [unit, z] of [
+      [0.5, 0],
+      [0.9, 1.2815515655],
+      [0.975, 1.9599639845],
+      [0.999, 3.0902323062],
+    ] as const) {
+      expect(normal_quantile(unit)).toBeCloseTo(z, 6);
+      expect(normal_quantile(1 - unit)).toBeCloseTo(-z, 6);
+    }
+    expect(normal_quantile(0)).toBe(-Infinity);
+  });
+
+  it('keeps its error bound, in the tails too', () => {
+    const tail = fc.tuple(fc.integer({ min: 2, max: 53 }), fc.double({ min: 0.5, max: 1, noNaN: true }));
+    const unit = fc.oneof(
+      fc.double({ min: 0.001, max: 0.999, noNaN: true }),
+      tail.map(([bits, part]) => part * 2 ** -bits),
+      tail.map(([bits, part]) => 1 - Math.max(2 ** -53, part * 2 ** -bits)),
+    );
+    fc.assert(
+      fc.property(unit, (u) => {
+        // near the middle the oracle loses digits to 1/2
+        const allowed = Math.max(1.2e-7 * Math.abs(oracle(u)), 1e-12);
+        expect(Math.abs(normal_quantile(u) - oracle(u))).toBeLessThanOrEqual(allowed);
+      }),
+      { numRuns: 1000 },
+    );
   });
 });

@@ -58,6 +58,7 @@ export const groups: fc.Arbitrary<GroupSnapshot> = fc
       killed: by(['decr', 'stop']),
       done: n,
       draining: n,
+      finished: n,
       peak: n,
       states: by(STATES),
       entered: by([...STATES, ...ENDS]),

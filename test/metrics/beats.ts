@@ -83,7 +83,7 @@ export const totals_now = (members: readonly FakeRecorder[]): Totals =>
   );
 
 export const names = (count: number): Beat['actions'] =>
-  Array.from({ length: count }, (_, i) => ({ group: 'main', command: `say_${i}` }));
+  Array.from({ length: count }, (_, i) => ({ group: 'main', name: `say_${i}` }));
 
 export const beat = (run_ms: number, totals: Totals, more: Partial<Beat> = {}): Beat => ({
   run_ms,

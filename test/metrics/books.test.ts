@@ -103,6 +103,7 @@ describe('check_books', () => {
       created: 2,
       live: 2,
       draining: 1,
+      finished: 0,
       states: { ...summary.clients.states, acting: 2 },
     };
     summary.connections = { ...summary.connections, attempted: 3, connecting: 1, established: 2, open: 2 };

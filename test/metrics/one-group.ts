@@ -22,4 +22,9 @@ export function changed_main(snapshot: Snapshot, change: (group: GroupSnapshot) 
 
 export const main_lost = (lost: Readonly<Record<string, GroupLost>>): GroupLost => lost[MAIN] ?? NOTHING_LOST;
 
-export const playing = (...commands: string[]): PlayedGroup[] => [{ name: MAIN, commands }];
+/** A group whose actions have no names of their own. */
+export const group_playing = (name: string, ...commands: string[]): PlayedGroup => ({
+  name,
+  actions: commands.map((command) => ({ loop: MAIN, action: command, command })),
+});
+export const playing = (...commands: string[]): PlayedGroup[] => [group_playing(MAIN, ...commands)];

@@ -331,11 +331,11 @@ describe('the series', () => {
     const member = new FakeRecorder(3);
     member.ok(0, 5);
     member.ok(2, 5);
-    const actions = ['ping', 'pong', 'ping'].map((command) => ({ group: 'main', command }));
+    const actions = ['ping', 'pong', 'ping'].map((name) => ({ group: 'main', name }));
     series.beat(beat(1000, totals_now([member]), { actions }));
     expect(series.last(1)[0]!.actions()).toMatchObject([
-      { group: 'main', index: 0, command: 'ping', ok: 1 },
-      { group: 'main', index: 2, command: 'ping', ok: 1 },
+      { group: 'main', index: 0, name: 'ping', ok: 1 },
+      { group: 'main', index: 2, name: 'ping', ok: 1 },
     ]);
   });
 });

@@ -11,7 +11,7 @@ import type { GroupSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
 import type { AgentSummary, WorkerSummary } from '../../src/metrics/summary.ts';
 import { to_summary, totals_of } from '../../src/metrics/totals.ts';
 import { a_snapshot, grouped, groups as group_snapshots, INPUT, NAMES, recorded } from './arbitraries.ts';
-import { main_of, NOTHING, of_main, playing } from './one-group.ts';
+import { group_playing, main_of, NOTHING, of_main, playing } from './one-group.ts';
 
 const SCHEMA = JSON.parse(
   readFileSync(resolve(import.meta.dirname, '../../docs/summary.schema.json'), 'utf8'),
@@ -63,7 +63,7 @@ describe('to_summary', () => {
       [0, 'heartbeat', 'main', 'main'],
       [-1, 'connected', 'main', 'main'],
     ]);
-    expect(Object.keys(actions[0]!).slice(0, 5)).toEqual(['index', 'command', 'group', 'loop', 'started']);
+    expect(Object.keys(actions[0]!).slice(0, 6)).toEqual(['index', 'command', 'action', 'group', 'loop', 'started']);
     expect(actions[0]!.service_ms).toEqual(latency_ms(main_of(a_snapshot(1)).actions[0]!.service));
     const early = to_summary({ ...INPUT, members: [merge_snapshots([])] });
     expect(early.actions.map((action) => action.started)).toEqual([0, 0]);
@@ -150,7 +150,7 @@ describe('to_summary', () => {
 });
 
 describe('to_summary of groups', () => {
-  const groups = NAMES.map((name) => ({ name, commands: [`say-${name}`, 'connected'] }));
+  const groups = NAMES.map((name) => group_playing(name, `say-${name}`, 'connected'));
 
   it('has the actions of each group, one group after another, and the sums of all', () => {
     const property = (members: readonly Snapshot[]): void => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { LoadSummary } from '../../src/metrics/summary.ts';
 import { final_table, state_line } from '../../src/outputs/render.ts';
 import { action, summary } from '../console/fakes.ts';
 
@@ -20,7 +21,7 @@ describe('state_line', () => {
 
   it('gives rates since the one before, and the latency of the last interval', () => {
     expect(state_line(now, before, false)).toEqual([
-      'run 30 s | target 100, live 90, open 88 | 110.0 messages/s | 2.0 errors/s | p50 1.25 p99 7.50 ms',
+      'run 30 s | target 100, live 90, open 88, ready 86 | 110.0 messages/s | 2.0 errors/s | p50 1.25 p99 7.50 ms',
       '  Realtime: total: 90, connect: 2, acting: 38, standby: 50',
       '  Aggregates: initial: 95, connect: 95, acting: 200, standby: 150, killed: 5',
     ]);
@@ -28,7 +29,7 @@ describe('state_line', () => {
 
   it('gives rates since the start when there is none before, and says whose latency it is', () => {
     expect(state_line(summary({ actions: [action(0, 'a'), action(1, 'b')] }), null, false)[0]).toBe(
-      'run 20 s | target 100, live 90, open 88 | 50.0 messages/s | 0.0 errors/s | p50 1.50 p99 6.00 ms (a, since the start)',
+      'run 20 s | target 100, live 90, open 88, ready 86 | 50.0 messages/s | 0.0 errors/s | p50 1.50 p99 6.00 ms (a, since the start)',
     );
   });
 
@@ -36,6 +37,14 @@ describe('state_line', () => {
     const first = summary({ run: { ...before.run, seconds: 0 }, actions: [] });
     expect(state_line(first, null, false)[0]).toContain('0.0 messages/s | 0.0 errors/s | p50 - p99 - ms');
     expect(state_line(now, now, false)[0]).toContain('0.0 messages/s');
+  });
+
+  it('says where the load is while it is played', () => {
+    const load = { step: 2, steps: 4, text: 'hold 5m', seconds: 12, left_seconds: 288, all_left_seconds: 300 } as const;
+    expect(state_line({ ...now, load: { ...load, state: 'playing' } }, before, false)[1]).toBe(
+      '  load: step 2 of 4, hold 5m: 12 s of it, 4 min 48 s left, 5 min to its end',
+    );
+    expect(state_line({ ...now, load: { ...load, state: 'over' } }, before, false)).toHaveLength(3);
   });
 
   it('is coloured only when told so', () => {
@@ -54,6 +63,18 @@ describe('final_table', () => {
     expect(text).toContain('the books balance');
     expect(text).not.toMatch(/Workers|incomplete|NOT/);
     expect(text).not.toContain('\x1b');
+  });
+
+  it('says what became of the load', () => {
+    const load = { step: 4, steps: 4, text: 'stop', seconds: 2, left_seconds: null, all_left_seconds: 0 } as const;
+    const text = (change: Partial<LoadSummary>): string =>
+      final_table(summary({ load: { ...load, state: 'over', ...change } }), false);
+    expect(text({})).toContain('\nload: over, after 4 steps\n');
+    const why = '`wait within 1m`: 5 of 10 clients were open';
+    expect(text({ state: 'failed', step: 2, text: 'wait within 1m', why })).toContain(
+      `\nload: failed in step 2 of 4, wait within 1m: ${why}\n`,
+    );
+    expect(text({ state: 'stopped', step: 3, text: 'hold 5m' })).toContain('\nload: stopped in step 3 of 4, hold 5m\n');
   });
 
   it('says what is missing', () => {

@@ -170,8 +170,9 @@ const MISTAKES: Record<string, (place: Place) => Expected> = {
     return { key: `/${key}`, says: `\`${key}\` beside \`groups\`: it belongs to one of the groups` };
   },
   'a name twice': ({ script, group, at, pick }) => {
-    const names = [...Object.keys(script.groups ?? {}), ...Object.keys(group.loops ?? {})];
     const [place, one] = an_action(group, at, pick);
+    // what stands before it in the file
+    const names = [...Object.keys(script.groups ?? {}).slice(0, 1), ...Object.keys(group.loops ?? {}).slice(0, 1)];
     if (names.length === 0) return null;
     one.name = names[pick(names.length)];
     return { value: `${place}/name`, says: `\`${one.name as string}\` is the name of a ` };
@@ -193,7 +194,7 @@ const MISTAKES: Record<string, (place: Place) => Expected> = {
     const [place, one] = an_action(group, at, pick);
     one.name = words[pick(words.length)];
     return {
-      value: 'of the name',
+      value: `${place}/name`,
       says: `\`${one.name as string}\` has a meaning at the console or among the metrics`,
     };
   },

@@ -5,14 +5,14 @@ import { Recorder } from '../../src/metrics/recorder.ts';
 import type { GroupSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
 import type { ProtocolModule } from '../../src/protocols/module.ts';
-import type { Range } from '../../src/script/types.ts';
+import type { Loop, Range, ThinkTime } from '../../src/script/types.ts';
 import { Endpoints } from '../../src/swarm/client/endpoints.ts';
 import type { GroupShare, Orders } from '../../src/swarm/plan/orders.ts';
 import type { LiveSpec, MachineSpec, RunSpec, Sources } from '../../src/swarm/plan/run-spec.ts';
 import { Populations } from '../../src/swarm/worker/populations.ts';
 import { main_of } from '../metrics/one-group.ts';
 import { PATIENCE_MS, until as wait_until } from '../patience.ts';
-import { group_of, machine_of, run_of, type RunFields } from './specs.ts';
+import { action_of, group_of, machine_of, run_of, type RunFields } from './specs.ts';
 
 export type Command = (client: FakeClient, args: Readonly<Record<string, unknown>>) => unknown;
 
@@ -20,9 +20,14 @@ export interface OneProcessOptions {
   port: number;
   /** in script order; each is played once per iteration with no sleep unless `actions` says otherwise */
   commands: Record<string, Command>;
-  actions?: Record<string, { rounds?: Range; between?: Range; after?: Range; args?: Record<string, unknown> }>;
+  actions?: Record<string, { rounds?: Range; between?: ThinkTime; after?: ThinkTime; args?: Record<string, unknown> }>;
   module?: Partial<Omit<ProtocolModule, 'commands'>>;
   run?: Partial<RunFields & MachineSpec & Pick<LiveSpec, 'shared'> & { readonly connect_per_s: number }>;
+  /** by name, of `commands` in their order; default: `main` with all of them, without end */
+  loops?: Record<string, { commands: readonly string[]; iterations?: number | null; between?: ThinkTime }>;
+  iterations_in_all?: number;
+  /** over how many clients these are divided */
+  among?: number;
   capacity?: number;
   /** besides `main`, which plays the same */
   groups?: readonly string[];
@@ -49,20 +54,21 @@ export interface OneProcess {
 
 export async function start_one_process(options: OneProcessOptions): Promise<OneProcess> {
   const names = Object.keys(options.commands);
-  const actions = names.map((command) => {
-    const shape = options.actions?.[command];
-    return {
-      command,
-      args: Object.freeze(shape?.args ?? {}),
-      rounds: shape?.rounds ?? ([1, 1] as const),
-      sleep_between_rounds: shape?.between ?? ([0, 0] as const),
-      sleep_after_action: shape?.after ?? ([0, 0] as const),
-    };
+  let index = 0;
+  const loops = Object.entries(options.loops ?? { [MAIN]: { commands: names } }).map(([name, loop]): Loop => {
+    const actions = loop.commands.map((command) => {
+      const { rounds = [1, 1], between = [0, 0], after = [0, 0], args = {} } = options.actions?.[command] ?? {};
+      const sleeps = { sleep_between_rounds: between, sleep_after_action: after };
+      return action_of({ index: index++, command, args: Object.freeze(args), rounds, ...sleeps });
+    });
+    return { name, actions, iterations: loop.iterations ?? null, sleep_between_iterations: loop.between ?? [0, 0] };
   });
+  const { iterations_in_all = null, among = null } = options;
+  const script = { protocol: 'p', loops, iterations_in_all };
   const { connect_per_s = 10_000, shared, ...fields } = options.run ?? {};
   const run = run_of({
     servers: [{ host: '127.0.0.1', port: options.port }],
-    groups: [MAIN, ...(options.groups ?? [])].map((name) => group_of({ name, actions })),
+    groups: [MAIN, ...(options.groups ?? [])].map((name) => group_of({ name, commands: names, script, among })),
     connect_timeout_ms: 2000,
     reconnect_delay_ms: [1, 5],
     reply_timeout_ms: 5000,
@@ -88,7 +94,7 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
   });
   const endpoints: Endpoints[] = [];
   for (const group of [MAIN, ...(options.groups ?? [])]) {
-    const recorder = all.group(group, actions.length + 1);
+    const recorder = all.group(group, names.length + 1);
     const { servers } = run.where;
     const { sources } = machine;
     const counts = recorder.endpoint.bind(recorder);

@@ -3,7 +3,7 @@ import { MAX_TRACES, type Command, type Refusal } from '../../grammar/command.ts
 import { line_of } from '../../grammar/sentences.ts';
 import { carry_out, type Carried, type Facts } from '../../swarm/plan/carry-out.ts';
 import { first_intent, is_ending, type NamedSharing } from '../../swarm/plan/intent.ts';
-import { give_up, pass } from '../../swarm/plan/load-play.ts';
+import { advance, give_up, pass } from '../../swarm/plan/load-play.ts';
 import { MAX_SAID, type Desired, type TraceOrder } from '../store/documents.ts';
 
 /** A coordinator that sent no command for so long is forgotten, ms. */
@@ -80,7 +80,8 @@ function counted(before: Desired, change: Partial<Desired>, asking: Asking): Des
 }
 
 /** A wait of the load is decided: `why` it cannot be met, or '' when it is. */
-export function decided(before: Desired, why: string, groups: readonly NamedSharing[], run_ms: number): Desired {
+export function decided(stored: Desired, why: string, groups: readonly NamedSharing[], run_ms: number): Desired {
+  const before = advance(stored, groups, run_ms);
   const next = why === '' ? pass(before, groups, run_ms) : give_up(before, why);
   return { ...next, seq: before.seq + 1 };
 }

@@ -14,6 +14,7 @@ import type { Waits } from '../../swarm/squad/waits.ts';
 import { read_parts, remove_old_runs, store_bundle, write_parts } from '../store/bundles.ts';
 import {
   reassign_ms_of,
+  plan_text,
   to_text,
   type Bundle,
   type Desired,
@@ -272,7 +273,7 @@ export class Leading {
   async #write_plan(next: SwarmPlan, revision: number): Promise<void> {
     const { store, timers } = this.#options;
     this.#planned_at = timers.now();
-    const text = to_text(next);
+    const text = plan_text(next);
     const written = await store.put(PLAN, text, revision);
     if (written.outcome === 'done') {
       this.#view.wrote(PLAN, text, written.revision);
@@ -295,7 +296,7 @@ export class Leading {
     for (const [id, entry] of Object.entries(plan.members)) {
       const departed = plan.departed.filter(({ agent }) => agent === id);
       const own: SwarmPlan = { ...plan, shared, members: { [id]: entry }, departed, ids: {}, unconfirmed: [] };
-      store.nudge(id, JSON.stringify(own));
+      store.nudge(id, plan_text(own));
     }
     // who has no part looks by itself
     for (const id of this.#view.members.keys()) if (!(id in plan.members)) store.nudge(id);
@@ -324,7 +325,7 @@ export class Leading {
     if (wrote.outcome === 'done') this.#view.wrote(DESIRED, desired.text, wrote.revision);
     else await this.#view.read(DESIRED);
     if (this.#lease.term !== term) return;
-    const text = to_text(anew);
+    const text = plan_text(anew);
     const written = await store.put(PLAN, text, is_wiped ? 0 : this.#view.spoiled.plan || this.#view.plan!.revision);
     if (written.outcome === 'unknown') return;
     if (written.outcome === 'done') this.#view.wrote(PLAN, text, written.revision);

@@ -6,7 +6,7 @@ import { reason_of, SwarmError } from '../../foundation/errors.ts';
 import type { Command, Reply } from '../../grammar/command.ts';
 import type { Events } from '../../metrics/events.ts';
 import type { Series } from '../../metrics/series.ts';
-import type { Summary } from '../../metrics/summary.ts';
+import type { LoadSummary, Summary } from '../../metrics/summary.ts';
 import type { Control } from '../../swarm/plan/control.ts';
 import { Waits } from '../../swarm/squad/waits.ts';
 import { plan_name, type Bundle, type RunHeader, type SwarmPlan } from '../store/documents.ts';
@@ -145,6 +145,11 @@ export class ManyCoordinator implements Control {
 
   summary(histograms = false): Summary {
     return this.#showing.summary(histograms);
+  }
+
+  /** Where its load is; null: none was begun. */
+  load(): LoadSummary | null {
+    return this.#showing.load();
   }
 
   /** The summary for a state line: `interval` is the time since the last call. */

@@ -10,13 +10,13 @@ import { action_names, type ActionName } from '../../metrics/counted.ts';
 import { reached_in, type Reached } from '../../metrics/reached.ts';
 import type { Beat } from '../../metrics/series.ts';
 import type { Counts, Snapshot } from '../../metrics/snapshot.ts';
-import type { AgentSummary, LostWorker, Summary, WorkerSummary } from '../../metrics/summary.ts';
+import type { AgentSummary, LoadSummary, LostWorker, Summary, WorkerSummary } from '../../metrics/summary.ts';
 import { totals_of, type Totals } from '../../metrics/totals.ts';
 import { NOT_TOLD_MS } from '../../swarm/control/chronicle.ts';
 import { SummaryMaker, type Known } from '../../swarm/control/summary-maker.ts';
 import { planned_of, target_of, type NamedSharing } from '../../swarm/plan/intent.ts';
 import { advancing, load_summary, steps_begun } from '../../swarm/plan/load-play.ts';
-import type { MemberId } from '../../swarm/plan/run-spec.ts';
+import { measured_groups, type MemberId } from '../../swarm/plan/run-spec.ts';
 import { sum } from '../../swarm/shares/allocate.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
 import {
@@ -81,7 +81,8 @@ export class Picture {
     this.who = new AgentsHere(view, timers, id);
     this.#timers = timers;
     this.#run = id;
-    this.#actions = action_names(groups);
+    const measured = measured_groups(groups);
+    this.#actions = action_names(measured);
     this.#groups = groups;
     this.#advanced = advancing<Desired>(groups);
     this.#summaries = new SummaryMaker(
@@ -95,7 +96,7 @@ export class Picture {
         versions,
         started,
       },
-      groups,
+      measured,
     );
   }
 
@@ -138,6 +139,12 @@ export class Picture {
   get #plan(): SwarmPlan | null {
     const stored = this.#view.plan?.doc;
     return stored === undefined ? null : this.#evolving.at(stored, this.#run_ms);
+  }
+
+  /** Where the load is; null: none was begun. */
+  load(): LoadSummary | null {
+    const desired = this.#desired;
+    return desired && load_summary(desired, this.#run_ms);
   }
 
   /** Steps of the load that began since the last call. Who looks for the first time has missed them. */

@@ -3,7 +3,7 @@
  * away.
  */
 import type { Clock } from '../../foundation/clock.ts';
-import type { Summary } from '../../metrics/summary.ts';
+import type { LoadSummary, Summary } from '../../metrics/summary.ts';
 import type { Totals } from '../../metrics/totals.ts';
 import { Chronicle } from '../../swarm/control/chronicle.ts';
 import { Watchers } from '../../swarm/control/watchers.ts';
@@ -64,6 +64,11 @@ export class Showing {
   #instant(at: number): string {
     const { timers } = this.#options;
     return new Date(timers.wall() - (timers.now() - at)).toISOString();
+  }
+
+  /** Where the load is; null: none was begun. */
+  load(): LoadSummary | null {
+    return this.#final ? (this.#final.load ?? null) : (this.#played?.picture.load() ?? null);
   }
 
   /** The summary for a state line: `interval` is the time since the last call. */

@@ -116,8 +116,8 @@ export function write_part(
     incarnation,
     n,
     actions: [...used.actions].map((number) => {
-      const { group, index, command } = names.actions.name_of(number);
-      return [number, group, index, command.slice(0, MAX_NAME)];
+      const { group, index, name } = names.actions.name_of(number);
+      return [number, group, index, name.slice(0, MAX_NAME)];
     }),
     codes: [...used.codes].map((number) => [number, names.codes.name_of(number).slice(0, MAX_NAME)]),
     rows: rows.map(({ second, fineness, bytes }) => [second, fineness, Buffer.from(bytes).toString('base64')]),
@@ -135,8 +135,8 @@ const CODE: Shape<readonly [number, string]> = (value) => {
   return [NUMBER(number), NAME(name)];
 };
 const ACTION: Shape<readonly [number, string, number, string]> = (value) => {
-  const [number, group, index, command] = FOUR(value);
-  return [NUMBER(number), NAME(group), integer(0, MAX_ACTIONS)(index), NAME(command)];
+  const [number, group, index, name] = FOUR(value);
+  return [NUMBER(number), NAME(group), integer(0, MAX_ACTIONS)(index), NAME(name)];
 };
 const ROW: Shape<readonly [number, Fineness, string]> = (value) => {
   const [second, fineness, row] = THREE(value);
@@ -161,7 +161,7 @@ export function read_part(text_of_part: string): CoursePart | Refused {
   if (stored instanceof Refused) return stored;
   return checked((value) => {
     const { incarnation, n, ...part } = value as StoredPart;
-    const actions = new Map(part.actions.map(([number, group, index, command]) => [number, { group, index, command }]));
+    const actions = new Map(part.actions.map(([number, group, index, name]) => [number, { group, index, name }]));
     const codes = new Map(part.codes);
     const rows = part.rows.map(([second, fineness, base64]) => {
       const row = unpack_row(Buffer.from(base64, 'base64'));

@@ -5,7 +5,7 @@
 import { escape_text } from '../../foundation/escape.ts';
 import { Refused } from '../../foundation/shape.ts';
 import { COUNTER_NAMES, GAUGE_NAMES, places_of, type ActionPlace, type CounterName } from '../../metrics/counted.ts';
-import { MAIN, MAX_ACTIONS } from '../../metrics/groups.ts';
+import { MAX_ACTIONS, name_in_group, name_in_run } from '../../metrics/groups.ts';
 import { quantile } from '../../metrics/histogram.ts';
 import type { ActionData, RowData } from '../../metrics/row-data.ts';
 import { NOTHING, plus, to_histogram, type Fineness, type Rough } from '../../metrics/rough.ts';
@@ -83,6 +83,9 @@ const [OPEN, CPU, LAG] = (['open', 'cpu', 'lag_p99_ms'] as const).map((name) => 
   number,
 ];
 
+const places_in = (summary: Summary | null): ActionPlace[] =>
+  places_of((summary?.actions ?? []).map((action) => ({ group: action.group, name: name_in_group(action) })));
+
 /** The actions of a run: those of its summary, or while there is none what agents call so. */
 class Actions {
   readonly #all = new Map<string, CourseAction>();
@@ -90,15 +93,15 @@ class Actions {
 
   constructor(summary: Summary | null) {
     this.#is_whole = summary !== null;
-    for (const place of places_of(summary?.actions ?? [])) this.#add(place);
+    for (const place of places_in(summary)) this.#add(place);
   }
 
   /** Null: the run has no such action. */
-  of({ group, index, command }: ActionPlace): CourseAction | null {
+  of({ group, index, name }: ActionPlace): CourseAction | null {
     const known = this.#all.get(`${index} ${group}`);
-    if (known !== undefined) return known.command.startsWith(command) ? known : null;
+    if (known !== undefined) return known.name.startsWith(name) ? known : null;
     const is_free = !this.#is_whole && this.#all.size < MAX_ACTIONS;
-    return is_free ? this.#add({ group, index, command }) : null;
+    return is_free ? this.#add({ group, index, name }) : null;
   }
 
   /** that did anything, in the order of groups and scripts */
@@ -265,7 +268,7 @@ function times_of(times: Rough, quantiles: readonly number[]): string[] {
 
 /** As they are called in the whole run: with its group unless that is `main`, and a number if there are several. */
 function names_of(actions: readonly ActionPlace[]): string[] {
-  const named = actions.map(({ group, command }) => (group === MAIN ? command : `${group}.${command}`));
+  const named = actions.map(({ group, name }) => name_in_run(group, name));
   return named.map((name, i) => {
     const before = named.slice(0, i).filter((other) => other === name).length;
     return before === 0 ? name : `${name}#${before + 1}`;
@@ -309,10 +312,10 @@ function differing({ totals, actions }: Course, summary: Summary): [string, numb
     ['ok', totals.ok, requests.ok],
     ['bytes_received', totals.bytes_received, bytes.received],
   ];
-  for (const [i, { group, index, command }] of places_of(summary.actions).entries()) {
+  for (const [i, { group, index, name: in_group }] of places_in(summary).entries()) {
     const { started, ok } = summary.actions[i]!;
     const told = actions.find((action) => action.group === group && action.index === index);
-    const name = group === MAIN ? command : `${group}.${command}`;
+    const name = name_in_run(group, in_group);
     counts.push([`${name} started`, told?.started ?? 0, started], [`${name} ok`, told?.ok ?? 0, ok]);
   }
   return counts.filter(([, has, count]) => has !== count);

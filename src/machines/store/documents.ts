@@ -10,6 +10,7 @@
  *     bundle.<sha256>.<n>            text       who starts a run: parts of a Bundle, at most 256 KiB each
  *     summary.<run>.<n>              text       the leader at the end: parts of the final summary
  */
+import { map_groups } from '../../metrics/groups.ts';
 import type { Dead } from '../../metrics/merge-snapshots.ts';
 import type { Counters } from '../../metrics/packed.ts';
 import type { DeadCounters } from '../../metrics/snapshot-shape.ts';
@@ -140,6 +141,33 @@ export interface AgentShare {
   readonly ids: readonly IdRange[];
   /** its part of each of {@link SwarmPlan.ahead}; left out where there are none */
   readonly at?: readonly number[];
+}
+
+/** As it is stored: what is at its default is left out, since hundreds of agents may have dozens of groups each. */
+export type StoredShare = Partial<AgentShare>;
+
+export function whole_share({ share = 0, labelled = {}, ramp, may = share, ids = [], at }: StoredShare): AgentShare {
+  return { share, labelled, ramp: ramp ?? at_rest(share), may, ids, ...(at && { at }) };
+}
+
+function stored_share({ share, labelled, ramp, may, ids, at }: AgentShare): StoredShare {
+  const rests = ramp.from === share && ramp.to === share && ramp.start_ms === 0 && ramp.end_ms === 0;
+  return {
+    ...(share !== 0 && { share }),
+    ...(Object.keys(labelled).length > 0 && { labelled }),
+    ...(!rests && { ramp }),
+    ...(may !== share && { may }),
+    ...(ids.length > 0 && { ids }),
+    ...(at && { at }),
+  };
+}
+
+const at_rest = (clients: number): Ramp => ({ from: clients, to: clients, start_ms: 0, end_ms: 0 });
+
+/** The text of a plan, as it is stored and sent. */
+export function plan_text(plan: SwarmPlan): string {
+  const members = map_groups(plan.members, (entry) => ({ ...entry, groups: map_groups(entry.groups, stored_share) }));
+  return to_text({ ...plan, members });
 }
 
 /** How many clients that is in all groups. */

@@ -39,6 +39,7 @@ import type { TraceLines } from '../../swarm/squad/ordered-squad.ts';
 import {
   MAX_AHEAD,
   MAX_PARTS,
+  whole_share,
   type AgentShare,
   type Departed,
   type Desired,
@@ -51,6 +52,7 @@ import {
   type RunHeader,
   type SaidCommand,
   type Stage,
+  type StoredShare,
   type SwarmPlan,
   type TraceOrder,
 } from './documents.ts';
@@ -169,14 +171,15 @@ const STAGE: Shape<Stage> = one_of('gather', 'setup', 'open', 'ending', 'teardow
 
 const PLACE = { machine: exact(300), pid: integer(0, 2 ** 32) };
 const BY_GROUP = record(CLIENTS, MAX_GROUPS);
-const AGENT_SHARE = object<AgentShare>({
-  share: CLIENTS,
-  labelled: record(CLIENTS, 64),
-  ramp: RAMP,
-  may: CLIENTS,
-  ids: ID_RANGES,
+const STORED_SHARE = object<StoredShare>({
+  share: optional(CLIENTS),
+  labelled: optional(record(CLIENTS, 64)),
+  ramp: optional(RAMP),
+  may: optional(CLIENTS),
+  ids: optional(ID_RANGES),
   at: optional(list(CLIENTS, MAX_AHEAD)),
 });
+const AGENT_SHARE: Shape<AgentShare> = (value) => whole_share(STORED_SHARE(value));
 const SHARE = object<MemberShare>({
   incarnation: token,
   groups: record(AGENT_SHARE, MAX_GROUPS),

@@ -51,6 +51,8 @@ const SHIFTED =
   "Read a greeting with send_for_reply('', …) in connected; a server that pushes needs `messages` (unread_bytes)";
 /** ms until a unix socket whose backlog was full is tried again. */
 const BACKLOG_MS = 20;
+/** The code of a connection that ends with its client. */
+export const TAKEN_AWAY = 'killed';
 /** ms that a closed connection has to send its queued bytes. */
 const LINGER_MS = 1000;
 
@@ -301,12 +303,12 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
   }
 
   /**
-   * The operator takes the client away; a connect attempt is cancelled. `at_once`: do not wait for queued bytes.
-   * `told`: what a trace says instead, when it was not the operator.
+   * The client goes: the operator takes it away, or its script is over. A connect attempt is cancelled. `at_once`: do
+   * not wait for queued bytes. `told`: what a trace says instead of the cause.
    */
-  take_away(cause: 'decr' | 'stop', at_once: boolean, told?: string): void {
+  take_away(cause: 'decr' | 'stop' | 'script', at_once: boolean, told?: string): void {
     if (!this.alive) return;
-    this.#end(cause, 'killed', undefined, at_once, told);
+    this.#end(cause, TAKEN_AWAY, undefined, at_once, told);
   }
 
   /** Ends the connection because the server failed or the module has a bug. */
@@ -698,7 +700,7 @@ export class Connection implements InboundOwner, Calls, SocketOwner, Limited {
 
 /** The text that an open call rejects with when nothing had failed. */
 const ENDED: Partial<Record<CloseCause, string>> = {
-  script: 'the module closed the connection',
+  script: 'the script closed the connection',
   decr: 'the client was taken away',
   stop: 'the client was taken away',
   limit: 'the connection reached the end of its lifetime',

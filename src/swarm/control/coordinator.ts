@@ -8,14 +8,14 @@ import type { Events } from '../../metrics/events.ts';
 import { sum_of } from '../../metrics/merge-snapshots.ts';
 import { reached_in } from '../../metrics/reached.ts';
 import type { Series } from '../../metrics/series.ts';
-import type { Bound, Summary } from '../../metrics/summary.ts';
+import type { Bound, LoadSummary, Summary } from '../../metrics/summary.ts';
 import { totals_of, type Totals } from '../../metrics/totals.ts';
 import { carry_out, type Facts, type Room } from '../plan/carry-out.ts';
 import type { Control } from '../plan/control.ts';
 import { HOOK_WITHIN_MS, is_stuck, SILENT_AT_END_MS, STOP_WITHIN_MS } from '../plan/deadlines.ts';
 import { first_intent, is_ending, wanted_of, type Intent, type Wanted } from '../plan/intent.ts';
 import { advance, give_up, judge_wait, load_summary, pass, step_of, steps_begun } from '../plan/load-play.ts';
-import type { MemberId } from '../plan/run-spec.ts';
+import { measured_groups, type MemberId } from '../plan/run-spec.ts';
 import type { Traces } from '../plan/traces.ts';
 import type { Member, Members } from '../squad/members.ts';
 import type { Planner } from '../squad/planner.ts';
@@ -85,7 +85,8 @@ export class Coordinator implements Control {
     this.#options = options;
     this.#watchers = new Watchers(options.on_note);
     this.#chronicle = new Chronicle({ wall: () => clock.wall(), on_note: options.on_note }, 'worker');
-    this.#actions = action_names(options.run.what.groups);
+    const measured = measured_groups(options.run.what.groups);
+    this.#actions = action_names(measured);
     this.#clock = clock;
     this.#started = { now: clock.now(), wall: clock.wall() };
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
@@ -106,7 +107,7 @@ export class Coordinator implements Control {
         ...about,
         started: new Date(this.#started.wall).toISOString(),
       },
-      run.what.groups,
+      measured,
     );
     this.#squad.listen(() => this.#end_if_given_up());
     this.#stop_ticking = clock.every(WATCH_MS, () => {
@@ -162,6 +163,11 @@ export class Coordinator implements Control {
 
   summary(histograms = false): Summary {
     return this.#final ?? this.#summaries.make(this.#known(), { histograms });
+  }
+
+  /** Where its load is; null: none was begun. */
+  load(): LoadSummary | null {
+    return load_summary(this.#intent, this.#run_ms);
   }
 
   /** The summary for a state line: `interval` is the time since the last call. */

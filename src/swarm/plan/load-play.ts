@@ -5,9 +5,8 @@
  */
 import type { NextStep, WaitFor } from '../../grammar/command.ts';
 import { read_load, type LoadStep } from '../../grammar/load-text.ts';
-
 import type { StepCommand } from '../../grammar/step-rows.ts';
-import type { Reached } from '../../metrics/reached.ts';
+import { counted_for, type Reached } from '../../metrics/reached.ts';
 import type { LoadSummary } from '../../metrics/summary.ts';
 import { aim, labels_within } from './aims.ts';
 import {
@@ -86,7 +85,8 @@ export function next_of(state: Pick<Steered, 'load' | 'phase'>, run_ms: number):
   const next = load === null || step_of(state) === null ? undefined : steps_of(load)[load.step + 1];
   if (next === undefined || is_ending(state)) return null;
   const due = due_ms(state);
-  return { step: next.text, in_ms: due === null ? null : Math.max(0, due - run_ms) };
+  const waits = load!.frozen_ms === null ? 'waited' : 'resumed';
+  return { step: next.text, when: due === null ? waits : Math.max(0, due - run_ms) };
 }
 
 /** Where it is, for people; null: no load was begun. */
@@ -123,10 +123,7 @@ function play_state(state: Pick<Steered, 'load' | 'phase'>, load: Play, step: Lo
   return awaited(state) === null ? 'playing' : 'waiting';
 }
 
-/**
- * What becomes of the wait that goes on at `run_ms`: null, it goes on; '', it is over; else why it cannot be met. Those
- * that are done have left: nobody waits for their connections.
- */
+/** What becomes of the wait that goes on at `run_ms`: null, it goes on; '', it is over; else why it cannot be met. */
 export function judge_wait(
   state: Steered,
   groups: readonly NamedSharing[],
@@ -137,7 +134,7 @@ export function judge_wait(
   const { load } = state;
   if (wait === null || load === null || load.frozen_ms !== null) return null;
   const wanted = wait.count ?? target_of(state, groups);
-  const reached = there[wait.what] + (wait.what === 'done' ? 0 : there.done);
+  const reached = counted_for(there, wait.what);
   if (reached >= wanted) return '';
   if (run_ms - load.step_ms < (wait.within_ms ?? 0)) return null;
   return `\`${step_of(state)!.text}\`: ${reached} of ${wanted} clients were ${wait.what}`;
@@ -272,7 +269,7 @@ export function peaks_of(state: Steered, groups: readonly NamedSharing[], beyond
 }
 
 /** The step after the one that goes on begins at `at_ms`. */
-function next_step<State extends Steered>(state: State, groups: readonly NamedSharing[], at_ms: number): State {
+export function next_step<State extends Steered>(state: State, groups: readonly NamedSharing[], at_ms: number): State {
   const load: Play = { ...state.load!, step: state.load!.step + 1, step_ms: at_ms };
   let next: State = { ...state, load };
   for (const command of steps_of(load)[load.step]?.commands ?? [])

@@ -1,5 +1,5 @@
 /** What members need to know: of the run, of their machine, and of what changes while the run goes on. */
-import type { PlayedGroup } from '../../metrics/groups.ts';
+import { CONNECTED, MAIN, type PlayedAction, type PlayedGroup } from '../../metrics/groups.ts';
 import type { Server } from '../../protocols/module.ts';
 import type { GroupScript } from '../../script/types.ts';
 import type { Sharing } from './numbering.ts';
@@ -16,11 +16,24 @@ export interface RunSpec {
 }
 
 /** A group of the run. */
-export interface GroupSpec extends PlayedGroup, Sharing {
+export interface GroupSpec extends Sharing {
+  readonly name: string;
+  /** of its actions in order, then `connected` if the module has it: as in `GroupSnapshot.actions` */
+  readonly commands: readonly string[];
   readonly script: GroupScript;
   /** over how many clients `iterations_in_all` is divided; null: not known */
   readonly among: number | null;
 }
+
+/** What is measured of these groups. */
+export const measured_groups = (groups: readonly GroupSpec[]): PlayedGroup[] =>
+  groups.map(({ name, commands, script }) => {
+    const actions = script.loops.flatMap((loop) =>
+      loop.actions.map(({ name: action, command }): PlayedAction => ({ loop: loop.name, action, command })),
+    );
+    const hook = { loop: MAIN, action: CONNECTED, command: CONNECTED };
+    return { name, actions: commands.includes(CONNECTED) ? [...actions, hook] : actions };
+  });
 
 export interface Played {
   /** at least one; histograms are numbered in this order */

@@ -9,7 +9,7 @@ import type { HookResult } from '../plan/account.ts';
 import { ids_within, place_within } from '../plan/id-map.ts';
 import type { IdRange, Orders } from '../plan/orders.ts';
 import { to_machine_ms } from '../plan/permit.ts';
-import type { LiveSpec, MemberId } from '../plan/run-spec.ts';
+import { measured_groups, type LiveSpec, type MemberId } from '../plan/run-spec.ts';
 import { MAX_TRACE_LINES } from '../plan/traces.ts';
 import { Squad, type SquadOptions } from './squad.ts';
 
@@ -110,7 +110,7 @@ export class OrderedSquad {
   constructor(options: SquadOptions) {
     this.#clock = options.clock;
     this.#hub = options.hub;
-    this.#actions = action_names(options.run.what.groups);
+    this.#actions = action_names(measured_groups(options.run.what.groups));
     // nothing connects before the first order
     this.#squad = new Squad(options);
     this.#squad.listen((event) => {

@@ -3,36 +3,29 @@
  * one pool, so that picking a victim costs the same for ten and for a million.
  */
 import { now, type Wheel } from '../../foundation/clock.ts';
-import { make_draws } from '../../foundation/draws.ts';
 import { make_random } from '../../foundation/random.ts';
 import { MAIN } from '../../metrics/groups.ts';
 import type { GroupRecorder } from '../../metrics/recorder.ts';
+import { ACTING, BACKOFF, CONNECT, DONE, FATAL, INITIAL, KILLED, STANDBY } from '../../metrics/state.ts';
 import type { Random } from '../../protocols/client.ts';
 import type { ProtocolModule } from '../../protocols/module.ts';
 import { draw_real } from '../../script/range.ts';
 import { actions_of } from '../../script/types.ts';
 import type { Endpoints } from '../client/endpoints.ts';
-import {
-  ACTING,
-  BACKOFF,
-  Client,
-  CONNECT,
-  DONE,
-  FATAL,
-  INITIAL,
-  KILLED,
-  STANDBY,
-  type RunnerRules,
-} from '../client/runner.ts';
+import { LoopsClient } from '../client/loops-client.ts';
+import { part_of_iterations, played_loops } from '../client/played.ts';
+import { Client, FiniteClient, type RunnerRules } from '../client/runner.ts';
 import type { Secure } from '../client/secure.ts';
 import type { Reads } from '../client/socket.ts';
 import { Numbering } from '../plan/numbering.ts';
 import type { GroupShare, Orders } from '../plan/orders.ts';
 import type { Permit } from '../plan/permit.ts';
-import type { MachineSpec, RunSpec } from '../plan/run-spec.ts';
+import type { GroupSpec, MachineSpec, RunSpec } from '../plan/run-spec.ts';
+import { id_at } from '../plan/segment.ts';
 import { IdPool } from '../shares/id-pool.ts';
 import { Ports } from '../shares/ports.ts';
 import type { ConnectTurns } from './connect-turns.ts';
+import { PlayTurns, TURN_BATCH } from './play-turns.ts';
 
 /** The order in which `decr` takes clients: fatal ones, then those without a connection, then random connected ones. */
 const FATAL_POOL = 0;
@@ -46,12 +39,6 @@ const POOL_OF: readonly number[] = [];
 (POOL_OF as number[])[ACTING] = CONNECTED_POOL;
 (POOL_OF as number[])[STANDBY] = CONNECTED_POOL;
 (POOL_OF as number[])[FATAL] = FATAL_POOL;
-
-/** Most clients that go on, or are taken away, in one turn of the event loop: after `resume` all are due at once. */
-const TURN_BATCH = 500;
-/** Clients that go on before more is read, and how often in a turn: rounds that never wait must not block the loop. */
-const PLAY_BATCH = 32;
-const MAX_PLAYS = 32;
 
 const next_turn = (): Promise<void> => new Promise((done) => setImmediate(done));
 
@@ -84,18 +71,17 @@ export class Population {
   readonly #rules: RunnerRules;
   readonly #options: PopulationOptions;
   readonly #recorder: GroupRecorder;
+  readonly #spec: GroupSpec;
   readonly #numbering: Numbering;
   readonly #reconnect_delay_ms: readonly [number, number];
   readonly #pools: Client[][] = [[], [], [], []];
   readonly #clients = new Map<number, Client>();
   readonly #ids = new IdPool();
+  /** Indices of clients that are done: they have played all they had to. Nobody takes their places. */
+  readonly #finished: number[] = [];
   readonly #random: Random;
   readonly #turns: ConnectTurns;
-  /** clients that go on in the next turn of the event loop */
-  #turn: Client[] = [];
-  #turn_timer: NodeJS.Immediate | null = null;
-  /** batches that went on in this turn so far */
-  #plays = 0;
+  readonly #play_turns = new PlayTurns();
 
   constructor(options: PopulationOptions) {
     const { run, machine, member, group, module, recorder, wheel } = options;
@@ -106,7 +92,10 @@ export class Population {
     // members of other segments have the same names
     const { text } = machine.segment;
     const position = what.groups.findIndex(({ name }) => name === group);
-    const { script } = what.groups[position]!;
+    this.#spec = what.groups[position]!;
+    const { script } = this.#spec;
+    const loops = played_loops(script, what.seed, what.once);
+    const actions = actions_of(script);
     this.#numbering = new Numbering(what.groups, position, machine.segment);
     this.#reconnect_delay_ms = how.reconnect_delay_ms;
     const own = group === MAIN ? member : `${member} ${group}`;
@@ -121,11 +110,12 @@ export class Population {
       reads: options.reads,
       keep_alive_ms: where.keep_alive_ms,
       wheel,
-      script: script.loops[0]!,
+      loops,
+      loop: loops[0]!,
+      actions,
       module,
-      functions: actions_of(script).map((action) => module.commands[action.command]!),
+      functions: actions.map((action) => module.commands[action.command]!),
       seed: what.seed,
-      draws: make_draws(what.seed),
       shared: options.shared,
       once: what.once,
       max_reply: module.max_reply ?? how.max_reply_bytes,
@@ -139,7 +129,7 @@ export class Population {
       socket_freed: () => this.#turns.go_on(),
       unasked: (text) => options.unasked(text),
       bug: (error, client) => options.bug(error, client),
-      yield_turn: (client) => this.#next_turn(client),
+      yield_turn: (player) => this.#play_turns.add(player),
       disconnected: (client, missed) => this.#disconnected(client, missed),
       wants_turn: (client) => this.#turns.add(client),
       moved: (client) => this.#place(client),
@@ -182,9 +172,13 @@ export class Population {
     }
     const before = this.#rules.phase;
     this.#rules.phase = phase;
-    if (phase === 'drain' || phase === 'stop') return await this.#end_all(phase === 'stop');
+    if (phase === 'drain' || phase === 'stop') {
+      while (this.#free_finished());
+      return await this.#end_all(phase === 'stop');
+    }
     if (before === 'pause' && phase === 'run') this.#resume();
-    const change = (share?.clients ?? 0) - (this.live - this.#recorder.clients.draining);
+    const { draining, finished } = this.#recorder.clients;
+    const change = (share?.clients ?? 0) - (this.live - draining) - finished;
     if (change > 0) this.#grow(change);
     else if (change < 0) await this.#shrink(-change, share?.graceful ?? false);
   }
@@ -199,8 +193,7 @@ export class Population {
 
   /** Ends its own timers. Clients must be gone by then. */
   close(): void {
-    if (this.#turn_timer !== null) clearImmediate(this.#turn_timer);
-    this.#turn_timer = null;
+    this.#play_turns.close();
   }
 
   #grow(count: number): void {
@@ -212,33 +205,67 @@ export class Population {
       client.draining = false;
       clients.draining--;
       this.#place(client);
+      if (client.parked) this.#play_turns.add(client); // it waited for its other loops
     }
     for (; left > 0; left--) {
       const index = this.#ids.take();
       if (index === null) return; // more ids are on their way
-      const client = new Client(this.#numbering.id(index), this.#rules);
+      clients.created++;
+      const client = this.#make(index);
+      if (client === null) continue;
       this.#clients.set(client.id, client);
       this.#options.created(client);
-      clients.created++;
       if (++clients.live > clients.peak) clients.peak = clients.live;
       this.#place(client);
       this.#turns.add(client);
     }
   }
 
+  /** Null: none of the group's iterations is for this client, so it is done and never connects. */
+  #make(index: number): Client | null {
+    const id = this.#numbering.id(index);
+    if (this.#rules.loops.length > 1) return new LoopsClient(id, this.#rules);
+    const iterations = this.#iterations(index);
+    if (iterations === null) return new Client(id, this.#rules);
+    const client = new FiniteClient(id, this.#rules, iterations);
+    if (iterations > 0) return client;
+    client.move(DONE);
+    this.#recorder.clients.done++;
+    this.#keep_place(index);
+    return null;
+  }
+
+  /** How many iterations the client plays; null: without end. */
+  #iterations(index: number): number | null {
+    const { script, among } = this.#spec;
+    const { loop, once } = this.#rules;
+    if (once || script.iterations_in_all === null) return loop.iterations;
+    return part_of_iterations(script.iterations_in_all, among, id_at(this.#options.machine.segment, index));
+  }
+
   async #shrink(count: number, graceful: boolean): Promise<void> {
     for (let left = count; left > 0; left--) {
       if (left < count && (count - left) % TURN_BATCH === 0) await next_turn();
+      if (this.#free_finished()) continue;
       const victim = this.#victim();
       if (victim === null) return;
       if (!graceful) this.#kill(victim, 'decr', false);
-      else if (victim.pool !== CONNECTED_POOL || (victim.at_top && victim.state === STANDBY)) this.#done(victim);
+      else if (victim.pool !== CONNECTED_POOL || victim.rests) this.#drained(victim);
       else {
         victim.draining = true;
         this.#recorder.clients.draining++;
         this.#place(victim);
       }
     }
+  }
+
+  /** Gives up the place of a client that is done. False: there is none. */
+  #free_finished(): boolean {
+    const index = this.#finished.pop();
+    if (index === undefined) return false;
+    this.#recorder.clients.finished--;
+    this.#ids.free(index);
+    return true;
   }
 
   #victim(): Client | null {
@@ -264,13 +291,21 @@ export class Population {
     this.#remove(client, KILLED);
   }
 
-  #done(client: Client): void {
-    client.connection?.take_away('decr', false, this.#rules.once ? 'done: the iteration is over' : undefined);
+  /** It has ended its iteration, and the operator wants fewer. */
+  #drained(client: Client): void {
+    client.connection?.take_away('decr', false);
     this.#recorder.clients.done++;
     this.#remove(client, DONE);
   }
 
-  #remove(client: Client, end: typeof KILLED | typeof DONE): void {
+  /** It has played all that it had to, and keeps its place. */
+  #finish(client: Client): void {
+    client.connection?.take_away('script', false, 'done: the iteration is over');
+    this.#recorder.clients.done++;
+    this.#remove(client, DONE, true);
+  }
+
+  #remove(client: Client, end: typeof KILLED | typeof DONE, keeps_place = false): void {
     this.#options.wheel.disarm(client.timer);
     this.#turns.remove(client);
     if (client.draining) this.#recorder.clients.draining--;
@@ -279,15 +314,23 @@ export class Population {
     this.#unplace(client);
     this.#clients.delete(client.id);
     this.#recorder.clients.live--;
-    this.#ids.free(this.#numbering.index(client.id)!);
+    const index = this.#numbering.index(client.id)!;
+    if (keeps_place) this.#keep_place(index);
+    else this.#ids.free(index);
     if (this.live === 0) this.#options.emptied();
   }
 
-  /** The client ended: its iteration while draining, its round in phase drain, or its only iteration (`once`). */
+  #keep_place(index: number): void {
+    this.#finished.push(index);
+    this.#recorder.clients.finished++;
+  }
+
+  /** The client plays no further round, see RunnerRules. */
   #leaves(client: Client): void {
     const { phase } = this.#rules;
     if (phase === 'drain' || phase === 'stop') this.#kill(client, 'stop', phase === 'stop');
-    else this.#done(client);
+    else if (client.draining) this.#drained(client);
+    else this.#finish(client);
   }
 
   #disconnected(client: Client, missed: boolean): void {
@@ -302,30 +345,8 @@ export class Population {
   }
 
   #resume(): void {
-    for (const client of this.#clients.values()) if (client.parked) this.#next_turn(client);
+    for (const client of this.#clients.values()) if (client.parked) this.#play_turns.add(client);
   }
-
-  /**
-   * Of many replies that came together, some clients go on while the rest are read: they are still in the CPU's cache
-   * (ADR 9). As a microtask, so that the module's own work on the reply that fills the batch runs first.
-   */
-  #next_turn(client: Client): void {
-    this.#turn_timer ??= setImmediate(this.#on_turn);
-    if (this.#turn.push(client) === PLAY_BATCH && this.#plays++ < MAX_PLAYS) queueMicrotask(this.#play);
-  }
-
-  readonly #on_turn = (): void => {
-    this.#turn_timer = null;
-    this.#plays = 0;
-    this.#play();
-    if (this.#turn.length > 0) this.#turn_timer ??= setImmediate(this.#on_turn);
-  };
-
-  readonly #play = (): void => {
-    const turn = this.#turn;
-    this.#turn = turn.length > TURN_BATCH ? turn.splice(TURN_BATCH) : [];
-    for (const client of turn) client.go_on();
-  };
 
   #place(client: Client): void {
     const pool = client.draining ? DRAINING_POOL : POOL_OF[client.state];

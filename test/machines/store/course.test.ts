@@ -23,7 +23,7 @@ function measured(ok: number, us: number): Snapshot {
   });
 }
 
-const PING: readonly ActionName[] = [{ group: MAIN, command: 'ping' }];
+const PING: readonly ActionName[] = [{ group: MAIN, name: 'ping' }];
 /** With so many clients, of the first group. */
 function report(snapshot: Snapshot, live: number, dead = NO_DEAD, actions = PING): SquadAccount {
   const [first, ...others] = Object.entries(snapshot.groups);
@@ -95,8 +95,8 @@ describe('the course of a run', () => {
       'i',
       1000,
       report({ ...measured(0, 1), groups: { talkers, listeners } }, 2, NO_DEAD, [
-        { group: 'talkers', command: 'say' },
-        { group: 'listeners', command: 'listen' },
+        { group: 'talkers', name: 'say' },
+        { group: 'listeners', name: 'listen' },
       ]),
     );
     await recording.flush(true);
@@ -204,7 +204,7 @@ describe('the course of a run', () => {
       requests: { sent: 2001, ok: 2000 },
       bytes: { received: 0 },
       connections: { established: 0 },
-      actions: [{ group: MAIN, command: 'ping', started: 2000, ok: 2000 }],
+      actions: [{ group: MAIN, loop: MAIN, action: 'ping', started: 2000, ok: 2000 }],
     };
     expect(balance_of(course, summary as unknown as Summary)).toEqual([
       '2001 seconds; missing: a 1-1000',
@@ -332,9 +332,9 @@ describe('the course of a run', () => {
 
   test('has each action of each group, and is all of it, whatever was counted when', async () => {
     const actions: ActionName[] = [
-      { group: MAIN, command: 'say' },
-      { group: MAIN, command: 'say' },
-      { group: 'b', command: 'hear, "all"' },
+      { group: MAIN, name: 'say' },
+      { group: MAIN, name: 'say' },
+      { group: 'b', name: 'hear, "all"' },
     ];
     const counts = fc.array(fc.tuple(fc.nat(20), fc.nat(20), fc.nat(20), fc.nat(3)), { minLength: 1, maxLength: 12 });
     const play = async (seconds: readonly (readonly number[])[]): Promise<void> => {
@@ -351,8 +351,8 @@ describe('the course of a run', () => {
       }
       await recording.flush(true);
       const course = course_of(await store.appended('r'), null);
-      const told = course.actions.map(({ group, command, ok, failed }) => [group, command, ok, failed]);
-      const all = actions.map(({ group, command }, i) => [group, command, sums[i], sums[3]]);
+      const told = course.actions.map(({ group, name, ok, failed }) => [group, name, ok, failed]);
+      const all = actions.map(({ group, name }, i) => [group, name, sums[i], sums[3]]);
       const happened = all.filter(([, , ok, failed]) => ok !== 0 || failed !== 0);
       expect(told.sort()).toEqual(happened.sort());
       const [head] = await lines();
@@ -365,7 +365,7 @@ describe('the course of a run', () => {
   test('of a thousand actions with times of every size fits into what the engine takes, and so does all behind it', async () => {
     const actions = Array.from({ length: 1000 }, (_, i): ActionName => ({
       group: MAIN,
-      command: i === 7 ? `a${'ü'.repeat(900)}` : `action_number_${i}`,
+      name: i === 7 ? `a${'ü'.repeat(900)}` : `action_number_${i}`,
     }));
     const { recording, store, engine } = bench();
     const append = store.append.bind(store);
@@ -394,7 +394,7 @@ describe('the course of a run', () => {
   test('of a run that has a summary is of its actions only, whatever agents make up', async () => {
     const engine = new MemoryEngine();
     const [good, bad] = [bench('good', engine), bench('bad', engine)];
-    const made_up = Array.from({ length: 1032 }, (_, i) => ({ group: `A${i}`, command: 'evil' }));
+    const made_up = Array.from({ length: 1032 }, (_, i) => ({ group: `A${i}`, name: 'evil' }));
     const of_all = report(of_main({ actions: [] }), 1, NO_DEAD, made_up);
     const { snapshot } = of_all;
     const groups = Object.fromEntries(made_up.map(({ group }) => [group, main_of(measured(1, 5))]));
@@ -402,9 +402,9 @@ describe('the course of a run', () => {
     await bad.recording.flush(true);
     good.recording.sample('r', 'i', 1000, report(measured(3, 5), 1));
     await good.recording.flush(true);
-    const actions = [{ group: MAIN, command: 'ping', started: 3, ok: 3 }];
+    const actions = [{ group: MAIN, loop: MAIN, action: 'ping', started: 3, ok: 3 }];
     const course = course_of(engine.appended('r'), { actions } as unknown as Summary);
-    expect(course.actions.map(({ command, ok }) => [command, ok])).toEqual([['ping', 3]]);
+    expect(course.actions.map(({ name, ok }) => [name, ok])).toEqual([['ping', 3]]);
     expect(course.unreadable).toEqual(['bad']);
   });
 

@@ -4,7 +4,16 @@ import { AccountWriter } from '../../../src/cluster/fork.ts';
 import { Refused } from '../../../src/foundation/shape.ts';
 import { next_shares } from '../../../src/machines/coordinator/agent-shares.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
-import { clients_in, to_text, type Bundle, type Head, type Presence } from '../../../src/machines/store/documents.ts';
+import {
+  clients_in,
+  plan_text,
+  to_text,
+  type AgentShare,
+  type Bundle,
+  type Head,
+  type MemberShare,
+  type Presence,
+} from '../../../src/machines/store/documents.ts';
 import { read_bundle } from '../../../src/machines/store/read-bundle.ts';
 import {
   fallen,
@@ -319,6 +328,59 @@ describe('what leaders say', () => {
     };
     fc.assert(fc.property(fc.integer(), one), { numRuns: 20_000 });
   }, 600_000);
+});
+
+describe('a plan as it is stored', () => {
+  const clients = fc.nat(3);
+  const ramp = fc.oneof(
+    clients.map((n) => ({ from: n, to: n, start_ms: 0, end_ms: 0 })),
+    fc.record({ from: clients, to: clients, start_ms: fc.constant(1), end_ms: fc.constantFrom(1, 2.5) }),
+  );
+  const share = fc.record(
+    {
+      share: clients,
+      labelled: fc.constantFrom({}, { eu: 1 }),
+      ramp,
+      may: clients,
+      ids: fc.constantFrom([], [[1, 9, 2]] as const),
+      at: fc.constantFrom([], [1, 2]),
+    },
+    { requiredKeys: ['share', 'labelled', 'ramp', 'may', 'ids'] },
+  );
+
+  it('is what it was when it is read again, whatever was left out', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.constantFrom('a', 'b', 'c'), share), (groups) => {
+        const plan = { ...PLAN, members: { one: { ...SHARE, groups } } };
+        const read = read_plan(plan_text(plan));
+        expect(read instanceof Refused ? read.why : read.members).toEqual(plan.members);
+      }),
+    );
+  });
+
+  it('fits into the store with 500 agents and 32 groups', () => {
+    const groups = Array.from({ length: 32 }, (_, g) => ({ ...GROUPS[0]!, name: `group_${g}` }));
+    const own = (agent: number, g: number): AgentShare => {
+      const ids = Array.from({ length: 2 }, (__, i) => [agent + i, agent + i + 50_000, 500] as const);
+      return {
+        share: 202,
+        labelled: {},
+        ramp: { from: 202, to: 202, start_ms: 0, end_ms: 0 },
+        may: 202 + (g % 2),
+        ids,
+      };
+    };
+    const member = (agent: number): MemberShare => ({
+      ...SHARE,
+      groups: Object.fromEntries(groups.map(({ name }, g) => [name, own(agent, g)])),
+    });
+    const names = Array.from({ length: 500 }, (_, i) => `agent-${i}`);
+    const members = Object.fromEntries(names.map((name, i) => [name, member(i)]));
+    const text = plan_text({ ...PLAN, groups, members });
+    console.log(`measured: a plan of 500 agents and 32 groups has ${text.length} bytes`);
+    expect(text.length).toBeLessThan(1024 * 1024);
+    expect(read_plan(text)).toMatchObject({ members });
+  });
 });
 
 describe('a report of a worker', () => {

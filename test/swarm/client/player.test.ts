@@ -1,0 +1,177 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { line, match } from '../../../src/index.ts';
+import type { FakeClient } from '../../../src/protocols/client.ts';
+import type { Range, ThinkTime } from '../../../src/script/types.ts';
+import { played_loops } from '../../../src/swarm/client/played.ts';
+import {
+  start_ledger,
+  type Ledger,
+  type LedgerConnection,
+  type LedgerOptions,
+  type ReplyAction,
+} from '../../ledger.ts';
+import { imbalances, start_one_process, type OneProcess, type OneProcessOptions } from '../one-process.ts';
+import { completed, type Life } from './course.ts';
+
+let ledger: Ledger | undefined;
+let engine: OneProcess | undefined;
+const unhandled: unknown[] = [];
+const on_unhandled = (reason: unknown): void => void unhandled.push(reason);
+
+beforeEach(() => {
+  unhandled.length = 0;
+  process.on('unhandledRejection', on_unhandled);
+});
+afterEach(async () => {
+  await end();
+  process.off('unhandledRejection', on_unhandled);
+  expect(unhandled).toEqual([]);
+});
+
+async function end(): Promise<void> {
+  const books = await engine?.close();
+  await ledger?.close();
+  engine = ledger = undefined;
+  if (!books) return;
+  expect(imbalances(books)).toEqual([]);
+  expect(books.connections.open + books.connections.connecting + books.requests.in_flight).toBe(0);
+  expect(books.clients.draining + books.clients.finished).toBe(0);
+}
+
+async function play(
+  reply: LedgerOptions['reply'],
+  options: Omit<OneProcessOptions, 'port'>,
+  clients = 1,
+): Promise<OneProcess> {
+  ledger = await start_ledger(reply ? { reply } : {});
+  engine = await start_one_process({ port: ledger.port, ...options });
+  engine.apply(clients);
+  return engine;
+}
+
+/** Not byte by byte, as replies to other loops may come in between. */
+const after = (ms: number, text: string, connection: LedgerConnection): ReplyAction => {
+  setTimeout(() => connection.push(`${text}\r\n`), ms);
+  return 'silent';
+};
+
+/** Sends a line and waits until it comes back. */
+let asked = 0;
+const ask = (client: FakeClient, what: string): Promise<string> => {
+  const text = `${what} ${++asked}`;
+  return client.send_for_reply(
+    `${text}\r\n`,
+    match((message: string) => message === text),
+  );
+};
+const lines = { messages: line() };
+
+describe('drawn loops against a drawn server', () => {
+  const think: fc.Arbitrary<ThinkTime> = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom<ThinkTime>([0, 0], [0.001, 0.001], [0, 0.003]) },
+    fc.record({
+      mean: fc.constantFrom(0.0005, 0.002),
+      distribution: fc.constantFrom('exponential' as const, 'lognormal' as const),
+      sigma: fc.constantFrom(0.5, 1),
+    }),
+  );
+  const rounds = (least: number): fc.Arbitrary<Range> =>
+    fc.tuple(fc.nat(3), fc.nat(3)).map(([a, b]) => [Math.max(least, Math.min(a, b)), Math.max(least, a, b)]);
+  const action = (least: number) =>
+    fc.record({ rounds: rounds(least), between: think, after: think, kind: fc.constantFrom('ask', 'tell', 'float') });
+  const loop = fc.record({
+    // one that has always a round: an iteration without any gives other clients their turn, and may end in between
+    actions: fc.tuple(action(1), fc.array(action(0), { maxLength: 3 })).map(([one, more]) => [one, ...more]),
+    iterations: fc.integer({ min: 1, max: 4 }),
+    between: think,
+  });
+  /** by its number, what becomes of a request */
+  const fault = fc.constantFrom('close' as const, 'reset' as const, 'script' as const, 'late' as const);
+
+  it.each([
+    ['one loop', 1, 1],
+    ['several', 2, 4],
+  ])('%s: each calls what its draws say, over all connections, and then leaves', async (_, fewest, most) => {
+    const run = fc.record({
+      seed: fc.string(),
+      clients: fc.integer({ min: 1, max: 6 }),
+      loops: fc.array(loop, { minLength: fewest, maxLength: most }),
+      faults: fc.array(fc.tuple(fc.nat(100), fault), { maxLength: 10 }).map((list) => new Map(list)),
+      pushes: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(run, async ({ seed, clients, loops, faults, pushes }) => {
+        /** by client, then loop: its lives */
+        const lives = new Map<number, Life[][]>();
+        const calls = new Map<string, number>();
+        let requests = 0;
+        const commands: OneProcessOptions['commands'] = {};
+        const shapes: OneProcessOptions['actions'] = {};
+        const of_loops: NonNullable<OneProcessOptions['loops']> = {};
+        let index = 0;
+        for (const [position, { actions, iterations, between }] of loops.entries()) {
+          const names: string[] = [];
+          for (const { kind, ...shape } of actions) {
+            const own = index++;
+            const name = `${kind}${own}`;
+            names.push(name);
+            shapes[name] = shape;
+            commands[name] = async (client) => {
+              const life = lives.get(client.id)!.at(-1)![position]!;
+              life.calls.push(own);
+              life.answered = false;
+              calls.set(name, (calls.get(name) ?? 0) + 1);
+              if (faults.get(++requests) === 'script') return await client.close();
+              if (kind === 'ask') await ask(client, `n${requests}`);
+              else if (kind === 'tell') await client.send_noreply(`tell n${requests}\r\n`);
+              else void ask(client, `n${requests}`); // the round ends with the reply all the same
+              life.answered = true;
+            };
+          }
+          of_loops[`loop${position}`] = { commands: names, iterations, between };
+        }
+        const e = await play(
+          (text, connection) => {
+            if (text.startsWith('tell')) return 'silent';
+            const fault = faults.get(Number(/^n(\d+)/.exec(text)![1]));
+            if (pushes) connection.push('nobody asked\r\n');
+            if (fault === undefined || fault === 'script') return { text };
+            return fault === 'late' ? after(10, text, connection) : fault;
+          },
+          {
+            run: { seed },
+            commands,
+            actions: shapes,
+            loops: of_loops,
+            module: {
+              ...lines,
+              connected(client) {
+                const own = lives.get(client.id) ?? [];
+                own.push(loops.map(() => ({ calls: [], answered: false })));
+                lives.set(client.id, own);
+              },
+            },
+          },
+          clients,
+        );
+        const books = await e.until((b) => b.clients.done === clients);
+        e.apply(clients);
+        expect(e.books().clients).toMatchObject({ created: clients, finished: clients });
+        expect(books.connections.closed.script).toBeGreaterThanOrEqual(clients);
+        for (const [i, name] of Object.keys(commands).entries())
+          expect(books.actions[i]!.started, name).toBe(calls.get(name) ?? 0);
+        const { script } = e.run.what.groups[0]!;
+        const drawn = played_loops(script, seed, false);
+        for (let id = 1; id <= clients; id++)
+          for (const [position, one] of script.loops.entries()) {
+            const own = lives.get(id)!.map((life) => life[position]!);
+            const where = `client ${id}, loop ${position}: ${JSON.stringify(own)}`;
+            expect(completed(one, drawn[position]!.draws, id, own), where).toContain(one.iterations);
+          }
+        await end();
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
