@@ -50,9 +50,11 @@ export function aim(
   const had = had_of(before, command, groups, all, forgets);
   const wanted = op === 'incr' ? had + count : op === 'decr' ? had - count : count;
   const others = all - had;
-  const aimed = Math.max(0, Math.min(wanted, Math.min(bounds.most, MAX_TARGET) - others));
-  const planned = forgets ? planned_in_all(before, groups, run_ms) : planned_now(sum, run_ms);
-  const target = forgets ? aimed : sum.target + aimed - had;
+  // more than fit by now stay: nobody shrinks by growing, nor by more than was asked
+  const aimed = Math.max(0, Math.min(wanted, Math.max(had, Math.min(bounds.most, MAX_TARGET) - others)));
+  const counted = count_sum(before, group, groups, run_ms);
+  const planned = forgets ? planned_in_all(before, groups, run_ms) : counted.planned;
+  const target = forgets ? aimed : counted.target + aimed - had;
   const cut = on === undefined ? cut_waiting(sum, target, bounds) : { labelled: sum.labelled, gone: 0 };
   const labelled = on === undefined ? cut.labelled : with_label(sum.labelled, on, aimed);
   // those that waited for a label may not have been planned yet
@@ -90,8 +92,23 @@ function had_of(
   return position < 0 ? 0 : targets_of(before, groups)[position]!;
 }
 
-const planned_now = ({ target, ramp }: Sum, run_ms: number): number =>
-  ramp === null ? target : planned_at(ramp, run_ms);
+/** What a sum comes to. No more can be missing of a group than its part of the others. */
+function count_sum(
+  before: Steered,
+  group: string | undefined,
+  groups: readonly NamedSharing[],
+  run_ms: number,
+): { readonly target: number; readonly planned: number } {
+  const { target, ramp } = before;
+  if (group === undefined) return { target, planned: ramp === null ? target : planned_at(ramp, run_ms) };
+  const others = { target, ramp, own: {} };
+  const g = groups.findIndex(({ name }) => name === group);
+  if (g < 0) return { target: 0, planned: 0 };
+  return {
+    target: targets_of(before, groups)[g]! - targets_of(others, groups)[g]!,
+    planned: planned_of(before, groups, run_ms)[g]! - planned_of(others, groups, run_ms)[g]!,
+  };
+}
 
 /** Not the sum of the sums: a group of which more were taken than are there now has none, not fewer than none. */
 const planned_in_all = (before: Steered, groups: readonly NamedSharing[], run_ms: number): number =>

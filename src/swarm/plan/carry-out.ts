@@ -228,7 +228,7 @@ function begin_load(before: Intent, text: string, facts: Facts): Outcome {
   // not half of it: whoever planned it would read numbers of another load
   if (peak > barrier.most)
     return refused(before, { ok: false, code: barrier.code, asked: peak, target: all, bound: barrier });
-  const intent = start(Math.max(all, barrier.most));
+  const intent = advance(start(Math.max(all, barrier.most)), groups, run_ms);
   return {
     intent,
     reply: { ok: true, op: 'load', steps: steps_of({ text }).length, first: step_of(intent)?.text ?? text, most: peak },

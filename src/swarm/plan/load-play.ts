@@ -246,7 +246,7 @@ export interface MostWanted {
  * to its end.
  */
 export function peaks_of(state: Steered, groups: readonly NamedSharing[], beyond = false): MostWanted {
-  const peaks = targets_of(state, groups);
+  const peaks = groups.map(() => 0);
   let all = 0;
   const raise = (clients: readonly number[]): void => {
     for (const [g, target] of clients.entries()) peaks[g] = Math.max(peaks[g]!, target);
@@ -255,14 +255,16 @@ export function peaks_of(state: Steered, groups: readonly NamedSharing[], beyond
       clients.reduce((sum, target) => sum + target, 0),
     );
   };
-  raise(peaks);
-  raise(planned_of(state, groups, state.load?.step_ms ?? 0));
-  for (let now = state; ;) {
-    const due = due_ms(now) ?? (beyond && awaited(now) !== null ? now.load!.step_ms : null);
-    if (due === null) return { groups: peaks, all };
-    raise(planned_of(now, groups, due));
-    now = next_step(now, groups, due);
-    raise(targets_of(now, groups));
+  let at_ms = state.load?.step_ms ?? 0;
+  // what is gone at once is asked of nobody
+  let now = advance(state, groups, at_ms);
+  for (;;) {
+    raise(planned_of(now, groups, at_ms));
+    const { until_ms, targets } = piece_at(now, groups, at_ms);
+    raise(targets);
+    if (until_ms !== null) [now, at_ms] = [advance(now, groups, until_ms), until_ms];
+    else if (beyond && awaited(now) !== null) now = pass(now, groups, at_ms);
+    else return { groups: peaks, all };
   }
 }
 

@@ -125,7 +125,7 @@ describe('a load that plays', () => {
             expect(found, `at ${ms} of ${text_of(steps)}`).toEqual(wanted);
         }
       }),
-      { numRuns: 400 },
+      { numRuns: 250 },
     );
   });
 
@@ -176,5 +176,202 @@ describe('a load that plays', () => {
         },
       ),
     );
+  });
+});
+
+/** A load without anybody's hand. */
+const alone = drawn_groups.chain((groups) => fc.record({ groups: fc.constant(groups), steps: drawn_steps(groups) }));
+
+/** What a stop-watch says of it, each ms up to its end; waits take no time. */
+function watched(groups: readonly NamedSharing[], steps: readonly NaiveStep[], until_wait: boolean): number[][] {
+  const naive = new NaiveLoad(groups, PER_S);
+  naive.begin(steps);
+  const seen: number[][] = [];
+  for (let left = 200; left > 0; left--) {
+    if (naive.is_waiting) seen.push(naive.planned);
+    while (naive.is_waiting && !until_wait) naive.pass();
+    seen.push(naive.planned);
+    if (naive.is_playing && !naive.is_waiting) left = 200;
+    naive.move();
+    seen.push(naive.planned);
+    naive.play();
+  }
+  return seen;
+}
+
+const all_of = (clients: readonly number[]): number => clients.reduce((sum, one) => sum + one, 0);
+
+test('its peaks are the highest that a stop-watch sees, of each group and of all', () => {
+  fc.assert(
+    fc.property(alone, fc.boolean(), ({ groups, steps }, beyond) => {
+      const state = begin(first_intent(PER_S), { text: text_of(steps), ...MOST }, groups, 0);
+      const seen = watched(groups, steps, !beyond);
+      expect(peaks_of(state, groups, beyond), text_of(steps)).toEqual({
+        groups: groups.map((_, g) => Math.max(...seen.map((clients) => clients[g]!))),
+        all: Math.max(...seen.map(all_of)),
+      });
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a piece ends where it says, with the clients it says; what is upcoming are the ends of pieces', () => {
+  fc.assert(
+    fc.property(alone, fc.nat(300), ({ groups, steps }, from_ms) => {
+      let now = advance(begin(first_intent(PER_S), { text: text_of(steps), ...MOST }, groups, 0), groups, from_ms);
+      const coming = upcoming(now, groups, from_ms, 1000);
+      const ends = new Set<string>();
+      for (let ms = from_ms; ;) {
+        const { until_ms, targets, is_ramp } = piece_at(now, groups, ms);
+        ends.add(targets.join());
+        const before = planned_of(now, groups, ms);
+        if (!is_ramp) expect(before).toEqual(targets);
+        expect(planned_of(now, groups, until_ms ?? 1e9)).toEqual(targets);
+        // in between nothing begins, and there are never more than at one of its ends, but for halves of a client
+        for (let at = ms; at < Math.min(until_ms ?? 0, ms + 50); at += 0.5) {
+          expect(advance(now, groups, at)).toBe(now);
+          const most = Math.max(all_of(before), all_of(targets)) + groups.length + 1;
+          expect(all_of(planned_of(now, groups, at))).toBeLessThanOrEqual(most);
+        }
+        if (until_ms === null) break;
+        expect(until_ms).toBeGreaterThan(ms);
+        now = advance(now, groups, (ms = until_ms));
+      }
+      expect(coming.map((targets) => targets.join())).toEqual([...ends]);
+      for (const most of [1, 2, 3])
+        expect(upcoming(state_at(from_ms), groups, from_ms, most)).toEqual(coming.slice(0, most));
+
+      function state_at(ms: number): Intent {
+        return advance(begin(first_intent(PER_S), { text: text_of(steps), ...MOST }, groups, 0), groups, ms);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+describe('a wait', () => {
+  const groups = [{ name: 'main', share: 1 }];
+  const begun = (text: string, run_ms = 0): Intent => begin(first_intent(PER_S), { text, ...MOST }, groups, run_ms);
+  const there = fc.record({ open: fc.nat(20), ready: fc.nat(20), done: fc.nat(20) });
+
+  test('is over when enough are there, fails when its time is, and else goes on', () => {
+    const what = fc.constantFrom('open' as const, 'ready' as const, 'done' as const);
+    const count = fc.option(fc.integer({ min: 1, max: 20 }), { nil: null });
+    fc.assert(
+      fc.property(what, count, fc.nat(100), fc.nat(100), there, (which, n, within, ms, reached) => {
+        const words = `wait${which === 'open' ? '' : ` ${which}`}${n === null ? '' : ` ${n}`}`;
+        const state = advance(begun(`set 10; ${words} within ${within}ms; set 30 & hold 1`, 1000), groups, 1000 + ms);
+        expect(awaited(state)).toEqual({ op: 'wait', what: which, count: n, within_ms: within });
+        // those that are done had been connected, and ready
+        const counted = which === 'done' ? reached.done : reached[which] + reached.done;
+        const wanted = n ?? 10;
+        const said = judge_wait(state, groups, 1000 + ms, reached);
+        if (counted >= wanted) expect(said).toBe('');
+        else if (ms < within) expect(said).toBe(null);
+        else expect(said).toBe(`\`${words} within ${within}ms\`: ${counted} of ${wanted} clients were ${which}`);
+        expect(step_of(pass(state, groups, 1000 + ms))!.text).toBe('set 30 & hold 1');
+        const given_up = give_up(state, 'why');
+        expect([given_up.phase, given_up.load!.failed, step_of(given_up)]).toEqual(['drain', 'why', null]);
+        expect(advance(given_up, groups, 1e9)).toBe(given_up);
+      }),
+    );
+  });
+
+  it('is none while a step with a time goes on, after the load, and in a pause by hand', () => {
+    const enough = { open: 99, ready: 99, done: 99 };
+    expect(judge_wait(begun('hold 5; wait within 1s'), groups, 4999, enough)).toBe(null);
+    expect(judge_wait(begun('set 5'), groups, 9, enough)).toBe(null);
+    expect(judge_wait(first_intent(1), groups, 9, enough)).toBe(null);
+    const state = begun('set 5; wait within 1s; stop');
+    expect(judge_wait(advance(state, groups, 1), groups, 1, enough)).toBe('');
+    const paused = carry_out(state, { op: 'pause' }, facts(groups, 500)).intent;
+    expect(judge_wait(paused, groups, 99_000, { ...enough, open: 0, done: 0 })).toBe(null);
+    const resumed = carry_out(paused, { op: 'resume' }, facts(groups, 100_000)).intent;
+    const none = { open: 0, ready: 0, done: 0 };
+    expect(judge_wait(resumed, groups, 100_499, none)).toBe(null);
+    expect(judge_wait(resumed, groups, 100_500, none)).toBe('`wait within 1s`: 0 of 5 clients were open');
+    const stopped = carry_out(state, { op: 'stop', now: false }, facts(groups, 1)).intent;
+    expect(judge_wait(stopped, groups, 99_000, none)).toBe(null);
+  });
+
+  it('lets the steps behind it that take no time begin at once', () => {
+    const state = pass(advance(begun('wait within 1s; mark a; incr 3; hold 2; stop'), groups, 500), groups, 700);
+    expect(state).toMatchObject({
+      target: 3,
+      mark: { text: 'a', at_ms: EPOCH_MS + 700 },
+      load: { step: 3, step_ms: 700 },
+    });
+    expect(advance(state, groups, 2699).phase).toBe('run');
+    expect(advance(state, groups, 2700).phase).toBe('drain');
+  });
+});
+
+describe('where it is', () => {
+  const groups = [{ name: 'main', share: 1 }];
+  const text = 'set 10 over 4s; wait ready within 1m; hold 2; incr 5 over 1s & hold 3; stop';
+  const state = begin(first_intent(PER_S), { text, ...MOST }, groups, 1000);
+  const passed = pass(advance(state, groups, 9000), groups, 10_000);
+  const by_hand = (before: Intent, command: Command, ms: number): Intent =>
+    carry_out(before, command, facts(groups, ms)).intent;
+  const paused = by_hand(state, { op: 'pause' }, 3000);
+  it.each<[string, Intent, number, object]>([
+    ['at its start', state, 1000, { state: 'playing', step: 1, seconds: 0, left_seconds: 4, all_left_seconds: 9 }],
+    [
+      'in a step',
+      state,
+      2500,
+      { step: 1, text: 'set 10 over 4s', seconds: 1.5, left_seconds: 2.5, all_left_seconds: 7.5 },
+    ],
+    [
+      'in a wait',
+      advance(state, groups, 9000),
+      9000,
+      { state: 'waiting', step: 2, seconds: 4, left_seconds: null, all_left_seconds: 5 },
+    ],
+    ['after it', passed, 11_000, { state: 'playing', step: 3, seconds: 1, left_seconds: 1, all_left_seconds: 4 }],
+    [
+      'at its stop',
+      advance(passed, groups, 15_000),
+      16_000,
+      { state: 'over', step: 5, text: 'stop', seconds: 1, left_seconds: null, all_left_seconds: 0 },
+    ],
+    ['in a pause', paused, 9000, { state: 'paused', step: 1, seconds: 2, left_seconds: 2, all_left_seconds: 7 }],
+    [
+      'after the pause',
+      by_hand(paused, { op: 'resume' }, 9000),
+      9500,
+      { state: 'playing', step: 1, seconds: 2.5, left_seconds: 1.5, all_left_seconds: 6.5 },
+    ],
+    [
+      'stopped by hand',
+      by_hand(state, { op: 'stop', now: false }, 3000),
+      4000,
+      { state: 'stopped', step: 1, all_left_seconds: 0, left_seconds: null },
+    ],
+    [
+      'ended by hand',
+      by_hand(state, { op: 'load_end' }, 3000),
+      4000,
+      { state: 'over', step: 5, all_left_seconds: 0, left_seconds: null },
+    ],
+    [
+      'given up',
+      give_up(advance(state, groups, 9000), 'no'),
+      9000,
+      { state: 'failed', step: 2, why: 'no', all_left_seconds: 0 },
+    ],
+  ])('%s', (_, now, ms, wanted) => expect(load_summary(now, ms)).toMatchObject({ steps: 5, ...wanted }));
+
+  it('nowhere if there is none', () => {
+    expect(load_summary(first_intent(1), 5)).toBe(null);
+    expect(next_of(first_intent(1), 5)).toBe(null);
+  });
+
+  it('is said to who steers beside it', () => {
+    expect(next_of(state, 2500)).toEqual({ step: 'wait ready within 1m', in_ms: 2500 });
+    expect(next_of(advance(state, groups, 9000), 9000)).toEqual({ step: 'hold 2', in_ms: null });
+    expect(next_of(paused, 9000)).toEqual({ step: 'wait ready within 1m', in_ms: null });
+    expect(next_of(advance(passed, groups, 15_000), 16_000)).toBe(null);
+    expect(next_of(by_hand(state, { op: 'load_end' }, 3000), 4000)).toBe(null);
   });
 });

@@ -93,20 +93,24 @@ export class NaiveLoad {
     this.is_frozen = false;
     this.step = -1;
     this.#next();
-    this.#play();
+    this.play();
   }
 
   /** One ms passes. */
   tick(): void {
+    this.move();
+    this.play();
+  }
+
+  move(): void {
     this.ms++;
     if (!this.is_frozen) this.#played++;
-    this.#play();
   }
 
   /** The wait is over. */
   pass(): void {
     this.#next();
-    this.#play();
+    this.play();
   }
 
   end_load(): void {
@@ -124,7 +128,8 @@ export class NaiveLoad {
     this.#do(command);
   }
 
-  #play(): void {
+  /** Begins the steps that are due. */
+  play(): void {
     while (this.is_playing && !this.is_waiting && !this.is_frozen && this.#played >= this.#length) this.#next();
   }
 
@@ -161,10 +166,12 @@ export class NaiveLoad {
       if (op === 'set') this.#own = new Map();
       return;
     }
-    const had = this.targets[this.#groups.findIndex(({ name }) => name === group)]!;
+    const g = this.#groups.findIndex(({ name }) => name === group);
+    const had = this.targets[g]!;
     const wanted = op === 'set' ? count : Math.max(0, op === 'incr' ? had + count : had - count);
-    const own = this.#own.get(group) ?? flat(0);
-    this.#own.set(group, line(at(own, this.ms), own.to + wanted - had));
+    // what there is of it, less its part of all
+    const now = this.planned[g]! - this.#parts(at(this.#base, this.ms))[g]!;
+    this.#own.set(group, line(now, wanted - this.#parts(this.#base.to)[g]!));
   }
 
   #clients(of: (line: Line) => number): number[] {
