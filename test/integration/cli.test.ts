@@ -57,6 +57,12 @@ describe('swarm check', () => {
     expect(place.left_behind).toEqual([]);
   });
 
+  it('tells groups and all their modules', async () => {
+    const swarm = place.swarm('check', '-s', join(ROOT, 'examples/scripts/groups.yml'));
+    expect(await swarm.exited).toBe(0);
+    expect(swarm.out).toMatch(/^OK script \S+: 5 actions in 3 groups, protocol chat, durian\n$/);
+  });
+
   it('shows every fault of the file at once, by place', async () => {
     const bad = place.write(
       'scripts/b.yml',
@@ -184,6 +190,27 @@ describe('swarm try', () => {
     expect(swarm.out).toMatch(/\nOK\n$/);
     expect((await ledger.settled()).requests).toBe(3);
     expect(place.left_behind).toEqual([]);
+  });
+
+  it('plays one client of each group, each with its own module', async () => {
+    place.write('protocols/other.ts', MODULE.replace('ping ${uid}', 'other ${uid}'));
+    script = place.write(
+      'scripts/a.yml',
+      `protocol: lines
+groups:
+  a: { share: 1, actions: [{ command: ping, args: { uid: 7 }, rounds: 2 }] }
+  b: { share: 0, protocol: other, actions: [{ command: ping, name: pong, args: { uid: 8 } }], iterations: 5 }
+`,
+    );
+    const swarm = place.swarm('try', ...(await listen()));
+    expect(await swarm.exited).toBe(0);
+    expect(swarm.out).toMatch(/^one client of each of 2 groups on /);
+    expect(swarm.out.match(/^a \d+\.\d+ send 8 bytes "ping 7\\r\\n"$/gm)).toHaveLength(2);
+    expect(swarm.out.match(/^b \d+\.\d+ send 9 bytes "other 8\\r\\n"$/gm)).toHaveLength(1);
+    expect(swarm.out).toMatch(/^a\.ping +2 +2 +0 +0 /m);
+    expect(swarm.out).toMatch(/^b\.pong +1 +1 +0 +0 /m);
+    expect(swarm.out).toMatch(/\nOK\n$/);
+    expect((await ledger.settled()).requests).toBe(3);
   });
 
   it('ends with 1 and the reason when the server, the reply or the module is wrong', async () => {

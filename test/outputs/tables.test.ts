@@ -19,6 +19,11 @@ describe('status', () => {
     ]);
   });
 
+  it('says how many are done when some are', () => {
+    const clients = { ...summary().clients, finished: 7 };
+    expect(answers.status_lines(summary({ clients }))[1]).toContain('live 90 (draining 0), finished 7, open 88');
+  });
+
   it('names the segment', () => {
     const run = { ...summary().run, segment: '2/5' };
     expect(answers.status_lines(summary({ run }))[0]).toBe(
@@ -66,6 +71,25 @@ describe('actions', () => {
       '0 a             12        1  10       1        0        0.250  0.500  0.750  1.00  1.50         0.250  0.500  0.750  1.00  1.50',
       'connected       12        1  10       1        0          123    247    370   494   740           123    247    370   494   740',
     ]);
+  });
+
+  it('are called by group, loop and name where a script has them', () => {
+    const actions = [
+      action(0, 'say'),
+      { ...action(1, 'say'), action: 'aside' },
+      { ...action(0, 'say'), group: 'listeners', loop: 'beat' },
+      { ...action(1, 'say'), group: 'listeners', loop: 'beat', action: `x${HOSTILE}` },
+      { ...action(-1, 'connected'), group: 'listeners' },
+    ];
+    const [, , ...rows] = answers.action_lines(summary({ actions }));
+    expect(rows.map((row) => row.split('  ')[0])).toEqual([
+      '0 say',
+      '1 aside',
+      '0 listeners.beat.say',
+      expect.stringMatching(/^1 listeners\.beat\.x\\x1b/),
+      'listeners.connected',
+    ]);
+    expect(rows.join('')).not.toMatch(OBEYED);
   });
 
   it('are counted since the mark when there is one, and say so', () => {

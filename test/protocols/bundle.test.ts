@@ -658,6 +658,35 @@ describe('bundle_modules', () => {
     expect(message).toContain(place);
   });
 
+  it('makes one file of several modules, each with its own exports and what they share once', async () => {
+    shop.file('protocols/common.js', 'export const counted = { times: 0 };\nexport const same = 1;');
+    shop.file(
+      'protocols/first-one.ts',
+      "import { line } from 'swarm';\nimport { counted } from './common.js';\ncounted.times++;\nexport const same = 'a';\nexport const times = (): number => counted.times;\nexport const messages = line();",
+    );
+    shop.file(
+      'protocols/second.mjs',
+      "import { counted } from './common.js';\ncounted.times++;\nexport const same = 'b';",
+    );
+    shop.file('protocols/third.cjs', 'module.exports = { same: "c", place: __filename };');
+    const all = await shop.load_all(['first-one', 'second', 'third']);
+    expect([...all].map(([name, { same }]) => [name, same])).toEqual([
+      ['first-one', 'a'],
+      ['second', 'b'],
+      ['third', 'c'],
+    ]);
+    expect(Object.keys(all.get('second')!)).toEqual(['same']);
+    expect((all.get('first-one')!['times'] as () => number)()).toBe(2);
+    expect(all.get('third')!['place']).toBe(join(shop.protocols, 'third.cjs'));
+    // what one of them does not have is told where it is
+    shop.file('protocols/broken.js', "import { nothing } from './common.js';\nexport const a = nothing;");
+    await expect(shop.load_all(['second', 'broken'])).rejects.toMatchObject({
+      code: 'module_build',
+      message: expect.stringContaining('broken.js:1:10') as string,
+    });
+    await expect(shop.load_all(['second', 'secnd'])).rejects.toMatchObject({ code: 'module_not_found' });
+  });
+
   it('says when the bundle cannot be written', async () => {
     shop.file('protocols/fine.js', 'export const a = 1;');
     const out_dir = shop.file('a-file', '');

@@ -1,11 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { Ajv } from 'ajv';
-import { load } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { to_module } from '../../src/protocols/exports.ts';
+import { to_modules } from '../../src/protocols/exports.ts';
 import { load_modules } from '../../src/protocols/import-module.ts';
 import type { Framer } from '../../src/protocols/parser.ts';
+import { check_actions, type CheckedModule } from '../../src/script/against-module.ts';
+import { render_faults } from '../../src/script/fault.ts';
+import { parse_script } from '../../src/script/parse.ts';
+import { commands_of, protocols_of } from '../../src/script/types.ts';
 import { all_cuts, feed } from './harness.ts';
 import { Workshop } from './workshop.ts';
 
@@ -15,25 +18,21 @@ const shop = new Workshop();
 beforeAll(() => shop.make_host());
 afterAll(() => shop.close());
 
-interface Sketch {
-  protocol: string;
-  actions: { command: string; args?: object }[];
-}
-
 describe('examples', () => {
   it.each(readdirSync(join(EXAMPLES, 'scripts')))('%s asks for what its module exports', async (file) => {
     const text = readFileSync(join(EXAMPLES, 'scripts', file), 'utf8');
     expect(text).toMatch(new RegExp(`^# .*\\. Run it: .*examples/scripts/${basename(file)}\\n`));
-    const { protocol, actions } = load(text) as Sketch;
-    const module = to_module(
-      await shop.load(protocol, PROTOCOLS),
-      actions.map(({ command }) => command),
-    );
+    const parsed = parse_script(text, file);
+    if ('faults' in parsed) throw new Error(render_faults(parsed.faults, text, false));
+    const { groups } = parsed.script;
+    const exports = await shop.load_all(protocols_of(groups), PROTOCOLS);
+    const modules = to_modules(exports, (protocol) => commands_of(groups, protocol));
     const ajv = new Ajv({ strict: true });
-    for (const { command, args = {} } of actions) {
-      const schema = module.args?.[command];
-      if (schema) expect(ajv.validate(schema, args), `${command}: ${ajv.errorsText()}`).toBe(true);
-    }
+    for (const { args = {} } of modules.values())
+      for (const schema of Object.values(args)) expect(ajv.validateSchema(schema)).toBe(true);
+    const checked = [...exports].map(([name, one]) => [name, { exports: one, args: one['args'] }] as const);
+    const faults = check_actions(parsed.rest, file, new Map(checked as [string, CheckedModule][]));
+    expect(render_faults(faults, text, false)).toBe('');
   });
 
   it('durian has what the original had', async () => {

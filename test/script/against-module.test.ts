@@ -148,6 +148,44 @@ actions:
     ]);
   });
 
+  it('takes each group to its own module, and several loops only to one that tells whose a reply is', () => {
+    const text = `protocol: chat
+groups:
+  a:
+    loops: { x: [{ command: say }], y: [{ command: enter }] }
+  b:
+    protocol: redis
+    actions: [{ command: say }, { command: get, args: { key: 7 } }]
+  c:
+    protocol: redis
+    loops: { z: { actions: [{ command: say }, { command: gett }] } }
+`;
+    const parsed = parse_script(text, 'chat.yml');
+    if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
+    const redis = { exports: { get: nothing }, args: { get: object({ key: { type: 'string' } }) } };
+    const told = (chat: CheckedModule): string[] =>
+      check_actions(
+        parsed.rest,
+        'chat.yml',
+        new Map<string, CheckedModule>([
+          ['chat', chat],
+          ['redis', redis],
+        ]),
+      ).map(({ line, column, message }) => `${line}:${column} ${message}`);
+    const of_redis = [
+      '7:26 the module `redis` does not export `say`; it has `get`',
+      '7:62 `key` must be text, not 7: put it in quotes',
+      '10:40 the module `redis` does not export `say`; it has `get`',
+      '10:58 the module `redis` does not export `gett`, did you mean `get`?',
+    ];
+    expect(told({ exports: { ...exports, messages: {} } })).toEqual(of_redis);
+    expect(told({ exports })).toEqual([
+      '4:5 these 2 loops are played at once on one connection, and the module `chat` does not tell whose a reply is: ' +
+        'export `messages` there, or write one list of `actions` here',
+      ...of_redis,
+    ]);
+  });
+
   it.each(['protocol: ../chat', 'protocol: 7', 'protocol: !!foo chat', 'x: 1', 'protocol: chat\n\tx'])(
     'has no module to look at where the script begins with %j',
     (begin) => {

@@ -125,7 +125,7 @@ export function write_script(script: DrawnScript): Written {
       });
     } else {
       const piece = JSON.stringify(value);
-      for (const key of Object.keys((value ?? {}) as object)) {
+      for (const key of Object.keys(value ?? {})) {
         const begin = lead.length + piece.indexOf(`"${key}"`) + 1;
         keys.set(`${at}/${key}`, here(begin));
         values.set(`${at}/${key}`, here(begin + `"${key}":`.length));

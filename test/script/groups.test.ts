@@ -254,8 +254,8 @@ describe('a script with one mistake', () => {
         const { text, keys, values } = write_script(script);
         const [first, ...more] = faults(text);
         expect(more, text).toEqual([]);
-        expect(first, text).toContain(expected!.says);
-        const { key, value } = expected!;
+        expect(first, text).toContain(expected.says);
+        const { key, value } = expected;
         expect(first!.split(' ')[0], text).toBe(key === undefined ? values.get(value!) : keys.get(key));
       }),
       { numRuns: 60 },

@@ -26,6 +26,18 @@ export const ping = async (client) => {
 const SCRIPT =
   'protocol: many\nactions:\n  - command: ping\n    sleep_between_rounds: [0.01, 0.1]\n    sleep_after_action: 0\n';
 
+/** both send the same */
+const GROUPS = `protocol: many
+groups:
+  talkers: { share: 3, actions: [{ command: ping, sleep_between_rounds: [0.01, 0.1], sleep_after_action: 0 }] }
+  listeners:
+    share: 2
+    protocol: other
+    actions: [{ command: ping, name: hear, sleep_between_rounds: { mean: 0.05, distribution: exponential } }]
+`;
+/** A group's: of connects, handshakes, its action, `connected`. */
+const HISTOGRAMS = 6;
+
 let world: World;
 afterEach(() => world.close());
 
@@ -37,7 +49,8 @@ const counts_of = ({ clients, connections, requests, bytes, actions, target }: S
   connections: [connections.attempted, connections.established, connections.failed, connections.closed],
   requests,
   bytes,
-  actions: actions.map(({ command, started, ok, failed, aborted, lost }) => ({
+  actions: actions.map(({ command, action, group, loop, started, ok, failed, aborted, lost }) => ({
+    named: [group, loop, action],
     command,
     started,
     ok,
@@ -49,9 +62,15 @@ const counts_of = ({ clients, connections, requests, bytes, actions, target }: S
   connected: connections.connect_ms.count,
 });
 
+const running_in = ({ actions }: Summary): number => actions.reduce((all, { running }) => all + running, 0);
+
 describe.skipIf(!HAS_NATS)('five agents', () => {
-  it('send what one process sends, count as it does, and their histograms are added bucket by bucket', async () => {
-    world = await World.open({ module: MODULE, script: SCRIPT });
+  it.each([
+    ['one group', SCRIPT],
+    ['two groups with a module each', GROUPS],
+  ])('send what one process sends, count as it does, and their histograms are added: %s', async (_, script_text) => {
+    world = await World.open({ module: MODULE, script: script_text });
+    world.place.write('protocols/other.js', MODULE);
     let lines: string[] = [];
     world.on_request = (line) => lines.push(line);
     const all_sent = (): Promise<number> => until('all rounds', () => lines.length >= CLIENTS * ROUNDS);
@@ -76,7 +95,7 @@ describe.skipIf(!HAS_NATS)('five agents', () => {
     await all_sent();
     const waiting = async (): Promise<boolean> => {
       const status = JSON.parse((await session.ask('status json'))[0]!.slice(3)) as Summary;
-      return status.actions[0]!.running === CLIENTS;
+      return running_in(status) === CLIENTS;
     };
     await until('all wait for the end', waiting);
     await session.ask('stop now');
@@ -90,7 +109,7 @@ describe.skipIf(!HAS_NATS)('five agents', () => {
     const lead = await world.run('--seed', 'same');
     expect(await lead.ask(`incr ${CLIENTS}`)).toBe(`OK target ${CLIENTS}`);
     await all_sent();
-    await until('all wait for the end', async () => (await lead.status()).actions[0]!.running === CLIENTS);
+    await until('all wait for the end', async () => running_in(await lead.status()) === CLIENTS);
     expect(await lead.ask('stop now')).toMatch(/^OK stopping now/);
     expect(await lead.swarm.exited, lead.swarm.err).toBe(0);
     await world.ledger.settled();
@@ -112,10 +131,13 @@ describe.skipIf(!HAS_NATS)('five agents', () => {
       parts.flatMap(({ histograms }) =>
         histograms.flatMap(([number, one]) => (number % MAX_HISTOGRAMS === wanted ? [one] : [])),
       );
-    const { service, response } = many.actions[0]!.histograms!;
-    expect_sum(service, of(2), CLIENTS * ROUNDS);
-    expect_sum(response, of(3), CLIENTS * ROUNDS);
-    expect_sum(many.connections.histograms!.connect, of(0), CLIENTS);
+    for (const [group, { histograms, ok }] of many.actions.entries()) {
+      expect_sum(histograms!.service, of(group * HISTOGRAMS + 2), ok);
+      expect_sum(histograms!.response, of(group * HISTOGRAMS + 3), ok);
+    }
+    expect(many.actions.reduce((all, { ok }) => all + ok, 0)).toBe(CLIENTS * ROUNDS);
+    const connects = many.actions.flatMap((_, group) => of(group * HISTOGRAMS));
+    expect_sum(many.connections.histograms!.connect, connects, CLIENTS);
   });
 });
 

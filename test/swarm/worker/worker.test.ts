@@ -147,6 +147,52 @@ describe('a worker', () => {
     expect([last.finished, told(last, live_in)]).toEqual([true, { talkers: 0, listeners: 0, late: 0 }]);
   });
 
+  it('gives each group its own module, which was set up in turn, and what that returned', async () => {
+    const module = (name: string, setup: string): string => `
+      import * as m from './m.mjs';
+      export const setup = ({ log }) => { log.info('up ${name}'); ${setup} };
+      export const teardown = ({ shared, log }) => { log.info('down ' + JSON.stringify(shared)); throw new Error('no'); };
+      export const hi = async (client) => {
+        console.log('${name}', JSON.stringify(client.shared));
+        await m.hi(client, {});
+      };`;
+    writeFileSync(join(dir, 'a.mjs'), module('a', 'return { who: "a" };'));
+    writeFileSync(join(dir, 'b.mjs'), module('b', ''));
+    writeFileSync(join(dir, 'm.mjs'), MODULE.replaceAll('client.shared.port > 0', 'true'));
+    writeFileSync(join(dir, 'both.mjs'), "export * as a from './a.mjs';\nexport * as b from './b.mjs';\n");
+    const group = (name: string, protocol: string): GroupSpec => {
+      const { script, ...spec } = playing({}, name);
+      return { ...spec, script: { ...script, protocol } };
+    };
+    const run = { groups: [group('x', 'b'), group('y', 'a'), group('z', 'b')] };
+    const publish = (revision: number, more: Parameters<typeof orders>[2]): void => {
+      const made = orders(revision, 0, { run, ...more });
+      hub.publish({ ...made, machine: { ...made.machine, module_path: join(dir, 'both.mjs') } });
+    };
+    publish(1, { live: { shared: null, setup_by: 'w1' }, entry: { groups: {} } });
+    const { setup } = await until((r) => r.setup !== null);
+    expect(setup).toEqual({ ok: true, value: { a: { who: 'a' } } });
+    const noted = (): string[] => accounts.flatMap((r) => r.notes.map(({ text }) => text));
+    expect(noted()).toEqual(['setup: up b', 'setup: up a']);
+    const shared = { value: { a: { who: 'a' } } };
+    const share = { clients: 1, ports: [], connect_per_s: 500, rate_parts: 1, graceful: false };
+    const of_group = (id: number): GroupShare => ({ ...share, ids: [[id, id, 1]] });
+    publish(2, { live: { shared }, entry: { groups: { x: of_group(1), y: of_group(1), z: of_group(1) } } });
+    await until(
+      (r) =>
+        Object.values(r.snapshot.groups).length === 3 &&
+        Object.values(r.snapshot.groups).every(({ actions }) => actions[0]!.ok > 0),
+    );
+    expect(new Set(noted().filter((text) => /^[ab] /.test(text)))).toEqual(new Set(['a {"who":"a"}', 'b undefined']));
+    publish(3, { live: { shared, teardown_by: 'w1' }, entry: { groups: {} }, phase: 'stop' });
+    const { teardown } = await until((r) => r.teardown !== null);
+    expect(teardown).toMatchObject({ ok: false, reason: expect.stringMatching(/^b: no /) as string });
+    expect(noted().filter((text) => text.startsWith('teardown'))).toEqual([
+      'teardown: down undefined',
+      'teardown: down {"who":"a"}',
+    ]);
+  });
+
   it('ignores an entry for another incarnation', async () => {
     hub.publish(orders(1, 3, { entry: { incarnation: 'other' } }));
     hub.publish(orders(2, 0));
