@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { read_load } from '../../../src/grammar/load-text.ts';
+import { CHART_POINTS, load_chart, load_table } from '../../../src/outputs/load-table.ts';
+import { parse_script } from '../../../src/script/parse.ts';
 import { first_intent, planned_of, type NamedSharing } from '../../../src/swarm/plan/intent.ts';
 import { advance, begin } from '../../../src/swarm/plan/load-play.ts';
 import { outline_of } from '../../../src/swarm/plan/load-outline.ts';
@@ -167,5 +170,14 @@ describe('an outline', () => {
       [1500, null],
       [null, null],
     ]);
+  });
+
+  it('is what docs/load.md shows of an example', () => {
+    const read = (file: string): string => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8');
+    const parsed = parse_script(read('examples/scripts/chat-load.yml'), 'chat-load.yml');
+    if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
+    const outline = outline_of(parsed.load!.text, parsed.script.groups, CHART_POINTS);
+    const [, shown] = /^OK script .*\n([^]*?)^```/m.exec(read('docs/load.md'))!;
+    expect([...load_table(outline), '', ...load_chart(outline), ''].join('\n')).toBe(shown);
   });
 });
