@@ -51,13 +51,14 @@ export const is_played = ({ state }: LoadSummary): boolean =>
 
 /** What is new since `before`, when somebody looked last; null: nothing but the time. */
 export function load_news(load: LoadSummary, before: LoadSummary | null): string | null {
-  const { state, step, steps, text, left_seconds, all_left_seconds } = load;
+  const { state, step, steps, text, seconds, left_seconds, all_left_seconds } = load;
   if (state !== 'playing' && state !== 'waiting') return before?.state === state ? null : load_line(load);
   const last = before === null || !is_played(before) || before.step > step ? 0 : before.step;
   if (before?.state === state && last === step) return null;
   // those between took no time
   const place = step - last > 1 ? `steps ${last + 1} to ${step} of ${steps}, now` : `step ${step} of ${steps},`;
-  const left = left_seconds === null ? '' : `: ${span(left_seconds)}, ${span(all_left_seconds)} to its end`;
+  const left =
+    left_seconds === null ? '' : `: ${span(seconds + left_seconds)}, ${span(seconds + all_left_seconds)} to its end`;
   return `load: ${place} ${escape_text(text, MAX_STEP)}${left}`;
 }
 

@@ -132,7 +132,7 @@ export function load_chart({ course, ms, waits_ms }: LoadOutline): string[] {
     ...rows,
     `${'0'.padStart(width)} └${axis}`,
     `${' '.repeat(width + 2)}${scale}`,
-    ...(waits.size > 0 ? [`${' '.repeat(width + 2)}w: a wait for clients, which takes longer than shown here`] : []),
+    ...(waits.size > 0 ? [`${' '.repeat(width + 2)}w: a wait for clients, shown as if it took no time`] : []),
   ];
 }
 

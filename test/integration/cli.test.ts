@@ -63,6 +63,30 @@ describe('swarm check', () => {
     expect(swarm.out).toMatch(/^OK script \S+: 5 actions in 3 groups, protocol chat, durian\n$/);
   });
 
+  it('tells what the load will do: of --load, else of the script', async () => {
+    const own = place.write('scripts/b.yml', `${SCRIPT}load: [set 20 over 10s, wait within 5s, stop]\n`);
+    const of_script = place.swarm('check', '-s', own);
+    expect(await of_script.exited).toBe(0);
+    const [ok, about, , ...rest] = of_script.out.split('\n');
+    expect(ok).toMatch(/^OK script /);
+    expect(about).toBe('load: 3 steps, at least 10 s, at most 20 clients; then it ends the run');
+    expect(rest.slice(0, 3).map((line) => line.split(/ {2,}/)[1])).toEqual([
+      'set 20 over 10s',
+      'wait within 5s',
+      'stop',
+    ]);
+    expect(rest[4]).toMatch(/^20 │ +.*█$/);
+
+    const of_option = place.swarm('check', '-s', own, '--load', 'hold 5s; set 3');
+    expect(await of_option.exited).toBe(0);
+    expect(of_option.out).toContain('load: 2 steps, 5 s, at most 3 clients; then the run goes on with 3 clients\n');
+
+    const faulty = place.swarm('check', '-s', own, '--load', 'hold 5s; sett 3');
+    expect(await faulty.exited).toBe(2);
+    expect(faulty.out).toBe('');
+    expect(faulty.err).toContain('--load:1:10 `sett` is no step of a load: did you mean `set`?');
+  });
+
   it('shows every fault of the file at once, by place', async () => {
     const bad = place.write(
       'scripts/b.yml',

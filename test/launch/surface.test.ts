@@ -39,12 +39,12 @@ function surface(console: Console, tty: boolean) {
   return {
     written,
     /** what is written while the load is there */
-    show(load: LoadSummary | null): string {
+    show: (load: LoadSummary | null): string => {
       swarm.now_at = load;
       vi.advanceTimersByTime(250);
       return written();
     },
-    async end(load: LoadSummary | null): Promise<string> {
+    end: async (load: LoadSummary | null): Promise<string> => {
       swarm.now_at = load;
       end();
       await swarm.ended;

@@ -61,9 +61,9 @@ describe('load_line', () => {
 describe('load_news', () => {
   it('are a step that began, whatever was between, and how the load ends', () => {
     const line = (load: LoadSummary, before: LoadSummary | null): string | null => load_news(load, before);
-    expect(line(at({ step: 1 }), null)).toBe('load: step 1 of 7, hold 5m: 4 min 48 s, 10 min 3 s to its end');
-    expect(line(at(), at({ step: 2 }))).toBe('load: step 3 of 7, hold 5m: 4 min 48 s, 10 min 3 s to its end');
-    expect(line(at(), at({ step: 1 }))).toBe('load: steps 2 to 3 of 7, now hold 5m: 4 min 48 s, 10 min 3 s to its end');
+    expect(line(at({ step: 1 }), null)).toBe('load: step 1 of 7, hold 5m: 5 min, 10 min 15 s to its end');
+    expect(line(at(), at({ step: 2 }))).toBe('load: step 3 of 7, hold 5m: 5 min, 10 min 15 s to its end');
+    expect(line(at(), at({ step: 1 }))).toBe('load: steps 2 to 3 of 7, now hold 5m: 5 min, 10 min 15 s to its end');
     expect(line(at(), null)).toMatch(/^load: steps 1 to 3 of 7, now hold 5m/);
     expect(line(at({ seconds: 100, left_seconds: 200 }), at())).toBeNull();
     const wait = at({ state: 'waiting', step: 4, text: 'wait within 1m', left_seconds: null });

@@ -83,7 +83,7 @@ describe('load_chart', () => {
       '    │█████████████████',
       '  0 └w───────w────────w',
       '     00:00at least 01:30.5',
-      '     w: a wait for clients, which takes longer than shown here',
+      '     w: a wait for clients, shown as if it took no time',
     ]);
   });
 

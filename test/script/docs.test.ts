@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { RESERVED_EXPORTS } from '../../src/protocols/module.ts';
+import { read_load } from '../../src/grammar/load-text.ts';
+import { HOLD, STEP_ROWS } from '../../src/grammar/step-rows.ts';
 import { render_faults } from '../../src/script/fault.ts';
 import { parse_script } from '../../src/script/parse.ts';
 import {
@@ -15,22 +17,29 @@ import {
 import { MAX_GROUPS, MAX_SHARE } from '../../src/script/types.ts';
 
 const DOCS = readFileSync(new URL('../../docs/script.md', import.meta.url), 'utf8');
-const blocks = (language: string): string[] =>
-  [...DOCS.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].filter(([, name]) => name === language).map(([, , text]) => text!);
+const LOAD_DOCS = readFileSync(new URL('../../docs/load.md', import.meta.url), 'utf8');
+const blocks = (language: string, docs = DOCS): string[] =>
+  [...docs.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].filter(([, name]) => name === language).map(([, , text]) => text!);
 
 describe('docs/script.md', () => {
   it('has examples that load', () => {
-    const [first, groups, loops, merged] = blocks('yaml');
+    const [first, groups, loops, load, merged] = blocks('yaml');
     const played = (text: string): number[] => {
       const parsed = parse_script(text, 'a.yml');
       if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
       return parsed.script.groups.flatMap((group) => group.loops.map(({ actions }) => actions.length));
     };
-    expect([first!, groups!, loops!, `protocol: p\n${merged!}`].map(played)).toEqual([[2], [2, 1, 1], [1, 1], [2]]);
+    expect([first!, groups!, loops!, load!, `protocol: p\n${merged!}`].map(played)).toEqual([
+      [2],
+      [2, 1, 1],
+      [1, 1],
+      [1],
+      [2],
+    ]);
   });
 
   it('shows what a bad script is really answered with', () => {
-    const text = blocks('yaml')[4]!;
+    const text = blocks('yaml')[5]!;
     const result = parse_script(text, 'heartbeat.yml');
     expect('faults' in result && render_faults(result.faults, text, false)).toBe(blocks('text')[0]!.trimEnd());
   });
@@ -53,5 +62,51 @@ describe('docs/script.md', () => {
     expect(row('iterations')).toContain(`1 to ${MAX_ITERATIONS}`);
     expect(DOCS).toContain(`at most ${MAX_SIGMA}; ${DEFAULT_SIGMA} if it is left out`);
     for (const name of RESERVED_EXPORTS) expect(row('command')).toContain(`\`${name}\``);
+  });
+});
+
+describe('docs/load.md', () => {
+  it('has loads that can be played', () => {
+    const [first, groups] = blocks('yaml', LOAD_DOCS);
+    const two =
+      'protocol: p\ngroups:\n  talkers: { actions: [{ command: a }] }\n  others: { actions: [{ command: b }] }\n';
+    const steps = [first!, `${two}${groups!}`].map((text) => {
+      const parsed = parse_script(text, 'a.yml');
+      if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
+      return read_load(parsed.load!.text).steps.length;
+    });
+    expect(steps).toEqual([18, 4]);
+  });
+
+  it('has a row for each step', () => {
+    const rows = [...LOAD_DOCS.matchAll(/^\| `([^`]+)` \|.*\|.*\|$/gm)].map(([, usage]) =>
+      usage!.replaceAll('\\|', '|'),
+    );
+    for (const { usage } of [...STEP_ROWS, HOLD]) expect(rows).toContain(usage);
+    expect(rows).toContain('repeat N (STEPS)');
+  });
+
+  it('has lines for those who come from elsewhere that can be played', () => {
+    const coming = LOAD_DOCS.slice(LOAD_DOCS.indexOf('## Coming from'));
+    const cells = [...coming.matchAll(/^\|.*?\|(.*)\|.*\|$/gm)].map(([, cell]) => cell!);
+    const names = [...STEP_ROWS, HOLD].map(({ name }) => name).join('|');
+    const lines = cells
+      .flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text]) => text!))
+      .filter((text) => new RegExp(`^(${names}) `).test(text) && !text.includes('ACTION'));
+    expect(lines.length).toBeGreaterThan(20);
+    for (const line of lines) {
+      const filled = line
+        .replace(/\bN\d?\b/g, '10')
+        .replace(/\bD\d?\b/g, '5s')
+        .replace('GROUP', 'buyers');
+      expect(read_load(filled).faults, line).toEqual([]);
+    }
+  });
+
+  it('shows what a bad load is really answered with', () => {
+    const [fault] = blocks('text', LOAD_DOCS);
+    const text = 'protocol: p\nactions:\n  - { command: say }\nload:\n  - sett 1000 over 30s\n  - stop\n';
+    const result = parse_script(text, 'chat.yml');
+    expect('faults' in result && render_faults(result.faults, text, false)).toBe(fault!.trimEnd());
   });
 });

@@ -13,6 +13,7 @@ import {
   type MemberShare,
   type SwarmPlan,
 } from '../../../src/machines/store/documents.ts';
+import { read_plan } from '../../../src/machines/store/readers.ts';
 import { targets_of, type Steered } from '../../../src/swarm/plan/intent.ts';
 import { advance, awaited } from '../../../src/swarm/plan/load-play.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
@@ -176,7 +177,7 @@ export class Truth {
 
   #on_write(write: Write): void {
     if (write.text === null) return;
-    if (write.key === PLAN) this.#on_plan(JSON.parse(write.text) as SwarmPlan, write);
+    if (write.key === PLAN) this.#on_plan(read_plan(write.text) as SwarmPlan, write);
     else if (write.key === DESIRED) this.#on_desired(JSON.parse(write.text) as Desired, write);
     else if (write.key.startsWith(RESULTS)) this.#on_results(write.key.split('.')[2]!, JSON.parse(write.text) as Head);
   }

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { read_load } from '../../../src/grammar/load-text.ts';
+import { CHART_POINTS, load_chart, load_table } from '../../../src/outputs/load-table.ts';
+import { parse_script } from '../../../src/script/parse.ts';
 import { first_intent, planned_of, type NamedSharing } from '../../../src/swarm/plan/intent.ts';
 import { advance, begin } from '../../../src/swarm/plan/load-play.ts';
 import { outline_of } from '../../../src/swarm/plan/load-outline.ts';
@@ -113,7 +116,7 @@ describe('an outline', () => {
           const [from, until] = [(part * end_ms) / points, ((part + 1) * end_ms) / points];
           const whole = Array.from({ length: Math.ceil(until - from) }, (_, i) => Math.ceil(from + i));
           const times = [from, until, ...whole].flatMap((at) => [at, at - 1e-6]);
-          const seen = times.filter((at) => at >= from && (at < until || at === end_ms)).map(all_at);
+          const seen = times.filter((at) => at >= from && (at < until || (at === until && at === end_ms))).map(all_at);
           if (seen.length === 0) continue;
           expect(Math.abs(clients - Math.max(...seen))).toBeLessThanOrEqual(almost);
         }
@@ -167,5 +170,14 @@ describe('an outline', () => {
       [1500, null],
       [null, null],
     ]);
+  });
+
+  it('is what docs/load.md shows of an example', () => {
+    const read = (file: string): string => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8');
+    const parsed = parse_script(read('examples/scripts/chat-load.yml'), 'chat-load.yml');
+    if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
+    const outline = outline_of(parsed.load!.text, parsed.script.groups, CHART_POINTS);
+    const [, shown] = /^OK script .*\n([^]*?)^```/m.exec(read('docs/load.md'))!;
+    expect([...load_table(outline), '', ...load_chart(outline), ''].join('\n')).toBe(shown);
   });
 });
