@@ -15,7 +15,7 @@ import {
 } from '../../../src/machines/store/documents.ts';
 import { read_plan } from '../../../src/machines/store/readers.ts';
 import { targets_of, type Steered } from '../../../src/swarm/plan/intent.ts';
-import { advance, awaited } from '../../../src/swarm/plan/load-play.ts';
+import { advance, awaited, piece_at } from '../../../src/swarm/plan/load-play.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
 import type { GroupSpec } from '../../../src/swarm/plan/run-spec.ts';
 import { REPLY_MS, sum_of, type FakeCrew } from './crew.ts';
@@ -224,8 +224,9 @@ export class Truth {
   }
 
   #check_may(plan: SwarmPlan, old: SwarmPlan | null, is_seed: boolean): void {
-    // agents play by themselves what is ahead
-    const wanted = [targets_of(plan, this.#groups), ...plan.ahead];
+    // a step may be over in the middle of somebody's ramp; agents play by themselves what is ahead
+    const piece = piece_at(plan, this.#groups, plan.run_ms);
+    const wanted = [targets_of(plan, this.#groups), piece.targets, ...plan.ahead];
     for (const [n, clients] of plan.ahead.entries())
       for (const [g, { name }] of this.#groups.entries()) {
         const dealt = total(Object.values(plan.members).map(({ groups }) => groups[name]?.at?.[n] ?? 0));
