@@ -157,9 +157,7 @@ const other = fc.oneof(
   fc
     .tuple(
       fc.constantFrom('mark', 'annotate'),
-      fc.constantFrom(
-        ...['a', 'ramp  is over', '"a; b"', "'(x) & y'", `"it's"`, `'"' x`, "don't; ".slice(0, 5)].map((text) => text),
-      ),
+      fc.constantFrom('a', 'ramp  is over', '"a; b"', "'(x) & y'", `"it's"`, `'"' x`, "don't"),
     )
     .map(([op, text]) => {
       const plain = text.replace(/^(["'])(.*?)\1/, '$2').replace(/ {2,}/g, ' ');
@@ -246,7 +244,7 @@ const loads = fc
   .filter(([all]) => played(all) <= 2000)
   .map(([all, stops, stream]) => {
     const stop: Meant = { text: 'stop', means: { op: 'stop', now: false }, thing: 'stop', ms: Infinity };
-    return print(stops ? [...all, [stop]] : all, '', () => stream.next().value);
+    return print(stops ? [...all, [stop]] : all, '', () => stream.next().value as string);
   });
 
 test('what is written is read: commands, places and times, in any layout', () => {

@@ -2,13 +2,13 @@
  * The leader's arithmetic: from what is wanted and who is there to each agent's share, never more than the target in
  * all. Pure.
  */
-import { labels_of, type NamedSharing } from '../../swarm/plan/intent.ts';
+import { labels_of } from '../../swarm/plan/intent.ts';
 import { piece_at } from '../../swarm/plan/load-play.ts';
 import type { IdRange } from '../../swarm/plan/orders.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { allocate, split_rate, sum } from '../../swarm/shares/allocate.ts';
 import { Ids } from '../../swarm/shares/ids.ts';
-import { grant_groups, share_groups, type Matrix } from '../../swarm/shares/share-groups.ts';
+import { grant_groups, share_groups } from '../../swarm/shares/share-groups.ts';
 import type { AgentShare, Departed, MemberShare, SwarmPlan } from '../store/documents.ts';
 import { is_same_ramp, next_ramp } from '../store/evolve.ts';
 import { deal_ahead, NOTHING_AHEAD } from './ahead.ts';

@@ -55,7 +55,7 @@ function said_of(
   const wanted = targets.join();
   const n = ahead.findIndex((one) => one.join() === wanted);
   const parts = groups.map(({ name }) => seats.map(({ entry }) => entry?.groups[name]?.at?.[n]));
-  return n >= 0 && parts.every((row) => row.every((part) => part !== undefined)) ? (parts as Matrix) : null;
+  return n >= 0 && parts.every((row) => row.every((part) => part !== undefined)) ? parts : null;
 }
 
 const is_same = (a: Matrix, b: Matrix): boolean => a.every((row, g) => row.join() === b[g]!.join());

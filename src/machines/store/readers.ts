@@ -26,7 +26,7 @@ import {
 } from '../../foundation/shape.ts';
 import { MAX_TARGET, MAX_TRACES } from '../../grammar/command.ts';
 import { MAX_LOAD_TEXT, MAX_STEPS, read_load } from '../../grammar/load-text.ts';
-import { MAX_GROUPS } from '../../metrics/groups.ts';
+import { map_groups, MAX_GROUPS } from '../../metrics/groups.ts';
 import { HISTOGRAM, MAX_HISTOGRAMS, type GroupCounters } from '../../metrics/packed.ts';
 import { CORES, COUNT, COUNTERS, DEAD, MS, STATE_COUNTS, WALL_MS, WORKER } from '../../metrics/snapshot-shape.ts';
 import type { HistogramSnapshot } from '../../metrics/snapshot.ts';
@@ -35,12 +35,12 @@ import { HOOK_RESULT, LEVEL, NOTE_TEXT, TRACE_LINES } from '../../swarm/plan/acc
 import type { NamedSharing, Play, Sum } from '../../swarm/plan/intent.ts';
 import { MAX_SHARE } from '../../swarm/plan/numbering.ts';
 import type { IdRange, Orders } from '../../swarm/plan/orders.ts';
+import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import type { TraceLines } from '../../swarm/squad/ordered-squad.ts';
 import {
   MAX_AHEAD,
   MAX_PARTS,
   whole_share,
-  type AgentShare,
   type Departed,
   type Desired,
   type Head,
@@ -185,10 +185,10 @@ const STORED_SHARE = object<Partial<AgentShare>>({
   ids: optional(ID_RANGES),
   at: optional(list(CLIENTS, MAX_AHEAD)),
 });
-const AGENT_SHARE: Shape<AgentShare> = (value) => whole_share(STORED_SHARE(value));
-const SHARE = object<MemberShare>({
+type StoredMember = Omit<MemberShare, 'groups'> & { readonly groups: Readonly<Record<string, StoredShare>> };
+const SHARE = object<StoredMember>({
   incarnation: token,
-  groups: record(AGENT_SHARE, MAX_GROUPS),
+  groups: record(STORED_SHARE, MAX_GROUPS),
   since: NUMBER,
   connect_per_s: PER_S,
   place: optional(object<ProcessPlace>(PLACE)),
@@ -203,8 +203,9 @@ const DEPARTED = object<Departed>({
   open: CLIENTS,
 });
 
-export const read_plan = reader(
-  object<SwarmPlan>({
+type StoredPlan = Omit<SwarmPlan, 'members'> & { readonly members: Readonly<Record<MemberId, StoredMember>> };
+const read_stored_plan = reader(
+  object<StoredPlan>({
     format: one_of('swarm-plan/1'),
     epoch: exact(200),
     term: NUMBER,
@@ -232,6 +233,13 @@ export const read_plan = reader(
   }),
   MAX_VALUE,
 );
+
+export function read_plan(text: string): SwarmPlan | Refused {
+  const found = read_stored_plan(text);
+  if (found instanceof Refused) return found;
+  const whole = (entry: StoredMember): MemberShare => ({ ...entry, groups: map_groups(entry.groups, whole_share) });
+  return { ...found, members: map_groups(found.members, whole) };
+}
 
 export const read_presence = reader(
   object<Presence>({

@@ -237,7 +237,7 @@ export function upcoming(
   for (let pieces = 0; pieces < MAX_AHEAD && found.length < most; pieces++) {
     const { until_ms, targets } = piece_at(now, groups, at_ms);
     const name = targets.join();
-    const number = known.get(name) ?? found.push({ targets, after }) - 1;
+    const number: number = known.get(name) ?? found.push({ targets, after }) - 1;
     known.set(name, number);
     if (until_ms === null) break;
     [now, at_ms] = [advance(now, groups, until_ms), until_ms];

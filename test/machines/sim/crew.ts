@@ -195,6 +195,14 @@ export class FakeCrew implements Crew {
         peak: this.#peak,
         states: { ...NOTHING.clients.states, standby: live },
       },
+      connections: {
+        ...NOTHING.connections,
+        attempted: this.#created,
+        established: this.#created,
+        open: live,
+        open_peak: this.#peak,
+        closed: { ...NOTHING.connections.closed, ...this.#killed },
+      },
       requests: { ...NOTHING.requests, sent: ok, ok },
     });
   }

@@ -10,7 +10,8 @@ import { ManyCoordinator } from '../../../src/machines/coordinator/many-coordina
 import { DESIRED } from '../../../src/machines/coordinator/view.ts';
 import type { Bundle, Desired, RunHeader } from '../../../src/machines/store/documents.ts';
 import type { Store } from '../../../src/machines/store/store.ts';
-import { group_targets } from '../../../src/swarm/plan/numbering.ts';
+import { targets_of, type Sum } from '../../../src/swarm/plan/intent.ts';
+import { advance, step_of } from '../../../src/swarm/plan/load-play.ts';
 import type { GroupSpec } from '../../../src/swarm/plan/run-spec.ts';
 import { group_of, run_of } from '../../swarm/specs.ts';
 import { FakeCrew } from './crew.ts';
@@ -448,15 +449,18 @@ async function play_in(world: World, random: SimRandom, misfortune: Misfortune, 
   // what was sent before and arrives late, and what is asked already
   await swarm.until(world.now + length.late_ms);
   const bound = options.isolation_ms + options.lease_ms + 10_000;
+  await end_load(swarm, bound);
   const desks = () => swarm.desks.filter(({ process }) => process.alive);
   const is_settled = (): boolean => {
     const { plan, desired } = truth;
     if (!plan || !desired || desks().some(({ is_playing, asked }) => !is_playing || asked)) return false;
-    const target = plan.ramp && world.now < truth.run_started + plan.ramp.end_ms + 2000 ? -1 : desired.target;
-    const most = Math.min(target, swarm.capacity);
-    const parts = target < 0 ? [] : group_targets(swarm.groups, most);
-    const is_whole = swarm.groups.every(({ name }, g) => truth.held_of(name) === parts[g]);
-    if (truth.held !== most || !is_whole) return false;
+    const run_ms = world.now - truth.run_started;
+    const is_ramping = ({ ramp }: Sum): boolean => ramp !== null && run_ms < ramp.end_ms + 2000;
+    if (is_ramping(desired) || Object.values(desired.own).some(is_ramping)) return false;
+    const parts = targets_of(desired, swarm.groups);
+    const target = parts.reduce((all, one) => all + one, 0);
+    const is_whole = target > swarm.capacity || swarm.groups.every(({ name }, g) => truth.held_of(name) === parts[g]);
+    if (truth.held !== Math.min(target, swarm.capacity) || !is_whole) return false;
     const alive = swarm.machines.filter(({ process }) => process.alive).map(({ name }) => name);
     return desks().every(({ joined }) => are_healthy(joined, alive, world.now - healed_at));
   };
@@ -492,6 +496,21 @@ async function play_in(world: World, random: SimRandom, misfortune: Misfortune, 
   return world;
 }
 
+/** Has a load that plays yet end where it is. */
+async function end_load(swarm: SimSwarm, bound: number): Promise<void> {
+  const plays = (): boolean => {
+    const { desired, run_started } = swarm.truth;
+    if (desired === null) return true;
+    const now = advance(desired, swarm.groups, swarm.world.now - run_started);
+    return step_of(now) !== null && now.phase !== 'drain';
+  };
+  const idle = (): boolean => !plays() || swarm.command({ op: 'load_end' });
+  for (let tries = 0; tries < 5 && plays(); tries++) {
+    if (!(await swarm.wait(idle, 2 * bound))) throw new Error('nobody can be asked to end the load');
+    await swarm.wait(() => !plays(), 5000);
+  }
+}
+
 /** Each was heard after `since_ms` ago, and is well. */
 function are_healthy(joined: ManyCoordinator, names: readonly string[], since_ms: number): boolean {
   const agents = joined.summary().agents!;
@@ -510,16 +529,37 @@ function schedule(random: SimRandom, from: number, to: number, [least, most]: Ra
 function some_command(random: SimRandom, swarm: SimSwarm, length: Length): Command {
   const over_ms = random.chance(0.4) ? random.int(...length.over_ms) : 0;
   const agent = random.pick(swarm.machines).name;
+  const group = random.chance(0.2) ? { in: random.pick(swarm.groups).name } : {};
   const kind = random.int(1, 100);
-  if (kind <= 40) return { op: 'incr', count: random.int(1, 100), over_ms };
-  if (kind <= 60) return { op: 'decr', count: random.int(1, 100), graceful: random.chance(0.5), over_ms };
-  if (kind <= 75) return { op: 'set', count: random.int(0, 200), over_ms };
+  if (kind <= 15) return { op: 'load', text: some_load(random, swarm, length) };
+  if (kind <= 17) return { op: 'load_end' };
+  if (kind <= 45) return { op: 'incr', count: random.int(1, 100), over_ms, ...group };
+  if (kind <= 60) return { op: 'decr', count: random.int(1, 100), graceful: random.chance(0.5), over_ms, ...group };
+  if (kind <= 75) return { op: 'set', count: random.int(0, 200), over_ms, ...group };
   if (kind <= 80) return random.chance(0.5) ? { op: 'pause' } : { op: 'resume' };
   if (kind <= 85) return { op: 'rebalance' };
   if (kind <= 93) return { op: 'drain', agent, off: random.chance(0.6) };
   if (kind <= 96) return { op: 'evict', agent };
   if (kind <= 98) return { op: 'connect_rate', per_s: random.int(1, 1000) };
   return { op: 'mark', text: 'now' };
+}
+
+/** Some steps, without an end of the run. */
+function some_load(random: SimRandom, swarm: SimSwarm, { over_ms }: Length): string {
+  const time = (): string => `${random.int(...over_ms)}ms`;
+  const goal = (): string => {
+    const where = random.chance(0.3) ? ` in ${random.pick(swarm.groups).name}` : '';
+    const over = random.chance(0.6) ? ` over ${time()}` : '';
+    return `${random.pick(['set', 'incr', 'incr', 'decr'])} ${random.int(1, 100)}${where}${over}`;
+  };
+  const step = (): string => {
+    const kind = random.int(1, 10);
+    if (kind <= 6) return random.chance(0.3) ? `${goal()} & hold ${time()}` : goal();
+    if (kind <= 8) return `hold ${time()}`;
+    return kind === 9 ? 'mark step' : `wait ${random.chance(0.5) ? `${random.int(1, 20)} ` : ''}within 1h`;
+  };
+  const steps = Array.from({ length: random.int(1, 8) }, step);
+  return random.chance(0.2) ? `repeat ${random.int(2, 3)} (${steps.join('; ')})` : steps.join('; ');
 }
 
 const BLOWS = [

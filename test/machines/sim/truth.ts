@@ -14,7 +14,8 @@ import {
   type SwarmPlan,
 } from '../../../src/machines/store/documents.ts';
 import { read_plan } from '../../../src/machines/store/readers.ts';
-import { group_targets } from '../../../src/swarm/plan/numbering.ts';
+import { targets_of, type Steered } from '../../../src/swarm/plan/intent.ts';
+import { advance, awaited } from '../../../src/swarm/plan/load-play.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
 import type { GroupSpec } from '../../../src/swarm/plan/run-spec.ts';
 import { REPLY_MS, sum_of, type FakeCrew } from './crew.ts';
@@ -223,12 +224,15 @@ export class Truth {
   }
 
   #check_may(plan: SwarmPlan, old: SwarmPlan | null, is_seed: boolean): void {
-    const targets = group_targets(this.#groups, plan.target);
-    for (const group of ['', ...this.#groups.map(({ name }) => name)]) {
-      const target = group === '' ? plan.target : targets[this.#groups.findIndex(({ name }) => name === group)]!;
+    // agents play by themselves what is ahead
+    const wanted = [targets_of(plan, this.#groups), ...plan.ahead];
+    for (const [g, group] of [...this.#groups.map(({ name }) => name), ''].entries()) {
+      const target = Math.max(...wanted.map((clients) => clients[g] ?? total(clients)));
       const may = all_may(plan, group);
       const before = old ? all_may(old, group) : 0;
-      if (may > Math.max(target, before) && !is_seed && !this.#is_reporting)
+      // of all together: one that may have ten of this group, and later ten of that one, never has twenty
+      const is_exact = group !== '' || plan.ahead.length === 0;
+      if (is_exact && may > Math.max(target, before) && !is_seed && !this.#is_reporting)
         this.#fail(`may of group '${group}' rises from ${before} to ${may}, the target is ${target}`);
       const ceiling = this.#ceilings.get(group) ?? 0;
       this.#ceilings.set(group, may <= target && !this.#is_reporting ? target : Math.max(ceiling, target));
@@ -308,8 +312,14 @@ export class Truth {
       this.#desired_life = life;
       return;
     }
+    const before = old.load === null ? old : advance(old, this.#groups, desired.load!.step_ms);
     if (desired.seq !== old.seq + 1) this.#fail(`desired ${desired.seq} after ${old.seq}`);
     const news = Object.entries(desired.sessions).filter(([session, { seq }]) => seq !== old.sessions[session]?.seq);
+    if (news.length === 0 && awaited(before) !== null) {
+      const is_over = desired.load!.step > before.load!.step || desired.load!.failed !== null;
+      if (!is_over || desired.load!.number !== before.load!.number) this.#fail('a wait goes on that was decided');
+      return;
+    }
     if (news.length !== 1) return this.#fail(`desired ${desired.seq} carries out ${news.length} commands`);
     const [session, { seq }] = news[0]!;
     const key = `${session} ${seq}`;
@@ -317,9 +327,8 @@ export class Truth {
     this.#applied.set(key, at);
     const command = this.asked.find((one) => one.desk === session && one.seqs.has(seq))?.command;
     if (!command) return this.#fail(`nobody asked for command ${key}`);
-    const target = target_after(command, old.target);
-    if (desired.target !== target)
-      this.#fail(`target ${desired.target} after ${JSON.stringify(command)}, not ${target}`);
+    const wrong = wrong_after(command, before, desired, this.#groups);
+    if (wrong !== null) this.#fail(`${wrong} after ${JSON.stringify(command)}`);
   }
 
   #desired_life = 0;
@@ -373,15 +382,30 @@ const expand = (ranges: readonly IdRange[]): number[] => {
   return ids;
 };
 
-function target_after(command: Command, before: number): number {
+const total = (clients: readonly number[]): number => clients.reduce((all, one) => all + one, 0);
+
+/** What is not as the command says; null: all is. */
+function wrong_after(command: Command, before: Steered, after: Steered, groups: readonly GroupSpec[]): string | null {
+  const [had, has] = [targets_of(before, groups), targets_of(after, groups)];
+  const says = (wanted: readonly number[]): string | null =>
+    wanted.join() === has.join() ? null : `targets ${has.join()}, not ${wanted.join()}`;
   switch (command.op) {
     case 'incr':
-      return before + command.count;
     case 'decr':
-      return Math.max(0, before - command.count);
-    case 'set':
-      return command.count;
+    case 'set': {
+      const { op, count, in: group } = command;
+      const aimed = (n: number): number => (op === 'set' ? count : Math.max(0, op === 'incr' ? n + count : n - count));
+      if (group !== undefined) return says(had.map((n, g) => (groups[g]!.name === group ? aimed(n) : n)));
+      if (op !== 'set') return after.target === aimed(before.target) ? null : `target ${after.target}`;
+      return total(has) === count && Object.keys(after.own).length === 0 ? null : `target ${total(has)}`;
+    }
+    case 'load': {
+      const is_begun = after.load?.text === command.text && after.load.number === (before.load?.number ?? 0) + 1;
+      return is_begun ? null : `load ${after.load?.number}`;
+    }
+    case 'load_end':
+      return after.ramp === null ? null : 'a ramp';
     default:
-      return before;
+      return says(had);
   }
 }

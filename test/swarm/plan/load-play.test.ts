@@ -49,9 +49,6 @@ const facts = (groups: readonly NamedSharing[], run_ms: number, capacity = 1_000
 
 const as_stored = (intent: Intent): Intent => JSON.parse(JSON.stringify(intent)) as Intent;
 
-/** What is done by hand, and when: so many ms after what was done before. */
-const by_hand = fc.tuple(fc.nat(60), fc.nat(1000));
-
 interface Scene {
   readonly groups: readonly NamedSharing[];
   readonly steps: readonly NaiveStep[];
