@@ -99,6 +99,7 @@ export function seats_of(
       return !seated.has(id) && !is_over && presence.ready === old.run.id && silent_ms < now.reassign_ms / 2;
     })
     .sort((a, b) => (a.id < b.id ? -1 : 1))
+    .slice(0, Math.max(0, most_seats(now.groups.length) - seats.length))
     .map((agent): AgentSeat => {
       const { id, presence } = agent;
       const nothing = now.groups.map(() => 0);
@@ -116,6 +117,12 @@ export function seats_of(
     });
   return [...seats, ...newcomers];
 }
+
+/** of all agents and groups together: a plan has to fit into the store, about 100 bytes for each */
+const MAX_PARTS = 8000;
+
+/** How many agents a plan has room for. */
+export const most_seats = (groups: number): number => Math.floor(MAX_PARTS / groups);
 
 /** It is there and will play, but its workers are not up yet. */
 function is_coming(

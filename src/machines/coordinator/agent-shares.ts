@@ -3,14 +3,15 @@
  * all. Pure.
  */
 import { labels_of, type NamedSharing } from '../../swarm/plan/intent.ts';
-import { due_ms, piece_at, upcoming } from '../../swarm/plan/load-play.ts';
+import { piece_at } from '../../swarm/plan/load-play.ts';
 import type { IdRange } from '../../swarm/plan/orders.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { allocate, split_rate, sum } from '../../swarm/shares/allocate.ts';
 import { Ids } from '../../swarm/shares/ids.ts';
 import { grant_groups, share_groups, type Matrix } from '../../swarm/shares/share-groups.ts';
-import { MAX_AHEAD, type AgentShare, type Departed, type MemberShare, type SwarmPlan } from '../store/documents.ts';
+import type { AgentShare, Departed, MemberShare, SwarmPlan } from '../store/documents.ts';
 import { is_same_ramp, next_ramp } from '../store/evolve.ts';
+import { deal_ahead, NOTHING_AHEAD } from './ahead.ts';
 import { departure, seats_of, type AgentSeat, type KnownAgent, type ShareInput } from './agent-seats.ts';
 
 const MAX_DEPARTED = 200;
@@ -59,7 +60,8 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
     for (const [g, { name }] of groups.entries()) {
       const before = entry?.groups[name];
       const to = granted[g]![i]!;
-      const ramp = live || !before ? next_ramp(before?.ramp, to, seat.may[g]!, piece, run_ms) : before.ramp;
+      const until_ms = piece.ramps[g]! ? piece.until_ms : null;
+      const ramp = live || !before ? next_ramp(before?.ramp, to, seat.may[g]!, until_ms, run_ms) : before.ramp;
       const at = comes.parts.map((part) => part[g]![i]!);
       is_new ||= !before || !is_same_ramp(before.ramp, ramp) || (before.at ?? []).join() !== at.join();
       // growth comes out of what is free; an order to shrink leaves what may run as it is, until the agent says otherwise
@@ -90,55 +92,6 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
   const { ahead } = comes;
   const piece_ms = ahead.length > 0 ? piece.until_ms : null;
   return { seeded, members, departed, ids, rebalance: desired.rebalance, piece_ms, ahead };
-}
-
-/** What a load will want, and by each of it, group and seat the part. */
-interface Ahead {
-  readonly ahead: SwarmPlan['ahead'];
-  readonly parts: readonly Matrix[];
-}
-
-const NOTHING_AHEAD: Ahead = { ahead: [], parts: [] };
-/** of all agents and groups together: a plan has to fit into the store */
-const MAX_AHEAD_PARTS = 20_000;
-
-/**
- * What all will have of what is wanted next. That of the old plan is left as it is while it says the same: agents go on
- * by it, and nothing need be written. Clients for labels are dealt by the leader alone.
- */
-function deal_ahead(old: SwarmPlan, seats: readonly AgentSeat[], shares: Matrix, now: ShareInput): Ahead {
-  const { desired, groups, run_ms } = now;
-  if (due_ms(desired) === null || labels_of(desired).size > 0 || seats.length === 0) return NOTHING_AHEAD;
-  const most = Math.floor(MAX_AHEAD_PARTS / (seats.length * groups.length));
-  const targets = upcoming(desired, groups, run_ms, Math.min(MAX_AHEAD, Math.max(2, most)));
-  const held = (i: number, g: number): number => shares[g]![i]!;
-  const parts = targets.map((wanted) => deal_targets(seats, groups, wanted, held));
-  const known = old.ahead.map((wanted) => wanted.join());
-  const says_the_same = targets.every((wanted, n) => {
-    const before = known.indexOf(wanted.join());
-    const said = (seat: AgentSeat, g: number): number | undefined => seat.entry?.groups[groups[g]!.name]?.at?.[before];
-    return before >= 0 && parts[n]!.every((row, g) => row.every((part, i) => said(seats[i]!, g) === part));
-  });
-  if (!says_the_same) return { ahead: targets, parts };
-  const part_of = (g: number, i: number, n: number): number => seats[i]!.entry!.groups[groups[g]!.name]!.at![n]!;
-  return {
-    ahead: old.ahead,
-    parts: old.ahead.map((_, n) => groups.map((__, g) => seats.map((___, i) => part_of(g, i, n)))),
-  };
-}
-
-/** The part of each seat, by group, if it has so many. */
-function deal_targets(
-  seats: readonly AgentSeat[],
-  groups: readonly NamedSharing[],
-  targets: readonly number[],
-  held: (seat: number, group: number) => number,
-): number[][] {
-  return share_groups(
-    groups.map(({ share }, g) => ({ target: targets[g]!, share: share || 1 })),
-    groups.map((_, g) => seats.map((__, i) => held(i, g))),
-    seats,
-  );
 }
 
 /** Who owns which indices of a group's clients, without those that are gone. */

@@ -34,7 +34,7 @@ import {
 } from '../store/documents.ts';
 import { EvolvingPlan } from '../store/evolve.ts';
 import { AgentsHere } from './agents-here.ts';
-import { RETURN_MS, unsure_of, type Unsure } from './agent-seats.ts';
+import { most_seats, RETURN_MS, unsure_of, type Unsure } from './agent-seats.ts';
 import type { HeardAgent } from './heard-agents.ts';
 import { as_seen, named_after, shifted } from './told-results.ts';
 import type { View } from './view.ts';
@@ -260,6 +260,9 @@ export class Picture {
     const heard = this.#view.members.get(id)!;
     const plan = this.#view.plan?.doc;
     const entry = plan?.members[id];
+    const seats = most_seats(this.#groups.length);
+    if (plan && !entry && Object.keys(plan.members).length >= seats)
+      return `a run with ${this.#groups.length} groups has room for ${seats} agents, and there are as many`;
     const share = share_of(entry);
     if (!plan || !entry || share === 0) return '';
     const { doc, heard_at, first_at } = heard;

@@ -144,10 +144,14 @@ export interface AgentShare {
 }
 
 /** As it is stored: what is at its default is left out, since hundreds of agents may have dozens of groups each. */
-export type StoredShare = Partial<AgentShare>;
+export interface StoredShare extends Partial<Omit<AgentShare, 'ramp'>> {
+  /** from, to, start, end */
+  readonly ramp?: readonly [number, number, number, number];
+}
 
 export function whole_share({ share = 0, labelled = {}, ramp, may = share, ids = [], at }: StoredShare): AgentShare {
-  return { share, labelled, ramp: ramp ?? at_rest(share), may, ids, ...(at && { at }) };
+  const [from, to, start_ms, end_ms] = ramp ?? [share, share, 0, 0];
+  return { share, labelled, ramp: { from, to, start_ms, end_ms }, may, ids, ...(at && { at }) };
 }
 
 function stored_share({ share, labelled, ramp, may, ids, at }: AgentShare): StoredShare {
@@ -155,14 +159,12 @@ function stored_share({ share, labelled, ramp, may, ids, at }: AgentShare): Stor
   return {
     ...(share !== 0 && { share }),
     ...(Object.keys(labelled).length > 0 && { labelled }),
-    ...(!rests && { ramp }),
+    ...(!rests && { ramp: [ramp.from, ramp.to, ramp.start_ms, ramp.end_ms] }),
     ...(may !== share && { may }),
     ...(ids.length > 0 && { ids }),
     ...(at && { at }),
   };
 }
-
-const at_rest = (clients: number): Ramp => ({ from: clients, to: clients, start_ms: 0, end_ms: 0 });
 
 /** The text of a plan, as it is stored and sent. */
 export function plan_text(plan: SwarmPlan): string {

@@ -4,7 +4,7 @@
  */
 import { map_groups } from '../../metrics/groups.ts';
 import { is_ending } from '../../swarm/plan/intent.ts';
-import { advance, piece_at, type Piece } from '../../swarm/plan/load-play.ts';
+import { advance, piece_at } from '../../swarm/plan/load-play.ts';
 import { planned_at, type Ramp } from '../../swarm/plan/ramp.ts';
 import type { MemberShare, SwarmPlan } from './documents.ts';
 
@@ -34,14 +34,21 @@ function next_piece(plan: SwarmPlan, at_ms: number): SwarmPlan {
   const piece = piece_at(now, now.groups, at_ms);
   const wanted = now.ahead.findIndex((targets) => targets.join() === piece.targets.join());
   if (wanted < 0 || is_ending(now)) return { ...now, piece_ms: null };
-  const members = Object.entries(now.members).map(([id, entry]) => [id, at_piece(entry, wanted, piece, at_ms)]);
+  const ramps = new Map(now.groups.map(({ name }, g) => [name, piece.ramps[g]! ? piece.until_ms : null]));
+  const members = Object.entries(now.members).map(([id, entry]) => [id, at_piece(entry, wanted, ramps, at_ms)]);
   return { ...now, piece_ms: piece.until_ms, members: Object.fromEntries(members) as SwarmPlan['members'] };
 }
 
-function at_piece(entry: MemberShare, wanted: number, piece: Piece, at_ms: number): MemberShare {
-  const groups = map_groups(entry.groups, (own) => {
+/** `ramps`: by group, until when one goes on. */
+function at_piece(
+  entry: MemberShare,
+  wanted: number,
+  ramps: ReadonlyMap<string, number | null>,
+  at_ms: number,
+): MemberShare {
+  const groups = map_groups(entry.groups, (own, name) => {
     const share = own.at?.[wanted] ?? own.share;
-    return { ...own, share, ramp: next_ramp(own.ramp, share, Infinity, piece, at_ms) };
+    return { ...own, share, ramp: next_ramp(own.ramp, share, Infinity, ramps.get(name) ?? null, at_ms) };
   });
   return { ...entry, groups };
 }
@@ -49,11 +56,18 @@ function at_piece(entry: MemberShare, wanted: number, piece: Piece, at_ms: numbe
 /**
  * The old one goes on if it leads where it shall, so that a plan for others does not bend it. A new one never begins
  * above what the agent may be running: its clock may be ahead of ours, and what it gave up belongs to others.
+ * `until_ms`: null, there is no ramp.
  */
-export function next_ramp(old: Ramp | undefined, to: number, may: number, piece: Piece, run_ms: number): Ramp {
+export function next_ramp(
+  old: Ramp | undefined,
+  to: number,
+  may: number,
+  until_ms: number | null,
+  run_ms: number,
+): Ramp {
   const from = old === undefined ? 0 : Math.min(planned_at(old, run_ms), Math.max(may, to));
-  const is_ramping = piece.is_ramp && from !== to;
-  const end_ms = is_ramping ? piece.until_ms! : 0;
+  const is_ramping = until_ms !== null && from !== to;
+  const end_ms = is_ramping ? until_ms : 0;
   if (old && old.to === to && (old.end_ms === end_ms || (end_ms === 0 && run_ms >= old.end_ms))) return old;
   return is_ramping ? { from, to, start_ms: run_ms, end_ms } : { from: to, to, start_ms: 0, end_ms: 0 };
 }

@@ -171,10 +171,16 @@ const STAGE: Shape<Stage> = one_of('gather', 'setup', 'open', 'ending', 'teardow
 
 const PLACE = { machine: exact(300), pid: integer(0, 2 ** 32) };
 const BY_GROUP = record(CLIENTS, MAX_GROUPS);
+const FOUR = list(number(0, 1e15), 4, 4);
+const STORED_RAMP: Shape<NonNullable<StoredShare['ramp']>> = (value) => {
+  const [from, to, start_ms, end_ms] = FOUR(value) as unknown as NonNullable<StoredShare['ramp']>;
+  RAMP({ from, to, start_ms, end_ms });
+  return [from, to, start_ms, end_ms];
+};
 const STORED_SHARE = object<StoredShare>({
   share: optional(CLIENTS),
   labelled: optional(record(CLIENTS, 64)),
-  ramp: optional(RAMP),
+  ramp: optional(STORED_RAMP),
   may: optional(CLIENTS),
   ids: optional(ID_RANGES),
   at: optional(list(CLIENTS, MAX_AHEAD)),

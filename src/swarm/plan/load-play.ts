@@ -195,23 +195,30 @@ export interface Piece {
   readonly until_ms: number | null;
   /** clients wanted at its end, by group */
   readonly targets: readonly number[];
-  /** they change in it */
-  readonly is_ramp: boolean;
+  /** by group: they go there along a ramp; else they are that many at once */
+  readonly ramps: readonly boolean[];
 }
 
 /** The piece that goes on at `run_ms`. `state`: as {@link advance} gave it for then. */
 export function piece_at(state: Steered, groups: readonly NamedSharing[], run_ms: number): Piece {
-  const ends = [state.ramp, ...Object.values(state.own).map(({ ramp }) => ramp)].flatMap((ramp) =>
-    ramp !== null && ramp.end_ms > run_ms ? [ramp.end_ms] : [],
-  );
-  const due = due_ms(state);
-  const until_ms = Math.min(...ends, due ?? Infinity);
-  if (until_ms === Infinity) return { until_ms: null, targets: targets_of(state, groups), is_ramp: false };
-  return { until_ms, targets: planned_of(state, groups, until_ms), is_ramp: ends.length > 0 };
+  const end_of = (sum: Sum | undefined): number => (sum?.ramp && sum.ramp.end_ms > run_ms ? sum.ramp.end_ms : Infinity);
+  const end_ms = end_of(state);
+  const until_ms = Math.min(end_ms, ...Object.values(state.own).map(end_of), due_ms(state) ?? Infinity);
+  const ramps = groups.map(({ name, share }) => (share > 0 && end_ms < Infinity) || end_of(state.own[name]) < Infinity);
+  if (until_ms === Infinity) return { until_ms: null, targets: targets_of(state, groups), ramps };
+  return { until_ms, targets: planned_of(state, groups, until_ms), ramps };
 }
 
 /** Pieces that are looked through for {@link upcoming}. */
 const MAX_AHEAD = 1000;
+
+/** What is wanted at the end of a piece. */
+export interface Coming {
+  /** by group */
+  readonly targets: readonly number[];
+  /** which one of the list goes before it, when it comes first; null: it goes on */
+  readonly after: number | null;
+}
 
 /**
  * What is wanted at the ends of the pieces to come, the one that goes on first, until a wait: different numbers of
@@ -222,16 +229,21 @@ export function upcoming(
   groups: readonly NamedSharing[],
   run_ms: number,
   most: number,
-): readonly (readonly number[])[] {
-  const found = new Map<string, readonly number[]>();
+): readonly Coming[] {
+  const known = new Map<string, number>();
+  const found: Coming[] = [];
   let [now, at_ms] = [state, run_ms];
-  for (let pieces = 0; pieces < MAX_AHEAD && found.size < most; pieces++) {
+  let after: number | null = null;
+  for (let pieces = 0; pieces < MAX_AHEAD && found.length < most; pieces++) {
     const { until_ms, targets } = piece_at(now, groups, at_ms);
-    found.set(targets.join(), targets);
+    const name = targets.join();
+    const number = known.get(name) ?? found.push({ targets, after }) - 1;
+    known.set(name, number);
     if (until_ms === null) break;
     [now, at_ms] = [advance(now, groups, until_ms), until_ms];
+    after = number;
   }
-  return [...found.values()];
+  return found;
 }
 
 /** The most clients that are wanted at once. */

@@ -3,7 +3,7 @@ import type { Crew } from '../../../src/machines/agent/holding.ts';
 import { Agent } from '../../../src/machines/agent/swarm-agent.ts';
 import { first_desired } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
-import type { Presence, RunHeader, SwarmPlan } from '../../../src/machines/store/documents.ts';
+import { plan_text, type Presence, type RunHeader, type SwarmPlan } from '../../../src/machines/store/documents.ts';
 import { MAIN } from '../../../src/metrics/groups.ts';
 import { merge_snapshots, NO_DEAD } from '../../../src/metrics/merge-snapshots.ts';
 import type { SquadAccount, SquadOrder } from '../../../src/swarm/squad/ordered-squad.ts';
@@ -130,7 +130,7 @@ class Bench {
   }
 
   store_plan(plan: SwarmPlan): void {
-    this.engine.put('plan', JSON.stringify(plan), this.engine.get('plan')?.revision ?? 0, 'test');
+    this.engine.put('plan', plan_text(plan), this.engine.get('plan')?.revision ?? 0, 'test');
   }
 
   /** Steps of 200 ms, each with time for what it begins. */

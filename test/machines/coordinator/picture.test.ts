@@ -3,7 +3,13 @@ import { expect, it } from 'vitest';
 import { Refused } from '../../../src/foundation/shape.ts';
 import { Picture } from '../../../src/machines/coordinator/picture.ts';
 import { View } from '../../../src/machines/coordinator/view.ts';
-import type { Departed, Desired, Presence, SwarmPlan } from '../../../src/machines/store/documents.ts';
+import {
+  plan_text,
+  type Departed,
+  type Desired,
+  type Presence,
+  type SwarmPlan,
+} from '../../../src/machines/store/documents.ts';
 import { LeaseKeeper } from '../../../src/machines/store/lease.ts';
 import { counters_of } from '../../../src/metrics/packed.ts';
 import { read_summary } from '../../../src/metrics/read-summary.ts';
@@ -42,7 +48,7 @@ async function seen(
   const lease = new LeaseKeeper({ store, timers, id: 'c', ttl_ms: 1000, margin_ms: 100, about });
   const view = new View(store, timers, lease, () => {});
   const members = Object.fromEntries(Object.keys(agents).map((id) => [id, SHARE]));
-  put('plan', JSON.stringify({ ...PLAN, members, departed: [], ...plan }));
+  put('plan', plan_text({ ...PLAN, members, departed: [], ...plan }));
   put('desired', JSON.stringify({ ...DESIRED, labelled: {}, own: {}, drained: [], ...desired }));
   for (let seq = 1; seq <= 2; seq++) {
     clock.ms += 1000;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { first_desired } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan } from '../../../src/machines/coordinator/leader.ts';
 import { View } from '../../../src/machines/coordinator/view.ts';
-import type { SwarmPlan } from '../../../src/machines/store/documents.ts';
+import { plan_text, type SwarmPlan } from '../../../src/machines/store/documents.ts';
 import { LeaseKeeper } from '../../../src/machines/store/lease.ts';
 import { Refusals } from '../../../src/machines/store/refusals.ts';
 import { MAX_HISTOGRAMS } from '../../../src/metrics/packed.ts';
@@ -29,7 +29,7 @@ class Bench {
   }
 
   put(key: string, document: unknown): void {
-    this.write(key, JSON.stringify(document));
+    this.write(key, key === 'plan' ? plan_text(document as SwarmPlan) : JSON.stringify(document));
   }
 
   write(key: string, text: string): void {

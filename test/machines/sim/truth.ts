@@ -13,6 +13,7 @@ import {
   type MemberShare,
   type SwarmPlan,
 } from '../../../src/machines/store/documents.ts';
+import { read_plan } from '../../../src/machines/store/readers.ts';
 import { group_targets } from '../../../src/swarm/plan/numbering.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
 import type { GroupSpec } from '../../../src/swarm/plan/run-spec.ts';
@@ -175,7 +176,7 @@ export class Truth {
 
   #on_write(write: Write): void {
     if (write.text === null) return;
-    if (write.key === PLAN) this.#on_plan(JSON.parse(write.text) as SwarmPlan, write);
+    if (write.key === PLAN) this.#on_plan(read_plan(write.text) as SwarmPlan, write);
     else if (write.key === DESIRED) this.#on_desired(JSON.parse(write.text) as Desired, write);
     else if (write.key.startsWith(RESULTS)) this.#on_results(write.key.split('.')[2]!, JSON.parse(write.text) as Head);
   }

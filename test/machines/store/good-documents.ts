@@ -1,5 +1,6 @@
 /** One good document of each kind, as its author writes it: every field is there. */
 import {
+  plan_text,
   to_text,
   type Bundle,
   type Desired,
@@ -272,7 +273,7 @@ export const BUNDLE: Bundle = {
 export const GOOD = {
   lease: JSON.stringify(LEASE),
   desired: to_text(DESIRED),
-  plan: to_text(PLAN),
+  plan: plan_text(PLAN),
   presence: JSON.stringify(PRESENCE),
   results: JSON.stringify(a_head()),
   part: part_text(A_PART),

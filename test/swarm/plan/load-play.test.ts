@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { parse_line } from '../../../src/grammar/table.ts';
 import type { Command } from '../../../src/grammar/command.ts';
 import { carry_out, type Facts } from '../../../src/swarm/plan/carry-out.ts';
 import {
@@ -27,8 +26,9 @@ import {
   upcoming,
 } from '../../../src/swarm/plan/load-play.ts';
 import { WHOLE } from '../../../src/swarm/plan/segment.ts';
+import { command_of } from './by-hand.ts';
 import { drawn_groups, drawn_hand, drawn_steps, type ByHand } from './drawn-loads.ts';
-import { command_text, NaiveLoad, text_of, type NaiveStep } from './naive-load.ts';
+import { NaiveLoad, text_of, type NaiveStep } from './naive-load.ts';
 
 const EPOCH_MS = 1_700_000_000_000;
 const PER_S = 1000;
@@ -46,12 +46,6 @@ const facts = (groups: readonly NamedSharing[], run_ms: number, capacity = 1_000
   teardown_ms: null,
   agents: null,
 });
-
-const command_of = (text: string): Command => {
-  const parsed = parse_line(text);
-  if (!parsed.ok) throw new Error(`${text}: ${parsed.reason}`);
-  return parsed.request as Command;
-};
 
 const as_stored = (intent: Intent): Intent => JSON.parse(JSON.stringify(intent)) as Intent;
 
@@ -79,7 +73,7 @@ function stored_after(stored: Intent, what: ByHand, groups: readonly NamedSharin
     const now = advance(stored, groups, run_ms);
     return awaited(now) === null || now.load!.frozen_ms !== null ? stored : pass(now, groups, run_ms);
   }
-  const command = command_of(what === 'load end' ? what : command_text(what));
+  const command = command_of(what);
   return carry_out(stored, command, facts(groups, run_ms)).intent;
 }
 
@@ -222,10 +216,10 @@ test('a piece ends where it says, with the clients it says; what is upcoming are
       const coming = upcoming(now, groups, from_ms, 1000);
       const ends = new Set<string>();
       for (let ms = from_ms; ;) {
-        const { until_ms, targets, is_ramp } = piece_at(now, groups, ms);
+        const { until_ms, targets, ramps } = piece_at(now, groups, ms);
         ends.add(targets.join());
         const before = planned_of(now, groups, ms);
-        if (!is_ramp) expect(before).toEqual(targets);
+        for (const [g, is_ramp] of ramps.entries()) if (!is_ramp) expect(before[g]).toBe(targets[g]);
         expect(planned_of(now, groups, until_ms ?? 1e9)).toEqual(targets);
         // in between nothing begins, and there are never more than at one of its ends, but for halves of a client
         for (let at = ms; at < Math.min(until_ms ?? 0, ms + 50); at += 0.5) {
@@ -237,7 +231,7 @@ test('a piece ends where it says, with the clients it says; what is upcoming are
         expect(until_ms).toBeGreaterThan(ms);
         now = advance(now, groups, (ms = until_ms));
       }
-      expect(coming.map((targets) => targets.join())).toEqual([...ends]);
+      expect(coming.map(({ targets }) => targets.join())).toEqual([...ends]);
       for (const most of [1, 2, 3])
         expect(upcoming(state_at(from_ms), groups, from_ms, most)).toEqual(coming.slice(0, most));
 
@@ -368,9 +362,9 @@ describe('where it is', () => {
   });
 
   it('is said to who steers beside it', () => {
-    expect(next_of(state, 2500)).toEqual({ step: 'wait ready within 1m', in_ms: 2500 });
-    expect(next_of(advance(state, groups, 9000), 9000)).toEqual({ step: 'hold 2', in_ms: null });
-    expect(next_of(paused, 9000)).toEqual({ step: 'wait ready within 1m', in_ms: null });
+    expect(next_of(state, 2500)).toEqual({ step: 'wait ready within 1m', when: 2500 });
+    expect(next_of(advance(state, groups, 9000), 9000)).toEqual({ step: 'hold 2', when: 'waited' });
+    expect(next_of(paused, 9000)).toEqual({ step: 'wait ready within 1m', when: 'resumed' });
     expect(next_of(advance(passed, groups, 15_000), 16_000)).toBe(null);
     expect(next_of(by_hand(state, { op: 'load_end' }, 3000), 4000)).toBe(null);
   });
