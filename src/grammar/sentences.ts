@@ -27,7 +27,7 @@ export function sentence(reply: Reply): string {
 function coming(next: NextStep | undefined): string {
   if (next === undefined) return '';
   const { step, when } = next;
-  const said = { waited: 'when its wait is over', resumed: 'after `resume`, so much later' };
+  const said = { waited: 'when its wait is over', resumed: 'after `resume`' };
   return `; the load goes on with \`${step}\` ${typeof when === 'number' ? `in ${seconds(when)}` : said[when]}`;
 }
 
