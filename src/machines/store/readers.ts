@@ -127,6 +127,7 @@ const PLAY = object<Play>({
   frozen_ms: nullable(MS),
   most: TARGET,
   most_per_s: PER_S,
+  is_ended: flag,
   failed: nullable(text(1000)),
 });
 /** What a load steers. */
