@@ -144,14 +144,14 @@ export interface AgentShare {
 }
 
 /** As it is stored: what is at its default is left out, since hundreds of agents may have dozens of groups each. */
-interface StoredShare extends Partial<Omit<AgentShare, 'ramp'>> {
+export interface StoredShare extends Partial<Omit<AgentShare, 'ramp'>> {
   /** from, to, start, end */
   readonly ramp?: readonly [number, number, number, number];
 }
 
-export function whole_share(stored: Partial<AgentShare>): AgentShare {
-  const { share = 0, labelled = {}, ramp = at_rest(share), may = share, ids = [], at } = stored;
-  return { share, labelled, ramp, may, ids, ...(at && { at }) };
+export function whole_share({ share = 0, labelled = {}, ramp, may = share, ids = [], at }: StoredShare): AgentShare {
+  const [from, to, start_ms, end_ms] = ramp ?? [share, share, 0, 0];
+  return { share, labelled, ramp: { from, to, start_ms, end_ms }, may, ids, ...(at && { at }) };
 }
 
 function stored_share({ share, labelled, ramp, may, ids, at }: AgentShare): StoredShare {
@@ -165,8 +165,6 @@ function stored_share({ share, labelled, ramp, may, ids, at }: AgentShare): Stor
     ...(at && { at }),
   };
 }
-
-const at_rest = (clients: number): Ramp => ({ from: clients, to: clients, start_ms: 0, end_ms: 0 });
 
 /** The text of a plan, as it is stored and sent. */
 export function plan_text(plan: SwarmPlan): string {

@@ -52,6 +52,7 @@ import {
   type RunHeader,
   type SaidCommand,
   type Stage,
+  type StoredShare,
   type SwarmPlan,
   type TraceOrder,
 } from './documents.ts';
@@ -127,7 +128,6 @@ const PLAY = object<Play>({
   frozen_ms: nullable(MS),
   most: TARGET,
   most_per_s: PER_S,
-  is_ended: flag,
   failed: nullable(text(1000)),
 });
 /** What a load steers. */
@@ -172,13 +172,12 @@ const STAGE: Shape<Stage> = one_of('gather', 'setup', 'open', 'ending', 'teardow
 const PLACE = { machine: exact(300), pid: integer(0, 2 ** 32) };
 const BY_GROUP = record(CLIENTS, MAX_GROUPS);
 const FOUR = list(number(0, 1e15), 4, 4);
-/** as it is stored, or a value that was read already */
-const STORED_RAMP: Shape<Ramp> = (value) => {
-  if (!Array.isArray(value)) return RAMP(value);
-  const [from, to, start_ms, end_ms] = FOUR(value) as [number, number, number, number];
-  return RAMP({ from, to, start_ms, end_ms });
+const STORED_RAMP: Shape<NonNullable<StoredShare['ramp']>> = (value) => {
+  const [from, to, start_ms, end_ms] = FOUR(value) as unknown as NonNullable<StoredShare['ramp']>;
+  RAMP({ from, to, start_ms, end_ms });
+  return [from, to, start_ms, end_ms];
 };
-const STORED_SHARE = object<Partial<AgentShare>>({
+const STORED_SHARE = object<StoredShare>({
   share: optional(CLIENTS),
   labelled: optional(record(CLIENTS, 64)),
   ramp: optional(STORED_RAMP),
