@@ -164,13 +164,14 @@ export type Refusal =
   | { readonly ok: false; readonly code: 'load_plays'; readonly step: string }
   | { readonly ok: false; readonly code: 'not_yet'; readonly clients: number; readonly wanted: number }
   | { readonly ok: false; readonly code: 'internal' | 'bad_command' | 'bad_load'; readonly reason: string }
-  /** the code is that of `bound`: not one more fits */
+  /** the code is that of `bound`: not one more fits; `fits`: a load asks for more at once than that */
   | {
       readonly ok: false;
       readonly code: string;
       readonly asked: number;
       readonly target: number;
       readonly bound: Barrier;
+      readonly fits?: number;
     };
 
 /** The answer to a command. */

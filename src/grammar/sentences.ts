@@ -27,7 +27,7 @@ export function sentence(reply: Reply): string {
 function coming(next: NextStep | undefined): string {
   if (next === undefined) return '';
   const { step, when } = next;
-  const said = { waited: 'when its wait is over', resumed: 'after `resume`, so much later' };
+  const said = { waited: 'when its wait is over', resumed: 'after `resume`' };
   return `; the load goes on with \`${step}\` ${typeof when === 'number' ? `in ${seconds(when)}` : said[when]}`;
 }
 
@@ -132,7 +132,12 @@ const away = (ms: number | null): string =>
   `the engine does not answer${ms === null ? '' : ` for ${Math.round(ms / 1000)} s`}`;
 
 function refusal(reply: Refusal): string {
-  if ('bound' in reply) return `nothing fits: target ${reply.target} (asked ${reply.asked}: ${barrier(reply.bound)})`;
+  if ('bound' in reply) {
+    const { asked, target, bound, fits } = reply;
+    return fits === undefined
+      ? `nothing fits: target ${target} (asked ${asked}: ${barrier(bound)})`
+      : `the load asks for ${asked} clients at once, ${fits} fit: ${barrier(bound)}`;
+  }
   switch (reply.code) {
     case 'stopping':
       return `the swarm ${reply.has_ended ? 'has ended' : 'is stopping'}`;

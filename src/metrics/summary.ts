@@ -95,7 +95,7 @@ export interface WaitingClients {
 export interface LoadSummary {
   /**
    * paused: by hand, and its time stands still; over: all steps are, and the run goes on or ends by the last of them;
-   * stopped: by hand; failed: it could not go on, and the run is ending
+   * stopped: it was ended by hand, or the run was; failed: it could not go on, and the run is ending
    */
   state: 'playing' | 'waiting' | 'paused' | 'over' | 'stopped' | 'failed';
   /** number of the step that goes on or was last, from 1 */

@@ -37,7 +37,8 @@ function about({ state, step, steps, text, seconds, left_seconds, all_left_secon
     case 'stopped':
       return `stopped in ${place}`;
     case 'failed':
-      return `failed in ${place}: ${escape_text(why ?? '', 2 * MAX_STEP)}`;
+      // it names the step
+      return `failed in step ${step} of ${steps}: ${escape_text(why ?? '', 2 * MAX_STEP)}`;
   }
 }
 

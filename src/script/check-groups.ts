@@ -1,14 +1,14 @@
 /** What may stand beside what in a script, in a group and in a loop: more than a JSON Schema can say well. */
 import { nearest } from '../foundation/suggest.ts';
 import { has, wrong_key, wrong_value, type Raw, type RawGroup, type RawLoop, type Wrong } from './raw.ts';
-import { MAX_ACTIONS } from './schema.ts';
+import { MAX_ACTIONS, SCRIPT_SCHEMA } from './schema.ts';
 import { quoted } from './wording.ts';
 
 /** What a script without groups has, and each group of one that has groups. */
 const PLAYED = ['actions', 'loops', 'iterations', 'iterations_in_all', 'sleep_between_iterations'] as const;
 /** What belongs to each loop. */
 const OF_LOOP = ['iterations', 'sleep_between_iterations'] as const;
-const KNOWN = [...PLAYED, 'protocol', 'groups', 'share'];
+const KNOWN: readonly string[] = [...Object.keys(SCRIPT_SCHEMA.properties), 'share'];
 
 export function check_groups(root: Raw, groups: readonly RawGroup[]): Wrong[] {
   return [

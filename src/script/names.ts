@@ -7,7 +7,7 @@ import { quoted } from './wording.ts';
 const NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
 /** Words of a load, of thresholds and of their metrics, besides the names of commands. */
 const WORDS =
-  'in on over graceful within ready done poisson at_most until and or after repeat every from to ' +
+  'in on over graceful within ready done poisson at_most until and or after hold repeat every from to ' +
   'response service request ok failed dropped late rate connect handshake errors open generator messages ' +
   'mean max p50 p90 p95 p99 p99_9 p99_99 connected main other';
 /** The console reads its words in any case. */

@@ -49,7 +49,7 @@ describe('load_line', () => {
     [at({ state: 'over', step: 7 }), 'load: over, after 7 steps'],
     [at({ state: 'over', step: 1, steps: 1 }), 'load: over, after 1 step'],
     [at({ state: 'stopped' }), 'load: stopped in step 3 of 7, hold 5m'],
-    [at({ state: 'failed', why: 'none came' }), 'load: failed in step 3 of 7, hold 5m: none came'],
+    [at({ state: 'failed', why: '`wait`: none came' }), 'load: failed in step 3 of 7: `wait`: none came'],
   ])('%j', (load, line) => {
     expect(load_line(load)).toBe(line);
     expect(load_lines(summary({ load }))).toEqual([line]);

@@ -72,7 +72,7 @@ describe('final_table', () => {
     expect(text({})).toContain('\nload: over, after 4 steps\n');
     const why = '`wait within 1m`: 5 of 10 clients were open';
     expect(text({ state: 'failed', step: 2, text: 'wait within 1m', why })).toContain(
-      `\nload: failed in step 2 of 4, wait within 1m: ${why}\n`,
+      `\nload: failed in step 2 of 4: ${why}\n`,
     );
     expect(text({ state: 'stopped', step: 3, text: 'hold 5m' })).toContain('\nload: stopped in step 3 of 4, hold 5m\n');
   });

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parse_script } from '../../src/script/parse.ts';
+import { MAX_LOOPS } from '../../src/script/schema.ts';
+import { MAX_GROUPS } from '../../src/script/types.ts';
 import {
   actions_in,
   loops_in,
@@ -190,7 +192,7 @@ const MISTAKES: Record<string, (place: Place) => Expected> = {
     return { value: `${place}/name`, says: `\`${other.command}\` is the command of another action` };
   },
   'a name that is a word': ({ group, at, pick }) => {
-    const words = ['status', 'over', 'p99', 'Main', 'connected', 'AND', 'incr', 'at_most'];
+    const words = ['status', 'over', 'hold', 'p99', 'Main', 'connected', 'AND', 'incr', 'at_most'];
     const [place, one] = an_action(group, at, pick);
     one.name = words[pick(words.length)];
     return {
@@ -306,13 +308,16 @@ describe('limits', () => {
   const list = (count: number): string => `[${'{ command: c }, '.repeat(count)}]`;
 
   it.each<[string, string[]]>([
-    [`protocol: p\ngroups:\n${many(32, (i) => `  g${i}: { actions: ${list(31)} }`)}`, []],
+    [`protocol: p\ngroups:\n${many(MAX_GROUPS, (i) => `  g${i}: { actions: ${list(10)} }`)}`, []],
     [
-      `protocol: p\ngroups:\n${many(33, (i) => `  g${i}: { actions: ${list(1)} }`)}`,
-      ['3:3 `groups` has more than 32 groups'],
+      `protocol: p\ngroups:\n${many(MAX_GROUPS + 1, (i) => `  g${i}: { actions: ${list(1)} }`)}`,
+      [`3:3 \`groups\` has more than ${MAX_GROUPS} groups`],
     ],
-    [`protocol: p\nloops:\n${many(16, (i) => `  l${i}: ${list(62)}`)}`, []],
-    [`protocol: p\nloops:\n${many(17, (i) => `  l${i}: ${list(1)}`)}`, ['3:3 `loops` has more than 16 loops']],
+    [`protocol: p\nloops:\n${many(MAX_LOOPS, (i) => `  l${i}: ${list(62)}`)}`, []],
+    [
+      `protocol: p\nloops:\n${many(MAX_LOOPS + 1, (i) => `  l${i}: ${list(1)}`)}`,
+      [`3:3 \`loops\` has more than ${MAX_LOOPS} loops`],
+    ],
     [
       `protocol: p\nloops:\n${many(2, (i) => `  l${i}: ${list(501)}`)}`,
       ['2:1 these are 1002 actions in all, a script has at most 1000'],

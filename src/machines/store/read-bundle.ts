@@ -19,7 +19,10 @@ import {
 import { MAX_ACTIONS, MAX_GROUPS } from '../../metrics/groups.ts';
 import { COUNT } from '../../metrics/snapshot-shape.ts';
 import type { Server } from '../../protocols/module.ts';
+import { MAX_SLEEP } from '../../script/range.ts';
+import { MAX_ACTIONS as ACTIONS_OF_SCRIPT, MAX_ITERATIONS, MAX_LOOPS, MAX_SIGMA } from '../../script/schema.ts';
 import {
+  actions_of,
   MAX_SHARE,
   type Action,
   type Distribution,
@@ -46,14 +49,14 @@ const NAME: Shape<string> = (value) =>
   typeof value === 'string' && /^[A-Za-z_][\w-]{0,63}$/.test(value) ? value : fault('is no name of a group or loop');
 
 const DISTRIBUTION = object<Distribution>({
-  mean: number(0, 2 ** 31),
+  mean: number(0, MAX_SLEEP),
   distribution: one_of('exponential', 'lognormal'),
-  sigma: number(0, 100),
+  sigma: number(0, MAX_SIGMA),
 });
 const THINK: Shape<ThinkTime> = (value) => (Array.isArray(value) ? RANGE(value) : DISTRIBUTION(value));
 
 const ACTION = object<Action>({
-  index: integer(0, 1000),
+  index: integer(0, ACTIONS_OF_SCRIPT - 1),
   name: exact(1000),
   command: exact(1000),
   args: record_of_args,
@@ -63,14 +66,14 @@ const ACTION = object<Action>({
 });
 const LOOP = object<Loop>({
   name: NAME,
-  actions: list(ACTION, 1000),
-  iterations: nullable(integer(1, 1e9)),
+  actions: list(ACTION, ACTIONS_OF_SCRIPT),
+  iterations: nullable(integer(1, MAX_ITERATIONS)),
   sleep_between_iterations: THINK,
 });
 const SCRIPT = object<GroupScript>({
   protocol: exact(300),
-  loops: list(LOOP, 1000, 1),
-  iterations_in_all: nullable(integer(1, 1e9)),
+  loops: list(LOOP, MAX_LOOPS, 1),
+  iterations_in_all: nullable(integer(1, MAX_ITERATIONS)),
 });
 
 function record_of_args(value: unknown): Action['args'] {
@@ -115,6 +118,8 @@ const ANY_GROUPS = list(
 );
 const GROUPS: Shape<readonly GroupSpec[]> = (value) => {
   const groups = ANY_GROUPS(value);
+  const actions = groups.reduce((all, { script }) => all + actions_of(script).length, 0);
+  if (actions > ACTIONS_OF_SCRIPT) fault(`have ${actions} actions, at most ${ACTIONS_OF_SCRIPT} can be`);
   return new Set(groups.map(({ name }) => name)).size === groups.length ? groups : fault('has a group twice');
 };
 

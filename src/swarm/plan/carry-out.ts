@@ -226,8 +226,10 @@ function begin_load(before: Intent, text: string, facts: Facts): Outcome {
   const { all: peak } = peaks_of(start(MAX_TARGET), groups, true);
   const barrier = barrier_of(peak, all, room);
   // not half of it: whoever planned it would read numbers of another load
-  if (peak > barrier.most)
-    return refused(before, { ok: false, code: barrier.code, asked: peak, target: all, bound: barrier });
+  if (peak > barrier.most) {
+    const { code, most: fits } = barrier;
+    return refused(before, { ok: false, code, asked: peak, target: all, bound: barrier, fits });
+  }
   const intent = advance(start(Math.max(all, barrier.most)), groups, run_ms);
   return {
     intent,

@@ -57,6 +57,8 @@ export interface Play {
   readonly most: number;
   /** the highest connect rate that was allowed then, per second */
   readonly most_per_s: number;
+  /** somebody ended it by hand, in this step */
+  readonly is_ended: boolean;
   /** why it was given up; null: it was not */
   readonly failed: string | null;
 }

@@ -27,7 +27,7 @@ export const steps_of = (load: Pick<Play, 'text'>): readonly LoadStep[] => read_
 
 /** The step that goes on; null: none does, as the load is over or there is none. */
 export const step_of = ({ load }: Pick<Steered, 'load'>): LoadStep | null =>
-  load === null || load.failed !== null ? null : (steps_of(load)[load.step] ?? null);
+  load === null || load.is_ended || load.failed !== null ? null : (steps_of(load)[load.step] ?? null);
 
 /** The steps that began between two states, the newest hundred, as they were written. */
 export function steps_begun(before: Pick<Steered, 'load'>, after: Pick<Steered, 'load'>): readonly string[] {
@@ -75,7 +75,7 @@ export function begin<State extends Steered>(
   run_ms: number,
 ): State {
   const number = (state.load?.number ?? 0) + 1;
-  const place = { began_ms: run_ms, step: -1, step_ms: run_ms, frozen_ms: null, failed: null };
+  const place = { began_ms: run_ms, step: -1, step_ms: run_ms, frozen_ms: null, is_ended: false, failed: null };
   return next_step({ ...state, load: { ...load, number, ...place } }, groups, run_ms);
 }
 
@@ -117,6 +117,7 @@ const seconds = (ms: number): number => Math.round(ms) / 1000;
 
 function play_state(state: Pick<Steered, 'load' | 'phase'>, load: Play, step: LoadStep | null): LoadSummary['state'] {
   if (load.failed !== null) return 'failed';
+  if (load.is_ended) return 'stopped';
   if (step === null) return 'over';
   if (is_ending(state)) return step.commands[0]!.op === 'stop' ? 'over' : 'stopped';
   if (load.frozen_ms !== null) return 'paused';
@@ -166,15 +167,9 @@ export function end_load<State extends Steered>(state: State, run_ms: number): S
     return { target: planned, ramp: null, labelled: labels_within(labelled, planned) };
   };
   const own = Object.fromEntries(Object.entries(state.own).map(([group, sum]) => [group, stay(sum)]));
-  return { ...state, ...stay(state), own, load: over(load, run_ms) };
+  const is_over = step_of(state) === null;
+  return { ...state, ...stay(state), own, load: is_over ? load : { ...load, frozen_ms: null, is_ended: true } };
 }
-
-const over = (load: Play, run_ms: number): Play => ({
-  ...load,
-  step: steps_of(load).length,
-  step_ms: run_ms,
-  frozen_ms: null,
-});
 
 /** Somebody paused the swarm by hand: later steps come later by as long as that takes. */
 export function freeze<State extends Steered>(state: State, run_ms: number): State {

@@ -52,6 +52,7 @@ const LOAD: Play = {
   frozen_ms: null,
   most: 100,
   most_per_s: 1e6,
+  is_ended: false,
   failed: null,
 };
 

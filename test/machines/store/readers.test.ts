@@ -32,6 +32,7 @@ import { bury, merge_dead, merge_snapshots, NO_DEAD } from '../../../src/metrics
 import { counters_of, type Counters } from '../../../src/metrics/packed.ts';
 import { read_summary } from '../../../src/metrics/read-summary.ts';
 import { to_summary } from '../../../src/metrics/totals.ts';
+import type { Loop } from '../../../src/script/types.ts';
 import { AccountReader } from '../../../src/swarm/plan/account-shape.ts';
 import type { Account } from '../../../src/swarm/plan/account.ts';
 import { GROUPS } from '../../swarm/specs.ts';
@@ -292,6 +293,17 @@ describe('what leaders say', () => {
     ],
     ['a group that is a number', 'bundle', (d) => rename_group(d, '2'), /groups\.0\.name is no name/],
     ['a group twice', 'bundle', (d) => rename_group(d, 'more'), /groups has a group twice/],
+    [
+      'more actions than a script can have',
+      'bundle',
+      (d) => {
+        const { groups } = (d as unknown as Bundle).run.what;
+        const loops = groups[1]!.script.loops as Loop[];
+        const [loop] = loops;
+        for (const name of ['b', 'c']) loops.push({ ...loop!, name, actions: Array(500).fill(loop!.actions[0]) });
+      },
+      /groups have 1002 actions, at most 1000 can be/,
+    ],
     [
       'ids that go backwards',
       'plan',

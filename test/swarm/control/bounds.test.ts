@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Machine } from '../../../src/foundation/machine.ts';
 import type { Bound } from '../../../src/metrics/summary.ts';
-import type { Script } from '../../../src/script/types.ts';
+import type { Action, Loop, Script, ScriptGroup } from '../../../src/script/types.ts';
 import { bounds_of, messages_per_s, NOTHING_YET, type Demand } from '../../../src/swarm/control/bounds.ts';
-import { group_of } from '../specs.ts';
+import { action_of, group_of } from '../specs.ts';
 
 const DEMAND: Demand = {
   sources: { addresses: [], excluded_ports: [], kernel_ports: [32_768, 60_999] as const, offset: 0 },
@@ -178,6 +178,11 @@ describe('bounds_of', () => {
 });
 
 describe('messages_per_s', () => {
+  const loops_of = (name: string, share: number, ...loops: (Pick<Loop, 'actions'> & Partial<Loop>)[]): ScriptGroup => ({
+    ...{ name, share, protocol: 'p', iterations_in_all: null },
+    loops: loops.map((loop) => ({ name: 'l', iterations: null, sleep_between_iterations: [0, 0] as const, ...loop })),
+  });
+  const every = (s: number): Action => action_of({ sleep_between_rounds: [s, s] });
   const script = (
     ...actions: { rounds: [number, number]; between: [number, number]; after: [number, number] }[]
   ): Script => {
@@ -200,6 +205,37 @@ describe('messages_per_s', () => {
       4 / 10,
     ],
     ['no sleep: as fast as the server', script({ rounds: [1, 1], between: [0, 0], after: [0, 0] }), null],
+    [
+      'sleeps around a mean, and between iterations',
+      {
+        groups: [
+          loops_of('main', 1, {
+            actions: [
+              action_of({ sleep_between_rounds: { mean: 3, distribution: 'lognormal', sigma: 2 } }),
+              action_of({ sleep_after_action: { mean: 1, distribution: 'exponential', sigma: 1 } }),
+            ],
+            sleep_between_iterations: [2, 6],
+          }),
+        ],
+      },
+      2 / 8,
+    ],
+    [
+      'all loops of a client, and groups by their shares',
+      {
+        groups: [
+          loops_of('a', 1, { actions: [every(2)] }, { actions: [every(4)] }),
+          loops_of('b', 3, { actions: [every(10)] }),
+          loops_of('none', 0, { actions: [every(0)] }),
+        ],
+      },
+      (1 * (1 / 2 + 1 / 4) + 3 * (1 / 10)) / 4,
+    ],
+    [
+      'one group that never sleeps',
+      { groups: [loops_of('a', 1, { actions: [every(2)] }), loops_of('b', 1, { actions: [every(0)] })] },
+      null,
+    ],
     ['no round', script({ rounds: [0, 0], between: [1, 1], after: [1, 1] }), null],
   ])('%s', (_, script, rate) => expect(messages_per_s(script)).toBe(rate));
 });

@@ -123,6 +123,12 @@ const CASES: Record<string, Case> = {
     change: null,
     says: 'limit_files nothing fits: target 1200 (asked 1: open files 600 per process; try --workers 3)',
   },
+  'a load that asks for more at once than fits is not begun with less': {
+    command: { op: 'load', text: 'set 900; hold 5s; incr 1100 over 10s; set 0; stop' },
+    facts: ONE,
+    change: null,
+    says: 'limit_files the load asks for 2000 clients at once, 1000 fit: open files 600 per process; try --workers 4',
+  },
   'more workers than there can be are not advised': {
     command: incr(900_000),
     facts: ONE,

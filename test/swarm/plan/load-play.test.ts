@@ -14,6 +14,7 @@ import {
   advancing,
   awaited,
   begin,
+  end_load,
   give_up,
   judge_wait,
   load_summary,
@@ -23,6 +24,7 @@ import {
   piece_at,
   step_of,
   steps_begun,
+  steps_of,
   upcoming,
 } from '../../../src/swarm/plan/load-play.ts';
 import { WHOLE } from '../../../src/swarm/plan/segment.ts';
@@ -103,7 +105,10 @@ describe('a load that plays', () => {
             planned_of(now, groups, ms),
             targets_of(now, groups),
             [now.phase, now.connect_per_s, now.retry_fatal, now.mark?.seq ?? 0, now.mark?.text ?? ''],
-            [now.load!.step, step_of(now) !== null && now.phase !== 'drain'],
+            [
+              now.load!.is_ended ? steps_of(now.load!).length : now.load!.step,
+              step_of(now) !== null && now.phase !== 'drain',
+            ],
           ];
           const wanted = [
             naive.planned,
@@ -343,7 +348,7 @@ describe('where it is', () => {
       'ended by hand',
       by_hand(state, { op: 'load_end' }, 3000),
       4000,
-      { state: 'over', step: 5, all_left_seconds: 0, left_seconds: null },
+      { state: 'stopped', step: 1, all_left_seconds: 0, left_seconds: null },
     ],
     [
       'given up',
@@ -352,6 +357,13 @@ describe('where it is', () => {
       { state: 'failed', step: 2, why: 'no', all_left_seconds: 0 },
     ],
   ])('%s', (_, now, ms, wanted) => expect(load_summary(now, ms)).toMatchObject({ steps: 5, ...wanted }));
+
+  it('where it was when somebody ended it: no step begins by that', () => {
+    const ended = by_hand(state, { op: 'load_end' }, 3000);
+    expect(steps_begun(state, ended)).toEqual([]);
+    expect(advance(ended, groups, 1e6)).toBe(ended);
+    expect(end_load(ended, 5000).load).toBe(ended.load);
+  });
 
   it('nowhere if there is none', () => {
     expect(load_summary(first_intent(1), 5)).toBe(null);

@@ -481,6 +481,33 @@ describe('iterations', () => {
     expect(books.actions[0]!.ok).toBe(7);
   });
 
+  it('are divided over segments as over one swarm', async () => {
+    const played: number[] = [];
+    for (const text of ['1/3', '2/3', '3/3']) {
+      // more than there are clients to share them, in each
+      const e = await start({
+        commands: talk,
+        iterations_in_all: 25,
+        among: 10,
+        run: { segment: parse_segment(text)! },
+      });
+      e.apply(6);
+      const books = await e.until((b) => b.clients.done === 6);
+      played.push(books.actions[0]!.ok);
+      await e.close();
+      await ledger!.close();
+    }
+    expect(played.reduce((all, one) => all + one, 0)).toBe(25);
+    expect(Math.min(...played)).toBeGreaterThan(4);
+  });
+
+  it('of all clients are one for `swarm try`', async () => {
+    const e = await start({ commands: talk, iterations_in_all: 25, among: 10, run: { once: true } });
+    e.apply(1);
+    const books = await e.until((b) => b.clients.done === 1);
+    expect(books.actions[0]!.ok).toBe(1);
+  });
+
   it('wait in between, not after the last one', async () => {
     const starts: number[] = [];
     const e = await start({
