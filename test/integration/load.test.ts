@@ -62,7 +62,7 @@ describe.each([0, 2])('with %i workers', (workers) => {
       balanced: true,
       clients: { live: 0 },
       connections: { established: books.accepted, open: 0 },
-      requests: { ok: books.replies },
+      requests: { sent: books.requests },
       mark: { text: 'up' },
       load: { state: 'over', step: 10, steps: 10, text: 'stop' },
     });
