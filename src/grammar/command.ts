@@ -93,7 +93,8 @@ export type Deed =
   /** `per_s` is less than `asked` where --max-connect-rate bounds it */
   | { readonly op: 'connect_rate'; readonly asked: number; readonly per_s: number; readonly here: Here | null }
   | { readonly op: 'pause' | 'resume' }
-  | { readonly op: 'mark' | 'annotate'; readonly text: string }
+  | { readonly op: 'mark'; readonly text: string }
+  | { readonly op: 'annotate'; readonly text: string }
   /** `most`: clients that it asks for at once; `first`: its first step */
   | { readonly op: 'load'; readonly steps: number; readonly first: string; readonly most: number }
   /** `step`: the one that went on */
