@@ -129,6 +129,7 @@ const PLAY = object<Play>({
   most: TARGET,
   most_per_s: PER_S,
   failed: nullable(text(1000)),
+  is_ended: flag,
 });
 /** What a load steers. */
 const STEERED = {

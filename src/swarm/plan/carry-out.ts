@@ -214,7 +214,7 @@ function begin_load(before: Intent, text: string, facts: Facts): Outcome {
   const [fault] = load_faults(text, facts);
   if (fault) {
     const { offset, message } = fault;
-    return refused(before, { ok: false, code: 'bad_load', reason: `column ${offset + 1}: ${message}` });
+    return refused(before, { ok: false, code: 'bad_load', reason: `column ${offset + 1} of the load: ${message}` });
   }
   const playing = step_of(before);
   if (playing !== null) return refused(before, { ok: false, code: 'load_plays', step: playing.text });

@@ -203,6 +203,19 @@ export class FakeCrew implements Crew {
         open_peak: this.#peak,
         closed: { ...NOTHING.connections.closed, ...this.#killed },
       },
+      endpoints: {
+        '127.0.0.1:1': {
+          attempted: this.#created,
+          connecting: 0,
+          established: this.#created,
+          open: live,
+          closed: this.#killed.decr + this.#killed.stop,
+          failed: 0,
+          cancelled: 0,
+          lost: 0,
+          lost_connecting: 0,
+        },
+      },
       requests: { ...NOTHING.requests, sent: ok, ok },
     });
   }

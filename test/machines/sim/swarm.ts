@@ -452,9 +452,10 @@ async function play_in(world: World, random: SimRandom, misfortune: Misfortune, 
   await end_load(swarm, bound);
   const desks = () => swarm.desks.filter(({ process }) => process.alive);
   const is_settled = (): boolean => {
-    const { plan, desired } = truth;
-    if (!plan || !desired || desks().some(({ is_playing, asked }) => !is_playing || asked)) return false;
+    const { plan, desired: stored } = truth;
+    if (!plan || !stored || desks().some(({ is_playing, asked }) => !is_playing || asked)) return false;
     const run_ms = world.now - truth.run_started;
+    const desired = advance(stored, swarm.groups, run_ms);
     const is_ramping = ({ ramp }: Sum): boolean => ramp !== null && run_ms < ramp.end_ms + 2000;
     if (is_ramping(desired) || Object.values(desired.own).some(is_ramping)) return false;
     const parts = targets_of(desired, swarm.groups);

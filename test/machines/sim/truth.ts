@@ -15,7 +15,7 @@ import {
 } from '../../../src/machines/store/documents.ts';
 import { read_plan } from '../../../src/machines/store/readers.ts';
 import { targets_of, type Steered } from '../../../src/swarm/plan/intent.ts';
-import { advance, awaited } from '../../../src/swarm/plan/load-play.ts';
+import { advance, awaited, piece_at } from '../../../src/swarm/plan/load-play.ts';
 import type { IdRange } from '../../../src/swarm/plan/orders.ts';
 import type { GroupSpec } from '../../../src/swarm/plan/run-spec.ts';
 import { REPLY_MS, sum_of, type FakeCrew } from './crew.ts';
@@ -224,18 +224,25 @@ export class Truth {
   }
 
   #check_may(plan: SwarmPlan, old: SwarmPlan | null, is_seed: boolean): void {
-    // agents play by themselves what is ahead
-    const wanted = [targets_of(plan, this.#groups), ...plan.ahead];
+    // a step may be over in the middle of somebody's ramp; agents play by themselves what is ahead
+    const piece = piece_at(plan, this.#groups, plan.run_ms);
+    const wanted = [targets_of(plan, this.#groups), piece.targets, ...plan.ahead];
+    for (const [n, clients] of plan.ahead.entries())
+      for (const [g, { name }] of this.#groups.entries()) {
+        const dealt = total(Object.values(plan.members).map(({ groups }) => groups[name]?.at?.[n] ?? 0));
+        if (dealt > clients[g]!) this.#fail(`${dealt} of ${name} are dealt where ${clients[g]} will be wanted`);
+      }
     for (const [g, group] of [...this.#groups.map(({ name }) => name), ''].entries()) {
       const target = Math.max(...wanted.map((clients) => clients[g] ?? total(clients)));
       const may = all_may(plan, group);
       const before = old ? all_may(old, group) : 0;
-      // of all together: one that may have ten of this group, and later ten of that one, never has twenty
+      const most = Math.max(target, all_ahead(plan, group));
+      // who may have ten of this group, and later ten of that one, never has twenty
       const is_exact = group !== '' || plan.ahead.length === 0;
-      if (is_exact && may > Math.max(target, before) && !is_seed && !this.#is_reporting)
+      if (is_exact && may > Math.max(most, before) && !is_seed && !this.#is_reporting)
         this.#fail(`may of group '${group}' rises from ${before} to ${may}, the target is ${target}`);
       const ceiling = this.#ceilings.get(group) ?? 0;
-      this.#ceilings.set(group, may <= target && !this.#is_reporting ? target : Math.max(ceiling, target));
+      this.#ceilings.set(group, may <= most && !this.#is_reporting ? target : Math.max(ceiling, target));
     }
   }
 
@@ -374,6 +381,14 @@ const all_may = ({ members }: SwarmPlan, group: string): number =>
   Object.values(members).reduce(
     (all, entry) => all + (group === '' ? clients_in(entry, ({ may }) => may) : (entry.groups[group]?.may ?? 0)),
     0,
+  );
+
+/** What all could have of what is ahead, each at its own time; of one group, or of all: '' */
+const all_ahead = ({ members }: SwarmPlan, group: string): number =>
+  total(
+    Object.values(members).flatMap(({ groups }) =>
+      Object.entries(groups).map(([name, { at = [] }]) => (group === '' || group === name ? Math.max(0, ...at) : 0)),
+    ),
   );
 
 const expand = (ranges: readonly IdRange[]): number[] => {

@@ -50,6 +50,8 @@ async function play(
   return engine;
 }
 
+const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
 /** Not byte by byte, as replies to other loops may come in between. */
 const after = (ms: number, text: string, connection: LedgerConnection): ReplyAction => {
   setTimeout(() => connection.push(`${text}\r\n`), ms);
@@ -86,6 +88,13 @@ describe('drawn loops against a drawn server', () => {
     iterations: fc.integer({ min: 1, max: 4 }),
     between: think,
   });
+  /** what the operator does, and for how long: no round begins, or some clients shall go and then shall not */
+  const order = fc.record({
+    what: fc.constantFrom('pause' as const, 'decr graceful' as const),
+    before_ms: fc.nat(20),
+    ms: fc.nat(20),
+    clients: fc.nat(6),
+  });
   /** by its number, what becomes of a request */
   const fault = fc.constantFrom('close' as const, 'reset' as const, 'script' as const, 'late' as const);
 
@@ -99,11 +108,12 @@ describe('drawn loops against a drawn server', () => {
       loops: fc.array(loop, { minLength: fewest, maxLength: most }),
       faults: fc.array(fc.tuple(fc.nat(100), fault), { maxLength: 10 }).map((list) => new Map(list)),
       pushes: fc.boolean(),
+      orders: fc.oneof({ weight: 2, arbitrary: fc.array(order, { maxLength: 0 }) }, fc.array(order, { maxLength: 3 })),
     });
     await fc.assert(
-      fc.asyncProperty(run, async ({ seed, clients, loops, faults, pushes }) => {
-        /** by client, then loop: its lives */
-        const lives = new Map<number, Life[][]>();
+      fc.asyncProperty(run, async ({ seed, clients, loops, faults, pushes, orders }) => {
+        /** by the memory of a client, as ids are used again: on each connection what each loop did */
+        const courses = new Map<unknown, { readonly id: number; readonly lives: Life[][] }>();
         const calls = new Map<string, number>();
         let requests = 0;
         const commands: OneProcessOptions['commands'] = {};
@@ -118,7 +128,7 @@ describe('drawn loops against a drawn server', () => {
             names.push(name);
             shapes[name] = shape;
             commands[name] = async (client) => {
-              const life = lives.get(client.id)!.at(-1)![position]!;
+              const life = courses.get(client.memory)!.lives.at(-1)![position]!;
               life.calls.push(own);
               life.answered = false;
               calls.set(name, (calls.get(name) ?? 0) + 1);
@@ -147,31 +157,43 @@ describe('drawn loops against a drawn server', () => {
             module: {
               ...lines,
               connected(client) {
-                const own = lives.get(client.id) ?? [];
-                own.push(loops.map(() => ({ calls: [], answered: false })));
-                lives.set(client.id, own);
+                const { id, memory } = client;
+                if (!courses.has(memory)) courses.set(memory, { id, lives: [] });
+                courses.get(memory)!.lives.push(loops.map(() => ({ calls: [], answered: false })));
               },
             },
           },
           clients,
         );
-        const books = await e.until((b) => b.clients.done === clients);
+        for (const { what, before_ms, ms, clients: fewer } of orders) {
+          await pause(before_ms);
+          if (what === 'pause') e.apply(clients, 'pause');
+          else e.apply(Math.min(fewer, clients), 'run', { graceful: true });
+          await pause(ms);
+          e.apply(clients);
+        }
+        const books = await e.until((b) => b.clients.finished === clients);
         e.apply(clients);
-        expect(e.books().clients).toMatchObject({ created: clients, finished: clients });
+        expect(e.books().clients).toMatchObject({ created: books.clients.done, draining: 0 });
         expect(books.connections.closed.script).toBeGreaterThanOrEqual(clients);
         for (const [i, name] of Object.keys(commands).entries())
           expect(books.actions[i]!.started, name).toBe(calls.get(name) ?? 0);
         const { script } = e.run.what.groups[0]!;
         const drawn = played_loops(script, seed, false);
-        for (let id = 1; id <= clients; id++)
-          for (const [position, one] of script.loops.entries()) {
-            const own = lives.get(id)!.map((life) => life[position]!);
-            const where = `client ${id}, loop ${position}: ${JSON.stringify(own)}`;
-            expect(completed(one, drawn[position]!.draws, id, own), where).toContain(one.iterations);
-          }
+        const finished = [...courses.values()].filter(({ id, lives }) => {
+          const left = script.loops.filter((one, position) => {
+            const own = lives.map((life) => life[position]!);
+            const done = completed(one, drawn[position]!.draws, id, own);
+            expect(done, `client ${id}, loop ${position}: ${JSON.stringify(own)}`).not.toEqual([]);
+            return !done.includes(one.iterations!);
+          });
+          return left.length === 0;
+        });
+        expect(finished.length).toBeGreaterThanOrEqual(clients);
+        if (orders.every(({ what }) => what === 'pause')) expect(finished.length).toBe(books.clients.created);
         await end();
       }),
-      { numRuns: 30 },
+      { numRuns: 50 },
     );
   });
 });
