@@ -1,5 +1,6 @@
 /** The commands that a load can be made of: rows of the console's table, and the steps that only a load has. Pure. */
 import { parse_duration, UNITS_TEXT } from '../foundation/duration.ts';
+import { escape_text } from '../foundation/escape.ts';
 import { parse_rate } from '../foundation/rate.ts';
 import type { Command, WaitFor } from './command.ts';
 import { clauses, clients, COUNT, fixed, is, next_clause, optional, RAMP, time, type Hold, type Row } from './rows.ts';
@@ -38,7 +39,8 @@ const texts = (op: 'mark' | 'annotate', least: 0 | 1, help: string): Row<Exclude
   help,
   bounds: `TEXT is at most ${MAX_TEXT} characters`,
   parse(words) {
-    const text = words.join(' ');
+    // as everybody reads it who reads what is stored: a text that changes on the way would be news for ever
+    const text = escape_text(words.join(' '), Infinity);
     return text.length >= least && text.length <= MAX_TEXT ? { op, text } : undefined;
   },
 });

@@ -292,6 +292,16 @@ test('a text that somebody broke is refused or read, never more than it says', (
   );
 });
 
+test('a text is what a terminal can show, as long as it may be', () => {
+  const commands = read_load('mark "a\tb\u001b[1m"; annotate "x\ny"').steps.map((step) => step.commands[0]);
+  expect(commands).toEqual([
+    { op: 'mark', text: 'a\\tb\\x1b[1m' },
+    { op: 'annotate', text: 'x\\ny' },
+  ]);
+  expect(read_load(`mark "${'\t'.repeat(100)}"`).faults).toEqual([]);
+  expect(read_load(`mark "${'\t'.repeat(101)}"`).faults).toHaveLength(1);
+});
+
 test('as many steps as there may be, written out or repeated', () => {
   expect(read_load('mark\n'.repeat(MAX_STEPS)).steps).toHaveLength(MAX_STEPS);
   expect(read_load('repeat 10 (repeat 10 (repeat 100 (hold 1)))')).toMatchObject({ faults: [] });

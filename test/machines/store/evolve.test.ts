@@ -164,6 +164,12 @@ class Machines {
     return this.groups.map(({ name }) => this.followers.reduce((all, one) => all + (one.held(ms)[name] ?? 0), 0));
   }
 
+  /** by group: where all ramps lead */
+  ordered(ms = this.ms): number[] {
+    const entries = this.followers.map((one) => one.at(ms)?.members[one.id]);
+    return this.groups.map(({ name }) => sum(entries.map((entry) => entry?.groups[name]?.ramp.to ?? 0)));
+  }
+
   /** How many agents have fewer and fewer of a group. */
   falling(ms: number, group: string): number {
     const ramps = this.followers.map((one) => one.at(ms)?.members[one.id]?.groups[group]?.ramp);
@@ -307,7 +313,9 @@ test('whoever comes, is cut off or commands: never more than anybody has wanted,
           const held = swarm.held();
           const wanted = most_of(swarm);
           const knows_all = swarm.followers.every((one) => one.plan?.revision === swarm.plan.revision);
-          const is_newest = swarm.plan.desired === swarm.desired.seq;
+          // a leader may have to say first what comes now
+          const leads_there = piece_at(swarm.now, swarm.groups, swarm.ms).targets.join() === swarm.ordered().join();
+          const is_newest = swarm.plan.desired === swarm.desired.seq && leads_there;
           ceilings = knows_all && is_newest ? wanted : ceilings.map((most, i) => Math.max(most, wanted[i]!));
           const late = swarm.groups.map(({ name }) => swarm.falling(swarm.ms, name));
           for (const [i, clients] of [...held, sum(held)].entries()) {
