@@ -10,7 +10,7 @@ import { allocate, split_rate, sum } from '../../swarm/shares/allocate.ts';
 import { Ids } from '../../swarm/shares/ids.ts';
 import { grant_groups, share_groups } from '../../swarm/shares/share-groups.ts';
 import type { AgentShare, Departed, MemberShare, SwarmPlan } from '../store/documents.ts';
-import { is_same_ramp, next_ramp } from '../store/evolve.ts';
+import { courses_of, is_same_ramp, next_ramp } from '../store/evolve.ts';
 import { deal_ahead, NOTHING_AHEAD } from './ahead.ts';
 import { departure, seats_of, type AgentSeat, type KnownAgent, type ShareInput } from './agent-seats.ts';
 
@@ -51,6 +51,7 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
       ids.ensure(seats.map(({ id, ids_wanted }, i) => ({ id, count: Math.max(peak(g, i), ids_wanted[g]!) })));
   const plays = seats.map(({ live }, i) => live && groups.some((_, g) => granted[g]![i]! > 0 || peak(g, i) > 0));
   const rates = split_rate(desired.connect_per_s, plays.filter(Boolean).length);
+  const courses = courses_of(old, desired, groups, piece, run_ms);
   const members: Record<MemberId, MemberShare> = {};
   for (const [i, seat] of seats.entries()) {
     const { id, incarnation, live, entry } = seat;
@@ -60,8 +61,7 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
     for (const [g, { name }] of groups.entries()) {
       const before = entry?.groups[name];
       const to = granted[g]![i]!;
-      const until_ms = piece.ramps[g]! ? piece.until_ms : null;
-      const ramp = live || !before ? next_ramp(before?.ramp, to, seat.may[g]!, until_ms, run_ms) : before.ramp;
+      const ramp = live || !before ? next_ramp(before?.ramp, to, seat.may[g]!, courses[g]!, run_ms) : before.ramp;
       const at = comes.parts.map((part) => part[g]![i]!);
       is_new ||= !before || !is_same_ramp(before.ramp, ramp) || (before.at ?? []).join() !== at.join();
       // growth comes out of what is free; an order to shrink leaves what may run as it is, until the agent says otherwise

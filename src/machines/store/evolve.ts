@@ -3,8 +3,8 @@
  * word, at the same run time and to the same numbers. Pure.
  */
 import { map_groups } from '../../metrics/groups.ts';
-import { is_ending } from '../../swarm/plan/intent.ts';
-import { advance, piece_at } from '../../swarm/plan/load-play.ts';
+import { is_ending, planned_of, type NamedSharing, type Steered } from '../../swarm/plan/intent.ts';
+import { advance, piece_at, type Piece } from '../../swarm/plan/load-play.ts';
 import { planned_at, type Ramp } from '../../swarm/plan/ramp.ts';
 import type { MemberShare, SwarmPlan } from './documents.ts';
 
@@ -34,38 +34,66 @@ function next_piece(plan: SwarmPlan, at_ms: number): SwarmPlan {
   const piece = piece_at(now, now.groups, at_ms);
   const wanted = now.ahead.findIndex((targets) => targets.join() === piece.targets.join());
   if (wanted < 0 || is_ending(now)) return { ...now, piece_ms: null };
-  const ramps = new Map(now.groups.map(({ name }, g) => [name, piece.ramps[g]! ? piece.until_ms : null]));
-  const members = Object.entries(now.members).map(([id, entry]) => [id, at_piece(entry, wanted, ramps, at_ms)]);
-  return { ...now, piece_ms: piece.until_ms, members: Object.fromEntries(members) as SwarmPlan['members'] };
+  const courses = courses_of(plan, now, now.groups, piece, at_ms);
+  const by_name = new Map(now.groups.map(({ name }, g) => [name, courses[g]!]));
+  const members = map_groups(now.members, (entry) => at_piece(entry, wanted, by_name, at_ms));
+  return { ...now, piece_ms: piece.until_ms, members };
 }
 
-/** `ramps`: by group, until when one goes on. */
 function at_piece(
   entry: MemberShare,
   wanted: number,
-  ramps: ReadonlyMap<string, number | null>,
+  courses: ReadonlyMap<string, Course>,
   at_ms: number,
 ): MemberShare {
   const groups = map_groups(entry.groups, (own, name) => {
     const share = own.at?.[wanted] ?? own.share;
-    return { ...own, share, ramp: next_ramp(own.ramp, share, Infinity, ramps.get(name) ?? null, at_ms) };
+    return { ...own, share, ramp: next_ramp(own.ramp, share, Infinity, courses.get(name) ?? NO_COURSE, at_ms) };
   });
   return { ...entry, groups };
+}
+
+/** How the clients of a group go on from a moment, all agents together. */
+interface Course {
+  /** until when they follow a ramp; null: there is none */
+  readonly until_ms: number | null;
+  /** wanted just before, from that moment on, and at the end */
+  readonly before: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+const NO_COURSE: Course = { until_ms: null, before: 0, start: 0, end: 0 };
+
+/** By group. `before`, `now`: what was and what is wanted at `run_ms`. */
+export function courses_of(
+  before: Steered,
+  now: Steered,
+  groups: readonly NamedSharing[],
+  piece: Piece,
+  run_ms: number,
+): readonly Course[] {
+  const [was, is] = [planned_of(before, groups, run_ms), planned_of(now, groups, run_ms)];
+  return piece.targets.map((end, g) => {
+    return { until_ms: piece.ramps[g]! ? piece.until_ms : null, before: was[g]!, start: is[g]!, end };
+  });
+}
+
+/** Where an agent's ramp from `held` to `to` begins, if somebody asks for more or fewer at once beside a ramp. */
+function jumped(held: number, to: number, { before, start, end }: Course): number {
+  if (start < before) return Math.min(held, Math.floor((held * start) / before));
+  if (start === before || end <= before || to <= held) return held;
+  return held + Math.floor((to - held) * Math.min(1, (start - before) / (end - before)));
 }
 
 /**
  * The old one goes on if it leads where it shall, so that a plan for others does not bend it. A new one never begins
  * above what the agent may be running: its clock may be ahead of ours, and what it gave up belongs to others.
- * `until_ms`: null, there is no ramp.
  */
-export function next_ramp(
-  old: Ramp | undefined,
-  to: number,
-  may: number,
-  until_ms: number | null,
-  run_ms: number,
-): Ramp {
-  const from = old === undefined ? 0 : Math.min(planned_at(old, run_ms), Math.max(may, to));
+export function next_ramp(old: Ramp | undefined, to: number, may: number, course: Course, run_ms: number): Ramp {
+  const { until_ms } = course;
+  const held = old === undefined ? 0 : Math.min(planned_at(old, run_ms), Math.max(may, to));
+  const from = jumped(held, to, course);
   const is_ramping = until_ms !== null && from !== to;
   const end_ms = is_ramping ? until_ms : 0;
   if (old && old.to === to && (old.end_ms === end_ms || (end_ms === 0 && run_ms >= old.end_ms))) return old;

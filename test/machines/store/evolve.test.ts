@@ -308,10 +308,7 @@ test('whoever comes, is cut off or commands: never more than anybody has wanted,
           const wanted = most_of(swarm);
           const knows_all = swarm.followers.every((one) => one.plan?.revision === swarm.plan.revision);
           const is_newest = swarm.plan.desired === swarm.desired.seq;
-          // one that jumps while its group is in a ramp goes there with the ramp
-          const is_ramp = piece_at(swarm.now, swarm.groups, swarm.ms).ramps.includes(true);
-          ceilings =
-            knows_all && is_newest && !is_ramp ? wanted : ceilings.map((most, i) => Math.max(most, wanted[i]!));
+          ceilings = knows_all && is_newest ? wanted : ceilings.map((most, i) => Math.max(most, wanted[i]!));
           const late = swarm.groups.map(({ name }) => swarm.falling(swarm.ms, name));
           for (const [i, clients] of [...held, sum(held)].entries()) {
             const most = ceilings[i]! + [...late, sum(late)][i]!;
