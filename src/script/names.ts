@@ -68,6 +68,7 @@ const a = (kind: GivenName['kind']): string => (kind === 'action' ? 'an action' 
 function bad_name({ kind, name }: GivenName): string | undefined {
   if (!NAME.test(name))
     return `${quoted(name)} is no name of ${a(kind)}: letters, digits, \`_\` and \`-\`, at most 64, the first of them a letter or \`_\``;
+  if (name in {}) return `${quoted(name)} is what every object has: call the ${kind} something else`;
   if (!RESERVED.has(name.toLowerCase()) || (name === MAIN && kind !== 'action')) return undefined;
   return `${quoted(name)} has a meaning at the console or among the metrics: call the ${kind} something else, such as ${quoted(`${name}_1`)}`;
 }
