@@ -211,10 +211,29 @@ export function piece_at(state: Steered, groups: readonly NamedSharing[], run_ms
     return { until_ms: null, targets: planned_of(state, groups, run_ms), ramps: groups.map(() => false) };
   const end_of = (sum: Sum | undefined): number => (sum?.ramp && sum.ramp.end_ms > run_ms ? sum.ramp.end_ms : Infinity);
   const end_ms = end_of(state);
-  const until_ms = Math.min(end_ms, ...Object.values(state.own).map(end_of), due_ms(state) ?? Infinity);
+  const ends = [end_ms, ...Object.values(state.own).map(end_of), due_ms(state) ?? Infinity];
+  const kinks = groups.map((group) => kink_ms(state, group, groups, run_ms)).filter((at_ms) => at_ms > run_ms);
+  const until_ms = Math.min(...ends, ...kinks);
   const ramps = groups.map(({ name, share }) => (share > 0 && end_ms < Infinity) || end_of(state.own[name]) < Infinity);
   if (until_ms === Infinity) return { until_ms: null, targets: targets_of(state, groups), ramps };
   return { until_ms, targets: planned_of(state, groups, until_ms), ramps };
+}
+
+/**
+ * When a group of which more were taken than its part of the others has none any more, or some again: from then on it
+ * goes on in another direction. The same for whoever asks within a piece; NaN or Infinity: it does not.
+ */
+function kink_ms({ target, ramp, own }: Steered, group: NamedSharing, groups: readonly NamedSharing[], run_ms: number) {
+  const sum = own[group.name];
+  if (sum === undefined || (sum.target >= 0 && (sum.ramp?.from ?? 0) >= 0)) return Infinity;
+  const line = (clients: number, one: Ramp | null): readonly [at_0: number, per_ms: number] => {
+    if (one === null || run_ms >= one.end_ms) return [clients, 0];
+    const per_ms = (one.to - one.from) / (one.end_ms - one.start_ms);
+    return [one.from - per_ms * one.start_ms, per_ms];
+  };
+  const part = group.share / groups.reduce((all, { share }) => all + share, 0);
+  const [others, its] = [line(target, ramp), line(sum.target, sum.ramp)];
+  return -(part * others[0] + its[0]) / (part * others[1] + its[1]);
 }
 
 /** Pieces that are looked through for {@link upcoming}. */

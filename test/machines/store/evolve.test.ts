@@ -314,7 +314,8 @@ test('whoever comes, is cut off or commands: never more than anybody has wanted,
           const wanted = most_of(swarm);
           const knows_all = swarm.followers.every((one) => one.plan?.revision === swarm.plan.revision);
           // a leader may have to say first what comes now
-          const leads_there = piece_at(swarm.now, swarm.groups, swarm.ms).targets.join() === swarm.ordered().join();
+          const { targets, ramps } = piece_at(swarm.now, swarm.groups, swarm.ms);
+          const leads_there = !ramps.includes(true) && targets.join() === swarm.ordered().join();
           const is_newest = swarm.plan.desired === swarm.desired.seq && leads_there;
           ceilings = knows_all && is_newest ? wanted : ceilings.map((most, i) => Math.max(most, wanted[i]!));
           const late = swarm.groups.map(({ name }) => swarm.falling(swarm.ms, name));

@@ -226,8 +226,13 @@ test('a piece ends where it says, with the clients it says; what is upcoming are
         // in between nothing begins, and there are never more than at one of its ends, but for halves of a client
         for (let at = ms; at < Math.min(until_ms ?? 0, ms + 50); at += 0.5) {
           expect(advance(now, groups, at)).toBe(now);
+          const between = planned_of(now, groups, at);
           const most = Math.max(all_of(before), all_of(targets)) + groups.length + 1;
-          expect(all_of(planned_of(now, groups, at))).toBeLessThanOrEqual(most);
+          expect(all_of(between)).toBeLessThanOrEqual(most);
+          // straight ahead
+          const part = (at - ms) / (until_ms! - ms);
+          for (const [g, clients] of between.entries())
+            expect(Math.abs(clients - (before[g]! + (targets[g]! - before[g]!) * part))).toBeLessThanOrEqual(3);
         }
         if (until_ms === null) break;
         expect(until_ms).toBeGreaterThan(ms);
