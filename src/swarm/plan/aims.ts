@@ -103,7 +103,7 @@ function count_sum(
   const { target, ramp } = before;
   if (group === undefined)
     return { target, planned: ramp === null ? target : planned_at(ramp, ramp_ms(before, run_ms)) };
-  const others = { target, ramp, own: {} };
+  const others = { target, ramp, own: {}, load: before.load };
   const g = groups.findIndex(({ name }) => name === group);
   if (g < 0) return { target: 0, planned: 0 };
   return {

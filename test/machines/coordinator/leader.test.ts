@@ -4,6 +4,7 @@ import { first_desired } from '../../../src/machines/coordinator/desired.ts';
 import { first_plan, Leader, type LeaderInput } from '../../../src/machines/coordinator/leader.ts';
 import type { Desired, Presence, Results, RunHeader, SwarmPlan } from '../../../src/machines/store/documents.ts';
 import type { HookResult } from '../../../src/swarm/plan/account.ts';
+import { begin, end_load } from '../../../src/swarm/plan/load-play.ts';
 import { GROUPS } from '../../swarm/specs.ts';
 import { flat } from '../main-share.ts';
 
@@ -305,4 +306,24 @@ test('a new leader first writes the plan with its own term, then nothing while n
   play.take_over(2);
   play.turn();
   expect(play.plan).toMatchObject({ term: 2, revision: revision + 1 });
+});
+
+test('a load that somebody kept from ending the run goes on with what he wants, whenever the leader hears of it', () => {
+  const text = 'set 10; hold 10s; stop';
+  for (const late_ms of [0, 60, 5000]) {
+    const play = opened();
+    const load = { text, epoch_ms: 0, most: 100, most_per_s: 100 };
+    const at = play.now;
+    play.want(begin(play.desired, load, GROUPS, at));
+    play.turn(1000);
+    // just before its stop is due; the leader thinks after it
+    play.now = at + 9990;
+    play.want(end_load(play.desired, at + 9990));
+    play.now = at + 10_010 + late_ms;
+    play.turn();
+    expect([play.plan.stage, play.plan.phase]).toEqual(['open', 'run']);
+    play.want({ target: 15 });
+    play.turn(100);
+    expect(play.plan.target).toBe(15);
+  }
 });

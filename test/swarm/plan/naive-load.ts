@@ -57,6 +57,8 @@ export class NaiveLoad {
   #steps: readonly NaiveStep[] = [];
   /** of the step that goes on: ms of its time that have passed */
   #played = 0;
+  /** of ramps: it stands while the load does, as somebody paused it by hand */
+  #clock = 0;
   is_frozen = false;
   #base = flat(0);
   #own = new Map<string, Line>();
@@ -72,7 +74,7 @@ export class NaiveLoad {
 
   /** by group: clients wanted now */
   get planned(): number[] {
-    return this.#clients((line) => at(line, this.ms));
+    return this.#clients((line) => at(line, this.#clock));
   }
 
   /** by group: clients wanted at the end of all ramps */
@@ -104,7 +106,9 @@ export class NaiveLoad {
 
   move(): void {
     this.ms++;
-    if (!this.is_frozen) this.#played++;
+    if (this.is_frozen) return;
+    this.#played++;
+    this.#clock++;
   }
 
   /** The wait is over. */
@@ -114,7 +118,7 @@ export class NaiveLoad {
   }
 
   end_load(): void {
-    const stay = (line: Line): Line => flat(at(line, this.ms));
+    const stay = (line: Line): Line => flat(at(line, this.#clock));
     this.#base = stay(this.#base);
     this.#own = new Map([...this.#own].map(([name, line]) => [name, stay(line)]));
     this.step = this.#steps.length;
@@ -157,12 +161,12 @@ export class NaiveLoad {
 
   #aim({ op, count, in: group, over }: Extract<NaiveCommand, { readonly over: number }>): void {
     const line = (from: number, to: number): Line =>
-      over === 0 ? flat(to) : { from, to, start: this.ms, end: this.ms + over };
+      over === 0 ? flat(to) : { from, to, start: this.#clock, end: this.#clock + over };
     if (group === undefined) {
       const all = this.planned.reduce((sum, clients) => sum + clients, 0);
       const had = this.#base.to;
       const to = op === 'set' ? count : Math.max(0, op === 'incr' ? had + count : had - count);
-      this.#base = line(op === 'set' ? all : at(this.#base, this.ms), to);
+      this.#base = line(op === 'set' ? all : at(this.#base, this.#clock), to);
       if (op === 'set') this.#own = new Map();
       return;
     }
@@ -170,7 +174,7 @@ export class NaiveLoad {
     const had = this.targets[g]!;
     const wanted = op === 'set' ? count : Math.max(0, op === 'incr' ? had + count : had - count);
     // what there is of it, less its part of all
-    const now = this.planned[g]! - this.#parts(at(this.#base, this.ms))[g]!;
+    const now = this.planned[g]! - this.#parts(at(this.#base, this.#clock))[g]!;
     this.#own.set(group, line(now, wanted - this.#parts(this.#base.to)[g]!));
   }
 
