@@ -61,6 +61,8 @@ export interface Aimed {
   /** some clients wait until there are more agents; null: all fit */
   readonly waiting: { readonly fits: number; readonly agents: number } | null;
   readonly in: { readonly group: string; readonly clients: number } | null;
+  /** clients that groups were given by name, which a `decr` without one leaves alone */
+  readonly by_name: number;
   readonly on: { readonly label: string; readonly clients: number; readonly is_known: boolean } | null;
   readonly here: Here | null;
 }

@@ -16,6 +16,10 @@ export const MAX_STEPS = 10_000;
 /** characters: the text travels with the plan of a swarm of many machines */
 export const MAX_LOAD_TEXT = 65_536;
 const MAX_DEPTH = 10;
+/** commands of one step: one for each group */
+const MAX_TOGETHER = 100;
+/** of all steps together, after `repeat` */
+const MAX_COMMANDS = 20_000;
 const MAX_FAULTS = 100;
 
 /** What is wrong in a text, and where: characters from its start. */
@@ -78,6 +82,15 @@ export const barriers_of = ({ steps }: LoadSteps): number[] => [
   ...new Set(steps.flatMap(({ commands, offsets }) => (commands[0]!.op === 'wait' ? [offsets[0]!] : []))),
 ];
 
+/** The labels that the load speaks of, each with where it does first. */
+export function labels_in({ steps }: LoadSteps): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  for (const { commands, offsets } of steps)
+    for (const [i, command] of commands.entries())
+      if ('on' in command && command.on !== undefined && !found.has(command.on)) found.set(command.on, offsets[i]!);
+  return found;
+}
+
 const too_long = ({ length }: { readonly length: number }): LoadSteps => ({
   steps: [],
   faults: [
@@ -117,6 +130,8 @@ class LoadReader {
     }
     if (steps.length === 0 && this.#faults.length === 0)
       this.#fault(0, 'a load has at least one step, such as `set 1000 over 30s`');
+    const commands = steps.reduce((all, step) => all + step.commands.length, 0);
+    if (commands > MAX_COMMANDS) this.#fault(0, `a load has at most ${MAX_COMMANDS} commands, this one ${commands}`);
     const faults = this.#faults.sort((a, b) => a.offset - b.offset);
     return { steps, faults };
   }
@@ -243,7 +258,10 @@ class LoadReader {
       more = next?.kind === '&';
       if (more) this.#at++;
     }
-    if (!is_good || !this.#fits(commands, offsets, depth)) return [];
+    if (commands.length > MAX_TOGETHER)
+      this.#fault(start.from, `at most ${MAX_TOGETHER} commands stand together, these are ${commands.length}`);
+    else if (is_good && !this.#fits(commands, offsets, depth)) is_good = false;
+    if (!is_good || commands.length > MAX_TOGETHER) return [];
     return [{ commands, offsets, ms: Math.max(...commands.map(duration)), text: this.#text.slice(start.from, end) }];
   }
 
@@ -278,6 +296,10 @@ class LoadReader {
       if (seen.has(thing))
         this.#fault(offset, 'two commands of one step steer the same thing: one after the other, with `;`');
       seen.add(thing);
+      const forgets = command.op === 'set' && command.in === undefined && command.on === undefined;
+      const named = (one: StepCommand): boolean => 'over_ms' in one && (one.in ?? one.on) !== undefined;
+      if (forgets && commands.some(named))
+        this.#fault(offset, '`set N` forgets what was given by name: put it into a step of its own, before the others');
       if (command.op === 'wait' && command.within_ms === null)
         this.#fault(offset, 'a wait in a load has an end, so that the load has one: `wait within 1m`');
       if (commands.length > 1 && (command.op === 'wait' || command.op === 'stop'))

@@ -91,12 +91,25 @@ function deed(done: Done): string {
   return say(done);
 }
 
-function aimed({ asked, had, target, all_of_them, bound, doubt, waiting, in: group, on, here }: Aimed): string {
+function aimed({
+  asked,
+  had,
+  target,
+  all_of_them,
+  bound,
+  doubt,
+  waiting,
+  in: group,
+  by_name,
+  on,
+  here,
+}: Aimed): string {
   const before = had > 0 || all_of_them ? `, had ${had}` : '';
   const notes = [
     ...(group === null ? [] : [`${group.clients} in ${group.group}`]),
     ...(on === null ? [] : [`${on.clients} on ${on.label}`]),
     ...(all_of_them ? [`asked ${asked}${before}`] : []),
+    ...(all_of_them && by_name > 0 ? [`${by_name} were given to groups by name: \`decr N in GROUP\``] : []),
     ...(bound === null ? [] : [`asked ${asked}${before}: ${barrier(bound)}`]),
     ...(doubt === null ? [] : [`${doubt.what} may not suffice: about ${doubt.connections} fit; try ${doubt.lift}`]),
     ...(on === null || on.is_known ? [] : [`no agent has the label ${on.label}, they wait for one`]),

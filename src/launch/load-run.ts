@@ -1,9 +1,10 @@
 /** A load that a run begins with: where it comes from, how it begins, and what its end means for the exit code. */
 import { SwarmError } from '../foundation/errors.ts';
 import type { Log } from '../foundation/log.ts';
+import type { Command, Reply } from '../grammar/command.ts';
 import { sentence } from '../grammar/sentences.ts';
 import { EXIT_LOAD } from '../foundation/exit.ts';
-import type { Summary } from '../metrics/summary.ts';
+import type { LoadSummary, Summary } from '../metrics/summary.ts';
 import type { Options } from '../options/options.ts';
 import { position_table, render_faults, type Fault } from '../script/fault.ts';
 import { load_faults } from '../swarm/plan/carry-out.ts';
@@ -30,7 +31,7 @@ export interface LoadInScript {
  * @throws SwarmError `bad_load` with all faults
  */
 export function chosen_load(
-  { load, script: file }: Pick<Options, 'load' | 'script'>,
+  { load, script: file, join, credentials }: Pick<Options, 'load' | 'script' | 'join' | 'credentials'>,
   in_script: LoadInScript | null,
   groups: readonly NamedSharing[],
   segment: Segment,
@@ -40,9 +41,10 @@ export function chosen_load(
   const refuse = (whose: string, faults: readonly Fault[], text: string): never => {
     throw new SwarmError('bad_load', { whose, faults: `\n\n${render_faults(faults, text, colour)}\n\n` });
   };
+  const has_agents = (join ?? credentials) !== null;
   if (load !== null) {
     const position = position_table(load);
-    const faults = load_faults(load, { groups, segment });
+    const faults = load_faults(load, { groups, segment, has_agents });
     if (faults.length > 0)
       refuse(
         '--load',
@@ -53,7 +55,7 @@ export function chosen_load(
   }
   if (in_script === null) return null;
   const { text, position } = in_script;
-  const faults = load_faults(text, { groups, segment });
+  const faults = load_faults(text, { groups, segment, has_agents });
   const name = file ?? 'the script';
   if (faults.length > 0)
     refuse(
@@ -71,13 +73,30 @@ export function most_planned(text: string, groups: readonly NamedSharing[]): rea
 }
 
 /** Begins the load. False: it cannot be played here, the log says why, and the run ends. */
-export async function start_load(swarm: Control, { text, by }: ChosenLoad, log: Log): Promise<boolean> {
-  const reply = await swarm.apply({ op: 'load', text }, by);
-  if (reply.ok) return true;
+export async function start_load(
+  swarm: Control & { load(): LoadSummary | null },
+  { text, by }: ChosenLoad,
+  log: Log,
+): Promise<boolean> {
+  const ask = async (command: Command, who: string): Promise<Reply> => {
+    let reply = await swarm.apply(command, who);
+    // an engine that is away: each try takes seconds, and the operator can end the process
+    for (; !reply.ok && AGAIN.includes(reply.code); reply = await swarm.apply(command, who)) {
+      if (command.op === 'load' && swarm.load() !== null) break;
+      log.warn(`${command.op}: ${sentence(reply)}; trying again`);
+    }
+    return reply;
+  };
+  const reply = await ask({ op: 'load', text }, by);
+  // somebody has begun to stop the run, or the load plays in spite of the answer
+  if (reply.ok || reply.code === 'stopping' || swarm.load() !== null) return true;
   log.error(`the load cannot be played: ${sentence(reply)}`);
-  void swarm.apply({ op: 'stop', now: true }, 'the load');
+  void ask({ op: 'stop', now: true }, 'the load');
   return false;
 }
+
+/** Nothing was changed as nobody answered, or nobody knows. */
+const AGAIN: readonly string[] = ['engine_away', 'unknown'];
 
 /** Of a run whose books balance and that nothing failed in; `is_played`: see {@link start_load}. */
 export function exit_code(summary: Summary, is_played: boolean, log: Log): number {
@@ -96,7 +115,12 @@ export function exit_code(summary: Summary, is_played: boolean, log: Log): numbe
 export function nothing_worked({ connections, actions }: Summary): string | null {
   if (connections.attempted > 0 && connections.established === 0)
     return `${connections.attempted} connections were tried, and none was established`;
-  const failed = actions.reduce((all, action) => all + Object.values(action.failed).reduce((a, b) => a + b, 0), 0);
-  const ok = actions.reduce((all, action) => all + action.ok, 0);
+  const failed_in = (some: Summary['actions']): number =>
+    some.reduce((all, action) => all + Object.values(action.failed).reduce((a, b) => a + b, 0), 0);
+  const ok_in = (some: Summary['actions']): number => some.reduce((all, action) => all + action.ok, 0);
+  // `connected` alone makes no run, but for one that does nothing else
+  const own = actions.filter(({ index }) => index >= 0);
+  const judged = failed_in(own) + ok_in(own) > 0 ? own : actions;
+  const [failed, ok] = [failed_in(judged), ok_in(judged)];
   return failed > 0 && ok === 0 ? `${failed} rounds ended, and none of them well` : null;
 }

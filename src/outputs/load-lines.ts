@@ -18,16 +18,23 @@ export function span(seconds: number): string {
   return shown.map(([n, unit]) => `${n} ${unit}`).join(' ');
 }
 
-/** `load: step 3 of 7, hold 5m: 12 s of it, 4 min 48 s left, 10 min 3 s in all` */
+/** `load: step 3 of 7, hold 5m: 12 s of it, 4 min 48 s left, 10 min 3 s to its end` */
 export function load_line(load: LoadSummary): string {
   return `load: ${about(load)}`;
 }
 
-function about({ state, step, steps, text, seconds, left_seconds, all_left_seconds, why }: LoadSummary): string {
-  const place = `step ${step} of ${steps}, ${escape_text(text, MAX_STEP)}`;
+const place_of = ({ step, steps, text }: LoadSummary): string =>
+  `step ${step} of ${steps}, ${escape_text(text, MAX_STEP)}`;
+
+const left_of = ({ left_seconds, all_left_seconds }: LoadSummary): string =>
+  `${span(left_seconds ?? 0)} left, ${span(all_left_seconds)} to its end`;
+
+function about(load: LoadSummary): string {
+  const { state, step, steps, seconds, why } = load;
+  const place = place_of(load);
   switch (state) {
     case 'playing':
-      return `${place}: ${span(seconds)} of it, ${span(left_seconds ?? 0)} left, ${span(all_left_seconds)} to its end`;
+      return `${place}: ${span(seconds)} of it, ${left_of(load)}`;
     case 'waiting':
       return `${place}: for ${span(seconds)} now`;
     case 'paused':
@@ -63,14 +70,15 @@ export function load_news(load: LoadSummary, before: LoadSummary | null): string
   return `load: ${place} ${escape_text(text, MAX_STEP)}${left}`;
 }
 
-const BAR = 16;
+const BAR = 12;
 
-/** `[████············] load: step 3 of 7, hold 5m: …`, at most `columns` characters; empty if it is not played. */
+/** `[███·········] step 3 of 7, hold 5m: 4 min 48 s left, …`, at most `columns` characters; empty if it is not played. */
 export function load_bar(load: LoadSummary, columns: number): string {
   if (!is_played(load)) return '';
   const { seconds, left_seconds } = load;
   const part = left_seconds === null ? 0 : seconds / (seconds + left_seconds || 1);
   const full = Math.round(part * BAR);
-  const line = `[${'█'.repeat(full)}${'·'.repeat(BAR - full)}] ${load_line(load)}`;
+  const said = load.state === 'playing' ? `${place_of(load)}: ${left_of(load)}` : about(load);
+  const line = `[${'█'.repeat(full)}${'·'.repeat(BAR - full)}] ${said}`;
   return line.length > columns ? `${line.slice(0, Math.max(0, columns - 1))}…` : line;
 }

@@ -1,10 +1,9 @@
 /** The names of groups, loops and actions: what may be one, so that `[group.][loop.]action` is one thing everywhere. */
 import { COMMANDS } from '../grammar/table.ts';
 import { has, wrong_key, wrong_value, type RawGroup, type Wrong } from './raw.ts';
-import { MAIN } from './types.ts';
+import { MAIN, NAME } from './types.ts';
 import { quoted } from './wording.ts';
 
-const NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
 /** Words of a load, of thresholds and of their metrics, besides the names of commands. */
 const WORDS =
   'in on over graceful within ready done poisson at_most until and or after hold repeat every from to ' +
@@ -20,12 +19,6 @@ interface GivenName {
   readonly fault: (message: string) => Wrong;
   /** the places of its own actions begin with this */
   readonly inside: string;
-}
-
-/** An action that has no name of its own is called by its command, as often as it comes up. */
-interface Called {
-  readonly command: string;
-  readonly at: string;
 }
 
 export function check_names(groups: readonly RawGroup[], has_groups: boolean): Wrong[] {
@@ -57,14 +50,15 @@ function named_in(groups: readonly RawGroup[], has_groups: boolean): GivenName[]
   ]);
 }
 
-function by_command(groups: readonly RawGroup[]): Map<string, Called[]> {
-  const called = new Map<string, Called[]>();
+/** By command, where the actions are that are called by it, as they have no name of their own. */
+function by_command(groups: readonly RawGroup[]): Map<string, string[]> {
+  const called = new Map<string, string[]>();
   for (const { at, raw } of groups.flatMap(({ loops }) => loops).flatMap(({ actions }) => actions)) {
     const { command, name } = raw;
     if (typeof command !== 'string' || (name !== undefined && name !== command)) continue;
     const known = called.get(command);
-    if (known) known.push({ command, at });
-    else called.set(command, [{ command, at }]);
+    if (known) known.push(at);
+    else called.set(command, [at]);
   }
   return called;
 }
@@ -74,18 +68,19 @@ const a = (kind: GivenName['kind']): string => (kind === 'action' ? 'an action' 
 function bad_name({ kind, name }: GivenName): string | undefined {
   if (!NAME.test(name))
     return `${quoted(name)} is no name of ${a(kind)}: letters, digits, \`_\` and \`-\`, at most 64, the first of them a letter or \`_\``;
+  if (name in {}) return `${quoted(name)} is what every object has: call the ${kind} something else`;
   if (!RESERVED.has(name.toLowerCase()) || (name === MAIN && kind !== 'action')) return undefined;
   return `${quoted(name)} has a meaning at the console or among the metrics: call the ${kind} something else, such as ${quoted(`${name}_1`)}`;
 }
 
-/** `calls`: the actions that have this name by their command. A group or a loop may be called like one of its own. */
+/** `calls`: where actions are that have this name by their command. A group or a loop may be called like one of its own. */
 function not_unique(
   { kind, name, inside }: GivenName,
   before: GivenName | undefined,
-  calls: readonly Called[],
+  calls: readonly string[],
 ): string | undefined {
   const instead = `: names of groups, loops and actions are all different, call the ${kind} something else`;
   if (before !== undefined) return `${quoted(name)} is the name of ${a(before.kind)} already${instead}`;
-  const is_other = calls.some(({ at }) => kind === 'action' || !at.startsWith(inside));
+  const is_other = calls.some((at) => kind === 'action' || !at.startsWith(inside));
   return is_other ? `${quoted(name)} is the command of another action${instead}` : undefined;
 }

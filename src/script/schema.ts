@@ -4,7 +4,7 @@
  */
 import { RESERVED_EXPORTS } from '../protocols/module.ts';
 import { MAX_SLEEP } from './range.ts';
-import { MAX_GROUPS, MAX_SHARE, type Distribution } from './types.ts';
+import { MAX_GROUPS, MAX_SHARE, NAME, type Distribution } from './types.ts';
 
 interface RangeRule {
   readonly title: string;
@@ -100,7 +100,7 @@ const DISTRIBUTION = {
   },
 } as const;
 
-const NAME = { type: 'string', pattern: '^[A-Za-z_][A-Za-z0-9_-]{0,63}$' } as const;
+const A_NAME = { type: 'string', pattern: NAME.source } as const;
 const ITERATIONS = { type: 'integer', minimum: 1, maximum: MAX_ITERATIONS } as const;
 
 const ACTION = {
@@ -122,7 +122,7 @@ const ACTION = {
       title: 'Name',
       description:
         'What the action is called everywhere, unlike any group, loop or other action. Default: its command.',
-      ...NAME,
+      ...A_NAME,
       examples: ['first_heartbeat'],
     },
     args: {
@@ -175,7 +175,7 @@ const PLAYED = {
     type: 'object',
     minProperties: 1,
     maxProperties: MAX_LOOPS,
-    propertyNames: NAME,
+    propertyNames: A_NAME,
     additionalProperties: {
       title: 'Loop',
       description: 'A list of actions, or a mapping with `actions`.',
@@ -231,7 +231,7 @@ export const SCRIPT_SCHEMA = {
       type: 'object',
       minProperties: 1,
       maxProperties: MAX_GROUPS,
-      propertyNames: NAME,
+      propertyNames: A_NAME,
       additionalProperties: {
         title: 'Group',
         description: 'What some of the clients play, and how many they are beside those of the other groups.',

@@ -4,6 +4,8 @@
 
 /** The only group of a script without groups, and the only loop of a group without loops. */
 export const MAIN = 'main';
+/** What a group, a loop and an action may be called. It is no number: keys that are do not stay in their order. */
+export const NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
 export const MAX_GROUPS = 100;
 /** Shares of a group are whole numbers up to this, so that sums of them and their products with ids are exact. */
 export const MAX_SHARE = 10_000;

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { barriers_of, MAX_LOAD_TEXT, MAX_STEPS, read_load, unknown_groups } from '../../src/grammar/load-text.ts';
+import {
+  barriers_of,
+  MAX_LOAD_TEXT,
+  MAX_STEPS,
+  read_load,
+  unknown_groups,
+  type LoadStep,
+} from '../../src/grammar/load-text.ts';
 
 /** `text` with a `|` in front of each place of a fault: the text, and what is wrong in it. */
 function marked(text: string): { readonly text: string; readonly offsets: number[] } {
@@ -21,6 +28,7 @@ const CLOSE = /^this `\)` closes nothing/;
 const NOTHING = /^there is nothing to repeat/;
 const NO_STEP = /^a load has at least one step/;
 const IN_PARENTHESES = /^only `repeat N` has its steps in/;
+const FORGETS = /^`set N` forgets what was given by name/;
 const ENDLESS = /^a wait in a load has an end/;
 
 describe('read_load says all that is wrong, and where', () => {
@@ -44,6 +52,10 @@ describe('read_load says all that is wrong, and where', () => {
     ['set 5 in a & |decr 3 in a over 2s & set 4 in b', SAME],
     ['rate 5 & |connect-rate 7', SAME],
     ['pause & |resume', SAME],
+    ['|set 5 & incr 3 in a', FORGETS],
+    ['incr 3 on eu & |set 5', FORGETS],
+    [`|${Array.from({ length: 101 }, (_, i) => `annotate ${i}`).join(' & ')}`, /^at most 100 commands stand together/],
+    [`|repeat 9000 (rate 5 & mark & pause)`, /^a load has at most 20000 commands, this one 27000/],
     ['|wait', ENDLESS],
     ['wait ready within 3s; |wait done 5', ENDLESS],
     ['|wait within 3s & hold 5', ALONE],
@@ -177,11 +189,17 @@ const alone = fc
     return { text, means: { op: 'wait', what, count, within_ms }, thing: 'wait', ms: Infinity };
   });
 
-const together = fc.uniqueArray(fc.oneof(goal, other), {
-  minLength: 1,
-  maxLength: 4,
-  selector: ({ thing }) => thing,
-});
+/** `set N`: what was given by name cannot stand beside it */
+const forgets = ({ means, thing }: { readonly means: object; readonly thing: string }): boolean =>
+  'op' in means && means.op === 'set' && thing === 'clients undefined undefined';
+
+const together = fc
+  .uniqueArray(fc.oneof(goal, other), {
+    minLength: 1,
+    maxLength: 4,
+    selector: ({ thing }) => thing,
+  })
+  .filter((all) => !all.some(forgets) || !all.some(({ thing }) => /^clients (?!undefined undefined)/.test(thing)));
 const { sequence } = fc.letrec<{ sequence: Meant[][]; repeated: Meant[] }>((tie) => ({
   sequence: fc.array(
     fc.oneof(
@@ -278,8 +296,8 @@ test('a text that somebody broke is refused or read, never more than it says', (
       expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
       for (const offset of offsets) expect(offset >= 0 && offset <= broken.length).toBe(true);
       expect(steps.length).toBeLessThanOrEqual(MAX_STEPS);
-      for (const step of steps)
-        expect(broken.slice(step.offsets[0], step.offsets[0]! + step.text.length)).toBe(step.text);
+      const stands = ({ offsets: [at], text: said }: LoadStep): boolean => broken.startsWith(said, at);
+      expect(steps.filter((step) => !stands(step))).toEqual([]);
       if (faults.length > 0) return;
       // each step says by itself what it means
       const again = read_load(steps.map((step) => step.text).join('; '));
@@ -288,7 +306,7 @@ test('a text that somebody broke is refused or read, never more than it says', (
         steps.map(({ commands, ms }) => ({ commands, ms })),
       );
     }),
-    { numRuns: 2000 },
+    { numRuns: 500 },
   );
 });
 

@@ -88,13 +88,13 @@ describe('the load of a run', () => {
     const listeners = process.listenerCount('exit');
     expect(show(null)).toBe('');
     expect(show(at(1, 'hold 10s', { seconds: 5, left_seconds: 5 }))).toBe(
-      '\r\x1b[2K[████████········] load: step 1 of 4, hold 10s: 5 s of it,…',
+      '\r\x1b[2K[██████······] step 1 of 4, hold 10s: 5 s left, 40 s to it…',
     );
     expect(show(at(1, 'hold 10s', { seconds: 5, left_seconds: 5 }))).toBe('');
     vi.advanceTimersByTime(5000);
     const lines = written().split('\n');
     expect(lines[0]).toMatch(/^\r\x1b\[2Krun 20 s \| target 0/);
-    expect(lines.at(-1)).toMatch(/^\[████████········\] load: step 1 of 4/);
+    expect(lines.at(-1)).toMatch(/^\[██████······\] step 1 of 4/);
     expect(await end(at(1, 'hold 10s', { state: 'stopped' }))).toBe('\r\x1b[2K');
     expect(process.listenerCount('exit')).toBe(listeners - 1);
   });

@@ -92,11 +92,11 @@ describe('load_news', () => {
 describe('load_bar', () => {
   it('shows how far the step is, and no bar where none is played', () => {
     expect(load_bar(at({ seconds: 75, left_seconds: 225 }), 200)).toBe(
-      '[████············] load: step 3 of 7, hold 5m: 1 min 15 s of it, 3 min 45 s left, 10 min 3 s to its end',
+      '[███·········] step 3 of 7, hold 5m: 3 min 45 s left, 10 min 3 s to its end',
     );
-    expect(load_bar(at({ state: 'waiting', left_seconds: null }), 200)).toMatch(/^\[·{16}\] load: /);
-    expect(load_bar(at({ seconds: 0, left_seconds: 0 }), 200)).toMatch(/^\[·{16}\] /);
-    expect(load_bar(at({ seconds: 5, left_seconds: 0 }), 200)).toMatch(/^\[█{16}\] /);
+    expect(load_bar(at({ state: 'waiting', left_seconds: null }), 200)).toMatch(/^\[·{12}\] step 3 of 7, /);
+    expect(load_bar(at({ seconds: 0, left_seconds: 0 }), 200)).toMatch(/^\[·{12}\] /);
+    expect(load_bar(at({ seconds: 5, left_seconds: 0 }), 200)).toMatch(/^\[█{12}\] /);
     for (const state of ['over', 'stopped', 'failed'] as const) expect(load_bar(at({ state }), 200)).toBe('');
   });
 

@@ -99,7 +99,7 @@ export function seats_of(
       return !seated.has(id) && !is_over && presence.ready === old.run.id && silent_ms < now.reassign_ms / 2;
     })
     .sort((a, b) => (a.id < b.id ? -1 : 1))
-    .slice(0, Math.max(0, most_seats(now.groups.length) - seats.length))
+    .slice(0, Math.max(0, most_seats(now.groups) - seats.length))
     .map((agent): AgentSeat => {
       const { id, presence } = agent;
       const nothing = now.groups.map(() => 0);
@@ -118,11 +118,13 @@ export function seats_of(
   return [...seats, ...newcomers];
 }
 
-/** of all agents and groups together: a plan has to fit into the store, about 100 bytes for each */
-const MAX_PARTS = 8000;
+/** of a plan, which has to fit into the store with a load and what `setup` returned; of an agent's part in a group */
+const MAX_BYTES = 800_000;
+const PART_BYTES = 110;
 
 /** How many agents a plan has room for. */
-export const most_seats = (groups: number): number => Math.floor(MAX_PARTS / groups);
+export const most_seats = (groups: readonly NamedSharing[]): number =>
+  Math.floor(MAX_BYTES / groups.reduce((all, { name }) => all + PART_BYTES + name.length, 0));
 
 /** It is there and will play, but its workers are not up yet. */
 function is_coming(

@@ -173,7 +173,9 @@ export class Leader {
     if (stage?.stage !== old.stage || stage.phase !== old.phase)
       this.#stage = { stage: old.stage, phase: old.phase, since: now, moved: now, left };
     else if (left < stage.left) this.#stage = { ...stage, moved: now, left };
-    const phase = is_ending(old) ? old.phase : desired.phase;
+    // a load may have ended by itself what somebody then kept from ending
+    const has_begun_to_end = old.stage === 'ending' || old.stage === 'teardown';
+    const phase = has_begun_to_end ? old.phase : desired.phase;
     if (is_ending(desired) && old.stage !== 'ending' && old.stage !== 'teardown')
       return { stage: 'ending', phase: desired.phase, ending_ms: seen.run_ms };
     switch (old.stage) {

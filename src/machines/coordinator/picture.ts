@@ -260,7 +260,7 @@ export class Picture {
     const heard = this.#view.members.get(id)!;
     const plan = this.#view.plan?.doc;
     const entry = plan?.members[id];
-    const seats = most_seats(this.#groups.length);
+    const seats = most_seats(this.#groups);
     if (plan && !entry && Object.keys(plan.members).length >= seats)
       return `a run with ${this.#groups.length} groups has room for ${seats} agents, and there are as many`;
     const share = share_of(entry);

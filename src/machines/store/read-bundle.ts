@@ -24,6 +24,7 @@ import { MAX_ACTIONS as ACTIONS_OF_SCRIPT, MAX_ITERATIONS, MAX_LOOPS, MAX_SIGMA 
 import {
   actions_of,
   MAX_SHARE,
+  NAME,
   type Action,
   type Distribution,
   type GroupScript,
@@ -44,9 +45,8 @@ const RANGE: Shape<Range> = (value) => {
   return a <= b ? (value as Range) : fault('is not a range');
 };
 
-/** not a number: keys that are do not stay in their order */
-const NAME: Shape<string> = (value) =>
-  typeof value === 'string' && /^[A-Za-z_][\w-]{0,63}$/.test(value) ? value : fault('is no name of a group or loop');
+const GIVEN_NAME: Shape<string> = (value) =>
+  typeof value === 'string' && NAME.test(value) ? value : fault('is no name of a group or loop');
 
 const DISTRIBUTION = object<Distribution>({
   mean: number(0, MAX_SLEEP),
@@ -65,7 +65,7 @@ const ACTION = object<Action>({
   sleep_after_action: THINK,
 });
 const LOOP = object<Loop>({
-  name: NAME,
+  name: GIVEN_NAME,
   actions: list(ACTION, ACTIONS_OF_SCRIPT),
   iterations: nullable(integer(1, MAX_ITERATIONS)),
   sleep_between_iterations: THINK,
@@ -107,7 +107,7 @@ const SERVER = object<Server>({
 
 const ANY_GROUPS = list(
   object<GroupSpec>({
-    name: NAME,
+    name: GIVEN_NAME,
     share: integer(0, MAX_SHARE),
     commands: list(exact(1000), MAX_ACTIONS),
     script: SCRIPT,

@@ -4,6 +4,7 @@ import {
   MAX_LABELS,
   labels_of,
   NO_CLIENTS,
+  ramp_ms,
   planned_of,
   target_of,
   targets_of,
@@ -100,7 +101,8 @@ function count_sum(
   run_ms: number,
 ): { readonly target: number; readonly planned: number } {
   const { target, ramp } = before;
-  if (group === undefined) return { target, planned: ramp === null ? target : planned_at(ramp, run_ms) };
+  if (group === undefined)
+    return { target, planned: ramp === null ? target : planned_at(ramp, ramp_ms(before, run_ms)) };
   const others = { target, ramp, own: {} };
   const g = groups.findIndex(({ name }) => name === group);
   if (g < 0) return { target: 0, planned: 0 };

@@ -10,11 +10,11 @@ import {
   type NextStep,
   type Refusal,
 } from '../../grammar/command.ts';
-import { barriers_of, read_load, unknown_groups, type TextFault } from '../../grammar/load-text.ts';
+import { barriers_of, labels_in, read_load, unknown_groups, type TextFault } from '../../grammar/load-text.ts';
 import type { Bound } from '../../metrics/summary.ts';
 import { aim, type TargetCommand } from './aims.ts';
 import { is_ending, MAX_EVICTED, MAX_LABELS, target_of, targets_of, type Intent, type NamedSharing } from './intent.ts';
-import { advance, begin, end_load, freeze, next_of, peaks_of, step_of, steps_of, thaw } from './load-play.ts';
+import { advance, begin, end_load, freeze, most_asked, next_of, step_of, steps_of, thaw } from './load-play.ts';
 import { whole_here } from './numbering.ts';
 import { part_of, rate_of, type Segment } from './segment.ts';
 
@@ -187,6 +187,7 @@ function aim_at(before: Intent, command: TargetCommand, facts: Facts): Outcome {
       doubt: wanted > aimed ? null : doubt_of(target, all, room.bounds),
       waiting: waits ? { fits: room.capacity, agents: room.members } : null,
       in: group === undefined ? null : { group, clients: targets_of(intent, groups)[names.indexOf(group)]! },
+      by_name: group === undefined && on === undefined ? Math.max(0, target - steered.target) : 0,
       on: on === undefined ? null : { label: on, clients: aimed, is_known: room_on(on) !== null },
       here: here_of(segment, (one) => targets_of(intent, groups).reduce((sum, part) => sum + part_of(one, part), 0)),
     },
@@ -196,7 +197,7 @@ function aim_at(before: Intent, command: TargetCommand, facts: Facts): Outcome {
 /** What keeps a load from being played here: faults of its text first. */
 export function load_faults(
   text: string,
-  { groups, segment }: Pick<Facts, 'groups' | 'segment'>,
+  { groups, segment, has_agents }: Pick<Facts, 'groups' | 'segment'> & { readonly has_agents: boolean },
 ): readonly TextFault[] {
   const read = read_load(text);
   const unknown = unknown_groups(
@@ -205,13 +206,20 @@ export function load_faults(
   );
   const alone = segment.text === null ? [] : barriers_of(read);
   const message = 'a load of a segment cannot wait: the other segments would not; `hold` for as long as it takes';
-  const faults = [...read.faults, ...unknown, ...alone.map((offset) => ({ offset, message }))];
+  const labels = [...labels_in(read)];
+  const no_label = has_agents
+    ? labels.slice(MAX_LABELS).map(([, offset]) => ({ offset, message: `at most ${MAX_LABELS} labels have clients` }))
+    : labels.map(([, offset]) => ({
+        offset,
+        message: '`on LABEL` is for a swarm of many machines: leave it out here',
+      }));
+  const faults = [...read.faults, ...unknown, ...alone.map((offset) => ({ offset, message })), ...no_label];
   return faults.sort((a, b) => a.offset - b.offset);
 }
 
 function begin_load(before: Intent, text: string, facts: Facts): Outcome {
   const { groups, segment, run_ms, wall_ms } = facts;
-  const [fault] = load_faults(text, facts);
+  const [fault] = load_faults(text, { ...facts, has_agents: facts.agents !== null });
   if (fault) {
     const { offset, message } = fault;
     return refused(before, { ok: false, code: 'bad_load', reason: `column ${offset + 1} of the load: ${message}` });
@@ -223,7 +231,7 @@ function begin_load(before: Intent, text: string, facts: Facts): Outcome {
   const most_per_s = facts.max_connect_per_s ?? 1e6;
   const start = (most: number): Intent =>
     begin(before, { text, most, most_per_s, epoch_ms: wall_ms - run_ms }, groups, run_ms);
-  const { all: peak } = peaks_of(start(MAX_TARGET), groups, true);
+  const peak = most_asked(start(MAX_TARGET), groups);
   const barrier = barrier_of(peak, all, room);
   // not half of it: whoever planned it would read numbers of another load
   if (peak > barrier.most) {

@@ -95,7 +95,11 @@ export const first_intent = (connect_per_s: number, is_paused = false): Intent =
 /** A group by name, as far as what is wanted of it goes. */
 export type NamedSharing = Sharing & { readonly name: string };
 
-type Clients = Pick<Steered, 'target' | 'ramp' | 'own'>;
+type Clients = Pick<Steered, 'target' | 'ramp' | 'own'> & Partial<Pick<Steered, 'load'>>;
+
+/** The moment on whose ramps everybody stands: where they are when a load was paused by hand. */
+export const ramp_ms = ({ load }: Partial<Pick<Steered, 'load'>>, run_ms: number): number =>
+  Math.min(run_ms, load?.frozen_ms ?? Infinity);
 
 /** The clients asked for at the end of all ramps, by group. */
 export const targets_of = (wanted: Clients, groups: readonly NamedSharing[]): number[] =>
@@ -103,7 +107,7 @@ export const targets_of = (wanted: Clients, groups: readonly NamedSharing[]): nu
 
 /** The clients asked for at this moment, by group. */
 export const planned_of = (wanted: Clients, groups: readonly NamedSharing[], run_ms: number): number[] =>
-  by_group(wanted, groups, ({ target, ramp }) => (ramp === null ? target : planned_at(ramp, run_ms)));
+  by_group(wanted, groups, ({ target, ramp }) => (ramp === null ? target : planned_at(ramp, ramp_ms(wanted, run_ms))));
 
 function by_group(
   wanted: Clients,

@@ -12,6 +12,7 @@ import { aim, labels_within } from './aims.ts';
 import {
   is_ending,
   planned_of,
+  ramp_ms,
   target_of,
   targets_of,
   type NamedSharing,
@@ -163,7 +164,7 @@ export function end_load<State extends Steered>(state: State, run_ms: number): S
   const { load } = state;
   if (load === null) return state;
   const stay = ({ target, ramp, labelled }: Sum): Sum => {
-    const planned = ramp === null ? target : planned_at(ramp, run_ms);
+    const planned = ramp === null ? target : planned_at(ramp, ramp_ms(state, run_ms));
     return { target: planned, ramp: null, labelled: labels_within(labelled, planned) };
   };
   const own = Object.fromEntries(Object.entries(state.own).map(([group, sum]) => [group, stay(sum)]));
@@ -171,7 +172,7 @@ export function end_load<State extends Steered>(state: State, run_ms: number): S
   return { ...state, ...stay(state), own, load: is_over ? load : { ...load, frozen_ms: null, is_ended: true } };
 }
 
-/** Somebody paused the swarm by hand: later steps come later by as long as that takes. */
+/** Somebody paused the swarm by hand: ramps stand still, and all comes later by as long as that takes. */
 export function freeze<State extends Steered>(state: State, run_ms: number): State {
   const { load } = state;
   if (load === null || load.frozen_ms !== null || step_of(state) === null) return state;
@@ -181,7 +182,17 @@ export function freeze<State extends Steered>(state: State, run_ms: number): Sta
 export function thaw<State extends Steered>(state: State, run_ms: number): State {
   const { load } = state;
   if (load === null || load.frozen_ms === null) return state;
-  return { ...state, load: { ...load, step_ms: load.step_ms + run_ms - load.frozen_ms, frozen_ms: null } };
+  const { frozen_ms } = load;
+  const later = (ramp: Ramp | null): Ramp | null => {
+    if (ramp === null || ramp.end_ms <= frozen_ms) return ramp;
+    const by = run_ms - Math.max(frozen_ms, ramp.start_ms);
+    return { ...ramp, start_ms: ramp.start_ms + by, end_ms: ramp.end_ms + by };
+  };
+  const own = Object.fromEntries(
+    Object.entries(state.own).map(([group, sum]) => [group, { ...sum, ramp: later(sum.ramp) }]),
+  );
+  const moved = { ...load, step_ms: load.step_ms + run_ms - frozen_ms, frozen_ms: null };
+  return { ...state, ramp: later(state.ramp), own, load: moved };
 }
 
 /** A stretch of run time in which clients go straight from one number to another. */
@@ -196,6 +207,8 @@ export interface Piece {
 
 /** The piece that goes on at `run_ms`. `state`: as {@link advance} gave it for then. */
 export function piece_at(state: Steered, groups: readonly NamedSharing[], run_ms: number): Piece {
+  if (ramp_ms(state, run_ms) < run_ms)
+    return { until_ms: null, targets: planned_of(state, groups, run_ms), ramps: groups.map(() => false) };
   const end_of = (sum: Sum | undefined): number => (sum?.ramp && sum.ramp.end_ms > run_ms ? sum.ramp.end_ms : Infinity);
   const end_ms = end_of(state);
   const ends = [end_ms, ...Object.values(state.own).map(end_of), due_ms(state) ?? Infinity];
@@ -292,6 +305,16 @@ export function peaks_of(state: Steered, groups: readonly NamedSharing[], beyond
     else if (beyond && awaited(now) !== null) now = pass(now, groups, at_ms);
     else return { groups: peaks, all };
   }
+}
+
+/** The most clients that any of its commands asks for, gone at once or not, whatever it waits for in between. */
+export function most_asked(state: Steered, groups: readonly NamedSharing[]): number {
+  let [now, most] = [state, target_of(state, groups)];
+  while (step_of(now) !== null && !is_ending(now)) {
+    now = next_step(now, groups, due_ms(now) ?? now.load!.step_ms);
+    most = Math.max(most, target_of(now, groups));
+  }
+  return most;
 }
 
 /** The step after the one that goes on begins at `at_ms`. */

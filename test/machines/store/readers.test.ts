@@ -391,7 +391,7 @@ describe('a plan as it is stored', () => {
       ...SHARE,
       groups: Object.fromEntries(groups.map(({ name }) => [name, own(agent)])),
     });
-    const names = Array.from({ length: most_seats(MAX_GROUPS) }, (_, i) => `agent-${i}`);
+    const names = Array.from({ length: most_seats(groups) }, (_, i) => `agent-${i}`);
     const members = Object.fromEntries(names.map((name, i) => [name, member(i)]));
     const text = plan_text({ ...PLAN, groups, members });
     console.log(`measured: a plan of ${names.length} agents and ${MAX_GROUPS} groups has ${text.length} bytes`);

@@ -33,14 +33,19 @@ const thing = (command: NaiveCommand): string =>
   'over' in command ? `clients ${command.in}` : command.op === 'resume' ? 'pause' : command.op;
 
 const together = (groups: readonly NaiveGroup[]): fc.Arbitrary<NaiveStep> =>
-  fc.uniqueArray(
-    fc.oneof(
-      { arbitrary: steers(groups), weight: 4 },
-      { arbitrary: others, weight: 1 },
-      { arbitrary: hold, weight: 1 },
-    ),
-    { minLength: 1, maxLength: 3, selector: thing },
-  );
+  fc
+    .uniqueArray(
+      fc.oneof(
+        { arbitrary: steers(groups), weight: 4 },
+        { arbitrary: others, weight: 1 },
+        { arbitrary: hold, weight: 1 },
+      ),
+      { minLength: 1, maxLength: 3, selector: thing },
+    )
+    // `set N` forgets what was given by name: the two do not stand together
+    .filter((all) => !all.some(is_set_of_all) || !all.some((one) => 'over' in one && one.in !== undefined));
+
+const is_set_of_all = (one: NaiveCommand): boolean => one.op === 'set' && one.in === undefined;
 
 /** `waits`: it has steps that wait */
 export const drawn_steps = (groups: readonly NaiveGroup[], waits = true): fc.Arbitrary<NaiveStep[]> =>

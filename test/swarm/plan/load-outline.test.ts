@@ -53,8 +53,8 @@ const steering = (groups: readonly NamedSharing[]): fc.Arbitrary<Drawn> =>
           Math.max(0, op === 'incr' ? had + count : op === 'decr' ? had - count : count);
         if (group === null)
           return op === 'set' ? { all: count, own: groups.map(() => 0) } : { ...now, all: goal(now.all) };
-        const had = by_group(now, groups)[group]!;
-        return { ...now, own: now.own.map((one, g) => (g === group ? one + goal(had) - had : one)) };
+        const [had, part] = [by_group(now, groups)[group]!, group_targets(groups, now.all)[group]!];
+        return { ...now, own: now.own.map((one, g) => (g === group ? goal(had) - part : one)) };
       },
     }));
 
