@@ -43,7 +43,7 @@ function next_piece(plan: SwarmPlan, at_ms: number): SwarmPlan {
 function at_piece(
   entry: MemberShare,
   wanted: number,
-  courses: ReadonlyMap<string, Course>,
+  courses: ReadonlyMap<string, GroupCourse>,
   at_ms: number,
 ): MemberShare {
   const groups = map_groups(entry.groups, (own, name) => {
@@ -54,7 +54,7 @@ function at_piece(
 }
 
 /** How the clients of a group go on from a moment, all agents together. */
-interface Course {
+interface GroupCourse {
   /** until when they follow a ramp; null: there is none */
   readonly until_ms: number | null;
   /** wanted just before, from that moment on, and at the end */
@@ -63,7 +63,7 @@ interface Course {
   readonly end: number;
 }
 
-const NO_COURSE: Course = { until_ms: null, before: 0, start: 0, end: 0 };
+const NO_COURSE: GroupCourse = { until_ms: null, before: 0, start: 0, end: 0 };
 
 /** By group. `before`, `now`: what was and what is wanted at `run_ms`. */
 export function courses_of(
@@ -72,7 +72,7 @@ export function courses_of(
   groups: readonly NamedSharing[],
   piece: Piece,
   run_ms: number,
-): readonly Course[] {
+): readonly GroupCourse[] {
   const [was, is] = [planned_of(before, groups, run_ms), planned_of(now, groups, run_ms)];
   return piece.targets.map((end, g) => {
     return { until_ms: piece.ramps[g]! ? piece.until_ms : null, before: was[g]!, start: is[g]!, end };
@@ -80,7 +80,7 @@ export function courses_of(
 }
 
 /** Where an agent's ramp from `held` to `to` begins, if somebody asks for more or fewer at once beside a ramp. */
-function jumped(held: number, to: number, { before, start, end }: Course): number {
+function jumped(held: number, to: number, { before, start, end }: GroupCourse): number {
   if (start < before) return Math.min(held, Math.floor((held * start) / before));
   if (start === before || end <= before || to <= held) return held;
   return held + Math.floor((to - held) * Math.min(1, (start - before) / (end - before)));
@@ -90,7 +90,7 @@ function jumped(held: number, to: number, { before, start, end }: Course): numbe
  * The old one goes on if it leads where it shall, so that a plan for others does not bend it. A new one never begins
  * above what the agent may be running: its clock may be ahead of ours, and what it gave up belongs to others.
  */
-export function next_ramp(old: Ramp | undefined, to: number, may: number, course: Course, run_ms: number): Ramp {
+export function next_ramp(old: Ramp | undefined, to: number, may: number, course: GroupCourse, run_ms: number): Ramp {
   const { until_ms } = course;
   const held = old === undefined ? 0 : Math.min(planned_at(old, run_ms), Math.max(may, to));
   const from = jumped(held, to, course);
