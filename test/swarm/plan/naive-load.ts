@@ -53,7 +53,9 @@ export class NaiveLoad {
   retries = 0;
   /** of the load; -1: none was begun */
   step = -1;
+  /** of the load: by it ramps go on too */
   ms = 0;
+  is_ended = false;
   #steps: readonly NaiveStep[] = [];
   /** of the step that goes on: ms of its time that have passed */
   #played = 0;
@@ -81,11 +83,11 @@ export class NaiveLoad {
   }
 
   get is_waiting(): boolean {
-    return this.phase !== 'drain' && this.#steps[this.step]?.[0]?.op === 'wait';
+    return this.is_playing && this.#steps[this.step]?.[0]?.op === 'wait';
   }
 
   get is_playing(): boolean {
-    return this.phase !== 'drain' && this.step < this.#steps.length && this.step >= 0;
+    return this.phase !== 'drain' && !this.is_ended && this.step < this.#steps.length && this.step >= 0;
   }
 
   begin(steps: readonly NaiveStep[]): void {
@@ -103,8 +105,9 @@ export class NaiveLoad {
   }
 
   move(): void {
+    if (this.is_frozen) return;
     this.ms++;
-    if (!this.is_frozen) this.#played++;
+    this.#played++;
   }
 
   /** The wait is over. */
@@ -117,7 +120,7 @@ export class NaiveLoad {
     const stay = (line: Line): Line => flat(at(line, this.ms));
     this.#base = stay(this.#base);
     this.#own = new Map([...this.#own].map(([name, line]) => [name, stay(line)]));
-    this.step = this.#steps.length;
+    this.is_ended = true;
     this.is_frozen = false;
   }
 
