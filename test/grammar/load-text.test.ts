@@ -49,6 +49,7 @@ describe('read_load says all that is wrong, and where', () => {
     ['set 5 & |& incr 3', MISSING],
     ['repeat 2 (set 5 &|)', MISSING],
     ['set 5 & |incr 3', SAME],
+    ['|set 5 & incr 3 in a', /^`set N` forgets what was given by name/],
     ['set 5 in a & |decr 3 in a over 2s & set 4 in b', SAME],
     ['rate 5 & |connect-rate 7', SAME],
     ['pause & |resume', SAME],

@@ -103,7 +103,8 @@ function count_sum(
   const { target, ramp } = before;
   if (group === undefined)
     return { target, planned: ramp === null ? target : planned_at(ramp, ramp_ms(before, run_ms)) };
-  const others = { target, ramp, own: {}, load: before.load };
+  // with its load: in a pause by hand ramps stand still
+  const others = { ...before, own: {} };
   const g = groups.findIndex(({ name }) => name === group);
   if (g < 0) return { target: 0, planned: 0 };
   return {

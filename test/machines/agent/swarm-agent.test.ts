@@ -162,7 +162,7 @@ describe('a plan that is sent', () => {
   it('is taken at once and acknowledged, without a look at what is stored', async () => {
     bench = await Bench.playing();
     const { revision, ...plan } = bench.next(7);
-    bench.store.nudge('a', JSON.stringify({ ...plan, revision }));
+    bench.store.nudge('a', plan_text({ ...plan, revision }));
     await eventually(() => bench.presence.applied === revision);
     expect(bench.presence).toMatchObject({ live: 7, accepted: revision });
     expect(bench.crew!.order_of!.groups[MAIN]!.clients).toBe(7);
@@ -174,7 +174,7 @@ describe('a plan that is sent', () => {
     const later = bench.next(6);
     bench.store_plan(later);
     await bench.steps(10);
-    bench.store.nudge('a', JSON.stringify(late));
+    bench.store.nudge('a', plan_text(late));
     await bench.steps(1);
     expect(bench.crew!.order_of!.groups[MAIN]!.clients).toBe(6);
     expect(bench.presence.accepted).toBe(later.revision);
@@ -185,7 +185,7 @@ describe('a plan that is sent', () => {
     ['life of the store', { epoch: 'before' }],
   ])('of another %s only makes it look', async (_, other) => {
     bench = await Bench.playing();
-    bench.store.nudge('a', JSON.stringify({ ...bench.next(50), ...other }));
+    bench.store.nudge('a', plan_text({ ...bench.next(50), ...other }));
     await bench.steps(2);
     expect(bench.crew!.order_of!.groups[MAIN]!.clients).toBe(5);
     expect(bench.presence).toMatchObject({ ready: 'r1', fenced: 0 });

@@ -9,7 +9,7 @@ import type { Desired, Presence, RunHeader, SwarmPlan } from '../../../src/machi
 import { evolve, EvolvingPlan } from '../../../src/machines/store/evolve.ts';
 import { map_groups } from '../../../src/metrics/groups.ts';
 import { carry_out } from '../../../src/swarm/plan/carry-out.ts';
-import { planned_of, targets_of } from '../../../src/swarm/plan/intent.ts';
+import { planned_of } from '../../../src/swarm/plan/intent.ts';
 import { advance, awaited, piece_at } from '../../../src/swarm/plan/load-play.ts';
 import { planned_at } from '../../../src/swarm/plan/ramp.ts';
 import { WHOLE } from '../../../src/swarm/plan/segment.ts';
@@ -354,9 +354,9 @@ test('whoever comes, is cut off or commands: never more than anybody has wanted,
         swarm.turn();
         const { now, groups: all } = swarm;
         if (now.phase === 'drain' || awaited(now) !== null) return;
-        const wanted = planned_of(now, all, swarm.ms);
+        const wanted = piece_at(now, all, swarm.ms).targets;
         if (piece_at(now, all, swarm.ms).ramps.includes(true) || sum(wanted) > swarm.capacity) return;
-        expect(swarm.held()).toEqual(targets_of(now, all));
+        expect(swarm.held()).toEqual(wanted);
       },
     ),
     { numRuns: 120 },

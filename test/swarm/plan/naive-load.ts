@@ -53,12 +53,12 @@ export class NaiveLoad {
   retries = 0;
   /** of the load; -1: none was begun */
   step = -1;
+  /** of the load: by it ramps go on too */
   ms = 0;
+  is_ended = false;
   #steps: readonly NaiveStep[] = [];
   /** of the step that goes on: ms of its time that have passed */
   #played = 0;
-  /** of ramps: it stands while the load does, as somebody paused it by hand */
-  #clock = 0;
   is_frozen = false;
   #base = flat(0);
   #own = new Map<string, Line>();
@@ -74,7 +74,7 @@ export class NaiveLoad {
 
   /** by group: clients wanted now */
   get planned(): number[] {
-    return this.#clients((line) => at(line, this.#clock));
+    return this.#clients((line) => at(line, this.ms));
   }
 
   /** by group: clients wanted at the end of all ramps */
@@ -83,11 +83,11 @@ export class NaiveLoad {
   }
 
   get is_waiting(): boolean {
-    return this.phase !== 'drain' && this.#steps[this.step]?.[0]?.op === 'wait';
+    return this.is_playing && this.#steps[this.step]?.[0]?.op === 'wait';
   }
 
   get is_playing(): boolean {
-    return this.phase !== 'drain' && this.step < this.#steps.length && this.step >= 0;
+    return this.phase !== 'drain' && !this.is_ended && this.step < this.#steps.length && this.step >= 0;
   }
 
   begin(steps: readonly NaiveStep[]): void {
@@ -105,10 +105,9 @@ export class NaiveLoad {
   }
 
   move(): void {
-    this.ms++;
     if (this.is_frozen) return;
+    this.ms++;
     this.#played++;
-    this.#clock++;
   }
 
   /** The wait is over. */
@@ -118,10 +117,10 @@ export class NaiveLoad {
   }
 
   end_load(): void {
-    const stay = (line: Line): Line => flat(at(line, this.#clock));
+    const stay = (line: Line): Line => flat(at(line, this.ms));
     this.#base = stay(this.#base);
     this.#own = new Map([...this.#own].map(([name, line]) => [name, stay(line)]));
-    this.step = this.#steps.length;
+    this.is_ended = true;
     this.is_frozen = false;
   }
 
@@ -161,12 +160,12 @@ export class NaiveLoad {
 
   #aim({ op, count, in: group, over }: Extract<NaiveCommand, { readonly over: number }>): void {
     const line = (from: number, to: number): Line =>
-      over === 0 ? flat(to) : { from, to, start: this.#clock, end: this.#clock + over };
+      over === 0 ? flat(to) : { from, to, start: this.ms, end: this.ms + over };
     if (group === undefined) {
       const all = this.planned.reduce((sum, clients) => sum + clients, 0);
       const had = this.#base.to;
       const to = op === 'set' ? count : Math.max(0, op === 'incr' ? had + count : had - count);
-      this.#base = line(op === 'set' ? all : at(this.#base, this.#clock), to);
+      this.#base = line(op === 'set' ? all : at(this.#base, this.ms), to);
       if (op === 'set') this.#own = new Map();
       return;
     }
@@ -174,7 +173,7 @@ export class NaiveLoad {
     const had = this.targets[g]!;
     const wanted = op === 'set' ? count : Math.max(0, op === 'incr' ? had + count : had - count);
     // what there is of it, less its part of all
-    const now = this.planned[g]! - this.#parts(at(this.#base, this.#clock))[g]!;
+    const now = this.planned[g]! - this.#parts(at(this.#base, this.ms))[g]!;
     this.#own.set(group, line(now, wanted - this.#parts(this.#base.to)[g]!));
   }
 
