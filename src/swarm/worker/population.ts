@@ -338,7 +338,7 @@ export class Population {
     if (phase === 'drain' || phase === 'stop' || client.draining) return this.#leaves(client);
     // nobody was there at this address, but its server has others
     if (missed && endpoints.has_more(client.id, client.misses)) return this.#turns.add(client);
-    if (once) return this.#leaves(client);
+    if (once || client.left === 0) return this.#leaves(client);
     if (client.state !== BACKOFF) return;
     const delay = draw_real(this.#reconnect_delay_ms, this.#random.real(0, 1));
     this.#options.wheel.arm(client.timer, now() + delay);
