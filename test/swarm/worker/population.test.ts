@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { line, until_close } from '../../../src/index.ts';
 import { live_in, open_of, whole_of } from '../../../src/metrics/merge-snapshots.ts';
@@ -522,6 +523,46 @@ describe('iterations', () => {
     expect(books.clients.entered).toMatchObject({ initial: 5, done: 5 });
     expect(books.connections.attempted).toBe(3);
     expect(books.actions[0]!.ok).toBe(7);
+  });
+
+  it('are no more than that when places are taken and given again', async () => {
+    const e = await start({ commands: talk, iterations_in_all: 1000, among: 10 });
+    e.apply(10);
+    await e.until((b) => b.clients.done === 10);
+    e.apply(0);
+    e.apply(10);
+    const books = await e.until((b) => b.clients.done === 20);
+    expect(books.clients).toMatchObject({ created: 20, finished: 10 });
+    expect(books.connections.attempted).toBe(10);
+    expect(books.actions[0]!.ok).toBe(1000);
+  });
+
+  it('are exactly as many in the end, whatever places were taken and given again', async () => {
+    const step = fc.record({ clients: fc.nat(12), graceful: fc.boolean(), ms: fc.nat(15), waits: fc.boolean() });
+    const drawn = fc.record({
+      all: fc.integer({ min: 1, max: 400 }),
+      among: fc.integer({ min: 1, max: 10 }),
+      steps: fc.array(step, { maxLength: 6 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(drawn, async ({ all, among, steps }) => {
+        const e = await start({ commands: talk, iterations_in_all: all, among });
+        for (const { clients, graceful, ms, waits } of steps) {
+          e.apply(clients, 'run', { graceful });
+          if (waits) await e.until((b) => b.clients.finished === clients);
+          else await pause(ms);
+        }
+        e.apply(0, 'run', { graceful: true });
+        await e.until((b) => b.clients.draining === 0);
+        e.apply(12);
+        const books = await e.until((b) => b.clients.finished === 12);
+        // an iteration is one round
+        expect(books.actions[0]!.ok).toBe(all);
+        await e.close();
+        await ledger!.close();
+      }),
+      { numRuns: 20 },
+    );
   });
 
   it('are divided over segments as over one swarm', async () => {
