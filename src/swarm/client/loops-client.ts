@@ -27,6 +27,11 @@ export class LoopsClient extends Client {
     return super.in_round || this.#players.some((player) => player.in_round);
   }
 
+  /** The most that one of its loops has left. */
+  override get left(): number {
+    return Math.max(...this.#players.map(({ left }) => left));
+  }
+
   override get rests(): boolean {
     return this.state === STANDBY && this.#players.every((player) => player.over || player.at_top);
   }
@@ -68,7 +73,6 @@ export class LoopsClient extends Client {
 class LoopPlayer extends Player<PlayerRules, LoopConnection> {
   readonly client: LoopsClient;
   protected readonly loop: PlayedLoop;
-  /** iterations to play */
   #left: number;
 
   constructor(client: LoopsClient, loop: PlayedLoop, rules: RunnerRules) {
@@ -80,6 +84,10 @@ class LoopPlayer extends Player<PlayerRules, LoopConnection> {
 
   get id(): number {
     return this.client.id;
+  }
+
+  get left(): number {
+    return this.#left;
   }
 
   /** All its iterations were played, on this connection or earlier ones. */

@@ -1,6 +1,7 @@
 /**
  * Plays one loop of the script on a connection: round after round with the sleeps between them, iteration after
- * iteration. On the next connection it starts anew, at the top of the iteration it was in.
+ * iteration. On the next connection it starts at the top: of the iteration it was in if rounds of that were left, else
+ * of the next one.
  */
 import { now, Timer, type Wheel } from '../../foundation/clock.ts';
 import type { Draws } from '../../foundation/draws.ts';
@@ -96,6 +97,8 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
   /** of the client */
   abstract readonly id: number;
   protected abstract readonly loop: PlayedLoop;
+  /** iterations to play, the one that it is in included; Infinity: without end */
+  abstract readonly left: number;
   /** Enters a state: acting or standby. */
   abstract move(to: number): void;
   /** An iteration is over. Returns whether the player leaves here and plays no other one. */
@@ -150,8 +153,10 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
     const action = this.#recorder;
     this.#running = false;
     action.running--;
-    if (cause === 'script') this.#count_ok(action);
-    else if (cause === 'decr' || cause === 'stop') action.aborted++;
+    if (cause === 'script') {
+      this.#count_ok(action);
+      this.#end_with_round();
+    } else if (cause === 'decr' || cause === 'stop') action.aborted++;
     else action.failed.add(code);
   }
 
@@ -186,6 +191,10 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
     return fixed_think(think) ?? draw_think(think, this.#unit());
   }
 
+  #draw_rounds({ rounds }: Action): number {
+    return rounds[0] === rounds[1] ? rounds[0] : draw_int(rounds, this.#unit());
+  }
+
   /** Goes to the next action with a round to play, `sleep_s` after `from`. After the last action an iteration ends. */
   #advance(from: number, sleep_s: number): void {
     const { actions, once, wheel } = this.rules;
@@ -201,8 +210,7 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
         sleep += this.#draw(sleep_between_iterations);
       }
       const action = actions[this.#action]!;
-      const { rounds } = action;
-      this.#rounds_left = rounds[0] === rounds[1] ? rounds[0] : draw_int(rounds, this.#unit());
+      this.#rounds_left = this.#draw_rounds(action);
       if (this.#rounds_left === 0 && !once) sleep += this.#draw(action.sleep_after_action);
       // a whole iteration had no round: let other clients have their turn
       if (this.#rounds_left === 0 && ++passed >= end - first) break;
@@ -275,6 +283,17 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
     return ended;
   }
 
+  /** The connection ends with this round, which went well. If it was the last one of its iteration, that is over. */
+  #end_with_round(): void {
+    const { end } = this.loop;
+    if (this.#action >= end || this.left === Infinity) return; // after `connected`, or nobody counts
+    let rounds = this.#rounds_left - 1;
+    while (rounds === 0 && ++this.#action < end) rounds = this.#draw_rounds(this.rules.actions[this.#action]!);
+    if (rounds > 0) return;
+    this.at_top = true;
+    this.ends_iteration();
+  }
+
   #round_ok(): void {
     const { actions, once, phase } = this.rules;
     const index = this.#action;
@@ -285,7 +304,10 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
     const { connection } = this;
     if (connection !== null) connection.last_reply = undefined;
     if (phase === 'drain' || phase === 'stop') return this.leave();
-    if (connection !== null && connection.worn_out !== null) return connection.retire();
+    if (connection !== null && connection.worn_out !== null) {
+      this.#end_with_round();
+      return connection.retire();
+    }
     const action = actions[index];
     if (action === undefined) return this.begin(ended);
     let sleep = once ? 0 : this.#draw(action.sleep_between_rounds);

@@ -38,7 +38,10 @@ export interface RunnerRules extends ConnectionRules, PlayerRules {
   readonly loop: PlayedLoop;
   readonly seed: string;
   readonly shared: unknown;
-  /** The client lost, closed or never got its connection (`missed`): its state is `backoff` or `fatal` now. */
+  /**
+   * The client lost, closed or never got its connection (`missed`): its state is `backoff` or `fatal` now. It may have
+   * ended its last iteration with it.
+   */
   disconnected(client: Client, missed: boolean): void;
   /** its reconnect delay is over */
   wants_turn(client: Client): void;
@@ -81,6 +84,9 @@ export class Client extends Player<RunnerRules, Connection> implements Connectio
   }
   get shared(): unknown {
     return this.rules.shared;
+  }
+  get left(): number {
+    return Infinity;
   }
   /** It sleeps, and nothing of an iteration has been played. */
   get rests(): boolean {
@@ -143,12 +149,15 @@ export class Client extends Player<RunnerRules, Connection> implements Connectio
 
 /** A client of a group with one loop, which plays so many iterations and leaves. */
 export class FiniteClient extends Client {
-  /** iterations to play */
   #left: number;
 
   constructor(id: number, rules: RunnerRules, iterations: number) {
     super(id, rules);
     this.#left = iterations;
+  }
+
+  override get left(): number {
+    return this.#left;
   }
 
   protected override ends_iteration(): boolean {

@@ -79,6 +79,8 @@ export class Population {
   readonly #ids = new IdPool();
   /** Indices of clients that are done: they have played all they had to. Nobody takes their places. */
   readonly #finished: number[] = [];
+  /** Of `iterations_in_all`: by index, what clients that are gone left of their parts. Each such index had a part. */
+  readonly #left = new Map<number, number>();
   readonly #random: Random;
   readonly #turns: ConnectTurns;
   readonly #play_turns = new PlayTurns();
@@ -235,11 +237,13 @@ export class Population {
     return null;
   }
 
-  /** How many iterations the client plays; null: without end. */
+  /** How many iterations a client made now plays; null: without end. */
   #iterations(index: number): number | null {
     const { script, among } = this.#spec;
     const { loop, once } = this.#rules;
     if (once || script.iterations_in_all === null) return loop.iterations;
+    const left = this.#left.get(index);
+    if (left !== undefined) return left;
     return part_of_iterations(script.iterations_in_all, among, id_at(this.#options.machine.segment, index));
   }
 
@@ -315,6 +319,7 @@ export class Population {
     this.#clients.delete(client.id);
     this.#recorder.clients.live--;
     const index = this.#numbering.index(client.id)!;
+    if (this.#spec.script.iterations_in_all !== null) this.#left.set(index, client.left);
     if (keeps_place) this.#keep_place(index);
     else this.#ids.free(index);
     if (this.live === 0) this.#options.emptied();
@@ -338,7 +343,7 @@ export class Population {
     if (phase === 'drain' || phase === 'stop' || client.draining) return this.#leaves(client);
     // nobody was there at this address, but its server has others
     if (missed && endpoints.has_more(client.id, client.misses)) return this.#turns.add(client);
-    if (once) return this.#leaves(client);
+    if (once || client.left === 0) return this.#leaves(client);
     if (client.state !== BACKOFF) return;
     const delay = draw_real(this.#reconnect_delay_ms, this.#random.real(0, 1));
     this.#options.wheel.arm(client.timer, now() + delay);

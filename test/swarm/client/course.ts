@@ -1,7 +1,7 @@
 /** What a client must have played, worked out from the script and the draws of its loop alone: an oracle for players. */
 import type { Draws } from '../../../src/foundation/draws.ts';
 import { draw_int } from '../../../src/script/range.ts';
-import type { Loop, ThinkTime } from '../../../src/script/types.ts';
+import type { Action, Loop, ThinkTime } from '../../../src/script/types.ts';
 
 /** What one loop did during one connection. */
 export interface Life {
@@ -9,6 +9,8 @@ export interface Life {
   readonly calls: number[];
   /** the last of them had its reply: whether its round ended before the connection did, nobody can tell */
   answered: boolean;
+  /** the last of them closed the connection */
+  closed: boolean;
 }
 
 /** Numbers drawn, and iterations completed. */
@@ -33,13 +35,18 @@ function ends_of(loop: Loop, unit: (n: number) => number, from: Place, life: Lif
   const ends: Place[] = [];
   if (life.calls.length === 0) ends.push(from);
   let called = 0;
+  const draw = ({ rounds }: Action): number => (rounds[0] === rounds[1] ? rounds[0] : draw_int(rounds, unit(drawn++)));
   while (done !== loop.iterations) {
-    for (const action of loop.actions) {
-      const { rounds } = action;
-      let left = rounds[0] === rounds[1] ? rounds[0] : draw_int(rounds, unit(drawn++));
+    for (const [position, action] of loop.actions.entries()) {
+      let left = draw(action);
       for (; left > 0; left--) {
         if (called === life.calls.length) return [...ends, { drawn, done }];
         if (life.calls[called++] !== action.index) return [];
+        if (called === life.calls.length && life.closed) {
+          // well ended: the iteration is over if no round of it is left
+          const is_last = left === 1 && loop.actions.slice(position + 1).every((next) => draw(next) === 0);
+          return [{ drawn, done: is_last ? done + 1 : done }];
+        }
         if (called === life.calls.length) ends.push({ drawn, done });
         if (called === life.calls.length && !life.answered) return ends;
         sleep(action.sleep_between_rounds);

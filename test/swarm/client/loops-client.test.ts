@@ -263,6 +263,40 @@ describe('a client of several loops', () => {
     expect(books.connections.closed).toMatchObject({ server: 1, script: 1 });
   });
 
+  it('is done too when its connection ends with the last round of the last loop', async () => {
+    let quits = 0;
+    const e = await play((text) => (text.startsWith('b') && quits < 2 ? 'silent' : { text }), {
+      commands: { ...ask_each, quit: (c) => (quits++, c.close()) },
+      loops: { one: { commands: ['a', 'quit'], iterations: 2 }, other: { commands: ['b'], iterations: 1 } },
+      module: lines,
+    });
+    const books = await e.until((b) => b.clients.done === 1);
+    // in the order of the commands
+    expect(books.actions.map(({ started, ok }) => [started, ok])).toEqual([
+      [2, 2],
+      [2, 2],
+      [3, 1],
+      [0, 0],
+    ]);
+    expect(books.clients.finished).toBe(1);
+    expect(books.connections).toMatchObject({ established: 3, closed: { script: 3 } });
+  });
+
+  it.each([
+    ['close()', (c: FakeClient) => c.close(), null],
+    ['the end of its lifetime', () => pause(60), [20, 20] as const],
+  ])('is done after as many iterations as it should play, each ended by %s', async (_, b, lifetime_ms) => {
+    const e = await play(echo, {
+      commands: { a: () => (lifetime_ms === null ? undefined : pause(40)), b },
+      loops: two(2, 2),
+      module: lines,
+      run: { connection_limits: { up_bytes_per_s: null, down_bytes_per_s: null, lifetime_ms, idle_ms: null } },
+    });
+    const books = await e.until((b) => b.clients.done === 1);
+    expect(books.actions[0]!.ok).toBe(2);
+    expect(books.actions[1]!.ok).toBe(2);
+  });
+
   it('that `swarm try` plays is done after one iteration of each', async () => {
     const e = await play(echo, {
       commands: ask_each,

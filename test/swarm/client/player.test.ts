@@ -132,7 +132,8 @@ describe('drawn loops against a drawn server', () => {
               life.calls.push(own);
               life.answered = false;
               calls.set(name, (calls.get(name) ?? 0) + 1);
-              if (faults.get(++requests) === 'script') return await client.close();
+              life.closed = faults.get(++requests) === 'script';
+              if (life.closed) return await client.close();
               if (kind === 'ask') await ask(client, `n${requests}`);
               else if (kind === 'tell') await client.send_noreply(`tell n${requests}\r\n`);
               else void ask(client, `n${requests}`); // the round ends with the reply all the same
@@ -159,7 +160,7 @@ describe('drawn loops against a drawn server', () => {
               connected(client) {
                 const { id, memory } = client;
                 if (!courses.has(memory)) courses.set(memory, { id, lives: [] });
-                courses.get(memory)!.lives.push(loops.map(() => ({ calls: [], answered: false })));
+                courses.get(memory)!.lives.push(loops.map(() => ({ calls: [], answered: false, closed: false })));
               },
             },
           },

@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { line } from '../../../src/index.ts';
+import { line, until_close } from '../../../src/index.ts';
 import { live_in, open_of, whole_of } from '../../../src/metrics/merge-snapshots.ts';
 import type { GroupSnapshot } from '../../../src/metrics/snapshot.ts';
 import type { GroupShare } from '../../../src/swarm/plan/orders.ts';
@@ -471,6 +472,49 @@ describe('iterations', () => {
     expect(books.actions[0]!).toMatchObject({ ok: 5, failed: { server_closed: 3, fatal: 1 } });
   });
 
+  const worn_out = {
+    connection_limits: { up_bytes_per_s: null, down_bytes_per_s: null, lifetime_ms: [30, 30] as const, idle_ms: null },
+  };
+  it.each([
+    ['the script closes', { quit: (c) => c.close() }, {}],
+    ['the server closes', { quit: async (c) => void (await c.send_for_reply('quit\r\n', until_close())) }, {}],
+    ['is worn out', { quit: () => pause(60) }, worn_out],
+  ] satisfies [string, OneProcessOptions['commands'], OneProcessOptions['run']][])(
+    'are over with a connection that ends with their last round: %s',
+    async (_, { quit }, run) => {
+      const commands = { ...talk, quit, none: talk['go']! };
+      // the last action has no rounds, so none of the iteration is left
+      const actions = { quit: { rounds: [1, 1] }, none: { rounds: [0, 0] } } as const;
+      for (const shared of [false, true]) {
+        const options: Omit<OneProcessOptions, 'port'> = shared
+          ? { iterations_in_all: 10, among: 5, commands, actions, run }
+          : { loops: all_of(commands, 2), commands, actions, run };
+        const e = await start(options, { reply: (text) => (text === 'quit' ? 'close' : { text }) });
+        e.apply(5);
+        const books = await e.until((b) => b.clients.done === 5);
+        expect(books.clients).toMatchObject({ created: 5, finished: 5 });
+        expect(books.actions[1]!).toMatchObject({ started: 10, ok: 10 });
+        expect(books.actions[2]!.started).toBe(0);
+        if (run !== worn_out) expect(books.connections.established).toBe(10);
+        if (!shared) await e.close();
+        if (!shared) await ledger!.close();
+      }
+    },
+  );
+
+  it('of which rounds are left begin anew on the next connection, also if the script closed this one', async () => {
+    let calls = 0;
+    const e = await start({
+      commands: { go: (c) => (++calls % 3 === 1 ? c.close() : c.send_for_reply('x\r\n', line())), end: () => {} },
+      actions: { go: { rounds: [2, 2] } },
+      loops: { main: { commands: ['go', 'end'], iterations: 4 } },
+    });
+    e.apply(1);
+    const books = await e.until((b) => b.clients.done === 1);
+    expect(books.actions.map(({ ok }) => ok)).toEqual([12, 4, 0]);
+    expect(books.connections.established).toBe(5);
+  });
+
   it('are divided among the clients that share them: one that has none never connects', async () => {
     const e = await start({ commands: talk, iterations_in_all: 7, among: 3 });
     e.apply(5);
@@ -479,6 +523,46 @@ describe('iterations', () => {
     expect(books.clients.entered).toMatchObject({ initial: 5, done: 5 });
     expect(books.connections.attempted).toBe(3);
     expect(books.actions[0]!.ok).toBe(7);
+  });
+
+  it('are no more than that when places are taken and given again', async () => {
+    const e = await start({ commands: talk, iterations_in_all: 1000, among: 10 });
+    e.apply(10);
+    await e.until((b) => b.clients.done === 10);
+    e.apply(0);
+    e.apply(10);
+    const books = await e.until((b) => b.clients.done === 20);
+    expect(books.clients).toMatchObject({ created: 20, finished: 10 });
+    expect(books.connections.attempted).toBe(10);
+    expect(books.actions[0]!.ok).toBe(1000);
+  });
+
+  it('are exactly as many in the end, whatever places were taken and given again', async () => {
+    const step = fc.record({ clients: fc.nat(12), graceful: fc.boolean(), ms: fc.nat(15), waits: fc.boolean() });
+    const drawn = fc.record({
+      all: fc.integer({ min: 1, max: 400 }),
+      among: fc.integer({ min: 1, max: 10 }),
+      steps: fc.array(step, { maxLength: 6 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(drawn, async ({ all, among, steps }) => {
+        const e = await start({ commands: talk, iterations_in_all: all, among });
+        for (const { clients, graceful, ms, waits } of steps) {
+          e.apply(clients, 'run', { graceful });
+          if (waits) await e.until((b) => b.clients.finished === clients);
+          else await pause(ms);
+        }
+        e.apply(0, 'run', { graceful: true });
+        await e.until((b) => b.clients.draining === 0);
+        e.apply(12);
+        const books = await e.until((b) => b.clients.finished === 12);
+        // an iteration is one round
+        expect(books.actions[0]!.ok).toBe(all);
+        await e.close();
+        await ledger!.close();
+      }),
+      { numRuns: 20 },
+    );
   });
 
   it('are divided over segments as over one swarm', async () => {
