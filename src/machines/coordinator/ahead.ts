@@ -2,8 +2,8 @@
  * What each agent will have of what a load wants next, so that all go on by themselves: as the leader would deal it,
  * piece after piece. Pure.
  */
-import { labels_of, type NamedSharing } from '../../swarm/plan/intent.ts';
-import { upcoming } from '../../swarm/plan/load-play.ts';
+import { labels_of, type NamedSharing, type Steered } from '../../swarm/plan/intent.ts';
+import { piece_at, upcoming, type Coming } from '../../swarm/plan/load-play.ts';
 import { sum } from '../../swarm/shares/allocate.ts';
 import { share_groups, type Matrix } from '../../swarm/shares/share-groups.ts';
 import { MAX_AHEAD, type SwarmPlan } from '../store/documents.ts';
@@ -27,7 +27,7 @@ export function deal_ahead(old: SwarmPlan, seats: readonly AgentSeat[], shares: 
   const { desired, groups, run_ms } = now;
   if (labels_of(desired).size > 0 || seats.length === 0) return NOTHING_AHEAD;
   const most = Math.floor(MAX_AHEAD_PARTS / (seats.length * groups.length));
-  const coming = upcoming(desired, groups, run_ms, Math.min(MAX_AHEAD, Math.max(2, most)));
+  const coming = coming_from(desired, groups, run_ms, Math.min(MAX_AHEAD, Math.max(2, most)));
   const parts: Matrix[] = [];
   let is_all_said = true;
   for (const { targets, after } of coming) {
@@ -43,6 +43,23 @@ export function deal_ahead(old: SwarmPlan, seats: readonly AgentSeat[], shares: 
   return parts.length < 2
     ? NOTHING_AHEAD
     : { ahead: coming.slice(0, parts.length).map(({ targets }) => targets), parts };
+}
+
+/** What was found of a state: it is the same while one piece goes on, and a thousand pieces are a while to look through. */
+const kept = new WeakMap<Steered, { readonly key: string; readonly coming: readonly Coming[] }>();
+
+function coming_from(
+  desired: Steered,
+  groups: readonly NamedSharing[],
+  run_ms: number,
+  most: number,
+): readonly Coming[] {
+  const key = `${piece_at(desired, groups, run_ms).until_ms} ${most} ${groups.map(({ name }) => name).join(' ')}`;
+  const known = kept.get(desired);
+  if (known?.key === key) return known.coming;
+  const coming = upcoming(desired, groups, run_ms, most);
+  kept.set(desired, { key, coming });
+  return coming;
 }
 
 /** What the old plan says of it; null: not to all of them. */
