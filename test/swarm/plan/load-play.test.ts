@@ -181,7 +181,11 @@ function watched(groups: readonly NamedSharing[], steps: readonly NaiveStep[], u
   const seen: number[][] = [];
   for (let left = 200; left > 0; left--) {
     if (naive.is_waiting) seen.push(naive.planned);
-    while (naive.is_waiting && !until_wait) naive.pass();
+    while (naive.is_waiting && !until_wait) {
+      naive.pass();
+      // the next step may wait, too
+      seen.push(naive.planned);
+    }
     seen.push(naive.planned);
     if (naive.is_playing && !naive.is_waiting) left = 200;
     naive.move();
