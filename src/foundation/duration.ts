@@ -41,3 +41,6 @@ function in_ms(amount: string, unit = 's'): number | undefined {
   const ms = Math.round(Number(amount) * UNITS[unit.toLowerCase() as Unit] * 1000) / 1000;
   return ms <= MAX_MS ? ms : undefined;
 }
+
+/** Seconds, to a whole millisecond. */
+export const whole_ms_in_s = (ms: number): number => Math.round(ms) / 1000;

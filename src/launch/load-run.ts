@@ -1,17 +1,16 @@
 /** A load that a run begins with: where it comes from, how it begins, and what its end means for the exit code. */
 import { SwarmError } from '../foundation/errors.ts';
-import type { Log } from '../foundation/log.ts';
-import type { Command, Reply } from '../grammar/command.ts';
-import { sentence } from '../grammar/sentences.ts';
 import { EXIT_LOAD } from '../foundation/exit.ts';
+import type { Log } from '../foundation/log.ts';
+import { MAX_TARGET, type Command, type Reply } from '../grammar/command.ts';
+import { sentence } from '../grammar/sentences.ts';
 import type { LoadSummary, Summary } from '../metrics/summary.ts';
-import type { Options } from '../options/options.ts';
+import type { OptionsWith } from '../options/options.ts';
 import { position_table, render_faults, type Fault } from '../script/fault.ts';
 import { load_faults } from '../swarm/plan/carry-out.ts';
 import type { Control } from '../swarm/plan/control.ts';
 import { first_intent, type NamedSharing } from '../swarm/plan/intent.ts';
 import { begin, peaks_of } from '../swarm/plan/load-play.ts';
-import { MAX_TARGET } from '../grammar/command.ts';
 import type { Segment } from '../swarm/plan/segment.ts';
 
 /** As it is played, and who says so. */
@@ -31,46 +30,39 @@ export interface LoadInScript {
  * @throws SwarmError `bad_load` with all faults
  */
 export function chosen_load(
-  { load, script: file, join, credentials }: Pick<Options, 'load' | 'script' | 'join' | 'credentials'>,
+  { load, script, join, credentials }: Pick<OptionsWith<'script'>, 'load' | 'script' | 'join' | 'credentials'>,
   in_script: LoadInScript | null,
   groups: readonly NamedSharing[],
   segment: Segment,
   source: string,
   colour: boolean,
 ): ChosenLoad | null {
-  const refuse = (whose: string, faults: readonly Fault[], text: string): never => {
-    throw new SwarmError('bad_load', { whose, faults: `\n\n${render_faults(faults, text, colour)}\n\n` });
-  };
-  const has_agents = (join ?? credentials) !== null;
-  if (load !== null) {
-    const position = position_table(load);
-    const faults = load_faults(load, { groups, segment, has_agents });
-    if (faults.length > 0)
-      refuse(
-        '--load',
-        faults.map(({ offset, message }) => ({ file: '--load', ...position(offset), message })),
-        load,
-      );
-    return { text: load, by: '--load' };
-  }
-  if (in_script === null) return null;
-  const { text, position } = in_script;
-  const faults = load_faults(text, { groups, segment, has_agents });
-  const name = file ?? 'the script';
-  if (faults.length > 0)
-    refuse(
-      name,
-      faults.map(({ offset, message }) => ({ file: name, ...position(offset), message })),
-      source,
-    );
-  return { text, by: 'the script' };
+  const chosen =
+    load !== null
+      ? { text: load, position: position_table(load), file: '--load', source: load, by: '--load' }
+      : in_script && { ...in_script, file: script, source, by: 'the script' };
+  if (chosen === null) return null;
+  const { text, position, file, by } = chosen;
+  const found = load_faults(text, { groups, segment, has_agents: (join ?? credentials) !== null });
+  if (found.length === 0) return { text, by };
+  const faults = found.map(({ offset, message }): Fault => ({ file, ...position(offset), message }));
+  throw new SwarmError('bad_load', {
+    whose: file,
+    faults: `\n\n${render_faults(faults, chosen.source, colour)}\n\n`,
+  });
 }
 
 /** The most clients of each group that the load plans, whatever it waits for in between. */
 export function most_planned(text: string, groups: readonly NamedSharing[]): readonly number[] {
   const load = { text, epoch_ms: 0, most: MAX_TARGET, most_per_s: 1e6 };
-  return peaks_of(begin(first_intent(1), load, groups, 0), groups, true).groups;
+  return peaks_of(begin(first_intent(1), load, groups, 0), groups).groups;
 }
+
+/** Nothing was changed as nobody answered, or nobody knows whether it was. */
+const AGAIN: readonly string[] = ['engine_away', 'unknown'];
+/** for so long an engine that is away is asked again, and how often */
+const AGAIN_MS = 300_000;
+const PAUSE_MS = 1000;
 
 /** Begins the load. False: it cannot be played here, the log says why, and the run ends. */
 export async function start_load(
@@ -79,24 +71,24 @@ export async function start_load(
   log: Log,
 ): Promise<boolean> {
   const ask = async (command: Command, who: string): Promise<Reply> => {
-    let reply = await swarm.apply(command, who);
-    // an engine that is away: each try takes seconds, and the operator can end the process
-    for (; !reply.ok && AGAIN.includes(reply.code); reply = await swarm.apply(command, who)) {
-      if (command.op === 'load' && swarm.load() !== null) break;
+    const deadline = performance.now() + AGAIN_MS;
+    for (;;) {
+      const reply = await swarm.apply(command, who);
+      const is_there = command.op === 'load' && swarm.load() !== null;
+      if (reply.ok || is_there || !AGAIN.includes(reply.code) || performance.now() >= deadline) return reply;
       log.warn(`${command.op}: ${sentence(reply)}; trying again`);
+      await new Promise((done) => setTimeout(done, PAUSE_MS));
     }
-    return reply;
   };
   const reply = await ask({ op: 'load', text }, by);
   // somebody has begun to stop the run, or the load plays in spite of the answer
   if (reply.ok || reply.code === 'stopping' || swarm.load() !== null) return true;
   log.error(`the load cannot be played: ${sentence(reply)}`);
-  void ask({ op: 'stop', now: true }, 'the load');
+  void ask({ op: 'stop', now: true }, 'the load').then((end) => {
+    if (!end.ok && end.code !== 'stopping') log.error(`the run goes on, end it with a signal: ${sentence(end)}`);
+  });
   return false;
 }
-
-/** Nothing was changed as nobody answered, or nobody knows. */
-const AGAIN: readonly string[] = ['engine_away', 'unknown'];
 
 /** Of a run whose books balance and that nothing failed in; `is_played`: see {@link start_load}. */
 export function exit_code(summary: Summary, is_played: boolean, log: Log): number {

@@ -121,7 +121,6 @@ const LOAD_TEXT: Shape<string> = (value) => {
 const PLAY = object<Play>({
   text: LOAD_TEXT,
   number: NUMBER,
-  began_ms: MS,
   step: integer(0, MAX_STEPS),
   step_ms: MS,
   epoch_ms: WALL_MS,

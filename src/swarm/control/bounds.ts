@@ -6,6 +6,7 @@ import { mean_of } from '../../script/range.ts';
 import type { Loop, Script } from '../../script/types.ts';
 import { bound_you_gave } from '../plan/carry-out.ts';
 import type { Sources } from '../plan/run-spec.ts';
+import { sum } from '../shares/allocate.ts';
 import { PORTS_PER_ADDRESS } from '../shares/ports.ts';
 
 /** What a run asks of the machine. */
@@ -250,6 +251,5 @@ function cpu({ cores }: Machine, { messages_per_s: rate, processes }: Demand): B
   };
 }
 
-const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);
 const free = ({ max, used }: Usage): number => Math.max(0, max - used);
 const count = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;

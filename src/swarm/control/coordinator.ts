@@ -14,7 +14,7 @@ import { carry_out, type Facts, type Room } from '../plan/carry-out.ts';
 import type { Control } from '../plan/control.ts';
 import { HOOK_WITHIN_MS, is_stuck, SILENT_AT_END_MS, STOP_WITHIN_MS } from '../plan/deadlines.ts';
 import { first_intent, is_ending, wanted_of, type Intent, type Wanted } from '../plan/intent.ts';
-import { advance, give_up, judge_wait, load_summary, pass, step_of, steps_begun } from '../plan/load-play.ts';
+import { advance, awaited, give_up, judge_wait, load_summary, pass, step_of, steps_begun } from '../plan/load-play.ts';
 import { measured_groups, type MemberId } from '../plan/run-spec.ts';
 import type { Traces } from '../plan/traces.ts';
 import type { Member, Members } from '../squad/members.ts';
@@ -219,6 +219,7 @@ export class Coordinator implements Control {
     const { groups } = this.#planner.run.what;
     const run_ms = this.#run_ms;
     this.#play(advance(this.#intent, groups, run_ms));
+    if (awaited(this.#intent) === null) return;
     const why = judge_wait(this.#intent, groups, run_ms, reached_in(this.#members.snapshots));
     if (why === '') this.#play(pass(this.#intent, groups, run_ms));
     else if (why !== null) this.#play(give_up(this.#intent, why));

@@ -1,4 +1,5 @@
 /** The summaries of a run, from what a coordinator knows now and from what it must have seen before. */
+import { whole_ms_in_s as seconds } from '../../foundation/duration.ts';
 import type { PlayedGroup } from '../../metrics/groups.ts';
 import type { Summary } from '../../metrics/summary.ts';
 import { to_summary, type Mark, type SummaryInput, type Totals } from '../../metrics/totals.ts';
@@ -69,5 +70,3 @@ export class SummaryMaker {
     return to_summary({ ...known, final, run, peaks, groups: this.#groups, mark: this.#mark, interval, histograms });
   }
 }
-
-const seconds = (run_ms: number): number => Math.round(run_ms) / 1000;

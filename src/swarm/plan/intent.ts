@@ -43,8 +43,6 @@ export interface Play {
   readonly text: string;
   /** counts the loads of the run, from 1 */
   readonly number: number;
-  /** ms of run time when it began */
-  readonly began_ms: number;
   /** number of the step that goes on, from 0; as many as there are steps: all are over */
   readonly step: number;
   /** ms of run time when this step began */

@@ -50,7 +50,7 @@ export function outline_of(text: string, groups: readonly NamedSharing[], points
     played,
     ms: end_ms,
     waits_ms: [...waits_ms],
-    most: peaks_of(start, groups, true).all,
+    most: peaks_of(start, groups).all,
     last: all_at(state, groups, end_ms),
     stops: is_ending(state),
     course: course_of(slopes, groups, end_ms, points),

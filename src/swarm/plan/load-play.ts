@@ -3,6 +3,7 @@
  * of a swarm follow it by themselves, without a word. Only a wait for clients needs somebody who says that it is over.
  * Pure.
  */
+import { whole_ms_in_s as seconds } from '../../foundation/duration.ts';
 import type { NextStep, WaitFor } from '../../grammar/command.ts';
 import { read_load, type LoadStep } from '../../grammar/load-text.ts';
 import type { StepCommand } from '../../grammar/step-rows.ts';
@@ -76,7 +77,7 @@ export function begin<State extends Steered>(
   run_ms: number,
 ): State {
   const number = (state.load?.number ?? 0) + 1;
-  const place = { began_ms: run_ms, step: -1, step_ms: run_ms, frozen_ms: null, is_ended: false, failed: null };
+  const place = { step: -1, step_ms: run_ms, frozen_ms: null, is_ended: false, failed: null };
   return next_step({ ...state, load: { ...load, number, ...place } }, groups, run_ms);
 }
 
@@ -113,8 +114,6 @@ export function load_summary(state: Pick<Steered, 'load' | 'phase'>, run_ms: num
     ...(load.failed !== null && { why: load.failed }),
   };
 }
-
-const seconds = (ms: number): number => Math.round(ms) / 1000;
 
 function play_state(state: Pick<Steered, 'load' | 'phase'>, load: Play, step: LoadStep | null): LoadSummary['state'] {
   if (load.failed !== null) return 'failed';
@@ -280,11 +279,8 @@ export interface MostWanted {
   readonly all: number;
 }
 
-/**
- * What the load asks for at most from its step on, until somebody has to say something: until a wait, or with `beyond`
- * to its end.
- */
-export function peaks_of(state: Steered, groups: readonly NamedSharing[], beyond = false): MostWanted {
+/** What the load asks for at most from its step on, to its end. */
+export function peaks_of(state: Steered, groups: readonly NamedSharing[]): MostWanted {
   const peaks = groups.map(() => 0);
   let all = 0;
   const raise = (clients: readonly number[]): void => {
@@ -302,7 +298,7 @@ export function peaks_of(state: Steered, groups: readonly NamedSharing[], beyond
     const { until_ms, targets } = piece_at(now, groups, at_ms);
     raise(targets);
     if (until_ms !== null) [now, at_ms] = [advance(now, groups, until_ms), until_ms];
-    else if (beyond && awaited(now) !== null) now = pass(now, groups, at_ms);
+    else if (awaited(now) !== null) now = pass(now, groups, at_ms);
     else return { groups: peaks, all };
   }
 }

@@ -5,28 +5,13 @@ import type { RunEnd } from '../../../src/machines/coordinator/leading.ts';
 import { evolve } from '../../../src/machines/store/evolve.ts';
 import { targets_of } from '../../../src/swarm/plan/intent.ts';
 import { advance, awaited, piece_at } from '../../../src/swarm/plan/load-play.ts';
-import { SimSwarm, type SwarmOptions } from './swarm.ts';
-import { World } from './world.ts';
+import { started } from './started.ts';
+import type { SimSwarm } from './swarm.ts';
 
 /** From an order to its being carried out: an agent's look at its ramps, what a crew takes, and what clocks differ by. */
 const FOLLOWED_MS = 700;
 const STEP_MS = 100;
-
-async function started(seed: number, change: Partial<SwarmOptions>): Promise<SimSwarm> {
-  const swarm = new SimSwarm(new World(seed), {
-    first_ms: 0,
-    coordinators: 1,
-    agents: 3,
-    isolation_ms: 55_000,
-    lease_ms: 2000,
-    has_hooks: false,
-    groups: [1, 3],
-    skew_ms: 0,
-    ...change,
-  });
-  await swarm.begin();
-  return swarm;
-}
+const LEASE_MS = 2000;
 
 const run_ms = ({ world, truth }: SimSwarm): number => world.now - truth.run_started;
 
@@ -64,7 +49,7 @@ test('nobody leads, or the engine is away: all go on as they know, and a new lea
     how: 'leader' | 'engine',
     back_ms: number,
   ): Promise<void> => {
-    const swarm = await started(seed, { agents, groups: shares });
+    const swarm = await started(seed, { lease_ms: LEASE_MS, agents, groups: shares });
     const { world, truth, groups, capacity } = swarm;
     const steps = drawn.map(({ op, part, group, over_ms }) => {
       const count = Math.max(1, Math.floor((capacity * part) / 100 / drawn.length));
@@ -119,7 +104,7 @@ test('nobody leads, or the engine is away: all go on as they know, and a new lea
 
 test('the engine loses its memory in a wait: the wait is decided by who leads then, and all that follows is played', async () => {
   const play = async (seed: number, outage_ms: number, wiped: boolean, leader_dies: boolean): Promise<void> => {
-    const swarm = await started(seed, { coordinators: 2 });
+    const swarm = await started(seed, { lease_ms: LEASE_MS, coordinators: 2 });
     const { world, truth, capacity } = swarm;
     const some = Math.floor(capacity / 3);
     const text = `set ${some} over 1s; wait within 1h; set ${2 * some} over 2s; mark later; hold 1s; decr ${some}; wait within 1m`;
@@ -143,7 +128,7 @@ test('the engine loses its memory in a wait: the wait is decided by who leads th
 
 test('a wait that cannot be met ends the run, and says why; so does `stop`', async () => {
   const play = async (seed: number, fails: boolean, leader_dies: boolean): Promise<void> => {
-    const swarm = await started(seed, { coordinators: 2 });
+    const swarm = await started(seed, { lease_ms: LEASE_MS, coordinators: 2 });
     const { world } = swarm;
     const ends: RunEnd[] = [];
     for (const { joined } of swarm.desks) void joined.ended.then((end) => ends.push(end));

@@ -3,27 +3,11 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { clients_in } from '../../../src/machines/store/documents.ts';
 import { ANSWER_MS } from './faulty-store.ts';
-import { SimSwarm, type SwarmOptions } from './swarm.ts';
-import { World } from './world.ts';
+import { started } from './started.ts';
+import type { SimSwarm } from './swarm.ts';
 
 /** From the engine's return to control; who had asked it just before waits for that answer first. */
 const CONTROL_MS = 1500;
-
-async function started(seed: number, change: Partial<SwarmOptions>): Promise<SimSwarm> {
-  const swarm = new SimSwarm(new World(seed), {
-    first_ms: 0,
-    coordinators: 1,
-    agents: 3,
-    isolation_ms: 55_000,
-    lease_ms: 5000,
-    has_hooks: false,
-    groups: [1, 3],
-    skew_ms: 0,
-    ...change,
-  });
-  await swarm.begin();
-  return swarm;
-}
 
 /** Grows to a number of clients that fits twice, and comes to rest. */
 async function grow(swarm: SimSwarm): Promise<number> {

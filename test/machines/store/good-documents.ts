@@ -45,7 +45,6 @@ export const LEASE: Lease = {
 const LOAD: Play = {
   text: 'set 10 over 5s; wait ready within 1m; repeat 2 (incr 3; hold 1m); stop',
   number: 1,
-  began_ms: 12.5,
   step: 3,
   step_ms: 20_000,
   epoch_ms: 1.7e12,

@@ -1,60 +1,16 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { line, match } from '../../../src/index.ts';
 import type { FakeClient } from '../../../src/protocols/client.ts';
 import type { Range } from '../../../src/script/types.ts';
-import {
-  start_ledger,
-  type Ledger,
-  type LedgerConnection,
-  type LedgerOptions,
-  type ReplyAction,
-} from '../../ledger.ts';
-import { imbalances, start_one_process, type OneProcess, type OneProcessOptions } from '../one-process.ts';
+import type { LedgerOptions, ReplyAction } from '../../ledger.ts';
+import type { OneProcessOptions } from '../one-process.ts';
+import { after, pause, PlayedProcess } from './played-process.ts';
 
-let ledger: Ledger | undefined;
-let engine: OneProcess | undefined;
-const unhandled: unknown[] = [];
-const on_unhandled = (reason: unknown): void => void unhandled.push(reason);
+const here = new PlayedProcess();
+const play = here.play.bind(here);
 
-beforeEach(() => {
-  unhandled.length = 0;
-  process.on('unhandledRejection', on_unhandled);
-});
-afterEach(async () => {
-  await end();
-  process.off('unhandledRejection', on_unhandled);
-  expect(unhandled).toEqual([]);
-});
-
-async function end(): Promise<void> {
-  const books = await engine?.close();
-  await ledger?.close();
-  engine = ledger = undefined;
-  if (!books) return;
-  expect(imbalances(books)).toEqual([]);
-  expect(books.connections.open + books.connections.connecting + books.requests.in_flight).toBe(0);
-  expect(books.clients.draining + books.clients.finished).toBe(0);
-}
-
-async function play(
-  reply: LedgerOptions['reply'],
-  options: Omit<OneProcessOptions, 'port'>,
-  clients = 1,
-): Promise<OneProcess> {
-  ledger = await start_ledger(reply ? { reply } : {});
-  engine = await start_one_process({ port: ledger.port, ...options });
-  engine.apply(clients);
-  return engine;
-}
-
-const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 const seconds = (s: number): Range => [s, s];
 const echo = (text: string): ReplyAction => ({ text });
-/** Not byte by byte, as replies to other loops may come in between. */
-const after = (ms: number, text: string, connection: LedgerConnection): ReplyAction => {
-  setTimeout(() => connection.push(`${text}\r\n`), ms);
-  return 'silent';
-};
 
 /** Sends a line and waits until it comes back. */
 let asked = 0;

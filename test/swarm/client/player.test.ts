@@ -1,62 +1,15 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { line, match } from '../../../src/index.ts';
 import type { FakeClient } from '../../../src/protocols/client.ts';
 import type { Range, ThinkTime } from '../../../src/script/types.ts';
 import { played_loops } from '../../../src/swarm/client/played.ts';
-import {
-  start_ledger,
-  type Ledger,
-  type LedgerConnection,
-  type LedgerOptions,
-  type ReplyAction,
-} from '../../ledger.ts';
-import { imbalances, start_one_process, type OneProcess, type OneProcessOptions } from '../one-process.ts';
+import type { OneProcessOptions } from '../one-process.ts';
+import { after, pause, PlayedProcess } from './played-process.ts';
 import { completed, type Life } from './course.ts';
 
-let ledger: Ledger | undefined;
-let engine: OneProcess | undefined;
-const unhandled: unknown[] = [];
-const on_unhandled = (reason: unknown): void => void unhandled.push(reason);
-
-beforeEach(() => {
-  unhandled.length = 0;
-  process.on('unhandledRejection', on_unhandled);
-});
-afterEach(async () => {
-  await end();
-  process.off('unhandledRejection', on_unhandled);
-  expect(unhandled).toEqual([]);
-});
-
-async function end(): Promise<void> {
-  const books = await engine?.close();
-  await ledger?.close();
-  engine = ledger = undefined;
-  if (!books) return;
-  expect(imbalances(books)).toEqual([]);
-  expect(books.connections.open + books.connections.connecting + books.requests.in_flight).toBe(0);
-  expect(books.clients.draining + books.clients.finished).toBe(0);
-}
-
-async function play(
-  reply: LedgerOptions['reply'],
-  options: Omit<OneProcessOptions, 'port'>,
-  clients = 1,
-): Promise<OneProcess> {
-  ledger = await start_ledger(reply ? { reply } : {});
-  engine = await start_one_process({ port: ledger.port, ...options });
-  engine.apply(clients);
-  return engine;
-}
-
-const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
-
-/** Not byte by byte, as replies to other loops may come in between. */
-const after = (ms: number, text: string, connection: LedgerConnection): ReplyAction => {
-  setTimeout(() => connection.push(`${text}\r\n`), ms);
-  return 'silent';
-};
+const here = new PlayedProcess();
+const play = here.play.bind(here);
 
 /** Sends a line and waits until it comes back. */
 let asked = 0;
@@ -192,7 +145,7 @@ describe('drawn loops against a drawn server', () => {
         });
         expect(finished.length).toBeGreaterThanOrEqual(clients);
         if (orders.every(({ what }) => what === 'pause')) expect(finished.length).toBe(books.clients.created);
-        await end();
+        await here.end();
       }),
       { numRuns: 50 },
     );

@@ -134,7 +134,9 @@ it('is given up when a wait cannot be met: the run ends, and says why', async ()
 
 it('is refused before it begins where it does not fit, or cannot be', async () => {
   const swarm = await FakeSwarm.up(['w1']);
-  expect(await swarm.ask(command_of('load set 600; hold 1; incr 401'))).toMatch(/^ERR limit_files the load asks for 1001 clients at once, 1000 fit/);
+  expect(await swarm.ask(command_of('load set 600; hold 1; incr 401'))).toMatch(
+    /^ERR limit_files the load asks for 1001 clients at once, 1000 fit/,
+  );
   expect(await swarm.ask(command_of('load set 6; hold 1; incr 1 in nobody'))).toMatch(
     /^ERR bad_load column 16 of the load: no group `nobody`/,
   );
