@@ -371,8 +371,10 @@ function most_of(swarm: Machines): number[] {
   const { now, groups, ms, plan, desired, followers } = swarm;
   const wanted = [planned_of(now, groups, ms), piece_at(now, groups, ms).targets];
   for (const one of followers)
-    if (one.plan !== null && (one.plan.revision < plan.revision || plan.desired < desired.seq))
-      wanted.push(...one.plan.ahead, piece_at(one.at(ms)!, groups, ms).targets);
+    if (one.plan !== null && (one.plan.revision < plan.revision || plan.desired < desired.seq)) {
+      const known = one.at(ms)!;
+      wanted.push(...one.plan.ahead, planned_of(known, groups, ms), piece_at(known, groups, ms).targets);
+    }
   return [...groups.map((_, g) => Math.max(...wanted.map((clients) => clients[g]!))), Math.max(...wanted.map(sum))];
 }
 
