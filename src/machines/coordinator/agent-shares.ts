@@ -6,6 +6,7 @@ import { labels_of } from '../../swarm/plan/intent.ts';
 import { piece_at } from '../../swarm/plan/load-play.ts';
 import type { IdRange } from '../../swarm/plan/orders.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
+import { planned_at } from '../../swarm/plan/ramp.ts';
 import { allocate, split_rate, sum } from '../../swarm/shares/allocate.ts';
 import { Ids } from '../../swarm/shares/ids.ts';
 import { grant_groups, share_groups } from '../../swarm/shares/share-groups.ts';
@@ -51,7 +52,9 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
       ids.ensure(seats.map(({ id, ids_wanted }, i) => ({ id, count: Math.max(peak(g, i), ids_wanted[g]!) })));
   const plays = seats.map(({ live }, i) => live && groups.some((_, g) => granted[g]![i]! > 0 || peak(g, i) > 0));
   const rates = split_rate(desired.connect_per_s, plays.filter(Boolean).length);
-  const courses = courses_of(old, desired, groups, piece, run_ms);
+  const overdue = (g: number, start: number): number =>
+    overdue_of(start, groups[g]!.name, seats, granted[g]!, may[g]!, run_ms);
+  const courses = courses_of(old, desired, groups, piece, run_ms, overdue);
   const members: Record<MemberId, MemberShare> = {};
   for (const [i, seat] of seats.entries()) {
     const { id, incarnation, live, entry } = seat;
@@ -92,6 +95,29 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
   const { ahead } = comes;
   const piece_ms = ahead.length > 0 ? piece.until_ms : null;
   return { seeded, members, departed, ids, rebalance: desired.rebalance, piece_ms, ahead };
+}
+
+/**
+ * Beside a ramp, what others had to give up first is not asked for along the ramp, once it is free: the part of the
+ * clients newly granted of a group that nobody is running yet, though so many are wanted by now.
+ */
+function overdue_of(
+  start: number,
+  group: string,
+  seats: readonly AgentSeat[],
+  granted: readonly number[],
+  may: readonly number[],
+  run_ms: number,
+): number {
+  let [running, growth] = [0, 0];
+  for (const [i, { entry }] of seats.entries()) {
+    const ramp = entry?.groups[group]?.ramp;
+    const held = ramp === undefined ? 0 : planned_at(ramp, run_ms);
+    // one that shrinks may not have heard of it yet
+    running += ramp !== undefined && may[i]! > ramp.to ? may[i]! : held;
+    if (ramp?.to !== granted[i]) growth += Math.max(0, granted[i]! - held);
+  }
+  return growth > 0 ? Math.min(1, Math.max(0, start - running) / growth) : 0;
 }
 
 /** Who owns which indices of a group's clients, without those that are gone. */

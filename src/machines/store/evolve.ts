@@ -61,29 +61,34 @@ interface GroupCourse {
   readonly before: number;
   readonly start: number;
   readonly end: number;
+  /** of what has to grow, the part that is wanted by now and had to wait for others to shrink; 0 to 1 */
+  readonly overdue: number;
 }
 
-const NO_COURSE: GroupCourse = { until_ms: null, before: 0, start: 0, end: 0 };
+const NO_COURSE: GroupCourse = { until_ms: null, before: 0, start: 0, end: 0, overdue: 0 };
 
-/** By group. `before`, `now`: what was and what is wanted at `run_ms`. */
+/** By group. `before`, `now`: what was and what is wanted at `run_ms`. `overdue`: see {@link GroupCourse}. */
 export function courses_of(
   before: Steered,
   now: Steered,
   groups: readonly NamedSharing[],
   piece: Piece,
   run_ms: number,
+  overdue: (group: number, start: number) => number = () => 0,
 ): readonly GroupCourse[] {
   const [was, is] = [planned_of(before, groups, run_ms), planned_of(now, groups, run_ms)];
   return piece.targets.map((end, g) => {
-    return { until_ms: piece.ramps[g]! ? piece.until_ms : null, before: was[g]!, start: is[g]!, end };
+    const [before, start] = [was[g]!, is[g]!];
+    return { until_ms: piece.ramps[g]! ? piece.until_ms : null, before, start, end, overdue: overdue(g, start) };
   });
 }
 
-/** Where an agent's ramp from `held` to `to` begins, if somebody asks for more or fewer at once beside a ramp. */
-function jumped(held: number, to: number, { before, start, end }: GroupCourse): number {
+/** Where an agent's ramp from `held` to `to` begins, if more or fewer are wanted at once beside a ramp. */
+function jumped(held: number, to: number, { before, start, end, overdue }: GroupCourse): number {
   if (start < before) return Math.min(held, Math.floor((held * start) / before));
-  if (start === before || end <= before || to <= held) return held;
-  return held + Math.floor((to - held) * Math.min(1, (start - before) / (end - before)));
+  if (to <= held) return held;
+  const asked = start > before && end > before ? (start - before) / (end - before) : 0;
+  return held + Math.floor((to - held) * Math.min(1, Math.max(asked, overdue)));
 }
 
 /**

@@ -363,6 +363,46 @@ test('whoever comes, is cut off or commands: never more than anybody has wanted,
   );
 });
 
+test('what is wanted at once beside a ramp, and others have to give up first, is there once they did', () => {
+  const groups = [
+    { name: 'a', share: 1 },
+    { name: 'b', share: 1 },
+  ];
+  const clients = fc.integer({ min: 20, max: 400 });
+  const drawn = fc.record({ made: fc.integer({ min: 2, max: 5 }), held: clients, along: clients, more: clients });
+  fc.assert(
+    fc.property(drawn, fc.integer({ min: 1, max: 500 }), ({ made, held, along, more }, after) => {
+      const swarm = new Machines(
+        groups,
+        Array.from({ length: made }, () => ({ capacity: 1000, weight: 1 })),
+      );
+      const tell = (command: string): void => {
+        swarm.do(command_of(command));
+        swarm.turn();
+        swarm.ms += 1;
+      };
+      tell(`incr ${held} in b`);
+      tell(`incr ${along} over 1s`);
+      swarm.ms += after;
+      // nobody says that it has heard, so what b gives up may be running yet
+      for (const one of swarm.followers) one.hears = false;
+      tell(`decr ${held} in b`);
+      tell(`incr ${more} in a`);
+      for (const one of swarm.followers) one.hears = true;
+      for (const one of swarm.followers) one.take(swarm.plan);
+      swarm.turn();
+      const planned = planned_of(swarm.now, swarm.groups, swarm.ms);
+      for (const [g, clients_held] of swarm.held().entries()) {
+        expect(clients_held).toBeLessThanOrEqual(planned[g]!);
+        expect(clients_held).toBeGreaterThanOrEqual(planned[g]! - 2 * made);
+      }
+      swarm.ms += 1000;
+      expect(swarm.held()).toEqual(planned_of(swarm.now, swarm.groups, swarm.ms));
+    }),
+    { numRuns: 200 },
+  );
+});
+
 /**
  * By group and of all: the most of what is wanted now and at the end of this piece, and of what was to be wanted, as far
  * as somebody has not heard of anything newer.
