@@ -43,9 +43,19 @@ export function id_in_turn(groups: readonly Sharing[], group: number, index: num
 
 /** How many of n clients are of each group, by their shares. It never falls for any group while n grows. */
 export function group_targets(groups: readonly Sharing[], n: number): number[] {
-  const sharing = groups.filter(({ share }) => share > 0);
-  let next = 0;
-  return groups.map(({ share }) => (share > 0 ? count_in_turn(sharing, next++, n) : 0));
+  const all = groups.reduce((sum, { share }) => sum + share, 0);
+  // so many of each come first, whoever gets the last few
+  const surely = Math.max(0, n - groups.length);
+  const counts = groups.map(({ share }) => Math.ceil((surely * share) / all));
+  for (let left = n - counts.reduce((sum, count) => sum + count, 0); left > 0; left--) {
+    let next = -1;
+    for (let g = 0; g < groups.length; g++) {
+      const { share } = groups[g]!;
+      if (share > 0 && (next < 0 || counts[g]! * groups[next]!.share < counts[next]! * share)) next = g;
+    }
+    counts[next]!++;
+  }
+  return counts;
 }
 
 /** How many of `n` clients of the whole swarm are in the segment. */
