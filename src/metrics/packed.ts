@@ -13,13 +13,17 @@
 import { fault, type Shape } from '../foundation/shape.ts';
 import { map_groups, MAX_ACTIONS, MAX_GROUPS } from './groups.ts';
 import { BUCKETS, coarse_bucket, EMPTY, HIGHEST, index_of, MAX_COARSE } from './histogram.ts';
-import type { GroupSnapshot, HistogramSnapshot, Snapshot } from './snapshot.ts';
+import type { ActionSnapshot, GroupSnapshot, HistogramSnapshot, SlotSnapshot, Snapshot } from './snapshot.ts';
 
 /** A snapshot without its histograms. */
 export type Counters = Omit<Snapshot, 'groups'> & { readonly groups: Readonly<Record<string, GroupCounters>> };
 export type GroupCounters = Omit<GroupSnapshot, 'connections' | 'actions'> & {
   readonly connections: Omit<GroupSnapshot['connections'], 'connect' | 'handshake'>;
-  readonly actions: readonly Omit<GroupSnapshot['actions'][number], 'service' | 'response'>[];
+  readonly actions: readonly ActionCounters[];
+};
+
+type ActionCounters = Omit<ActionSnapshot, 'service' | 'response' | 'slots'> & {
+  readonly slots?: Omit<SlotSnapshot, 'late'>;
 };
 
 export function counters_of({ groups, ...rest }: Snapshot): Counters {
@@ -28,7 +32,11 @@ export function counters_of({ groups, ...rest }: Snapshot): Counters {
     return {
       ...group,
       connections: counts,
-      actions: actions.map(({ service: _service, response: _response, ...action }) => action),
+      actions: actions.map(({ service: _service, response: _response, slots, ...action }) => {
+        if (slots === undefined) return action;
+        const { late: _late, ...counted } = slots;
+        return { ...action, slots: counted };
+      }),
     };
   };
   return { ...rest, groups: map_groups(groups, counted) };
@@ -39,7 +47,9 @@ export function histograms_of({ groups }: Snapshot): HistogramSnapshot[] {
   return Object.values(groups).flatMap(({ connections: { connect, handshake }, actions }) => [
     connect,
     handshake,
-    ...actions.flatMap(({ service, response }) => [service, response]),
+    ...actions.flatMap(({ service, response, slots }) =>
+      slots === undefined ? [service, response] : [service, response, slots.late],
+    ),
   ]);
 }
 
@@ -50,13 +60,18 @@ export function with_histograms({ groups, ...rest }: Counters, list: readonly Hi
   const whole = ({ connections, actions, ...group }: GroupCounters): GroupSnapshot => ({
     ...group,
     connections: { ...connections, connect: next(), handshake: next() },
-    actions: actions.map((action) => ({ ...action, service: next(), response: next() })),
+    actions: actions.map(({ slots, ...action }) => ({
+      ...action,
+      service: next(),
+      response: next(),
+      ...(slots && { slots: { ...slots, late: next() } }),
+    })),
   });
   return { ...rest, groups: map_groups(groups, whole) };
 }
 
 /** for the most groups and actions that there can be */
-export const MAX_HISTOGRAMS = 2 * MAX_GROUPS + 2 * MAX_ACTIONS;
+export const MAX_HISTOGRAMS = 2 * MAX_GROUPS + 3 * MAX_ACTIONS;
 
 const FIXED = 9;
 const MAX_WORD = 8;

@@ -9,8 +9,10 @@ import {
   CLOSE_CAUSES,
   type ActionSnapshot,
   type CloseCause,
+  type DropReason,
   type ErrorKind,
   type GroupSnapshot,
+  type SlotSnapshot,
   type Snapshot,
 } from './snapshot.ts';
 import { ENDS, STATES, type State } from './state.ts';
@@ -43,6 +45,27 @@ export class CodeCounts {
   }
 }
 
+/** What becomes of the slots of a rated action, see SlotSnapshot. */
+export class SlotRecorder {
+  planned = 0;
+  waiting = 0;
+  readonly dropped: Record<DropReason, number> = { no_free_client: 0, backlog: 0, stopped: 0, paused: 0 };
+  readonly late: Histogram;
+
+  constructor(coarse: number) {
+    this.late = new Histogram(coarse);
+  }
+
+  snapshot(): SlotSnapshot {
+    return {
+      planned: this.planned,
+      waiting: this.waiting,
+      dropped: { ...this.dropped },
+      late: this.late.snapshot(),
+    };
+  }
+}
+
 export class ActionRecorder {
   started = 0;
   running = 0;
@@ -52,10 +75,19 @@ export class ActionRecorder {
   /** only of rounds that ended ok, so that its count equals `ok` */
   readonly service: Histogram;
   readonly response: Histogram;
+  /** null: it has no rate */
+  slots: SlotRecorder | null = null;
+  readonly #coarse: number;
 
   constructor(coarse: number) {
+    this.#coarse = coarse;
     this.service = new Histogram(coarse);
     this.response = new Histogram(coarse);
+  }
+
+  /** It is played at a rate. */
+  rated(): SlotRecorder {
+    return (this.slots ??= new SlotRecorder(this.#coarse));
   }
 
   snapshot(): ActionSnapshot {
@@ -67,6 +99,7 @@ export class ActionRecorder {
       aborted: this.aborted,
       service: this.service.snapshot(),
       response: this.response.snapshot(),
+      ...(this.slots && { slots: this.slots.snapshot() }),
     };
   }
 }

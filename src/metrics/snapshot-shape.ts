@@ -21,7 +21,14 @@ import {
 import { MAX_ACTIONS, MAX_GROUPS } from './groups.ts';
 import { MAX_LOST_WORKERS, type Dead, type GroupLost } from './merge-snapshots.ts';
 import type { Counters, GroupCounters } from './packed.ts';
-import { CLOSE_CAUSES, type EndpointCounts, type ErrorKind, type GroupSnapshot, type Snapshot } from './snapshot.ts';
+import {
+  CLOSE_CAUSES,
+  DROP_REASONS,
+  type EndpointCounts,
+  type ErrorKind,
+  type GroupSnapshot,
+  type Snapshot,
+} from './snapshot.ts';
 import { STATES } from './state.ts';
 import type { LostWorker, WorkerSummary } from './summary.ts';
 
@@ -47,6 +54,13 @@ const ACTION = object<GroupCounters['actions'][number]>({
   ok: COUNT,
   failed: COUNTS,
   aborted: COUNT,
+  slots: optional(
+    object<NonNullable<GroupCounters['actions'][number]['slots']>>({
+      planned: COUNT,
+      waiting: COUNT,
+      dropped: fields_of(DROP_REASONS, COUNT),
+    }),
+  ),
 });
 
 export const STATE_COUNTS: Shape<GroupSnapshot['clients']['states']> = fields_of(STATES, COUNT);

@@ -38,6 +38,19 @@ export type CloseCause = (typeof CLOSE_CAUSES)[number];
 
 export type Counts = Readonly<Record<string, number>>;
 
+export const DROP_REASONS = ['no_free_client', 'backlog', 'stopped', 'paused'] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
+/** What became of the slots of a rated action: planned = started rounds + waiting + dropped, in each snapshot. */
+export interface SlotSnapshot {
+  /** whose instant has come */
+  readonly planned: number;
+  readonly waiting: number;
+  readonly dropped: Readonly<Record<DropReason, number>>;
+  /** from a slot's instant to its start, of those that were started */
+  readonly late: HistogramSnapshot;
+}
+
 export interface ActionSnapshot {
   readonly started: number;
   readonly running: number;
@@ -46,6 +59,8 @@ export interface ActionSnapshot {
   readonly aborted: number;
   readonly service: HistogramSnapshot;
   readonly response: HistogramSnapshot;
+  /** of a rated action: each of its rounds is a slot that was started */
+  readonly slots?: SlotSnapshot;
 }
 
 /**

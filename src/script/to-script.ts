@@ -35,6 +35,7 @@ function to_action({ raw }: RawAction, index: number): Action {
     rounds: to_time(raw, 'rounds') as Range,
     sleep_between_rounds: to_time(raw, 'sleep_between_rounds'),
     sleep_after_action: to_time(raw, 'sleep_after_action'),
+    rate: null,
   };
 }
 

@@ -23,6 +23,18 @@ export interface Distribution {
   readonly sigma: number;
 }
 
+/** How an action is played at a rate, over the clients that are connected, instead of in turn. */
+export interface Rated {
+  /** of the whole swarm, per second: 0, or above 0 up to 1000000 with at most six decimals; 0 waits for a command */
+  readonly per_s: number;
+  /** slots come as in a Poisson process; else evenly */
+  readonly poisson: boolean;
+  /** rounds of it that one client may run at a time, from 1; more than 1 only with `messages` */
+  readonly at_once: number;
+  /** ms after its instant when a slot for which no client was free is dropped; null: the reply timeout */
+  readonly give_up_ms: number | null;
+}
+
 export interface Action {
   /** position in its group, over all its loops, from 0 */
   readonly index: number;
@@ -38,6 +50,8 @@ export interface Action {
   readonly sleep_between_rounds: ThinkTime;
   /** after the last round */
   readonly sleep_after_action: ThinkTime;
+  /** null: it is played in turn. Otherwise its rounds in turn are none, and all its sleeps 0 */
+  readonly rate: Rated | null;
 }
 
 /** Actions that a client plays in order, over and over. */

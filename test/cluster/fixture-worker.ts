@@ -27,6 +27,7 @@ const account = (changes: Partial<Account> = {}): void =>
     snapshot: of_main({}),
     notes: [],
     notes_dropped: 0,
+    tenures: [],
     traces: [],
     setup: null,
     teardown: null,

@@ -21,6 +21,7 @@ export function account(incarnation: string, live = 0, changes: Partial<Account>
     }),
     notes: [],
     notes_dropped: 0,
+    tenures: [],
     traces: [],
     setup: null,
     teardown: null,

@@ -96,6 +96,7 @@ export class FakeMember {
       taken: this.orders?.revision ?? 0,
       capacity: this.capacity,
       capacity_why: `open files ${this.capacity + 100} per process`,
+      tenures: [],
       snapshot: of_main({
         clients: {
           ...clients,

@@ -15,6 +15,7 @@ export const action_of = (fields: Partial<Action> = {}): Action => ({
   rounds: [1, 1],
   sleep_between_rounds: [0, 0],
   sleep_after_action: [0, 0],
+  rate: null,
   ...fields,
 });
 
@@ -54,6 +55,7 @@ const HOW: How = {
   reply_timeout_ms: 30_000,
   drain_timeout_ms: 10_000,
   max_reply_bytes: 1 << 20,
+  max_backlog: null,
 };
 const HERE: MachineSpec = {
   module_path: '/m.mjs',
@@ -62,7 +64,7 @@ const HERE: MachineSpec = {
 };
 
 /** Before anything happened. */
-export const LIVE: LiveSpec = { shared: null, setup_by: null, teardown_by: null, retry_fatal: 0 };
+export const LIVE: LiveSpec = { shared: null, setup_by: null, teardown_by: null, retry_fatal: 0, zero_ms: 0 };
 
 export const run_of = (fields: Partial<RunFields> = {}): RunSpec => ({
   id: fields.id ?? 'run-1',

@@ -30,6 +30,7 @@ import {
   type GroupScript,
   type Loop,
   type Range,
+  type Rated,
   type ThinkTime,
 } from '../../script/types.ts';
 import type { ConnectionLimits, GroupSpec, How, Played, RunSpec, TlsSpec, Where } from '../../swarm/plan/run-spec.ts';
@@ -55,6 +56,13 @@ const DISTRIBUTION = object<Distribution>({
 });
 const THINK: Shape<ThinkTime> = (value) => (Array.isArray(value) ? RANGE(value) : DISTRIBUTION(value));
 
+const RATED = object<Rated>({
+  per_s: number(0, 1e6),
+  poisson: flag,
+  at_once: integer(1, 1000),
+  give_up_ms: nullable(DURATION),
+});
+
 const ACTION = object<Action>({
   index: integer(0, ACTIONS_OF_SCRIPT - 1),
   name: exact(1000),
@@ -63,6 +71,7 @@ const ACTION = object<Action>({
   rounds: RANGE,
   sleep_between_rounds: THINK,
   sleep_after_action: THINK,
+  rate: nullable(RATED),
 });
 const LOOP = object<Loop>({
   name: GIVEN_NAME,
@@ -143,6 +152,7 @@ const RUN = object<RunSpec>({
     reply_timeout_ms: DURATION,
     drain_timeout_ms: DURATION,
     max_reply_bytes: COUNT,
+    max_backlog: nullable(COUNT),
   }),
 });
 

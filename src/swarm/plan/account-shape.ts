@@ -8,6 +8,7 @@ import {
   integer,
   lines,
   list,
+  nullable,
   object,
   one_of,
   Refused,
@@ -19,8 +20,10 @@ import { MAX_TRACES } from '../../grammar/command.ts';
 import { HISTOGRAM, MAX_HISTOGRAMS, with_histograms, type Counters } from '../../metrics/packed.ts';
 import { COUNT, COUNTERS, MAX_TEXT } from '../../metrics/snapshot-shape.ts';
 import type { HistogramSnapshot } from '../../metrics/snapshot.ts';
-import type { Account, HookResult, Note } from './account.ts';
+import type { Account, HookResult, Note, TenureAccount } from './account.ts';
 
+/** of all rated actions of a member */
+const MAX_TENURES = 10_000;
 const MAX_NOTES = 50;
 /** characters of a note, which may be all that a process printed in one piece: 64 KiB at most */
 const MAX_NOTE = 70_000;
@@ -53,6 +56,8 @@ export type AccountMessage<T = HistogramSnapshot> = Omit<Account, 'snapshot'> & 
   readonly packed: ReadonlyMap<number, T>;
 };
 
+const TENURE = object<TenureAccount>({ id: COUNT, at: COUNT, closed: nullable(COUNT) });
+
 const ACCOUNT = object<AccountMessage>({
   incarnation: token,
   pid: integer(0, 2 ** 32),
@@ -65,6 +70,7 @@ const ACCOUNT = object<AccountMessage>({
   packed: PACKED,
   notes: list(NOTE, MAX_NOTES),
   notes_dropped: COUNT,
+  tenures: list(TENURE, MAX_TENURES),
   traces: list(object<Account['traces'][number]>({ token: exact(64), lines: TRACE_LINES }), 2 * MAX_TRACES),
   setup: (value) => (value === null ? null : HOOK_RESULT(value)),
   teardown: (value) => (value === null ? null : HOOK_RESULT(value)),

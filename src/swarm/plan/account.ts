@@ -10,6 +10,15 @@ export interface Note {
 export type HookResult =
   { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly reason: string };
 
+/** How far a member is with a stretch of slots, see TenureOrders. */
+export interface TenureAccount {
+  readonly id: number;
+  /** the last slot whose instant it has seen pass, its own or not; never goes back */
+  readonly at: number;
+  /** the last slot that was its own; null: it goes on */
+  readonly closed: number | null;
+}
+
 export interface Account {
   readonly incarnation: string;
   readonly pid: number;
@@ -27,6 +36,8 @@ export interface Account {
   readonly notes: readonly Note[];
   /** notes beyond 50 and log lines beyond 100 a second that were dropped since the process started */
   readonly notes_dropped: number;
+  /** of all rated actions; a closed one until orders do not name it any more */
+  readonly tenures: readonly TenureAccount[];
   readonly traces: readonly { readonly token: string; readonly lines: readonly string[] }[];
   readonly setup: HookResult | null;
   readonly teardown: HookResult | null;

@@ -1,8 +1,29 @@
 /** What goes down to the members: absolute orders, of which the newest wins. */
+import type { RatePiece } from './rate-piece.ts';
 import type { LiveSpec, MachineSpec, MemberId, RunSpec } from './run-spec.ts';
 
 /** `[first, last, step]`, both ends included. */
 export type IdRange = readonly [number, number, number];
+
+/** A member fires the slots of a rate whose places are in a stretch of them, see segment.ts, from one slot on. */
+export interface TenureOrders {
+  /** unique in the run */
+  readonly id: number;
+  /** its places, without `to` */
+  readonly from: number;
+  readonly to: number;
+  /** the first slot that is its own */
+  readonly first: number;
+  /** somebody else shall go on: the member ends it at a slot of its own choice and says at which */
+  readonly closing: boolean;
+}
+
+/** What a member does of a rated action. */
+export interface RateOrders {
+  /** of the whole swarm; in order of time, each goes on where the one before it ends */
+  readonly pieces: readonly RatePiece[];
+  readonly tenures: readonly TenureOrders[];
+}
 
 export interface GroupShare {
   /** how many clients this member shall hold, without draining ones */
@@ -20,6 +41,8 @@ export interface GroupShare {
   readonly rate_parts: number;
   /** how to shrink: true lets clients end their iteration, false ends them at once */
   readonly graceful: boolean;
+  /** by index of the action: those that have a rate */
+  readonly rates?: Readonly<Record<number, RateOrders>>;
 }
 
 export interface MemberOrders {

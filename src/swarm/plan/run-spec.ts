@@ -61,6 +61,8 @@ export interface How {
   readonly reply_timeout_ms: number;
   readonly drain_timeout_ms: number;
   readonly max_reply_bytes: number;
+  /** slots of a rated action that may wait in a member; null: as many as are due in a second, at least 1000 */
+  readonly max_backlog: number | null;
 }
 
 /** What is this machine's own: the same for all its members, for the whole run. */
@@ -87,6 +89,8 @@ export interface LiveSpec {
   readonly teardown_by: MemberId | null;
   /** number of `retry fatal` commands so far: a member that sees it grow restarts its fatal clients */
   readonly retry_fatal: number;
+  /** the machine's clock at run time 0, ms, see permit.ts */
+  readonly zero_ms: number;
 }
 
 /** For `tls://` servers and `start_tls`. Certificates and keys are PEM texts: members read no files. */

@@ -2,6 +2,7 @@
 import { NOTHING_WANTED, type Wanted } from '../plan/intent.ts';
 import { place_of } from '../plan/numbering.ts';
 import type { GroupShare, IdRange, MemberOrders, Orders } from '../plan/orders.ts';
+import { to_machine_ms } from '../plan/permit.ts';
 import type { LiveSpec, MachineSpec, MemberId, RunSpec } from '../plan/run-spec.ts';
 import type { Hub } from '../plan/seam.ts';
 import type { Traces } from '../plan/traces.ts';
@@ -14,7 +15,12 @@ import type { Members } from './members.ts';
 export class Planner {
   readonly run: RunSpec;
   readonly machine: MachineSpec;
-  live: Omit<LiveSpec, 'retry_fatal'> = { shared: null, setup_by: null, teardown_by: null };
+  live: Omit<LiveSpec, 'retry_fatal'> = {
+    shared: null,
+    setup_by: null,
+    teardown_by: null,
+    zero_ms: to_machine_ms(0),
+  };
   /** of the orders published last, 0 before the first */
   revision = 0;
   /** of each group: numbers dealt to the members, for its clients here or for what {@link to_indices} makes of them */

@@ -330,6 +330,7 @@ class Worker {
       snapshot: this.#recorder.snapshot(this.#health.measure()),
       notes,
       notes_dropped: this.#notes_dropped + this.#guard.dropped(),
+      tenures: [],
       traces: this.#take_trace_lines(),
       setup: this.#hooks.setup,
       teardown: this.#hooks.teardown,

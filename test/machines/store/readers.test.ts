@@ -412,6 +412,7 @@ describe('a report of a worker', () => {
     snapshot: a_snapshot(),
     notes: [],
     notes_dropped: 0,
+    tenures: [],
     traces: [],
     setup: null,
     teardown: null,
