@@ -15,6 +15,7 @@ import type { Control } from '../plan/control.ts';
 import { HOOK_WITHIN_MS, is_stuck, SILENT_AT_END_MS, STOP_WITHIN_MS } from '../plan/deadlines.ts';
 import { first_intent, is_ending, wanted_of, type Intent, type Wanted } from '../plan/intent.ts';
 import { advance, awaited, give_up, judge_wait, load_summary, pass, step_of, steps_begun } from '../plan/load-play.ts';
+import { to_machine_ms } from '../plan/permit.ts';
 import { measured_groups, type MemberId } from '../plan/run-spec.ts';
 import type { Traces } from '../plan/traces.ts';
 import type { Member, Members } from '../squad/members.ts';
@@ -95,6 +96,7 @@ export class Coordinator implements Control {
     this.#planner = this.#squad.planner;
     this.#traces = this.#squad.traces;
     this.#waits = this.#squad.waits;
+    this.#planner.live = { ...this.#planner.live, zero_ms: to_machine_ms(this.#started.now) };
     this.#intent = first_intent(options.connect_per_s);
     this.#want(this.#intent);
     const { run, machine, about } = options;

@@ -4,6 +4,7 @@ import {
   bury,
   count_error,
   is_idle,
+  lose_slots,
   live_in,
   live_of,
   NO_DEAD,
@@ -246,6 +247,11 @@ export class Members {
       }
     }
     raise(this.peaks, whole);
+  }
+
+  /** Slots of a rated action, by the name of its group and its index there, that nobody made. */
+  lose_slots(group: string, action: number, slots: number): void {
+    this.#dead = lose_slots(this.#dead, group, action, slots);
   }
 
   /** This process heard nobody for `ms`: that time does not count as silence. */

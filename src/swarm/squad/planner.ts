@@ -1,4 +1,7 @@
 /** From what is wanted to orders: shares within what is safe, ids, connect rates; published when they change. */
+import type { Clock } from '../../foundation/clock.ts';
+import type { Weighted } from '../load/tenures.ts';
+import type { TenureAccount } from '../plan/account.ts';
 import { NOTHING_WANTED, type Wanted } from '../plan/intent.ts';
 import { place_of } from '../plan/numbering.ts';
 import type { GroupShare, IdRange, MemberOrders, Orders } from '../plan/orders.ts';
@@ -11,6 +14,7 @@ import { Ids } from '../shares/ids.ts';
 import { PortGrants } from '../shares/port-grants.ts';
 import { grant_groups, share_groups, type GroupTarget, type Matrix } from '../shares/share-groups.ts';
 import type { Members } from './members.ts';
+import { RateGrants, type LostSlots } from './rate-grants.ts';
 
 export class Planner {
   readonly run: RunSpec;
@@ -28,16 +32,25 @@ export class Planner {
   /** Maps dealt numbers to the indices of clients in a group. While `dealt` grows as `Ids.of` does, so must the result. */
   to_indices: (group: number, dealt: readonly IdRange[]) => readonly IdRange[] = (_, dealt) => dealt;
   readonly #ports: PortGrants;
+  readonly #rates: RateGrants;
   readonly #hub: Hub;
   readonly #members: Members;
   readonly #traces: Traces;
+  readonly #clock: Pick<Clock, 'now'>;
   #wanted_at: (now: number) => Wanted = () => NOTHING_WANTED;
   #wanted = NOTHING_WANTED;
   /** the entries of the last orders as text: equal ones are not published again */
   #ordered = '';
   #is_withholding = false;
 
-  constructor(hub: Hub, members: Members, traces: Traces, run: RunSpec, machine: MachineSpec) {
+  constructor(
+    hub: Hub,
+    members: Members,
+    traces: Traces,
+    run: RunSpec,
+    machine: MachineSpec,
+    clock: Pick<Clock, 'now'>,
+  ) {
     this.#hub = hub;
     this.#members = members;
     this.#traces = traces;
@@ -46,6 +59,8 @@ export class Planner {
     const { groups } = run.what;
     this.#dealt = groups.map(() => new Ids());
     this.#ports = new PortGrants(run.where, machine, groups);
+    this.#rates = new RateGrants(machine.segment);
+    this.#clock = clock;
   }
 
   get phase(): Orders['phase'] {
@@ -107,8 +122,28 @@ export class Planner {
   /** Moves along a ramp; the caller replans. False: nothing else is planned than before. */
   step(now: number): boolean {
     const { planned } = this;
+    const { rates } = this.#wanted;
     this.#wanted = this.#wanted_at(now);
-    return this.planned !== planned;
+    return this.planned !== planned || this.#wanted.rates !== rates;
+  }
+
+  get has_rates(): boolean {
+    return !this.#rates.is_empty;
+  }
+
+  /** What a member says of its slots. Returns whether the caller shall replan. */
+  heard(member: MemberId, tenures: readonly TenureAccount[]): boolean {
+    return this.#rates.heard(member, tenures);
+  }
+
+  /** A member is gone: others go on with its slots. Returns those that nobody made. */
+  slots_lost(member: MemberId, tenures: readonly TenureAccount[]): LostSlots[] {
+    return this.#rates.died(member, tenures, this.#run_ms);
+  }
+
+  /** ms of run time */
+  get #run_ms(): number {
+    return to_machine_ms(this.#clock.now()) - this.live.zero_ms;
   }
 
   /** Works out the orders of now and publishes them if they differ from the last ones, with `anyway` in any case. */
@@ -135,6 +170,14 @@ export class Planner {
     const holds = members.map((_, i) => granted.some((row) => row[i]! > 0));
     const rate_parts = holds.filter(Boolean).length;
     const rates = split_rate(rate, rate_parts);
+    const weights = (of: readonly number[]): Weighted[] =>
+      members.flatMap(({ id, account, wanted }, i) => (account && wanted ? [{ id, weight: of[i]! }] : []));
+    const capacities = members.map(({ capacity }) => capacity);
+    this.#rates.deal(
+      this.#wanted.rates,
+      (g) => weights(granted[g]!.some((clients) => clients > 0) ? granted[g]! : capacities),
+      this.#run_ms,
+    );
     const entries: Record<MemberId, MemberOrders> = {};
     for (const [i, { id, account }] of members.entries()) {
       if (!account) continue;
@@ -145,7 +188,8 @@ export class Planner {
         const clients = granted[g]![i]!;
         const connect_per_s = clients > 0 ? group_rates.pop()! : 0;
         const [ids, ports] = [this.#indices_of(g, id), this.#ports.of(id, g)];
-        groups[name] = { clients, ids, ports, connect_per_s, rate_parts, graceful };
+        const slots = this.#rates.of(g, id);
+        groups[name] = { clients, ids, ports, connect_per_s, rate_parts, graceful, ...(slots && { rates: slots }) };
       }
       entries[id] = { incarnation: account.incarnation, groups, traces: this.#traces.of(id) };
     }

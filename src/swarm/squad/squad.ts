@@ -71,7 +71,7 @@ export class Squad {
     this.#ticked_at = clock.now();
     this.#on_note = on_note;
     this.members = new Members(members, options.run.what.groups.length);
-    this.planner = new Planner(hub, this.members, this.traces, options.run, options.machine);
+    this.planner = new Planner(hub, this.members, this.traces, options.run, options.machine, clock);
     this.waits = new Waits(() => clock.now());
     hub.onAccount((id, account) => this.#on_account(id, account));
     hub.onGone((...gone) => this.#on_gone(...gone));
@@ -203,8 +203,9 @@ export class Squad {
       this.#on_note(id, { level: 'warn', text });
     }
     if (change.capacity) this.grow();
+    const has_closed = this.planner.heard(id, account.tenures);
     // most accounts change nothing for the orders, and each member sends one a second
-    if (change.capacity || (change.may && this.planner.is_withholding)) this.#replan();
+    if (change.capacity || has_closed || (change.may && this.planner.is_withholding)) this.#replan();
     this.waits.poke();
     this.#tell('account');
   }
@@ -225,7 +226,11 @@ export class Squad {
   }
 
   #depart(member: Member, incarnation: string, absence: Absence, death: Death | null = null): void {
+    const is_its = member.account?.incarnation === incarnation;
+    const lost = is_its ? this.planner.slots_lost(member.id, member.account!.tenures) : [];
     this.members.depart(member, incarnation, absence, this.#clock.now(), this.#clock.wall(), death);
+    for (const { group, action, slots } of lost)
+      this.members.lose_slots(this.planner.run.what.groups[group]!.name, action, slots);
   }
 
   /** Kills members that are silent for too long: in phase stop sooner, but not for silence before the end began. */
@@ -262,7 +267,11 @@ export class Squad {
     const stepped = is_due(RAMP_STEP_MS) && this.planner.step(now);
     const expired = this.traces.expire(now, this.planner.revision + 1);
     if (stepped || expired) this.planner.replan(expired);
-    if (is_due(SHRINK_MS) && !this.planner.is_ending) this.#staff.shrink(now);
+    if (is_due(SHRINK_MS) && !this.planner.is_ending) {
+      this.#staff.shrink(now);
+      // whoever has too few or too many of the slots by now
+      if (this.planner.has_rates) this.#replan();
+    }
     this.waits.poke();
   }
 }
