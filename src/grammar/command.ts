@@ -14,6 +14,12 @@ export type Command =
   | { op: 'set'; count: number; over_ms: number; in?: string; on?: string }
   /** clients that may connect per second, over the whole swarm; > 0 */
   | { op: 'connect_rate'; per_s: number }
+  /**
+   * How often an action that has a rate is played over all clients, per second: a whole number of millionths from 0 on.
+   * `action`: `[group.][loop.]action`. It gets there in a straight line, from what it is now. `poisson`: as in a Poisson
+   * process, else evenly
+   */
+  | { op: 'rate'; action: string; per_s: number; over_ms: number; poisson: boolean }
   | { op: 'pause' }
   | { op: 'resume' }
   | { op: 'mark'; text: string }
@@ -89,11 +95,49 @@ export interface Here {
   readonly part: number;
 }
 
+/** A rate goes from what it was to `per_s`, over the whole swarm. */
+export interface Retimed {
+  readonly op: 'rate';
+  /** as it is called everywhere */
+  readonly action: string;
+  /** per second, when the command came */
+  readonly had: number;
+  readonly per_s: number;
+  readonly over_ms: number;
+  readonly poisson: boolean;
+  /** nothing is played until `resume` */
+  readonly is_paused: boolean;
+  readonly here: Here | null;
+}
+
+/** Why no rate can be steered by this name. */
+export type NoRate =
+  /** the swarm is one of many machines. `what`: what is not for them yet */
+  | { readonly ok: false; readonly code: 'one_machine'; readonly what: string }
+  /** `near`: what may be meant; null: nothing is near. `rated`: those that have a rate */
+  | {
+      readonly ok: false;
+      readonly code: 'no_such_action';
+      readonly action: string;
+      readonly near: string | null;
+      readonly rated: readonly string[];
+    }
+  /** the script gives it none */
+  | { readonly ok: false; readonly code: 'no_rate'; readonly action: string }
+  /** several are called so; `names`: what each is called in full */
+  | {
+      readonly ok: false;
+      readonly code: 'ambiguous_action';
+      readonly action: string;
+      readonly names: readonly string[];
+    };
+
 /** What a command changed. */
 export type Deed =
   | Aimed
   /** `per_s` is less than `asked` where --max-connect-rate bounds it */
   | { readonly op: 'connect_rate'; readonly asked: number; readonly per_s: number; readonly here: Here | null }
+  | Retimed
   | { readonly op: 'pause' | 'resume' }
   | { readonly op: 'mark'; readonly text: string }
   | { readonly op: 'annotate'; readonly text: string }
@@ -162,6 +206,7 @@ export type Refusal =
   | { readonly ok: false; readonly code: 'unknown'; readonly lost: boolean; readonly away_ms: number | null }
   | { readonly ok: false; readonly code: 'engine_away'; readonly away_ms: number | null }
   | { readonly ok: false; readonly code: 'no_such_group'; readonly group: string; readonly names: readonly string[] }
+  | NoRate
   /** none plays; one does, and this is its step */
   | { readonly ok: false; readonly code: 'no_load' }
   | { readonly ok: false; readonly code: 'load_plays'; readonly step: string }

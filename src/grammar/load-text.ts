@@ -46,6 +46,8 @@ export interface LoadSteps {
   readonly faults: readonly TextFault[];
 }
 
+const SAME_THING = 'two commands of one step steer the same thing: one after the other, with `;`';
+
 const ROWS: readonly Row<StepCommand>[] = [...STEP_ROWS, HOLD];
 const NAMES = [...ROWS.map(({ name }) => name), 'repeat'];
 
@@ -76,6 +78,28 @@ export const unknown_groups = ({ steps }: LoadSteps, names: readonly string[]): 
     }
   return [...found].map(([offset, message]) => ({ offset, message }));
 };
+
+/**
+ * What is wrong with the rates that the load steers. `find` says what a name means: the key of an action, or why there
+ * is none.
+ */
+export function rate_faults(
+  { steps }: LoadSteps,
+  find: (action: string) => { key: string } | { why: string },
+): TextFault[] {
+  const found = new Map<number, string>();
+  for (const { commands, offsets } of steps) {
+    const seen = new Set<string>();
+    for (const [i, command] of commands.entries()) {
+      if (command.op !== 'rate') continue;
+      const meant = find(command.action);
+      if ('why' in meant) found.set(offsets[i]!, meant.why);
+      else if (seen.has(meant.key)) found.set(offsets[i]!, SAME_THING);
+      else seen.add(meant.key);
+    }
+  }
+  return [...found].map(([offset, message]) => ({ offset, message }));
+}
 
 /** Where a load waits for clients: it cannot be said beforehand how long. */
 export const barriers_of = ({ steps }: LoadSteps): number[] => [
@@ -293,11 +317,11 @@ class LoadReader {
     for (const [i, command] of commands.entries()) {
       const offset = offsets[i]!;
       const thing = thing_of(command);
-      if (seen.has(thing))
-        this.#fault(offset, 'two commands of one step steer the same thing: one after the other, with `;`');
+      if (seen.has(thing)) this.#fault(offset, SAME_THING);
       seen.add(thing);
       const forgets = command.op === 'set' && command.in === undefined && command.on === undefined;
-      const named = (one: StepCommand): boolean => 'over_ms' in one && (one.in ?? one.on) !== undefined;
+      const named = (one: StepCommand): boolean =>
+        'over_ms' in one && one.op !== 'rate' && (one.in ?? one.on) !== undefined;
       if (forgets && commands.some(named))
         this.#fault(offset, '`set N` forgets what was given by name: put it into a step of its own, before the others');
       if (command.op === 'wait' && command.within_ms === null)
@@ -330,6 +354,7 @@ function duration(command: StepCommand): number {
 
 /** What a command steers: two of them at once would contradict each other. */
 function thing_of(command: StepCommand): string {
+  if (command.op === 'rate') return `rate ${command.action}`;
   if ('over_ms' in command) return `clients ${command.in ?? ''} ${command.on ?? ''}`;
   return command.op === 'resume' ? 'pause' : command.op === 'annotate' ? `annotate ${command.text}` : command.op;
 }

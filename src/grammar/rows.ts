@@ -72,6 +72,37 @@ export function time<Absent>(
   return ms !== undefined && ms <= max_ms ? ms : undefined;
 }
 
+const ACTION = new RegExp(`^${NAME.source.slice(1, -1)}(\\.${NAME.source.slice(1, -1)}){0,2}$`);
+
+/** `[group.][loop.]action` */
+export const action = (word: string | undefined): string | undefined =>
+  word !== undefined && ACTION.test(word) ? word : undefined;
+
+/** How a rate gets to its new value. */
+interface Change {
+  over_ms: number;
+  poisson: boolean;
+}
+
+/** `[over TIME] [poisson]` in any order, each once. */
+export function change(words: readonly string[]): Change | undefined {
+  const found: Change = { over_ms: 0, poisson: false };
+  const seen = new Set<string>();
+  for (let i = 0; i < words.length; i++) {
+    const keyword = words[i]!.toLowerCase();
+    if (seen.has(keyword)) return undefined;
+    seen.add(keyword);
+    if (keyword === 'poisson') {
+      found.poisson = true;
+      continue;
+    }
+    const ms = keyword === 'over' ? parse_duration(words[++i] ?? '') : undefined;
+    if (ms === undefined || ms > MAX_RAMP_MS) return undefined;
+    found.over_ms = ms;
+  }
+  return found;
+}
+
 /** What stands behind the number of `incr`, `decr` and `set`. */
 interface Clauses {
   in?: string;
@@ -108,11 +139,11 @@ export function clauses(words: readonly string[]): Clauses | undefined {
   return found;
 }
 
-/** Completion behind `N`: the clauses that are not there yet. */
-export function next_clause(words: readonly string[], all: readonly string[]): readonly string[] {
+/** Completion behind the first `least` words: the clauses that are not there yet. */
+export function next_clause(words: readonly string[], all: readonly string[], least = 1): readonly string[] {
   const last = words.at(-1)?.toLowerCase() ?? '';
-  const wants_value = words.length > 1 && ['in', 'on', 'over'].includes(last);
-  if (words.length === 0 || wants_value) return [];
+  const wants_value = words.length > least && ['in', 'on', 'over'].includes(last);
+  if (words.length < least || wants_value) return [];
   return all.filter((keyword) => !words.some((word) => is(word, keyword)));
 }
 

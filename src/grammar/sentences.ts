@@ -1,4 +1,5 @@
 /** What replies say: the words behind `OK` or `ERR <code>`, and in every other place where people read them. Pure. */
+import { slot_rate_text } from '../foundation/rate.ts';
 import type {
   Aimed,
   Barrier,
@@ -9,6 +10,7 @@ import type {
   Here,
   Missing,
   NextStep,
+  NoRate,
   Refusal,
   Reply,
 } from './command.ts';
@@ -34,12 +36,14 @@ function coming(next: NextStep | undefined): string {
 /** A command as somebody may have typed it. */
 export function line_of(command: Command): string {
   const goal = ({ in: group, on, over_ms }: { readonly in?: string; readonly on?: string; readonly over_ms: number }) =>
-    `${group === undefined ? '' : ` in ${group}`}${on === undefined ? '' : ` on ${on}`}${over_ms === 0 ? '' : ` over ${over_ms % 1000 === 0 ? `${over_ms / 1000}s` : `${over_ms}ms`}`}`;
+    `${group === undefined ? '' : ` in ${group}`}${on === undefined ? '' : ` on ${on}`}${over(over_ms)}`;
   const lines: { readonly [Op in Command['op']]: (one: Extract<Command, { readonly op: Op }>) => string } = {
     incr: (one) => `incr ${one.count}${goal(one)}`,
     decr: (one) => `decr ${one.count}${one.graceful ? ' graceful' : ''}${goal(one)}`,
     set: (one) => `set ${one.count}${goal(one)}`,
-    connect_rate: ({ per_s }) => `rate ${per_s}`,
+    connect_rate: ({ per_s }) => `connect-rate ${per_s}`,
+    rate: ({ action, per_s, over_ms, poisson }) =>
+      `rate ${action} ${slot_rate_text(per_s)}${over(over_ms)}${poisson ? ' poisson' : ''}`,
     pause: () => 'pause',
     resume: () => 'resume',
     mark: ({ text }) => `mark ${text}`.trimEnd(),
@@ -55,6 +59,8 @@ export function line_of(command: Command): string {
   return (lines[command.op] as (one: Command) => string)(command);
 }
 
+const over = (ms: number): string => (ms === 0 ? '' : ` over ${ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`}`);
+
 /** `10 s`, `0.5 s` */
 export const seconds = (ms: number): string => `${Number((ms / 1000).toFixed(1))} s`;
 
@@ -68,6 +74,10 @@ const SAYS: Says = {
   set: aimed,
   connect_rate: ({ asked, per_s, here }) =>
     `connect rate ${per_s} per second${asked > per_s ? ` (asked ${asked}: --max-connect-rate ${per_s})` : ''}${part(here)}`,
+  rate: ({ action, had, per_s, over_ms, poisson, is_paused, here }) =>
+    `rate of ${action} ${slot_rate_text(per_s)}${poisson ? ', drawn as a Poisson process' : ''}` +
+    `${over_ms === 0 ? '' : `, in ${seconds(over_ms)}`}, was ${slot_rate_text(had)}` +
+    `${is_paused ? '; it stands still until `resume`' : ''}${part(here)}`,
   pause: () => 'paused',
   resume: () => 'running',
   mark: ({ text }) => (text ? `marked ${text}` : 'marked'),
@@ -144,6 +154,29 @@ function why_missing({ id, absent, silent_ms }: Missing): string {
 const away = (ms: number | null): string =>
   `the engine does not answer${ms === null ? '' : ` for ${Math.round(ms / 1000)} s`}`;
 
+/** Why no rate can be steered by a name, in words. */
+export function no_rate(reply: NoRate): string {
+  switch (reply.code) {
+    case 'one_machine':
+      return `${reply.what} needs a swarm of one machine for now`;
+    case 'no_such_action': {
+      const { action, near, rated } = reply;
+      const known = rated.length === 0 ? 'none has a rate' : `those with a rate are ${some(rated)}`;
+      return `no action \`${action}\`: ${near === null ? known : `did you mean \`${near}\`?`}`;
+    }
+    case 'no_rate':
+      return `\`${reply.action}\` has no rate: give it one in the script, \`rate: 0/s\` waits for commands`;
+    case 'ambiguous_action': {
+      const names = [...new Set(reply.names)];
+      const instead = names.length > 1 ? `say which of ${some(names)}` : 'give each a `name` of its own in the script';
+      return `several actions with a rate are called \`${reply.action}\`: ${instead}`;
+    }
+  }
+}
+
+const some = (names: readonly string[]): string =>
+  `${names.slice(0, MAX_KNOWN).join(', ')}${names.length > MAX_KNOWN ? ', …' : ''}`;
+
 function refusal(reply: Refusal): string {
   if ('bound' in reply) {
     const { asked, target, bound, fits } = reply;
@@ -160,6 +193,11 @@ function refusal(reply: Refusal): string {
       return 'the wait was given up';
     case 'no_agents':
       return `${reply.what} is for a swarm of many machines (swarm run --join)`;
+    case 'one_machine':
+    case 'no_such_action':
+    case 'no_rate':
+    case 'ambiguous_action':
+      return no_rate(reply);
     case 'no_such_agent':
       return `no agent ${reply.agent}, ${reply.known.length === 0 ? 'none is here' : `known are ${reply.known.slice(0, MAX_KNOWN).join(', ')}`}`;
     case 'no_such_client':

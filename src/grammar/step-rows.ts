@@ -1,9 +1,23 @@
 /** The commands that a load can be made of: rows of the console's table, and the steps that only a load has. Pure. */
 import { parse_duration, UNITS_TEXT } from '../foundation/duration.ts';
 import { escape_text } from '../foundation/escape.ts';
-import { parse_rate } from '../foundation/rate.ts';
+import { parse_rate, parse_slot_rate, SLOT_RATE_TEXT } from '../foundation/rate.ts';
 import type { Command, WaitFor } from './command.ts';
-import { clauses, clients, COUNT, fixed, is, next_clause, optional, RAMP, time, type Hold, type Row } from './rows.ts';
+import {
+  action,
+  change,
+  clauses,
+  clients,
+  COUNT,
+  fixed,
+  is,
+  next_clause,
+  optional,
+  RAMP,
+  time,
+  type Hold,
+  type Row,
+} from './rows.ts';
 
 /** One command of a step. */
 export type StepCommand =
@@ -11,7 +25,17 @@ export type StepCommand =
       Command,
       {
         readonly op:
-          'incr' | 'decr' | 'set' | 'connect_rate' | 'pause' | 'resume' | 'mark' | 'annotate' | 'retry_fatal' | 'stop';
+          | 'incr'
+          | 'decr'
+          | 'set'
+          | 'connect_rate'
+          | 'rate'
+          | 'pause'
+          | 'resume'
+          | 'mark'
+          | 'annotate'
+          | 'retry_fatal'
+          | 'stop';
       }
     >
   | WaitFor
@@ -21,16 +45,12 @@ const MAX_WAIT_MS = 24 * 3_600_000;
 /** of `mark` and `annotate`, characters */
 const MAX_TEXT = 200;
 
-const connects = (name: string, help: string): Row<Exclude<StepCommand, Hold>> => ({
-  name,
-  usage: `${name} N`,
-  help,
-  bounds: 'N is a number above 0 up to 1000000, such as 1000 or 0.5',
-  parse([n = '', ...rest]) {
-    const per_s = rest.length === 0 ? parse_rate(n) : undefined;
-    return per_s === undefined ? undefined : { op: 'connect_rate', per_s };
-  },
-});
+const PER_S = 'a number above 0 up to 1000000, such as 1000 or 0.5';
+
+function connects([n = '', ...rest]: readonly string[]): Extract<Command, { readonly op: 'connect_rate' }> | undefined {
+  const per_s = rest.length === 0 ? parse_rate(n) : undefined;
+  return per_s === undefined ? undefined : { op: 'connect_rate', per_s };
+}
 
 /** `least`: characters */
 const texts = (op: 'mark' | 'annotate', least: 0 | 1, help: string): Row<Exclude<StepCommand, Hold>> => ({
@@ -84,11 +104,29 @@ export const STEP_ROWS: readonly Row<Exclude<StepCommand, Hold>>[] = [
     },
     next: (words) => next_clause(words, ['in', 'on', 'over']),
   },
-  connects(
-    'connect-rate',
-    'let at most N clients connect per second, over the whole swarm; --max-connect-rate bounds it',
-  ),
-  connects('rate', 'the same as connect-rate'),
+  {
+    name: 'connect-rate',
+    usage: 'connect-rate N',
+    help: 'let at most N clients connect per second, over the whole swarm; --max-connect-rate bounds it',
+    bounds: `N is ${PER_S}`,
+    parse: connects,
+  },
+  {
+    name: 'rate',
+    usage: 'rate ACTION N/s|N/m [over 30s] [poisson]',
+    help:
+      'play ACTION, which has a rate in the script, N times per second (minute) over all clients, at once or getting ' +
+      'there evenly in that time; poisson: with drawn gaps. `rate N` alone is connect-rate',
+    bounds: `a rate is ${SLOT_RATE_TEXT}; ${RAMP}`,
+    parse(words) {
+      const [name, given, ...rest] = words;
+      if (given === undefined) return connects(words);
+      const [played, per_s, how] = [action(name), parse_slot_rate(given), change(rest)];
+      if (played === undefined || per_s === undefined || how === undefined) return undefined;
+      return { op: 'rate', action: played, per_s, ...how };
+    },
+    next: (words) => next_clause(words, ['over', 'poisson'], 2),
+  },
   fixed('pause', 'clients keep or make their connections but start no action', { op: 'pause' }),
   fixed('resume', 'end of the pause', { op: 'resume' }),
   {

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { reason_of, SwarmError } from '../foundation/errors.ts';
 import { read_text } from '../foundation/files.ts';
 import type { Log } from '../foundation/log.ts';
+import { no_rate } from '../grammar/sentences.ts';
 import { CONNECTED } from '../metrics/groups.ts';
 import type { OptionsWith } from '../options/options.ts';
 import { bundle_modules } from '../protocols/bundle.ts';
@@ -15,6 +16,7 @@ import { check_actions } from '../script/against-module.ts';
 import { in_file_order, render_faults, type Fault } from '../script/fault.ts';
 import { parse_script, type CheckableScript, type ParsedScript } from '../script/parse.ts';
 import { actions_of, commands_of, MAIN, protocols_of, type Script } from '../script/types.ts';
+import { named_groups } from '../swarm/plan/rated-actions.ts';
 import type { GroupSpec } from '../swarm/plan/run-spec.ts';
 import { WHOLE } from '../swarm/plan/segment.ts';
 import { guard_module } from '../swarm/worker/module-guard.ts';
@@ -72,7 +74,11 @@ export async function load(options: OptionsWith<'script'>, out_dir: string, colo
   }
   const { script } = parsed;
   const loaded = await load_exports(protocols_of(script.groups), dir, out_dir);
-  const faults = [...check_modules(parsed.rest, file, loaded), ...check_shared_out(options, parsed, file)];
+  const faults = [
+    ...check_modules(parsed.rest, file, loaded),
+    ...check_shared_out(options, parsed, file),
+    ...check_one_machine(options, parsed, file),
+  ];
   if (faults.length > 0) return refuse(in_file_order(faults));
   return {
     script,
@@ -81,7 +87,7 @@ export async function load(options: OptionsWith<'script'>, out_dir: string, colo
     module_path: loaded.path,
     module_sha256: loaded.sha256,
     computed: loaded.computed,
-    load: chosen_load(options, parsed.load, script.groups, options.segment ?? WHOLE, text, colour),
+    load: chosen_load(options, parsed.load, named_groups(script.groups, null), options.segment ?? WHOLE, text, colour),
   };
 }
 
@@ -99,6 +105,19 @@ function check_shared_out(
     .filter(({ iterations_in_all }) => iterations_in_all !== null)
     .flatMap(({ name }) => rest.where(`${name === MAIN ? '' : `/groups/${name}`}/iterations_in_all`, 'key') ?? [])
     .map((place) => ({ file, ...place, message }));
+}
+
+/** Rates need one machine for now. */
+function check_one_machine(
+  { join, credentials }: OptionsWith<'script'>,
+  { script, rest }: ParsedScript,
+  file: string,
+): Fault[] {
+  if ((join ?? credentials) === null) return [];
+  const places = rest.groups.flatMap(({ actions }) => actions);
+  const rated = script.groups.flatMap(actions_of).flatMap(({ rate }, i) => (rate === null ? [] : [places[i]!.at]));
+  const message = no_rate({ ok: false, code: 'one_machine', what: 'an action with a `rate`' });
+  return rated.flatMap((at) => rest.where(`${at}/rate`, 'key') ?? []).map((place) => ({ file, ...place, message }));
 }
 
 /** What is played. */

@@ -1,6 +1,7 @@
 /** Makes what all members need to know from the options and what was loaded. */
 import { randomBytes } from 'node:crypto';
 import type { OptionsWith } from '../options/options.ts';
+import { without_rates } from '../script/rated.ts';
 import type { ConnectionLimits, RunSpec } from '../swarm/plan/run-spec.ts';
 import { groups_of, type Loaded } from './load.ts';
 import { read_tls } from './tls-files.ts';
@@ -15,8 +16,10 @@ export function new_run(
   once: boolean,
 ): RunSpec {
   const { module_sha256 } = loaded;
-  // `swarm try` plays each group once
-  const groups = groups_of(loaded).map((group) => (once ? { ...group, share: 1 } : group));
+  // `swarm try` plays each group once, its rated actions in turn
+  const groups = groups_of(loaded).map((group) =>
+    once ? { ...group, share: 1, script: without_rates(group.script) } : group,
+  );
   return {
     id: `${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`,
     what: { groups, module_sha256, seed: options.seed ?? randomBytes(8).toString('hex'), once },

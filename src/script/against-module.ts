@@ -32,7 +32,11 @@ export function check_actions(
     const check = checker(protocol, module, of_module[0]?.protocol_at ?? '', report);
     for (const { loops, loops_at, actions } of of_module) {
       if (loops > 1 && module.exports['messages'] === undefined) report(loops_at, 'key', no_matcher(protocol, loops));
-      for (const action of actions) check(action);
+      for (const action of actions) {
+        check(action);
+        if (typeof action.at_once === 'number' && action.at_once > 1 && module.exports['messages'] === undefined)
+          report(`${action.at}/at_once`, 'value', no_matcher_for(protocol, action.at_once));
+      }
     }
   }
   return in_file_order(faults);
@@ -43,6 +47,10 @@ type Report = (pointer: string, of: 'value' | 'key', message: string) => void;
 const no_matcher = (protocol: string, loops: number): string =>
   `these ${loops} loops are played at once on one connection, and the module ${quoted(protocol)} does not tell whose a ` +
   `reply is: export \`messages\` there, or write one list of \`actions\` here`;
+
+const no_matcher_for = (protocol: string, at_once: number): string =>
+  `a client would run ${at_once} rounds at once on one connection, and the module ${quoted(protocol)} does not tell whose ` +
+  `a reply is: export \`messages\` there, or leave \`at_once\` out`;
 
 /** What checks an action of this module. */
 function checker(

@@ -4,6 +4,7 @@ import { RESERVED_EXPORTS } from '../protocols/module.ts';
 import { check_groups } from './check-groups.ts';
 import { check_spins, check_times } from './check-times.ts';
 import { check_names } from './names.ts';
+import { check_rates } from './rated.ts';
 import { groups_in, has, is_mapping, wrong_value, type RawGroup, type Wrong } from './raw.ts';
 import { MAX_ACTIONS, MAX_ITERATIONS, MAX_LOOPS, SCRIPT_SCHEMA } from './schema.ts';
 import { to_script } from './to-script.ts';
@@ -22,6 +23,7 @@ export function check_shape(root: unknown): Wrong[] {
   wrong.push(
     ...check_groups(root, groups),
     ...check_times(groups),
+    ...check_rates(groups),
     ...check_commands(groups),
     ...check_names(groups, has(root, 'groups')),
   );
@@ -29,10 +31,11 @@ export function check_shape(root: unknown): Wrong[] {
   return wrong;
 }
 
-/** Of names, of what stands beside what, of ranges, reserved commands and loads the schema cannot say enough. */
+/** Of names, of what stands beside what, of ranges, rates, reserved commands and loads the schema cannot say enough. */
 const is_said_here = ({ keyword, of, pointer }: Finding): boolean =>
   !['anyOf', 'not', 'propertyNames'].includes(keyword) &&
   !/^\/load(\/|$)/.test(pointer) &&
+  !/\/\d+\/rate$/.test(pointer) &&
   !(keyword === 'pattern' && (of === 'key' || /\/name$/.test(pointer)));
 
 /** By the last name of a pointer, and keyword. */

@@ -96,8 +96,12 @@ export const check_spins = (script: Script, groups: readonly RawGroup[]): Wrong[
     }),
   );
 
-/** Whether an iteration can ever pass in no time. A sleep counts only if it can be reached. */
+/**
+ * Whether an iteration can ever pass in no time. A sleep counts only if it can be reached. A loop of rated actions alone
+ * is not played in turn.
+ */
 function can_spin({ actions, sleep_between_iterations }: Loop): boolean {
+  if (actions.every(({ rate }) => rate !== null)) return false;
   const takes_time = ({ rounds, sleep_between_rounds, sleep_after_action }: Loop['actions'][number]): boolean =>
     rounds[0] > 0 || can_last(sleep_after_action) || (rounds[1] > 0 && can_last(sleep_between_rounds));
   return !can_last(sleep_between_iterations) && !actions.some(takes_time);

@@ -17,7 +17,12 @@ export interface CheckableGroup {
   /** how many loops a client plays at once */
   readonly loops: number;
   /** whose command can be read */
-  readonly actions: readonly { readonly at: string; readonly command: string; readonly args: unknown }[];
+  readonly actions: readonly {
+    readonly at: string;
+    readonly command: string;
+    readonly args: unknown;
+    readonly at_once: unknown;
+  }[];
 }
 
 /** The part of a script that can be checked against its modules: groups whose module's name can be read. */
@@ -103,8 +108,8 @@ const checkable = ({ at, protocol, protocol_at, loops }: RawGroup): CheckableGro
   loops: loops.length,
   actions: loops
     .flatMap(({ actions }) => actions)
-    .flatMap(({ at, raw: { command, args } }) =>
-      typeof command === 'string' ? [{ at, command, args: args ?? NO_ARGS }] : [],
+    .flatMap(({ at, raw: { command, args, at_once } }) =>
+      typeof command === 'string' ? [{ at, command, args: args ?? NO_ARGS, at_once }] : [],
     ),
 });
 

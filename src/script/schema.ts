@@ -68,6 +68,11 @@ export const MAX_ACTIONS = 1000;
 /** The most loops of a group: each has a timer in every client. */
 export const MAX_LOOPS = 16;
 export const MAX_ITERATIONS = 1_000_000_000;
+/** Rounds of a rated action that a client may run at a time. */
+export const MAX_AT_ONCE = 1000;
+/** Seconds that a slot may wait for a client: a millisecond to a day. */
+const MIN_GIVE_UP = 0.001;
+export const MAX_GIVE_UP = 86_400;
 
 function range_schema(rule: RangeRule): object {
   const number = { type: rule.integer ? 'integer' : 'number', minimum: 0, maximum: rule.max };
@@ -135,6 +140,33 @@ const ACTION = {
     rounds: range_schema(RANGES.rounds),
     sleep_between_rounds: range_schema(RANGES.sleep_between_rounds),
     sleep_after_action: range_schema(RANGES.sleep_after_action),
+    rate: {
+      title: 'Rate',
+      description:
+        'How often to play the action over all clients, per second (/s) or minute (/m), instead of in turn: evenly, or with drawn gaps (poisson). 0/s waits for the command `rate`.',
+      type: 'string',
+      pattern: '^[0-9]{1,8}([.][0-9]{1,6})?/[smSM]( +poisson)?$',
+      examples: ['100/s', '30/m', '100/s poisson', '0/s'],
+    },
+    at_once: {
+      title: 'At once',
+      description:
+        'With `rate`: how many rounds of the action a client may run at a time. More than 1 only if the module exports `messages`.',
+      type: 'integer',
+      minimum: 1,
+      maximum: MAX_AT_ONCE,
+      default: 1,
+      examples: [10],
+    },
+    give_up: {
+      title: 'Give up',
+      description:
+        'With `rate`: seconds after which a round for which no client was free is dropped. Default: --reply-timeout.',
+      type: 'number',
+      minimum: MIN_GIVE_UP,
+      maximum: MAX_GIVE_UP,
+      examples: [0.5],
+    },
   },
 } as const;
 
@@ -261,6 +293,7 @@ export const SCRIPT_SCHEMA = {
       protocol: 'durian',
       actions: [{ command: 'heartbeat', args: { uid: 123 }, rounds: [2, 10], sleep_between_rounds: [1, 5] }],
     },
+    { protocol: 'chat', actions: [{ command: 'say', rate: '100/s', at_once: 2, give_up: 1 }] },
     {
       protocol: 'chat',
       groups: {

@@ -1,6 +1,7 @@
 /** From a file without faults to the frozen {@link Script}: every default filled in. */
 import { deep_freeze } from '../foundation/freeze.ts';
 import { to_range } from './range.ts';
+import { to_rated } from './rated.ts';
 import { groups_in, type Raw, type RawAction, type RawGroup, type RawLoop } from './raw.ts';
 import { DEFAULT_SIGMA, RANGES, type RangeKey } from './schema.ts';
 import type { Action, Distribution, Loop, Range, Script, ScriptGroup, ThinkTime } from './types.ts';
@@ -25,17 +26,21 @@ const to_loop = ({ name, raw, actions }: RawLoop, to: (action: RawAction) => Act
   sleep_between_iterations: to_time(raw, 'sleep_between_iterations'),
 });
 
+/** in turn, of an action with a rate */
+const NONE: Range = [0, 0];
+
 function to_action({ raw }: RawAction, index: number): Action {
   const command = raw['command'] as string;
+  const rate = to_rated(raw);
   return {
     index,
     name: (raw['name'] as string | undefined) ?? command,
     command,
     args: (raw['args'] ?? {}) as Action['args'],
-    rounds: to_time(raw, 'rounds') as Range,
-    sleep_between_rounds: to_time(raw, 'sleep_between_rounds'),
-    sleep_after_action: to_time(raw, 'sleep_after_action'),
-    rate: null,
+    rounds: rate === null ? (to_time(raw, 'rounds') as Range) : NONE,
+    sleep_between_rounds: rate === null ? to_time(raw, 'sleep_between_rounds') : NONE,
+    sleep_after_action: rate === null ? to_time(raw, 'sleep_after_action') : NONE,
+    rate,
   };
 }
 

@@ -52,6 +52,8 @@ describe('read_load says all that is wrong, and where', () => {
     ['|set 5 & incr 3 in a', /^`set N` forgets what was given by name/],
     ['set 5 in a & |decr 3 in a over 2s & set 4 in b', SAME],
     ['rate 5 & |connect-rate 7', SAME],
+    ['rate say 5/s & |rate say 7/s over 3s', SAME],
+    ['|rate say 5; |rate 5/s over 3s; |rate say 5/s over 25h', USAGE, USAGE, USAGE],
     ['pause & |resume', SAME],
     ['|set 5 & incr 3 in a', FORGETS],
     ['incr 3 on eu & |set 5', FORGETS],
@@ -165,6 +167,26 @@ const other = fc.oneof(
   fc.tuple(fc.constantFrom('rate', 'connect-rate'), fc.constantFrom(0.5, 1, 1000)).map(([name, per_s]) => {
     return { text: `${name} ${per_s}`, means: { op: 'connect_rate', per_s }, thing: 'rate', ms: 0 };
   }),
+  fc
+    .record({
+      action: fc.constantFrom('say', 'A.say', 'a.b.c-1'),
+      rate: fc.constantFrom<[string, number]>(['0/s', 0], ['90/m', 1.5], ['20000/S', 20_000]),
+      over: fc.option(time, { nil: undefined }),
+      poisson: fc.boolean(),
+      first: fc.boolean(),
+    })
+    .chain(({ action, rate: [given, per_s], over, poisson, first }) => {
+      const clauses = [
+        ...(over === undefined ? [] : [[cased('over'), fc.constant(over[0])]]),
+        ...(poisson ? [[cased('poisson')]] : []),
+      ];
+      const [over_ms, thing] = [over?.[1] ?? 0, `rate of ${action}`];
+      const means = { op: 'rate', action, per_s, over_ms, poisson };
+      const ordered = first ? clauses : [...clauses].reverse();
+      return written(cased('rate'), fc.constant(action), fc.constant(given), ...ordered.flat()).map((text) => ({
+        ...{ text, means, thing, ms: over_ms },
+      }));
+    }),
   fc.constantFrom('pause', 'resume').map((op) => ({ text: op, means: { op }, thing: 'pause', ms: 0 })),
   fc.constant({ text: 'retry fatal', means: { op: 'retry_fatal' }, thing: 'retry', ms: 0 }),
   fc

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import type { Command, Followers } from '../../src/grammar/command.ts';
+import type { Command, Followers, Reply } from '../../src/grammar/command.ts';
 import { line_of, seconds, sentence } from '../../src/grammar/sentences.ts';
 import { parse_line } from '../../src/grammar/table.ts';
 
@@ -63,6 +63,13 @@ const ANY: fc.Arbitrary<Command> = fc
   .map(([command, label, name]): Command => ({ ...command, ...(label && { on: label }), ...(name && { in: name }) }));
 const OTHERS: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ op: fc.constant('connect_rate' as const), per_s: fc.constantFrom(0.5, 1, 1000, 1_000_000) }),
+  fc.record({
+    op: fc.constant('rate' as const),
+    action: fc.constantFrom('say', 'a.B.c-1'),
+    per_s: fc.constantFrom(0, 0.000001, 1.666667, 20_000, 1_000_000),
+    ...goal,
+    poisson: fc.boolean(),
+  }),
   fc.record({ op: fc.constantFrom('pause' as const, 'resume' as const, 'retry_fatal' as const, 'rebalance' as const) }),
   fc.record({ op: fc.constant('annotate' as const), text: fc.constantFrom('now', 'ramp is over; or not') }),
   fc.constantFrom<Command>(
@@ -76,6 +83,56 @@ const OTHERS: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ op: fc.constant('evict' as const), agent }),
 );
 
+describe('a rate', () => {
+  const deed: Extract<Reply, { readonly op: 'rate' }> = {
+    ok: true,
+    op: 'rate',
+    action: 'a.say',
+    had: 0,
+    per_s: 20_000,
+    over_ms: 0,
+    poisson: false,
+    is_paused: false,
+    here: null,
+    followers: null,
+  };
+  it.each<[string, Reply]>([
+    ['rate of a.say 20000/s, was 0/s', deed],
+    ['rate of a.say 0/s, in 120 s, was 1.5/s', { ...deed, per_s: 0, had: 1.5, over_ms: 120_000 }],
+    ['rate of a.say 20000/s, drawn as a Poisson process, in 0.5 s, was 0/s', { ...deed, poisson: true, over_ms: 500 }],
+    ['rate of a.say 20000/s, was 0/s; it stands still until `resume`', { ...deed, is_paused: true }],
+    ['rate of a.say 20000/s, was 0/s (segment 2/5: 8000 here)', { ...deed, here: { segment: '2/5', part: 8000 } }],
+    ['`rate ACTION` needs a swarm of one machine for now', { ok: false, code: 'one_machine', what: '`rate ACTION`' }],
+    [
+      '`say` has no rate: give it one in the script, `rate: 0/s` waits for commands',
+      { ok: false, code: 'no_rate', action: 'say' },
+    ],
+    [
+      'no action `sya`: did you mean `say`?',
+      { ok: false, code: 'no_such_action', action: 'sya', near: 'say', rated: ['say', 'x'] },
+    ],
+    ['no action `x`: none has a rate', { ok: false, code: 'no_such_action', action: 'x', near: null, rated: [] }],
+    [
+      'no action `x`: those with a rate are a1, a2, a3, a4, a5, a6, a7, a8, …',
+      {
+        ok: false,
+        code: 'no_such_action',
+        action: 'x',
+        near: null,
+        rated: Array.from({ length: 9 }, (_, i) => `a${i + 1}`),
+      },
+    ],
+    [
+      'several actions with a rate are called `say`: say which of a.say, b.say',
+      { ok: false, code: 'ambiguous_action', action: 'say', names: ['a.say', 'b.say'] },
+    ],
+    [
+      'several actions with a rate are called `say`: give each a `name` of its own in the script',
+      { ok: false, code: 'ambiguous_action', action: 'say', names: ['say', 'say'] },
+    ],
+  ])('%s', (text, reply) => expect(sentence(reply)).toBe(text));
+});
+
 test('a command is written as it would be typed', () => {
   fc.assert(
     fc.property(fc.oneof(ANY, OTHERS), (command) => {
@@ -86,7 +143,7 @@ test('a command is written as it would be typed', () => {
 
 test('what a command means is decided in one place', () => {
   const changing =
-    /\bop === '|\bcase '(incr|decr|set|load|load_end|connect_rate|pause|resume|mark|annotate|retry_fatal|stop|rebalance|drain|evict)'/;
+    /\bop === '|\bcase '(incr|decr|set|load|load_end|connect_rate|rate|pause|resume|mark|annotate|retry_fatal|stop|rebalance|drain|evict)'/;
   const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   // what only shows is the session's
   const shows = /\bop === '(auth|help|wait|hold|load|status|quit|trace|series|events)'/g;

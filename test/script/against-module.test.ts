@@ -186,6 +186,19 @@ groups:
     ]);
   });
 
+  it('lets a client run several rounds at once only with a module that tells whose a reply is', () => {
+    const text = `protocol: chat
+actions:
+  - { command: say, rate: 5/s, at_once: 1 }
+  - { command: say, name: loud, rate: 5/s, at_once: 3 }
+`;
+    expect(check({ exports: { ...exports, messages: {} } }, text)).toEqual([]);
+    expect(check({ exports }, text)).toEqual([
+      'chat.yml:4:53 a client would run 3 rounds at once on one connection, and the module `chat` does not tell whose a ' +
+        'reply is: export `messages` there, or leave `at_once` out',
+    ]);
+  });
+
   it.each(['protocol: ../chat', 'protocol: 7', 'protocol: !!foo chat', 'x: 1', 'protocol: chat\n\tx'])(
     'has no module to look at where the script begins with %j',
     (begin) => {

@@ -7,6 +7,9 @@ export interface DrawnAction {
   rounds?: unknown;
   sleep_between_rounds?: unknown;
   sleep_after_action?: unknown;
+  rate?: unknown;
+  at_once?: unknown;
+  give_up?: unknown;
 }
 export interface DrawnLoop {
   actions?: DrawnAction[];
@@ -36,16 +39,26 @@ const distribution = fc.oneof(
   ),
 );
 const sleep = fc.oneof(seconds, range(seconds), distribution);
-const action = fc.record(
+const called = { command: fc.constantFrom('say', 'enter', 'ping', 'errors', 'set'), name: fc.constant('named') };
+const in_turn = fc.record(
   {
-    command: fc.constantFrom('say', 'enter', 'ping', 'errors', 'set'),
-    name: fc.constant('named'),
+    ...called,
     rounds: fc.oneof(fc.integer({ min: 1, max: 9 }), range(fc.integer({ min: 1, max: 9 }))),
     sleep_between_rounds: sleep,
     sleep_after_action: sleep,
   },
   { requiredKeys: ['command'] },
 );
+const rated = fc.record(
+  {
+    ...called,
+    rate: fc.constantFrom('0/s', '100/s', '0.25/S', '30/m', '7/m poisson', '1000000/s  poisson'),
+    at_once: fc.integer({ min: 1, max: 1000 }),
+    give_up: fc.constantFrom(0.001, 1, 2.5, 86_400),
+  },
+  { requiredKeys: ['command', 'rate'] },
+);
+const action: fc.Arbitrary<DrawnAction> = fc.oneof({ arbitrary: in_turn, weight: 3 }, { arbitrary: rated, weight: 1 });
 const actions = fc.array(action, { minLength: 1, maxLength: 3 });
 const iterations = fc.integer({ min: 1, max: 1e9 });
 const of_loop = { actions, sleep_between_iterations: sleep };
@@ -74,6 +87,9 @@ export const SCRIPTS = fc
       const named = Array.isArray(played)
         ? { loops: Object.fromEntries(played.map((loop) => [name(), structuredClone(loop)])) }
         : structuredClone(played);
+      // nobody sleeps where nothing is played in turn
+      for (const loop of lists_in(named))
+        if (loop.actions!.every(({ rate }) => rate !== undefined)) delete loop.sleep_between_iterations;
       for (const [, one] of actions_in(named)) if (one.name !== undefined) one.name = name();
       return { ...own, ...named };
     });
@@ -81,6 +97,10 @@ export const SCRIPTS = fc
     if (alone) return { protocol: 'chat', ...first };
     return { protocol: 'chat', groups: Object.fromEntries(drawn.map((one) => [name(), one])) };
   });
+
+/** those that are mappings */
+const lists_in = (group: DrawnGroup): DrawnLoop[] =>
+  group.loops === undefined ? [group] : loops_in(group).flatMap((loop) => (Array.isArray(loop) ? [] : [loop]));
 
 export const loops_in = ({ loops }: DrawnGroup): (DrawnLoop | DrawnAction[])[] => Object.values(loops ?? {});
 /** with their pointers; `at`: that of the group */

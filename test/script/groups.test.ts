@@ -10,6 +10,7 @@ import {
   write_script,
   type DrawnAction,
   type DrawnGroup,
+  type DrawnLoop,
   type DrawnScript,
 } from './drawn-script.ts';
 
@@ -42,9 +43,10 @@ function meant(script: DrawnScript): unknown {
           name: action.name ?? action.command,
           command: action.command,
           args: {},
-          rounds: range(action.rounds, 1),
-          sleep_between_rounds: range(action.sleep_between_rounds, 1),
-          sleep_after_action: range(action.sleep_after_action, 1),
+          rounds: range(action.rounds, action.rate === undefined ? 1 : 0),
+          sleep_between_rounds: range(action.sleep_between_rounds, action.rate === undefined ? 1 : 0),
+          sleep_after_action: range(action.sleep_after_action, action.rate === undefined ? 1 : 0),
+          rate: rated(action),
         })),
         iterations,
         sleep_between_iterations: range(sleep_between_iterations, 0),
@@ -54,6 +56,22 @@ function meant(script: DrawnScript): unknown {
   };
   if (script.groups === undefined) return { groups: [group('main', script)] };
   return { groups: Object.entries(script.groups).map(([name, one]) => group(name, one)) };
+}
+
+const PER_S: Record<string, number> = {
+  '0/s': 0,
+  '100/s': 100,
+  '0.25/S': 0.25,
+  '30/m': 0.5,
+  '7/m': 0.116667,
+  '1000000/s': 1e6,
+};
+
+function rated({ rate, at_once = 1, give_up }: DrawnAction): unknown {
+  if (rate === undefined) return null;
+  const [number, law] = (rate as string).split(/ +/);
+  const give_up_ms = give_up === undefined ? null : (give_up as number) * 1000;
+  return { per_s: PER_S[number!], poisson: law === 'poisson', at_once, give_up_ms };
 }
 
 it('means what is drawn', () => {
@@ -78,9 +96,18 @@ interface Place {
 /** Where the fault stands, and how it begins; null: there is no room for it in this script. */
 type Expected = { readonly key?: string; readonly value?: string; readonly says: string } | null;
 
+/** One that is played in turn. */
 const an_action = (group: DrawnGroup, at: string, pick: Place['pick']): [string, DrawnAction] => {
   const all = actions_in(group, at);
-  return all[pick(all.length)]!;
+  const [place, action] = all[pick(all.length)]!;
+  for (const key of ['rate', 'at_once', 'give_up'] as const) delete action[key];
+  return [place, action];
+};
+
+/** One that has a rate. */
+const a_rated = (group: DrawnGroup, at: string, pick: Place['pick']): [string, DrawnAction] | null => {
+  const all = actions_in(group, at).filter(([, { rate }]) => rate !== undefined);
+  return all.length === 0 ? null : all[pick(all.length)]!;
 };
 
 const WHOLE = (name: string): string =>
@@ -240,6 +267,67 @@ const MISTAKES: Record<string, (place: Place) => Expected> = {
     return { [of]: `${place}/${key}${inside}`, says };
   },
 };
+
+Object.assign(MISTAKES, {
+  'a rate that is none': ({ group, at, pick }) => {
+    const found = a_rated(group, at, pick);
+    if (found === null) return null;
+    const [place, action] = found;
+    const bad = [
+      'fast',
+      '100',
+      '-1/s',
+      '+1/s',
+      '1e9/s',
+      '1000001/s',
+      '0.0000001/s',
+      '1/h',
+      '5/s twice',
+      '5/s poisson x',
+    ];
+    const value = [...bad, '0.00001/m', '70000000/m', 100, -3, 1e9, true, [5]][pick(bad.length + 7)];
+    action.rate = value;
+    const meant = value === 100 ? ', did you mean `100/s`?' : '';
+    const said = typeof value === 'string' ? `the text \`${value}\`` : Array.isArray(value) ? 'a list' : String(value);
+    const says =
+      '`rate` must be `100/s` (per second) or `100/m` (per minute): 0, or above 0 up to 1000000/s, with at most six ' +
+      `decimals, with \` poisson\` behind it for drawn gaps, not ${said}${meant}`;
+    return { value: `${place}/rate`, says };
+  },
+  'what is for playing in turn beside a rate': ({ group, at, pick }) => {
+    const found = a_rated(group, at, pick);
+    if (found === null) return null;
+    const [place, action] = found;
+    const key = (['rounds', 'sleep_between_rounds', 'sleep_after_action'] as const)[pick(3)]!;
+    action[key] = 5;
+    return { key: `${place}/${key}`, says: `\`${key}\` beside \`rate\`: the rate says when the action is played` };
+  },
+  'what is for a rate without one': ({ group, at, pick }) => {
+    const [place, action] = an_action(group, at, pick);
+    const key = (['at_once', 'give_up'] as const)[pick(2)]!;
+    action[key] = 2;
+    return { key: `${place}/${key}`, says: `\`${key}\` without \`rate\`: write \`rate: 100/s\` beside it` };
+  },
+  'a number of a rated action that is none': ({ group, at, pick }) => {
+    const found = a_rated(group, at, pick);
+    if (found === null) return null;
+    const [place, action] = found;
+    const key = (['at_once', 'give_up'] as const)[pick(2)]!;
+    action[key] = (key === 'at_once' ? [0, 1001, 1.5, 'two'] : [0, 86_401, 'soon', '1s'])[pick(4)];
+    return { value: `${place}/${key}`, says: `\`${key}\` must be ` };
+  },
+  'a sleep where nothing is played in turn': ({ group, at, pick }) => {
+    const all = Object.entries<DrawnLoop | DrawnAction[]>(group.loops ?? { '': group });
+    const [name, loop] = all[pick(all.length)]!;
+    if (Array.isArray(loop) || !loop.actions!.every(({ rate }) => rate !== undefined)) return null;
+    loop.sleep_between_iterations = 3;
+    const place = name === '' ? at : `${at}/loops/${name}`;
+    return {
+      key: `${place}/sleep_between_iterations`,
+      says: '`sleep_between_iterations` where every action has a rate: nobody sleeps there',
+    };
+  },
+} satisfies typeof MISTAKES);
 
 describe('a script with one mistake', () => {
   it.each(Object.entries(MISTAKES))('%s', (_, mistake) => {

@@ -24,6 +24,8 @@ const NUMBER = 'a whole number from 0 to 1000000000';
 const SECONDS = 'a number of seconds from 0 to 2592000';
 const OR_RANGE = ', or a range [from, to] of two such';
 const OR_MEAN = ', or { mean, distribution }';
+const RATE =
+  '`rate` must be `100/s` (per second) or `100/m` (per minute): 0, or above 0 up to 1000000/s, with at most six decimals, with ` poisson` behind it for drawn gaps';
 const SPINS =
   'an iteration can pass without a round or a sleep: every `rounds` can be 0 and every sleep is 0, so that clients would spin for ever';
 
@@ -56,6 +58,7 @@ actions:
         rounds: [2, 10],
         sleep_between_rounds: [1, 5],
         sleep_after_action: [1, 5],
+        rate: null,
       },
       {
         index: 1,
@@ -65,6 +68,7 @@ actions:
         rounds: [1, 1],
         sleep_between_rounds: [0, 0],
         sleep_after_action: [1, 5],
+        rate: null,
       },
     ];
     const loop = { name: 'main', actions, iterations: null, sleep_between_iterations: [0, 0] };
@@ -84,6 +88,7 @@ actions:
         rounds: range,
         sleep_between_rounds: range,
         sleep_after_action: range,
+        rate: null,
       };
       expect(actions_in(text)).toEqual([expected]);
     },
@@ -137,6 +142,8 @@ actions:
     action('rounds: 0', 'sleep_after_action: 1'),
     action('rounds: [0, 1]', 'sleep_between_rounds: 1', 'sleep_after_action: 0'),
     action('rounds: 1', 'sleep_between_rounds: 0', 'sleep_after_action: 0'),
+    action('rate: 0/s'),
+    action('rate: 5/s') + '\n  - { command: d, rounds: 0 }',
     action('rounds: 0', 'sleep_after_action: 0') +
       '\n  - command: d\n    rounds: 1\n    sleep_between_rounds: 0\n    sleep_after_action: 0',
   ])('does something in every iteration, or in the long run: %j', (text) => {
@@ -263,6 +270,16 @@ describe('a bad script', () => {
     [action('rounds: 0', 'sleep_after_action: 0'), [`2:1 ${SPINS}`]],
     [action('rounds: 0', 'sleep_between_rounds: 5', 'sleep_after_action: 0'), [`2:1 ${SPINS}`]],
     [action('rounds: [0, 5]', 'sleep_between_rounds: 0', 'sleep_after_action: [0, 0]'), [`2:1 ${SPINS}`]],
+    [
+      action('rate: 100/s', 'rounds: 2') + '\n  - command: d\n    rate: 5\n  - { command: e, at_once: 3 }',
+      [
+        '5:5 `rounds` beside `rate`: the rate says when the action is played, over all clients; keep one of the two, and for gaps that are drawn write `rate: 100/s poisson`',
+        `7:11 ${RATE}, not 5, did you mean \`5/s\`?`,
+        '8:19 `at_once` without `rate`: write `rate: 100/s` beside it, or leave it out',
+      ],
+    ],
+    // beside one that has a rate, too, clients play in turn
+    [action('rate: 5/s') + '\n  - { command: d, rounds: 0, sleep_after_action: 0 }', [`2:1 ${SPINS}`]],
     // values that are not what they seem
     [
       action('args: { on: 1, b: [52e3, 0o17, 2026-11-29, -.5], c: { 010: x } }'),

@@ -82,6 +82,6 @@ function counted(before: Desired, change: Partial<Desired>, asking: Asking): Des
 /** A wait of the load is decided: `why` it cannot be met, or '' when it is. */
 export function decided(stored: Desired, why: string, groups: readonly NamedSharing[], run_ms: number): Desired {
   const before = advance(stored, groups, run_ms);
-  const next = why === '' ? pass(before, groups, run_ms) : give_up(before, why);
+  const next = why === '' ? pass(before, groups, run_ms) : give_up(before, why, groups, run_ms);
   return { ...next, seq: before.seq + 1 };
 }

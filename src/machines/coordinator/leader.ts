@@ -85,8 +85,8 @@ export function first_plan(
 }
 
 const steered_of = (desired: Desired): Steered => {
-  const { target, ramp, labelled, own, phase, graceful, connect_per_s, retry_fatal, mark, load } = desired;
-  return { target, ramp, labelled, own, phase, graceful, connect_per_s, retry_fatal, mark, load };
+  const { target, ramp, labelled, own, phase, graceful, connect_per_s, retry_fatal, mark, rates, load } = desired;
+  return { target, ramp, labelled, own, phase, graceful, connect_per_s, retry_fatal, mark, rates, load };
 };
 
 /** more plans than any coordinator can have missed */

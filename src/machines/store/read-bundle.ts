@@ -20,7 +20,13 @@ import { MAX_ACTIONS, MAX_GROUPS } from '../../metrics/groups.ts';
 import { COUNT } from '../../metrics/snapshot-shape.ts';
 import type { Server } from '../../protocols/module.ts';
 import { MAX_SLEEP } from '../../script/range.ts';
-import { MAX_ACTIONS as ACTIONS_OF_SCRIPT, MAX_ITERATIONS, MAX_LOOPS, MAX_SIGMA } from '../../script/schema.ts';
+import {
+  MAX_ACTIONS as ACTIONS_OF_SCRIPT,
+  MAX_AT_ONCE,
+  MAX_ITERATIONS,
+  MAX_LOOPS,
+  MAX_SIGMA,
+} from '../../script/schema.ts';
 import {
   actions_of,
   MAX_SHARE,
@@ -59,7 +65,7 @@ const THINK: Shape<ThinkTime> = (value) => (Array.isArray(value) ? RANGE(value) 
 const RATED = object<Rated>({
   per_s: number(0, 1e6),
   poisson: flag,
-  at_once: integer(1, 1000),
+  at_once: integer(1, MAX_AT_ONCE),
   give_up_ms: nullable(DURATION),
 });
 

@@ -32,7 +32,7 @@ import { CORES, COUNT, COUNTERS, DEAD, MS, STATE_COUNTS, WALL_MS, WORKER } from 
 import type { HistogramSnapshot } from '../../metrics/snapshot.ts';
 import type { Ramp } from '../../swarm/plan/ramp.ts';
 import { HOOK_RESULT, LEVEL, NOTE_TEXT, TRACE_LINES } from '../../swarm/plan/account-shape.ts';
-import type { NamedSharing, Play, Sum } from '../../swarm/plan/intent.ts';
+import type { NamedSharing, Play, Steered, Sum } from '../../swarm/plan/intent.ts';
 import { MAX_SHARE } from '../../swarm/plan/numbering.ts';
 import type { IdRange, Orders } from '../../swarm/plan/orders.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
@@ -130,6 +130,8 @@ const PLAY = object<Play>({
   failed: nullable(text(1000)),
   is_ended: flag,
 });
+/** Rates need one machine for now: see `find_rated`. */
+const NO_RATES: Shape<Steered['rates']> = object<Record<string, never>>({});
 /** What a load steers. */
 const STEERED = {
   ...SUM,
@@ -139,6 +141,7 @@ const STEERED = {
   connect_per_s: PER_S,
   retry_fatal: NUMBER,
   mark: nullable(object<NonNullable<Desired['mark']>>({ text: text(MAX_TEXT), at_ms: WALL_MS, seq: NUMBER })),
+  rates: NO_RATES,
   load: nullable(PLAY),
 };
 
@@ -216,7 +219,10 @@ const read_stored_plan = reader(
     ending_ms: nullable(MS),
     ...STEERED,
     desired: NUMBER,
-    groups: list(object<NamedSharing>({ name: token, share: integer(0, MAX_SHARE) }), MAX_GROUPS),
+    groups: list(
+      object<Pick<NamedSharing, 'name' | 'share'>>({ name: token, share: integer(0, MAX_SHARE) }),
+      MAX_GROUPS,
+    ),
     piece_ms: nullable(MS),
     ahead: list(list(TARGET, MAX_GROUPS), MAX_AHEAD),
     rebalance: NUMBER,

@@ -13,11 +13,13 @@ import { totals_of, type Totals } from '../../metrics/totals.ts';
 import { carry_out, type Facts, type Room } from '../plan/carry-out.ts';
 import type { Control } from '../plan/control.ts';
 import { HOOK_WITHIN_MS, is_stuck, SILENT_AT_END_MS, STOP_WITHIN_MS } from '../plan/deadlines.ts';
-import { first_intent, is_ending, wanted_of, type Intent, type Wanted } from '../plan/intent.ts';
+import { first_intent, is_ending, type Intent, type NamedSharing, type Wanted } from '../plan/intent.ts';
 import { advance, awaited, give_up, judge_wait, load_summary, pass, step_of, steps_begun } from '../plan/load-play.ts';
 import { to_machine_ms } from '../plan/permit.ts';
+import { groups_in_run } from '../plan/rated-actions.ts';
 import { measured_groups, type MemberId } from '../plan/run-spec.ts';
 import type { Traces } from '../plan/traces.ts';
+import { wanted_of } from '../plan/wanted.ts';
 import type { Member, Members } from '../squad/members.ts';
 import type { Planner } from '../squad/planner.ts';
 import { Squad, type SquadOptions } from '../squad/squad.ts';
@@ -71,6 +73,7 @@ export class Coordinator implements Control {
   readonly #watchers: Watchers;
   readonly #chronicle: Chronicle;
   readonly #actions: readonly ActionName[];
+  readonly #groups: readonly NamedSharing[];
   readonly #started: { readonly now: number; readonly wall: number };
   readonly #stop_ticking: () => void;
   readonly #summaries: SummaryMaker;
@@ -88,6 +91,7 @@ export class Coordinator implements Control {
     this.#chronicle = new Chronicle({ wall: () => clock.wall(), on_note: options.on_note }, 'worker');
     const measured = measured_groups(options.run.what.groups);
     this.#actions = action_names(measured);
+    this.#groups = groups_in_run(options.run.what);
     this.#clock = clock;
     this.#started = { now: clock.now(), wall: clock.wall() };
     this.ended = new Promise((resolve) => (this.#resolve_ended = resolve));
@@ -146,7 +150,7 @@ export class Coordinator implements Control {
 
   async apply(command: Command, by: string): Promise<Reply> {
     try {
-      this.#play(advance(this.#intent, this.#planner.run.what.groups, this.#run_ms));
+      this.#play(advance(this.#intent, this.#groups, this.#run_ms));
       const { intent, reply } = carry_out(this.#intent, command, this.#facts());
       if (!reply.ok) return reply;
       this.#chronicle.commanded(line_of(command), by);
@@ -218,13 +222,13 @@ export class Coordinator implements Control {
 
   /** Goes on with the load, if a step is over or a wait is decided. */
   #step(): void {
-    const { groups } = this.#planner.run.what;
+    const groups = this.#groups;
     const run_ms = this.#run_ms;
     this.#play(advance(this.#intent, groups, run_ms));
     if (awaited(this.#intent) === null) return;
     const why = judge_wait(this.#intent, groups, run_ms, reached_in(this.#members.snapshots));
     if (why === '') this.#play(pass(this.#intent, groups, run_ms));
-    else if (why !== null) this.#play(give_up(this.#intent, why));
+    else if (why !== null) this.#play(give_up(this.#intent, why, groups, run_ms));
   }
 
   /** Waits for those that acknowledge, 2 s at most; a mark counts from then: until then members have not told all. */
@@ -239,9 +243,8 @@ export class Coordinator implements Control {
   /** From now on the members shall do this. The caller replans. */
   #want(intent: Intent): void {
     this.#intent = intent;
-    const { run, machine } = this.#planner;
-    const wanted = (now: number): Wanted =>
-      wanted_of(intent, run.what.groups, machine.segment, now - this.#started.now);
+    const { segment } = this.#planner.machine;
+    const wanted = (now: number): Wanted => wanted_of(intent, this.#groups, segment, now - this.#started.now);
     this.#planner.follow(wanted, this.#clock.now());
   }
 
@@ -252,7 +255,7 @@ export class Coordinator implements Control {
       wall_ms: this.#clock.wall(),
       room: this.#room(),
       segment: machine.segment,
-      groups: run.what.groups,
+      groups: this.#groups,
       max_connect_per_s: this.#options.max_connect_per_s,
       fatal: this.#members.snapshots.reduce((all, one) => all + sum_of(one, ({ clients }) => clients.states.fatal), 0),
       stop_ms: run.how.drain_timeout_ms + SILENT_AT_END_MS,

@@ -10,12 +10,21 @@ import {
   type NextStep,
   type Refusal,
 } from '../../grammar/command.ts';
-import { barriers_of, labels_in, read_load, unknown_groups, type TextFault } from '../../grammar/load-text.ts';
+import {
+  barriers_of,
+  labels_in,
+  rate_faults,
+  read_load,
+  unknown_groups,
+  type TextFault,
+} from '../../grammar/load-text.ts';
+import { no_rate } from '../../grammar/sentences.ts';
 import type { Bound } from '../../metrics/summary.ts';
 import { aim, type TargetCommand } from './aims.ts';
 import { is_ending, MAX_EVICTED, MAX_LABELS, target_of, targets_of, type Intent, type NamedSharing } from './intent.ts';
 import { advance, begin, end_load, freeze, most_asked, next_of, step_of, steps_of, thaw } from './load-play.ts';
 import { whole_here } from './numbering.ts';
+import { find_rated, rate_now, retimed, with_rates, type RateCommand } from './rated-actions.ts';
 import { part_of, rate_of, type Segment } from './segment.ts';
 
 /** How many clients fit, and why not more. */
@@ -81,8 +90,9 @@ export function carry_out(stored: Intent, command: Command, facts: Facts): Outco
   const is_second_try = is_stop && command.now && before.phase === 'drain';
   if (is_ending(before) && !is_second_try) return refused(stored, { ok: false, code: 'stopping', has_ended: false });
   if (facts.agents?.are_gathering && !is_stop) return refused(stored, { ok: false, code: 'not_ready' });
-  const { intent, reply } = changed(before, command, facts);
+  const { intent: changed_to, reply } = changed(before, command, facts);
   if (!reply.ok) return refused(stored, reply);
+  const intent = with_rates(changed_to, facts.groups, facts.run_ms);
   const next = command.op === 'load' ? null : next_of(intent, facts.run_ms);
   return { intent, reply: next === null ? reply : { ...reply, next } };
 }
@@ -106,13 +116,15 @@ function changed(before: Intent, command: Command, facts: Facts): Outcome {
     case 'load_end': {
       const step = step_of(before);
       if (step === null) return refuse({ ok: false, code: 'no_load' });
-      return change(end_load(before, run_ms), { op: 'load_end', step: step.text });
+      return change(end_load(before, facts.groups, run_ms), { op: 'load_end', step: step.text });
     }
     case 'connect_rate': {
       const per_s = Math.min(command.per_s, facts.max_connect_per_s ?? Infinity);
       const here = here_of(facts.segment, (segment) => rate_of(segment, per_s));
       return change({ connect_per_s: per_s }, { op: 'connect_rate', asked: command.per_s, per_s, here });
     }
+    case 'rate':
+      return retime(before, command, facts);
     case 'pause':
       return change({ ...freeze(before, run_ms), phase: 'pause' }, { op: 'pause' });
     case 'resume':
@@ -153,6 +165,22 @@ function changed(before: Intent, command: Command, facts: Facts): Outcome {
       return change({ evicted }, { op: 'evict', agent });
     }
   }
+}
+
+function retime(before: Intent, command: RateCommand, { groups, segment, run_ms, agents }: Facts): Outcome {
+  const { op, per_s, over_ms, poisson } = command;
+  const found = find_rated(groups, command.action, agents !== null);
+  if (!('key' in found)) return refused(before, found);
+  return {
+    intent: { ...before, rates: retimed(before.rates, found, command, run_ms) },
+    reply: {
+      ok: true,
+      ...{ op, action: found.called, per_s, over_ms, poisson },
+      had: rate_now(before.rates[found.key], run_ms),
+      is_paused: before.phase === 'pause',
+      here: here_of(segment, (one) => rate_of(one, per_s)),
+    },
+  };
 }
 
 function aim_at(before: Intent, command: TargetCommand, facts: Facts): Outcome {
@@ -213,7 +241,11 @@ export function load_faults(
         offset,
         message: '`on LABEL` is for a swarm of many machines: leave it out here',
       }));
-  const faults = [...read.faults, ...unknown, ...alone.map((offset) => ({ offset, message })), ...no_label];
+  const rates = rate_faults(read, (action) => {
+    const found = find_rated(groups, action, has_agents);
+    return 'key' in found ? found : { why: no_rate(found) };
+  });
+  const faults = [...read.faults, ...unknown, ...rates, ...alone.map((offset) => ({ offset, message })), ...no_label];
   return faults.sort((a, b) => a.offset - b.offset);
 }
 

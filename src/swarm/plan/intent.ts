@@ -6,7 +6,7 @@
 import { group_targets, type Sharing } from './numbering.ts';
 import type { Orders } from './orders.ts';
 import { planned_at, type Ramp } from './ramp.ts';
-import { part_of, rate_of, type Segment } from './segment.ts';
+import type { PlayedRate, RatePiece } from './rate-piece.ts';
 
 /** Clients that were asked for together, of the whole swarm. */
 export interface Sum {
@@ -33,6 +33,11 @@ export interface Steered extends Sum {
   readonly retry_fatal: number;
   /** the newest; `at_ms` since the epoch, `seq` counts them */
   readonly mark: { readonly text: string; readonly at_ms: number; readonly seq: number } | null;
+  /**
+   * Of actions that have a rate: by `group.index`, see `rate_key`. One that has not begun has no entry: those of the
+   * script begin with the first command or step that wants clients, or with a command about it before that
+   */
+  readonly rates: Readonly<Record<string, PlayedRate>>;
   /** null: none was begun */
   readonly load: Play | null;
 }
@@ -84,14 +89,32 @@ export const first_intent = (connect_per_s: number, is_paused = false): Intent =
   connect_per_s,
   retry_fatal: 0,
   mark: null,
+  rates: {},
   load: null,
   rebalance: 0,
   drained: [],
   evicted: [],
 });
 
-/** A group by name, as far as what is wanted of it goes. */
-export type NamedSharing = Sharing & { readonly name: string };
+/** An action as far as commands go. */
+export interface NamedAction {
+  /** position in its group */
+  readonly index: number;
+  readonly loop: string;
+  /** its own, without group and loop */
+  readonly name: string;
+  /** with which it begins; null: it is played in turn */
+  readonly rate: {
+    /** slots in 10⁶ s */
+    readonly to_rate: number;
+    readonly is_poisson: boolean;
+    /** the key of its Poisson draws; null: it is only looked at, and its slots come evenly */
+    readonly draws: number | null;
+  } | null;
+}
+
+/** A group by name, as far as what is wanted of it goes. `actions` left out: it has no rates. */
+export type NamedSharing = Sharing & { readonly name: string; readonly actions?: readonly NamedAction[] };
 
 type Clients = Pick<Steered, 'target' | 'ramp' | 'own'> & Partial<Pick<Steered, 'load'>>;
 
@@ -142,7 +165,16 @@ export interface Wanted {
   /** of all members together */
   readonly connect_per_s: number;
   readonly retry_fatal: number;
+  readonly rates: WantedRates;
 }
+
+/**
+ * When slots are due, by group in the order of the run and by index of the action, of those rates that have begun. In
+ * order of time, at least 1 and at most {@link MAX_PIECES}: what goes on, and what comes next as far as it is known.
+ * Each holds until the next one begins. The same object as long as nothing of it changes.
+ */
+export type WantedRates = readonly Readonly<Record<number, readonly RatePiece[]>>[];
+export const MAX_PIECES = 16;
 
 export const NOTHING_WANTED: Wanted = {
   phase: 'run',
@@ -150,18 +182,5 @@ export const NOTHING_WANTED: Wanted = {
   graceful: false,
   connect_per_s: 0,
   retry_fatal: 0,
+  rates: [],
 };
-
-/** What this process has to do of it, whose clients are those of `segment`. */
-export function wanted_of(intent: Steered, groups: readonly NamedSharing[], segment: Segment, run_ms: number): Wanted {
-  const { phase, graceful, connect_per_s, retry_fatal } = intent;
-  const planned = planned_of(intent, groups, run_ms);
-  const targets = targets_of(intent, groups);
-  return {
-    phase,
-    groups: targets.map((target, g) => ({ target: part_of(segment, target), planned: part_of(segment, planned[g]!) })),
-    graceful,
-    connect_per_s: rate_of(segment, connect_per_s),
-    retry_fatal,
-  };
-}

@@ -22,6 +22,7 @@ import {
   type Sum,
 } from './intent.ts';
 import { planned_at, type Ramp } from './ramp.ts';
+import { find_rated, retimed, steady, with_rates, type RateCommand } from './rated-actions.ts';
 
 const MAX_BEGUN = 100;
 
@@ -151,15 +152,16 @@ export function awaited(state: Pick<Steered, 'load' | 'phase'>): WaitFor | null 
 export const pass = <State extends Steered>(state: State, groups: readonly NamedSharing[], run_ms: number): State =>
   advance(next_step(state, groups, run_ms), groups, run_ms);
 
-/** The load cannot go on: the run ends. */
-export const give_up = <State extends Steered>(state: State, why: string): State => ({
-  ...state,
-  phase: 'drain',
-  load: { ...state.load!, failed: why },
-});
+/** The load cannot go on: the run ends at `run_ms`. */
+export const give_up = <State extends Steered>(
+  state: State,
+  why: string,
+  groups: readonly NamedSharing[],
+  run_ms: number,
+): State => with_rates({ ...state, phase: 'drain', load: { ...state.load!, failed: why } }, groups, run_ms);
 
-/** Plays no more of the load: as many clients stay as are planned at `run_ms`. */
-export function end_load<State extends Steered>(state: State, run_ms: number): State {
+/** Plays no more of the load: as many clients stay as are planned at `run_ms`, and rates are what they are then. */
+export function end_load<State extends Steered>(state: State, groups: readonly NamedSharing[], run_ms: number): State {
   const { load } = state;
   if (load === null) return state;
   const stay = ({ target, ramp, labelled }: Sum): Sum => {
@@ -168,7 +170,8 @@ export function end_load<State extends Steered>(state: State, run_ms: number): S
   };
   const own = Object.fromEntries(Object.entries(state.own).map(([group, sum]) => [group, stay(sum)]));
   const is_over = step_of(state) === null;
-  return { ...state, ...stay(state), own, load: is_over ? load : { ...load, frozen_ms: null, is_ended: true } };
+  const rates = steady(state.rates, groups, run_ms);
+  return { ...state, ...stay(state), own, rates, load: is_over ? load : { ...load, frozen_ms: null, is_ended: true } };
 }
 
 /** Somebody paused the swarm by hand: ramps stand still, and all comes later by as long as that takes. */
@@ -279,8 +282,15 @@ export interface MostWanted {
   readonly all: number;
 }
 
+/** The same as far as clients go: nobody counts slots. */
+const clients_of = (state: Steered, groups: readonly NamedSharing[]): readonly [Steered, NamedSharing[]] => [
+  { ...state, rates: {} },
+  groups.map(({ name, share }) => ({ name, share })),
+];
+
 /** What the load asks for at most from its step on, to its end. */
-export function peaks_of(state: Steered, groups: readonly NamedSharing[]): MostWanted {
+export function peaks_of(begun: Steered, all_groups: readonly NamedSharing[]): MostWanted {
+  const [state, groups] = clients_of(begun, all_groups);
   const peaks = groups.map(() => 0);
   let all = 0;
   const raise = (clients: readonly number[]): void => {
@@ -304,7 +314,8 @@ export function peaks_of(state: Steered, groups: readonly NamedSharing[]): MostW
 }
 
 /** The most clients that any of its commands asks for, gone at once or not, whatever it waits for in between. */
-export function most_asked(state: Steered, groups: readonly NamedSharing[]): number {
+export function most_asked(begun: Steered, all_groups: readonly NamedSharing[]): number {
+  const [state, groups] = clients_of(begun, all_groups);
   let [now, most] = [state, target_of(state, groups)];
   while (step_of(now) !== null && !is_ending(now)) {
     now = next_step(now, groups, due_ms(now) ?? now.load!.step_ms);
@@ -319,7 +330,7 @@ export function next_step<State extends Steered>(state: State, groups: readonly 
   let next: State = { ...state, load };
   for (const command of steps_of(load)[load.step]?.commands ?? [])
     next = { ...next, ...change_of(next, load, command, groups, at_ms) };
-  return next;
+  return with_rates(next, groups, at_ms);
 }
 
 /** What a command of a step makes of it. */
@@ -330,6 +341,7 @@ function change_of(
   groups: readonly NamedSharing[],
   at_ms: number,
 ): Partial<Steered> {
+  if (command.op === 'rate') return { rates: rates_after(state, command, groups, at_ms) };
   if ('over_ms' in command) {
     const { steered, is_over_labels } = aim(state, command, groups, at_ms, {
       most: load.most,
@@ -349,4 +361,15 @@ function change_of(
     stop: () => ({ phase: (command as { readonly now: boolean }).now ? 'stop' : 'drain' }),
   };
   return changes[command.op]?.() ?? {};
+}
+
+/** Whoever began the load has looked for the action. */
+function rates_after(
+  { rates }: Steered,
+  command: RateCommand,
+  groups: readonly NamedSharing[],
+  at_ms: number,
+): Steered['rates'] {
+  const found = find_rated(groups, command.action, false);
+  return 'key' in found ? retimed(rates, found, command, at_ms) : rates;
 }

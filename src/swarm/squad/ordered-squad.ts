@@ -168,7 +168,7 @@ export class OrderedSquad {
     planner.to_indices = (group, dealt) => ids_within(dealt, groups[group]!.ids);
     const { phase, graceful, retry_fatal, connect_per_s } = order;
     const aims = groups.map(({ clients, target }) => ({ planned: clients, target }));
-    const wanted = { phase, groups: aims, graceful, retry_fatal, connect_per_s };
+    const wanted = { phase, groups: aims, graceful, retry_fatal, connect_per_s, rates: [] };
     planner.follow(() => wanted, this.#clock.now());
     this.#squad.grow();
     planner.replan(true);

@@ -318,7 +318,7 @@ test('a load that somebody kept from ending the run goes on with what he wants, 
     play.turn(1000);
     // just before its stop is due; the leader thinks after it
     play.now = at + 9990;
-    play.want(end_load(play.desired, at + 9990));
+    play.want(end_load(play.desired, GROUPS, at + 9990));
     play.now = at + 10_010 + late_ms;
     play.turn();
     expect([play.plan.stage, play.plan.phase]).toEqual(['open', 'run']);

@@ -9,8 +9,9 @@ import {
   type Facts,
   type Room,
 } from '../../../src/swarm/plan/carry-out.ts';
-import { first_intent, planned_of, wanted_of, type Intent } from '../../../src/swarm/plan/intent.ts';
+import { first_intent, planned_of, type Intent } from '../../../src/swarm/plan/intent.ts';
 import { parse_segment, WHOLE } from '../../../src/swarm/plan/segment.ts';
+import { wanted_of } from '../../../src/swarm/plan/wanted.ts';
 import { GROUPS } from '../specs.ts';
 
 const FIRST = first_intent(100);

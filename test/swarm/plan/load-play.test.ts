@@ -275,7 +275,7 @@ describe('a wait', () => {
         else if (ms < within) expect(said).toBe(null);
         else expect(said).toBe(`\`${words} within ${within}ms\`: ${counted} of ${wanted} clients were ${which}`);
         expect(step_of(pass(state, groups, 1000 + ms))!.text).toBe('set 30 & hold 1');
-        const given_up = give_up(state, 'why');
+        const given_up = give_up(state, 'why', groups, 1000 + ms);
         expect([given_up.phase, given_up.load!.failed, step_of(given_up)]).toEqual(['drain', 'why', null]);
         expect(advance(given_up, groups, 1e9)).toBe(given_up);
       }),
@@ -361,7 +361,7 @@ describe('where it is', () => {
     ],
     [
       'given up',
-      give_up(advance(state, groups, 9000), 'no'),
+      give_up(advance(state, groups, 9000), 'no', groups, 9000),
       9000,
       { state: 'failed', step: 2, why: 'no', all_left_seconds: 0 },
     ],
@@ -371,7 +371,7 @@ describe('where it is', () => {
     const ended = by_hand(state, { op: 'load_end' }, 3000);
     expect(steps_begun(state, ended)).toEqual([]);
     expect(advance(ended, groups, 1e6)).toBe(ended);
-    expect(end_load(ended, 5000).load).toBe(ended.load);
+    expect(end_load(ended, groups, 5000).load).toBe(ended.load);
   });
 
   it('nowhere if there is none', () => {
