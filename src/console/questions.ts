@@ -9,6 +9,7 @@ import type { Summary } from '../metrics/summary.ts';
 import { event_lines } from '../outputs/events-table.ts';
 import { load_lines } from '../outputs/load-lines.ts';
 import { series_lines } from '../outputs/series-table.ts';
+import { slot_lines, slot_status } from '../outputs/slot-lines.ts';
 import * as answers from '../outputs/tables.ts';
 import type { Control } from '../swarm/plan/control.ts';
 
@@ -84,11 +85,11 @@ function made(question: SummaryQuestion, summary: Summary): string[] {
     case 'status':
       return question.json
         ? [`OK ${answers.status_json(summary)}`]
-        : list([...answers.status_lines(summary), ...answers.why_lines(summary)]);
+        : list([...answers.status_lines(summary), ...slot_status(summary), ...answers.why_lines(summary)]);
     case 'load_state':
       return list(load_lines(summary));
     case 'actions':
-      return list(answers.action_lines(summary));
+      return list([...answers.action_lines(summary), ...slot_lines(summary)]);
     case 'errors':
       return list(answers.error_lines(summary));
     case 'workers':

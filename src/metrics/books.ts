@@ -1,6 +1,6 @@
 /**
  * The books (docs/summary.md): whatever began, a client, connection, request or round, still goes on or ended in
- * exactly one way.
+ * exactly one way. So does every slot.
  */
 import { full_name } from './groups.ts';
 import { add_lost, live_in, merge_groups, type GroupLost, type Lost } from './merge-snapshots.ts';
@@ -48,6 +48,7 @@ export function check_books(summary: Summary, at_end: boolean): string[] {
         lost: action.lost,
       }),
     ),
+    ...actions.flatMap((action) => check_slots(action)),
   ];
   if (workers.length > 0) {
     const of_each = (gauge: 'live' | 'open') => Object.fromEntries(workers.map((worker) => [worker.id, worker[gauge]]));
@@ -58,7 +59,22 @@ export function check_books(summary: Summary, at_end: boolean): string[] {
   }
   if (!at_end) return faults;
   const running = Object.fromEntries(actions.map((action) => [`${rounds_of(action)} running`, action.running]));
-  return [...faults, ...not_zero({ ...gauges_of(summary), ...running })];
+  const waiting = Object.fromEntries(
+    actions.map((action) => [`${slots_of(action)} waiting`, action.slots?.waiting ?? 0]),
+  );
+  return [...faults, ...not_zero({ ...gauges_of(summary), ...running, ...waiting })];
+}
+
+/** Each slot whose instant has come was started, waits, or was given up; each round of a rated action is a slot. */
+function check_slots(action: ActionSummary): string[] {
+  const { started, slots } = action;
+  if (!slots) return [];
+  return equation(`${slots_of(action)} planned`, slots.planned, {
+    started,
+    waiting: slots.waiting,
+    ...prefixed('dropped', slots.dropped),
+    lost: slots.lost,
+  });
 }
 
 /**
@@ -130,6 +146,8 @@ function check_counts({ clients, connections, endpoints, requests }: BookedCount
 }
 
 const rounds_of = (action: ActionSummary): string => `rounds of ${full_name(action)} (${action.index})`;
+
+const slots_of = (action: ActionSummary): string => `slots of ${full_name(action)} (${action.index})`;
 
 const gauges_of = ({ clients, connections, requests }: BookedCounts): Record<string, number> => ({
   'clients live': clients.live,

@@ -1,9 +1,11 @@
 /** Whether the rows of a series add up to what was measured. */
 import { COUNTER_NAMES } from './counted.ts';
 import { NO_ROUNDS, plus_numbered } from './row-data.ts';
+import { NO_SLOT_DATA } from './row-slots.ts';
 import { at_level, NOTHING, plus, type Rough } from './rough.ts';
 import type { News } from './seen.ts';
 import type { SeriesNames } from './series-names.ts';
+import { DROP_REASONS } from './snapshot.ts';
 
 /** differences that are named */
 const MOST = 20;
@@ -40,6 +42,14 @@ export function differing(sums: News | null, whole: News, names: SeriesNames, le
     compare_codes(`${what} failed`, have.failed, want.failed);
     compare_times(`${what} service`, have.service, want.service);
     compare_times(`${what} response`, have.response, want.response);
+  }
+  for (const number of new Set([...(sums?.slots.keys() ?? []), ...whole.slots.keys()])) {
+    const [have, want] = [sums?.slots.get(number) ?? NO_SLOT_DATA, whole.slots.get(number) ?? NO_SLOT_DATA];
+    const { group, name } = names.actions.name_of(number);
+    const what = `slots of ${group} ${name}`;
+    compare(`${what} planned`, have.planned, want.planned);
+    DROP_REASONS.forEach((reason, i) => compare(`${what} dropped ${reason}`, have.dropped[i]!, want.dropped[i]!));
+    compare_times(`${what} late`, have.late, want.late);
   }
   return said.slice(0, MOST);
 }

@@ -1,7 +1,10 @@
-/** What happened when: commands and who gave them, members that came and went, errors of a new kind. */
+/**
+ * What happened when: commands and who gave them, members that came and went, errors of a new kind, and when swarm was
+ * saturated.
+ */
 import { escape_text } from '../foundation/escape.ts';
 
-type EventKind = 'command' | 'mark' | 'agent' | 'worker' | 'error' | 'engine';
+type EventKind = 'command' | 'mark' | 'agent' | 'worker' | 'error' | 'engine' | 'saturated';
 
 /** Both texts are escaped. */
 export interface RunEvent {

@@ -48,7 +48,7 @@ export function measured_of(summary: Summary): Measured {
     requests: calls,
     bytes,
   };
-  const counted_lost: Omit<GroupLost, 'running'> = {
+  const counted_lost: Omit<GroupLost, 'running' | 'slots'> = {
     clients: clients.lost,
     connecting: connections.lost_connecting,
     open: connections.lost,
@@ -94,18 +94,27 @@ function rounds_of(actions: readonly ActionSummary[]): Totals {
       ...merge_snapshots([]),
       groups: Object.fromEntries(groups.map(([name, list]) => [name, { ...nothing, actions: list.map(action_of) }])),
     },
-    lost: Object.fromEntries(
-      groups.map(([name, list]) => [name, { ...nothing_lost, running: list.map(({ lost }) => lost) }]),
-    ),
+    lost: Object.fromEntries(groups.map(([name, list]) => [name, { ...nothing_lost, ...lost_of(list) }])),
   };
 }
 
+const lost_of = (actions: readonly ActionSummary[]): Pick<GroupLost, 'running' | 'slots'> => ({
+  running: actions.map(({ lost }) => lost),
+  ...(actions.some(({ slots }) => slots) && { slots: actions.map(({ slots }) => slots?.lost ?? 0) }),
+});
+
 function action_of(action: ActionSummary): ActionSnapshot {
-  const { started, running, ok, failed, aborted, service_ms, response_ms, histograms } = action;
-  if (!histograms) throw new Error(`its action ${escape_text(full_name(action), 200)} has no histograms`);
+  const { started, running, ok, failed, aborted, service_ms, response_ms, slots, histograms } = action;
+  const refuse = (): never => {
+    throw new Error(`its action ${escape_text(full_name(action), 200)} has no histograms`);
+  };
+  if (!histograms) return refuse();
   const service = histogram(histograms.service, service_ms);
   const response = histogram(histograms.response, response_ms);
-  return { started, running, ok, failed, aborted, service, response };
+  const rounds = { started, running, ok, failed, aborted, service, response };
+  if (!slots) return rounds;
+  const { planned, waiting, dropped, late_ms } = slots;
+  return { ...rounds, slots: { planned, waiting, dropped, late: histogram(histograms.late ?? refuse(), late_ms) } };
 }
 
 /** The buckets from `text`, and the exact sum, min and max, which the encoding lacks, from the times beside it. */

@@ -2,6 +2,7 @@
 import { join_groups, map_groups } from './groups.ts';
 import { merge } from './histogram.ts';
 import type { Counters, GroupCounters } from './packed.ts';
+import { merge_slots, NO_SLOTS } from './slots.ts';
 import {
   CLOSE_CAUSES,
   type ActionSnapshot,
@@ -27,6 +28,8 @@ export interface GroupLost {
   readonly in_flight: number;
   /** rounds, by action as in {@link GroupSnapshot.actions} */
   readonly running: readonly number[];
+  /** slots that waited or that nobody came to make, by action; left out: none of the actions has a rate */
+  readonly slots?: readonly number[];
 }
 
 /** by group */
@@ -152,6 +155,9 @@ export function settle_lost({ groups, errors, generator }: Snapshot): { snapshot
       open: group.connections.open,
       in_flight: group.requests.in_flight,
       running: group.actions.map((action) => action.running),
+      ...(group.actions.some(({ slots }) => slots) && {
+        slots: group.actions.map(({ slots }) => slots?.waiting ?? 0),
+      }),
     })),
   };
 }
@@ -164,7 +170,11 @@ function settle(group: GroupSnapshot): GroupSnapshot {
     connections: { ...connections, connecting: 0, open: 0 },
     endpoints: Object.fromEntries(Object.entries(endpoints).map(([name, counts]) => [name, lose(counts)])),
     requests: { ...requests, in_flight: 0 },
-    actions: actions.map((action) => ({ ...action, running: 0 })),
+    actions: actions.map((action) => ({
+      ...action,
+      running: 0,
+      ...(action.slots && { slots: { ...action.slots, waiting: 0 } }),
+    })),
   };
 }
 
@@ -177,6 +187,20 @@ export function bury(dead: Dead, last: Snapshot, worker: LostWorker | null): Dea
 export function count_error(dead: Dead, code: string, last: string, last_at: number): Dead {
   const errors = { [code]: { count: 1, last, last_at } };
   return merge_dead([dead, { ...NO_DEAD, snapshot: { ...NO_DEAD.snapshot, errors } }]);
+}
+
+/**
+ * Counts slots that were due and that nobody made, because who should have made them had died: they were planned, and
+ * are lost. `action`: its place in the group.
+ */
+export function lose_slots(dead: Dead, group: string, action: number, count: number): Dead {
+  if (count === 0) return dead;
+  const nothing = merge_actions([]);
+  const before = Array.from({ length: action }, () => nothing);
+  const actions = [...before, { ...nothing, slots: { ...NO_SLOTS, planned: count } }];
+  const lost = { ...add_lost([]), slots: [...before.map(() => 0), count] };
+  const snapshot = { ...NO_DEAD.snapshot, groups: { [group]: { ...merge_groups([]), actions } } };
+  return merge_dead([dead, { ...NO_DEAD, snapshot, lost: { [group]: lost } }]);
 }
 
 /** The dead of several members in one, which names the newest. */
@@ -198,13 +222,18 @@ export const merge_lost = (list: readonly Lost[]): Lost => join_groups(list, add
 /** The sum; all 0 for an empty list. Of several groups, rounds of different actions are added. */
 export function add_lost(list: readonly GroupLost[]): GroupLost {
   const sum = (of: (lost: GroupLost) => number): number => list.reduce((all, lost) => all + of(lost), 0);
-  const actions = Math.max(0, ...list.map(({ running }) => running.length));
+  const by_action = (all: readonly (readonly number[])[]): number[] =>
+    Array.from({ length: Math.max(0, ...all.map(({ length }) => length)) }, (_, i) =>
+      all.reduce((before, counts) => before + (counts[i] ?? 0), 0),
+    );
+  const slots = list.flatMap((lost) => (lost.slots ? [lost.slots] : []));
   return {
     clients: sum((lost) => lost.clients),
     connecting: sum((lost) => lost.connecting),
     open: sum((lost) => lost.open),
     in_flight: sum((lost) => lost.in_flight),
-    running: Array.from({ length: actions }, (_, i) => sum((lost) => lost.running[i] ?? 0)),
+    running: by_action(list.map(({ running }) => running)),
+    ...(slots.length > 0 && { slots: by_action(slots) }),
   };
 }
 
@@ -227,7 +256,7 @@ export function is_idle(snapshot: Snapshot): boolean {
     connections.open +
     connections.connecting +
     requests.in_flight +
-    actions.reduce((all, action) => all + action.running, 0);
+    actions.reduce((all, { running, slots }) => all + running + (slots?.waiting ?? 0), 0);
   return live_of(snapshot) + sum_of(snapshot, going_on) === 0;
 }
 
@@ -242,6 +271,7 @@ export function merge_actions(list: readonly ActionSnapshot[]): ActionSnapshot {
     aborted: sum((a) => a.aborted),
     service: merge(...list.map((a) => a.service)),
     response: merge(...list.map((a) => a.response)),
+    ...merge_slots(list),
   };
 }
 

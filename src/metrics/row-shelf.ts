@@ -8,6 +8,7 @@
  * So a day costs as much as two hours would in seconds.
  */
 import { fold_rows, pack_row, unpack_row } from './row-data.ts';
+import { fold_slots } from './row-slots.ts';
 
 /** Some seconds, packed. */
 export interface ShelfRow {
@@ -17,6 +18,8 @@ export interface ShelfRow {
   readonly from: number;
   readonly to: number;
   readonly bytes: Uint8Array;
+  /** see row-slots.ts */
+  readonly slots: Uint8Array | null;
 }
 
 /** s */
@@ -25,6 +28,8 @@ const STEPS = [1, 10, 60, 600, 3600, 86_400] as const;
 const KEPT_S = [3600, 5 * 3600] as const;
 /** what a row takes besides its bytes: objects of the engine, and the allocator's own */
 const ROW_BYTES = 350;
+/** and one that has slots */
+const SLOTS_BYTES = 200;
 
 interface Shelf {
   readonly step_s: number;
@@ -109,7 +114,8 @@ export class RowShelf {
   }
 }
 
-const bytes_of = ({ bytes }: ShelfRow): number => bytes.length + ROW_BYTES;
+const bytes_of = ({ bytes, slots }: ShelfRow): number =>
+  bytes.length + ROW_BYTES + (slots === null ? 0 : slots.length + SLOTS_BYTES);
 
 function put(shelf: Shelf, row: ShelfRow): void {
   shelf.rows.push(row);
@@ -123,7 +129,8 @@ const until = ({ to }: ShelfRow, step_s: number): number => Math.ceil(to / step_
 export function fold(rows: readonly ShelfRow[]): ShelfRow {
   const [first, last] = [rows[0]!, rows.at(-1)!];
   if (rows.length === 1) return first;
-  return { n: last.n, from: first.from, to: last.to, bytes: pack_row(fold_rows(unpacked(rows))!) };
+  const slots = fold_slots(rows.map((row) => row.slots));
+  return { n: last.n, from: first.from, to: last.to, bytes: pack_row(fold_rows(unpacked(rows))!), slots };
 }
 
 function* unpacked(rows: readonly ShelfRow[]) {

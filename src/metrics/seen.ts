@@ -2,15 +2,27 @@
 import { NumberReader, NumberWriter } from '../foundation/varint.ts';
 import { COUNTER_NAMES, NO_ACTION, type Counted } from './counted.ts';
 import { has_happened, plus_numbered, type ActionData, type RowData } from './row-data.ts';
+import { NO_SLOT_DATA, slots_happened, type SlotData } from './row-slots.ts';
 import { at_level, NOTHING, plus, plus_all, read_rough, rough_of, write_rough, type Rough } from './rough.ts';
 import type { Names, SeriesNames } from './series-names.ts';
-import type { ActionSnapshot, Counts, HistogramSnapshot } from './snapshot.ts';
+import { NO_SLOTS } from './slots.ts';
+import {
+  DROP_REASONS,
+  type ActionSnapshot,
+  type Counts,
+  type HistogramSnapshot,
+  type SlotSnapshot,
+} from './snapshot.ts';
 
 /** what an action takes besides its packed times: objects of the engine */
 const ACTION_BYTES = 1500;
+/** and its slots */
+const SLOTS_BYTES = 700;
 
-/** The part of a row that is counted. */
-export type News = Pick<RowData, 'counters' | 'rounds' | 'response' | 'connect_failed' | 'actions'>;
+/** The part of a row that is counted. `slots`: by action, in rising order; only those of which something happened. */
+export type News = Pick<RowData, 'counters' | 'rounds' | 'response' | 'connect_failed' | 'actions'> & {
+  readonly slots: ReadonlyMap<number, SlotData>;
+};
 
 export class Seen {
   readonly #names: SeriesNames;
@@ -18,6 +30,8 @@ export class Seen {
   #connect_failed: ReadonlyMap<number, number> = new Map();
   /** by number of the action */
   readonly #actions: SeenAction[] = [];
+  /** of those that have a rate */
+  readonly #slots = new Map<number, SeenSlots>();
   #level: number;
   #bytes = 0;
 
@@ -43,6 +57,7 @@ export class Seen {
     now.actions.forEach((action, i) => {
       newest[places.number_of(now.places[i]!)] = action;
       this.#level = Math.max(this.#level, action.service.coarse ?? 0, action.response.coarse ?? 0);
+      this.#level = Math.max(this.#level, action.slots?.late.coarse ?? 0);
     });
     const actions = new Map<number, ActionData>();
     const rounds = [0, 0, 0, 0];
@@ -63,8 +78,21 @@ export class Seen {
     const connect_failed = plus_numbered(failed, this.#connect_failed, -1);
     this.#counters = now.counters;
     this.#connect_failed = failed;
-    this.#bytes = bytes;
-    return { counters, rounds, response: plus_all(responses), connect_failed, actions };
+    const slots = this.#advance_slots(newest);
+    this.#bytes = bytes + [...this.#slots.values()].reduce((all, one) => all + one.bytes, 0);
+    return { counters, rounds, response: plus_all(responses), connect_failed, actions, slots };
+  }
+
+  #advance_slots(newest: readonly ActionSnapshot[]): Map<number, SlotData> {
+    newest.forEach(({ slots }, number) => {
+      if (slots && !this.#slots.has(number)) this.#slots.set(number, new SeenSlots());
+    });
+    const slots = new Map<number, SlotData>();
+    for (const [number, seen] of this.#slots) {
+      const news = seen.advance(newest[number]?.slots ?? NO_SLOTS, this.#level);
+      if (slots_happened(news)) slots.set(number, news);
+    }
+    return new Map([...slots].sort(([a], [b]) => a - b));
   }
 }
 
@@ -114,6 +142,28 @@ class SeenAction {
 function is_empty(counts: Counts): boolean {
   for (const _ in counts) return false;
   return true;
+}
+
+class SeenSlots {
+  #planned = 0;
+  #dropped = NO_SLOT_DATA.dropped;
+  readonly #late = new SeenTimes();
+
+  get bytes(): number {
+    return SLOTS_BYTES + this.#late.bytes;
+  }
+
+  advance(now: SlotSnapshot, level: number): SlotData {
+    const dropped = DROP_REASONS.map((reason) => now.dropped[reason]);
+    const news = {
+      planned: now.planned - this.#planned,
+      dropped: dropped.map((count, i) => count - this.#dropped[i]!),
+      late: this.#late.advance(now.late, level),
+    };
+    this.#planned = now.planned;
+    this.#dropped = dropped;
+    return news;
+  }
 }
 
 const writer = new NumberWriter();

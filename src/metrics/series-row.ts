@@ -2,9 +2,11 @@
 import { COUNTER_NAMES, GAUGE_NAMES, type ActionPlace, type CounterName, type GaugeName } from './counted.ts';
 import { unpack_actions, unpack_head, unpack_members } from './row-data.ts';
 import type { ShelfRow } from './row-shelf.ts';
+import { unpack_slots, type SlotData } from './row-slots.ts';
 import { to_histogram } from './rough.ts';
+import type { SaturatedBy } from './saturation.ts';
 import type { SeriesNames } from './series-names.ts';
-import type { Counts, HistogramSnapshot } from './snapshot.ts';
+import { DROP_REASONS, type Counts, type DropReason, type HistogramSnapshot } from './snapshot.ts';
 import { STATES, type State } from './state.ts';
 
 /** What an action did. Times are of the rounds that ended ok, with 2 significant digits. */
@@ -15,6 +17,15 @@ export interface SeriesAction extends ActionPlace {
   readonly aborted: number;
   readonly service: HistogramSnapshot;
   readonly response: HistogramSnapshot;
+}
+
+/** What became of the slots of a rated action. */
+export interface SeriesSlots extends ActionPlace {
+  /** whose instant came */
+  readonly planned: number;
+  readonly dropped: Readonly<Record<DropReason, number>>;
+  /** of those that were started */
+  readonly late: HistogramSnapshot;
 }
 
 /** A worker, or an agent, at the end of the row. */
@@ -54,11 +65,17 @@ export interface SeriesRow {
   readonly members: () => SeriesMember[];
   /** Those in which something happened, unpacked at each call. */
   readonly actions: () => SeriesAction[];
+  /** seconds of these in which swarm was saturated, and by what */
+  readonly saturated_s: number;
+  readonly saturated_by: readonly SaturatedBy[];
+  /** Of the rated actions of which slots came, were dropped or started. */
+  readonly slots: readonly SeriesSlots[];
 }
 
 /** `level`: see rough.ts */
-export function row_of({ n, from, to, bytes }: ShelfRow, names: SeriesNames, level: number): SeriesRow {
+export function row_of({ n, from, to, bytes, slots }: ShelfRow, names: SeriesNames, level: number): SeriesRow {
   const { head, at } = unpack_head(bytes);
+  const promised = unpack_slots(slots);
   const [started, ok, failed, aborted] = head.rounds as [number, number, number, number];
   return {
     n,
@@ -75,8 +92,18 @@ export function row_of({ n, from, to, bytes }: ShelfRow, names: SeriesNames, lev
     not_told: names.members.named(head.not_told),
     members: () => members_of(head.members, names),
     actions: () => actions_of(bytes, at, names, level),
+    saturated_s: promised.saturated_s,
+    saturated_by: promised.saturated_by,
+    slots: [...promised.slots].map(([number, data]) => slots_of(names.actions.name_of(number), data, level)),
   };
 }
+
+export const slots_of = (place: ActionPlace, { planned, dropped, late }: SlotData, level: number): SeriesSlots => ({
+  ...place,
+  planned,
+  dropped: record(DROP_REASONS, dropped),
+  late: to_histogram(late, level),
+});
 
 const members_of = (bytes: Uint8Array, names: SeriesNames): SeriesMember[] =>
   unpack_members(bytes).map(({ member, ...gauges }) => ({ id: names.members.name_of(member), ...gauges }));

@@ -4,11 +4,15 @@
  */
 import { counted_of, places_of, type ActionName, type ActionPlace } from './counted.ts';
 import { differing } from './differing.ts';
+import { name_in_run } from './groups.ts';
+import { quantile } from './histogram.ts';
 import { fold_rows, pack_members, pack_row, unpack_row, type RowData } from './row-data.ts';
 import { fold, RowShelf, type ShelfRow } from './row-shelf.ts';
+import { pack_slots, plus_slots, unpack_slots, type RowSlots } from './row-slots.ts';
+import { saturation_of, type Generating, type Saturation } from './saturation.ts';
 import { Seen } from './seen.ts';
 import { SeriesNames } from './series-names.ts';
-import { row_of, type SeriesMember, type SeriesRow } from './series-row.ts';
+import { row_of, slots_of, type SeriesMember, type SeriesRow } from './series-row.ts';
 import type { Totals } from './totals.ts';
 
 /** What a coordinator knows each second. */
@@ -23,7 +27,12 @@ export interface Beat {
   readonly members: readonly SeriesMember[];
   /** members whose report of this second is missing */
   readonly not_told: readonly string[];
+  /** that told what they did in this second; left out: those of the members that did */
+  readonly processes?: readonly Generating[];
 }
+
+/** What a row has but for how many seconds it is about. */
+type Besides = Omit<RowSlots, 'saturated_s'>;
 
 const MOST_BYTES = 64 * 2 ** 20;
 /** of a second: a beat may be early by so much, if the first one was late */
@@ -39,22 +48,28 @@ export class Series {
   #places: readonly ActionPlace[] = [];
   #first: { readonly run_ms: number; readonly to: number } | null = null;
   #n = 0;
+  #saturated_s = 0;
 
   /** `most_bytes`: of memory; then there are fewer seconds, and more rows of many seconds. */
   constructor(most_bytes = MOST_BYTES) {
     this.#most_bytes = most_bytes;
   }
 
-  /** To be called once a second, and when all is over. A second time in the same second adds to its row. */
-  beat({ run_ms, totals, actions, members, not_told }: Beat): void {
+  /**
+   * To be called once a second, and when all is over. A second time in the same second adds to its row. Returns by what
+   * swarm was saturated; empty: it was not.
+   */
+  beat(beat: Beat): readonly Saturation[] {
+    const { run_ms, totals, actions, members, not_told } = beat;
     if (actions !== this.#actions) this.#places = places_of(actions);
     this.#actions = actions;
     const now = counted_of(totals, this.#places);
     const { members: ids } = this.#names;
     const from = this.#shelf.last?.to ?? 0;
     const to = this.#end_of(run_ms);
+    const { slots, ...news } = this.#seen.advance(now);
     const row: RowData = {
-      ...this.#seen.advance(now),
+      ...news,
       gap_s: Math.max(0, to - from - 1),
       states: now.states,
       gauges: now.gauges,
@@ -62,20 +77,41 @@ export class Series {
       members: pack_members(members.map(({ id, ...gauges }) => ({ member: ids.number_of(id), ...gauges }))),
       not_told: new Map(not_told.map((id) => [ids.number_of(id), 1])),
     };
+    const saturation = this.#saturation(beat, slots);
+    const besides = { saturated_by: saturation.map(({ by }) => by), slots };
     this.#n++;
     const most = Math.max(0, this.#most_bytes - this.#seen.bytes - this.#names.bytes);
-    this.#shelf.add(to > from ? this.#row(from, to, row) : this.#again(row), most);
+    this.#shelf.add(to > from ? this.#row(from, to, row, besides) : this.#again(row, besides), most);
+    return saturation;
   }
 
-  #row(from: number, to: number, row: RowData): ShelfRow {
-    return { n: this.#n, from, to, bytes: pack_row(row) };
+  /** Counts of `before`, in a row with the same seconds, stay. */
+  #row(from: number, to: number, row: RowData, besides: Besides, before = 0): ShelfRow {
+    // of the first row nobody knows when it began
+    const seconds = besides.saturated_by.length === 0 ? 0 : from === 0 ? 1 : to - from;
+    const saturated_s = Math.max(before, seconds);
+    this.#saturated_s += saturated_s - before;
+    return { n: this.#n, from, to, bytes: pack_row(row), slots: pack_slots({ ...besides, saturated_s }) };
   }
 
   /** Who was late may have told since. */
-  #again(row: RowData): ShelfRow {
-    const { from, to, bytes } = this.#shelf.take_last()!;
+  #again(row: RowData, besides: Besides): ShelfRow {
+    const { from, to, bytes, slots } = this.#shelf.take_last()!;
     const { not_told } = row;
-    return this.#row(from, to, { ...fold_rows([unpack_row(bytes), row])!, not_told });
+    const told = unpack_slots(slots);
+    const both = plus_slots(told, { ...besides, saturated_s: 0 });
+    return this.#row(from, to, { ...fold_rows([unpack_row(bytes), row])!, not_told }, both, told.saturated_s);
+  }
+
+  #saturation({ members, not_told, processes }: Beat, slots: RowSlots['slots']): Saturation[] {
+    const told = processes ?? members.filter(({ id }) => !not_told.includes(id));
+    const played = [...slots].map(([number, data]) => {
+      const place = this.#names.actions.name_of(number);
+      const { late, dropped } = slots_of(place, data, this.#seen.level);
+      const late_p99_ms = late.count > 0 ? quantile(late, 0.99) / 1000 : 0;
+      return { name: name_in_run(place.group, place.name), late_p99_ms, backlog: dropped.backlog };
+    });
+    return saturation_of(told, played);
   }
 
   /** The second behind that in which `run_ms` is, give or take what a timer is late or early. Never before the last. */
@@ -93,6 +129,11 @@ export class Series {
   /** So many of the newest seconds have a row each: an hour, or less when there are very many actions. */
   get fine_s(): number {
     return this.#shelf.fine_s;
+  }
+
+  /** seconds in which swarm was saturated */
+  get saturated_s(): number {
+    return this.#saturated_s;
   }
 
   /** what it takes of memory */
@@ -129,7 +170,8 @@ export class Series {
   adds_up(totals: Totals): string[] {
     const { rows } = this.#shelf;
     const whole = new Seen(this.#names, this.#seen.level).advance(counted_of(totals, this.#places));
-    const sums = rows.length === 0 ? null : unpack_row(fold(rows).bytes);
+    const sum = rows.length === 0 ? null : fold(rows);
+    const sums = sum && { ...unpack_row(sum.bytes), slots: unpack_slots(sum.slots).slots };
     return differing(sums, whole, this.#names, this.#seen.level);
   }
 }

@@ -142,6 +142,7 @@ export const DEAD = object<DeadCounters>({
       open: COUNT,
       in_flight: COUNT,
       running: list(COUNT, MAX_ACTIONS),
+      slots: optional(list(COUNT, MAX_ACTIONS)),
     }),
     MAX_GROUPS,
   ),

@@ -3,7 +3,7 @@
  * sizes `_bytes`, instants RFC 3339. `docs/summary.schema.json` describes it; a test validates real summaries against
  * that.
  */
-import type { CloseCause, Counts, EndpointCounts } from './snapshot.ts';
+import type { CloseCause, Counts, DropReason, EndpointCounts } from './snapshot.ts';
 import type { State } from './state.ts';
 
 /** All 0 when `count` is 0. */
@@ -17,6 +17,20 @@ export interface Latency {
   p99: number;
   p99_9: number;
   max: number;
+}
+
+/** What became of the slots of a rated action: planned = started + waiting + dropped + lost. */
+export interface SlotsSummary {
+  /** whose instant has come */
+  planned: number;
+  /** the rounds that its action started */
+  started: number;
+  waiting: number;
+  dropped: Record<DropReason, number>;
+  /** they waited in a worker when it died, or came after that and nobody made them */
+  lost: number;
+  /** from a slot's instant to its start, of those that were started */
+  late_ms: Latency;
 }
 
 export interface ActionSummary {
@@ -36,8 +50,12 @@ export interface ActionSummary {
   lost: number;
   service_ms: Latency;
   response_ms: Latency;
-  /** HDR V2, base64, of µs; only in the final summary and in `status json` */
-  histograms?: { service: string; response: string };
+  /** left out: it has no rate */
+  slots?: SlotsSummary;
+  /** the rate in force, of the part of the swarm that this run holds; left out where it is not known */
+  rate_per_s?: number;
+  /** HDR V2, base64, of µs; only in the final summary and in `status json`; `late`: of one with slots */
+  histograms?: { service: string; response: string; late?: string };
 }
 
 export interface WorkerSummary {
@@ -203,9 +221,9 @@ export interface Summary {
   latency_resolution?: number;
   /**
    * service times of all rounds that ended in the last --report-every, ms. Only in the summary of a state line; left
-   * out when no round ended
+   * out when no round ended. Where an action has a rate, also the response times, and how late slots started
    */
-  interval?: { p50: number; p99: number };
+  interval?: { p50: number; p99: number; response_p50?: number; response_p99?: number; late_p99?: number };
   /** numbers since the last `mark`; null before the first (ADR 0003) */
   mark: { text: string; at: string; seconds: number; actions: ActionSummary[] } | null;
   errors: { code: string; count: number; last: string; last_at: string; sample?: string }[];
@@ -227,6 +245,8 @@ export interface Summary {
     bounds: readonly Bound[];
   };
   generator: { cpu: number; rss_bytes: number; lag_p99_ms: number };
+  /** seconds in which swarm itself was the bottleneck, see saturation.ts; left out when there are none */
+  saturated_seconds?: number;
   /** the newest 100 */
   lost_workers: LostWorker[];
   /** whether the equations of the books hold (docs/summary.md) */

@@ -5,8 +5,9 @@ import { encode_hdr } from './hdr.ts';
 import { EMPTY, latency_ms, merge, resolution, RESOLUTION, subtract } from './histogram.ts';
 import { add_lost, merge_actions, merge_snapshots, whole_of, type Dead, type Lost } from './merge-snapshots.ts';
 import { histograms_of } from './packed.ts';
-import type { ActionSnapshot, Counts, HistogramSnapshot, Snapshot } from './snapshot.ts';
-import type { ActionSummary, LoadSummary, Summary } from './summary.ts';
+import { slots_since } from './slots.ts';
+import type { ActionSnapshot, Counts, HistogramSnapshot, SlotSnapshot, Snapshot } from './snapshot.ts';
+import type { ActionSummary, Latency, LoadSummary, SlotsSummary, Summary } from './summary.ts';
 
 /** Everything measured since the start of the run, by members alive and dead. */
 export interface Totals {
@@ -38,12 +39,15 @@ export interface SummaryInput extends Pick<
   | 'agents'
   | 'possibly_open'
   | 'waiting'
+  | 'saturated_seconds'
 > {
   /** null or left out: none was begun */
   readonly load?: LoadSummary | null;
   /** the peaks of the whole swarm, as the coordinator saw them */
   readonly peaks: { readonly live: number; readonly open: number };
   readonly groups: readonly PlayedGroup[];
+  /** slots per second that are asked for now, by `group.index of the action`; left out: nobody knows */
+  readonly rates?: Readonly<Record<string, number>>;
   /** the newest snapshot of each incarnation that was not buried */
   readonly members: readonly Snapshot[];
   readonly dead: Dead;
@@ -68,7 +72,7 @@ export function to_summary(input: SummaryInput): Summary {
   const whole = whole_of(snapshot);
   const { clients, connections, endpoints, requests } = booked_counts(whole, add_lost(Object.values(lost)));
   const { connect, handshake } = whole.connections;
-  const actions = summarize_actions(totals, null, input.groups, input.histograms);
+  const actions = summarize_actions(totals, null, input);
   const summary: Summary = {
     format: 'swarm-summary/1',
     final: input.final,
@@ -97,7 +101,7 @@ export function to_summary(input: SummaryInput): Summary {
       text: input.mark.text,
       at: new Date(input.mark.at_ms).toISOString(),
       seconds: round3(input.run.seconds - input.mark.run_seconds),
-      actions: summarize_actions(totals, input.mark.base, input.groups, input.histograms),
+      actions: summarize_actions(totals, input.mark.base, input),
     },
     errors: Object.entries(errors)
       .map(([code, { last_at, ...kind }]) => ({ code, ...kind, last_at: new Date(last_at).toISOString() }))
@@ -107,6 +111,7 @@ export function to_summary(input: SummaryInput): Summary {
     ...(input.waiting?.length && { waiting: input.waiting }),
     limits: input.limits,
     generator: { cpu: round3(generator.cpu), rss_bytes: generator.rss_bytes, lag_p99_ms: generator.lag_p99_ms },
+    ...(input.saturated_seconds && { saturated_seconds: input.saturated_seconds }),
     lost_workers: [...input.dead.workers],
     balanced: true,
     complete: input.dead.workers.length === 0,
@@ -118,21 +123,25 @@ export function to_summary(input: SummaryInput): Summary {
 
 /**
  * What each action did since the start, or since `base`. Since a base `started` does not add up with the rest: rounds
- * that were already running then ended after it.
+ * that were already running then ended after it. So it is with slots that waited.
  */
 export function summarize_actions(
   now: Totals,
   base: Totals | null,
-  groups: readonly PlayedGroup[],
-  histograms: boolean,
+  { groups, rates = {}, histograms }: Pick<SummaryInput, 'groups' | 'rates' | 'histograms'>,
 ): ActionSummary[] {
-  const lost_in = ({ lost }: Totals, group: string, i: number): number => lost[group]?.running[i] ?? 0;
+  type Losses = 'running' | 'slots';
+  const lost_until = ({ lost }: Totals, what: Losses, group: string, i: number): number =>
+    lost[group]?.[what]?.[i] ?? 0;
+  const lost_in = (what: Losses, group: string, i: number): number =>
+    lost_until(now, what, group, i) - (base ? lost_until(base, what, group, i) : 0);
   return groups.flatMap(({ name: group, actions }) =>
     actions.map(({ loop, action: name, command }, i): ActionSummary => {
       const whole = now.snapshot.groups[group]?.actions[i] ?? merge_actions([]);
       const before = base?.snapshot.groups[group]?.actions[i];
       const action = before ? since(whole, before) : whole;
-      const { service, response, ...counts } = action;
+      const { service, response, slots, ...counts } = action;
+      const rate_per_s = rates[`${group}.${i}`];
       return {
         index: command === CONNECTED ? -1 : i,
         command,
@@ -140,14 +149,28 @@ export function summarize_actions(
         group,
         loop,
         ...counts,
-        lost: lost_in(now, group, i) - (base ? lost_in(base, group, i) : 0),
+        lost: lost_in('running', group, i),
         service_ms: latency_ms(service),
         response_ms: latency_ms(response),
-        ...(histograms && { histograms: { service: encode_hdr(service), response: encode_hdr(response) } }),
+        ...(slots && { slots: slots_summary(slots, action.started, lost_in('slots', group, i)) }),
+        ...(rate_per_s !== undefined && { rate_per_s }),
+        ...(histograms && { histograms: encoded(action) }),
       };
     }),
   );
 }
+
+const slots_summary = (
+  { planned, waiting, dropped, late }: SlotSnapshot,
+  started: number,
+  lost: number,
+): SlotsSummary => ({ planned, started, waiting, dropped, lost, late_ms: latency_ms(late) });
+
+const encoded = ({ service, response, slots }: ActionSnapshot): NonNullable<ActionSummary['histograms']> => ({
+  service: encode_hdr(service),
+  response: encode_hdr(response),
+  ...(slots && { late: encode_hdr(slots.late) }),
+});
 
 /** How many connections `connected` runs on. */
 const greeting = (actions: readonly ActionSummary[]): number =>
@@ -160,10 +183,19 @@ function resolution_of(histograms: readonly HistogramSnapshot[]): Pick<Summary, 
 
 function interval_of({ snapshot }: Totals, base: Totals): Pick<Summary, 'interval'> {
   const parts = Object.entries(snapshot.groups).flatMap(([name, { actions }]) =>
-    actions.map(({ service }, i) => subtract(service, base.snapshot.groups[name]?.actions[i]?.service ?? EMPTY)),
+    actions.map((action, i) => ({ action, before: base.snapshot.groups[name]?.actions[i] })),
   );
-  const { count, p50, p99 } = latency_ms(merge(...parts));
-  return count === 0 ? {} : { interval: { p50, p99 } };
+  const times = (of: (action: ActionSnapshot) => HistogramSnapshot | undefined): Latency =>
+    latency_ms(
+      merge(...parts.map(({ action, before }) => subtract(of(action) ?? EMPTY, (before && of(before)) ?? EMPTY))),
+    );
+  const { count, p50, p99 } = times(({ service }) => service);
+  if (count === 0) return {};
+  if (!parts.some(({ action }) => action.slots)) return { interval: { p50, p99 } };
+  const response = times((action) => action.response);
+  const late = times(({ slots }) => slots?.late);
+  const rated = { response_p50: response.p50, response_p99: response.p99, late_p99: late.p99 };
+  return { interval: { p50, p99, ...rated } };
 }
 
 function since(now: ActionSnapshot, base: ActionSnapshot): ActionSnapshot {
@@ -180,6 +212,7 @@ function since(now: ActionSnapshot, base: ActionSnapshot): ActionSnapshot {
     aborted: now.aborted - base.aborted,
     service: subtract(now.service, base.service),
     response: subtract(now.response, base.response),
+    ...(now.slots && { slots: slots_since(now.slots, base.slots) }),
   };
 }
 

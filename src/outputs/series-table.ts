@@ -1,7 +1,9 @@
 /** The console's answer to `series`: rows of the series to lines of at most 80 columns. Pure. */
 import { merge, quantile } from '../metrics/histogram.ts';
+import { SATURATED_BY } from '../metrics/saturation.ts';
 import type { SeriesRow } from '../metrics/series-row.ts';
-import { aligned, ms, text_of } from './tables.ts';
+import type { HistogramSnapshot } from '../metrics/snapshot.ts';
+import { aligned, ms, sum_of_counts, text_of } from './tables.ts';
 
 const WIDTH = 80;
 const MAX_LINES = 20;
@@ -13,6 +15,8 @@ const BLOCKS = '▁▂▃▄▅▆▇█';
 /** where nothing was measured */
 const NO_BLOCK = '·';
 const HEAD = ['time', 'live', 'open', 'ok/s', 'fail/s', 'p50 ms', 'p99 ms', 'B/s', 'cpu', 'note'];
+/** where slots came: a note may be longer there */
+const RATED_HEAD = ['time', 'open', 'ok/s', 'fail/s', 'p50 ms', 'p99 ms', 'late ms', 'cpu', 'note'];
 
 /** Some rows as one. */
 interface Stretch {
@@ -24,6 +28,8 @@ interface Stretch {
   /** null: no round ended ok */
   readonly p50_ms: number | null;
   readonly p99_ms: number | null;
+  /** p99 of how late slots started; null: none did */
+  readonly late_ms: number | null;
   readonly note: string;
 }
 
@@ -35,10 +41,14 @@ export function series_lines(rows: readonly SeriesRow[], seconds: number): strin
   const step_s = Math.ceil(seconds / MAX_LINES);
   const lines = stretches(rows, step_s, end).filter((stretch) => stretch !== null);
   const points = stretches(rows, Math.ceil(seconds / MAX_POINTS), end);
-  const table = aligned([HEAD, ...lines.map(line_of)], [9]);
+  const is_rated = rows.some(({ slots }) => slots.length > 0);
+  const table = aligned(
+    [is_rated ? RATED_HEAD : HEAD, ...lines.map((line) => line_of(line, is_rated))],
+    [is_rated ? 8 : 9],
+  );
   const each = step_s === 1 ? 'one second' : `${step_s} seconds`;
   return [
-    `each line is ${each}; rounds of all actions, p50 and p99 of their response times`,
+    `each line is ${each}; rounds of all actions, p50 and p99 of their response times${is_rated ? ', p99 of how late slots started' : ''}`,
     ...table.map((line) => fitted(line)),
     `ok/s    ${spark(points.map((point) => point && point.ok_per_s))}`,
     `p99 ms  ${spark(points.map((point) => point && point.p99_ms))}`,
@@ -59,15 +69,18 @@ function stretch_of(rows: readonly SeriesRow[]): Stretch {
   const per_s = (count: (row: SeriesRow) => number): number =>
     rows.reduce((all, row) => all + count(row), 0) / length_s;
   const response = merge(...rows.map((row) => row.response));
-  const at = (q: number): number | null => (response.count > 0 ? quantile(response, q) / 1000 : null);
+  const late = merge(...rows.flatMap(({ slots }) => slots.map((one) => one.late)));
+  const at = (times: HistogramSnapshot, q: number): number | null =>
+    times.count > 0 ? quantile(times, q) / 1000 : null;
   return {
     last,
     second: first.second,
     ok_per_s: per_s(({ rounds }) => rounds.ok),
     failed_per_s: per_s(({ rounds }) => rounds.failed),
     bytes_per_s: per_s(({ counters }) => counters.bytes_sent + counters.bytes_received),
-    p50_ms: at(0.5),
-    p99_ms: at(0.99),
+    p50_ms: at(response, 0.5),
+    p99_ms: at(response, 0.99),
+    late_ms: at(late, 0.99),
     note: note_of(rows),
   };
 }
@@ -75,20 +88,28 @@ function stretch_of(rows: readonly SeriesRow[]): Stretch {
 function note_of(rows: readonly SeriesRow[]): string {
   const gap_s = rows.reduce((all, row) => all + row.gap_s, 0);
   const members = [...new Set(rows.flatMap(({ not_told }) => Object.keys(not_told)))];
+  const by = new Set(rows.flatMap((row) => row.saturated_by));
+  const dropped = rows.reduce(
+    (all, { slots }) => all + slots.reduce((sum, one) => sum + sum_of_counts(one.dropped), 0),
+    0,
+  );
   return [
+    ...(dropped > 0 ? [`dropped ${dropped}`] : []),
+    ...(by.size > 0 ? [`saturated: ${SATURATED_BY.filter((one) => by.has(one)).join(' ')}`] : []),
     ...(gap_s > 0 ? [`gap ${gap_s} s`] : []),
     ...(members.length > 0 ? [`not told: ${members.map(text_of).join(' ')}`] : []),
   ].join(', ');
 }
 
-function line_of({ last, second, note, ...figures }: Stretch): string[] {
+function line_of({ last, second, note, ...figures }: Stretch, is_rated: boolean): string[] {
   const live = Object.values(last.states).reduce((all, count) => all + count, 0);
   const time = (value: number | null): string => (value === null ? '-' : value < LONG ? ms(value) : short(value));
   return [
     clock_of(second),
-    ...[live, last.gauges.open, figures.ok_per_s, figures.failed_per_s].map(short),
+    ...(is_rated ? [] : [short(live)]),
+    ...[last.gauges.open, figures.ok_per_s, figures.failed_per_s].map(short),
     ...[figures.p50_ms, figures.p99_ms].map(time),
-    short(figures.bytes_per_s),
+    is_rated ? time(figures.late_ms) : short(figures.bytes_per_s),
     last.gauges.cpu.toFixed(2),
     note,
   ];

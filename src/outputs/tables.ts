@@ -13,7 +13,8 @@ const MAX_WHY = 5;
 const MAX_NAMED = 3;
 export const text_of = (text: string): string => escape_text(text, MAX_TEXT);
 
-const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
+export const sum_of_counts = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((a, b) => a + b, 0);
 
 /** Milliseconds with about three digits: 0.034, 4.21, 56.7, 1234. */
 export function ms(value: number): string {
@@ -66,7 +67,7 @@ export function status_lines(s: Summary): string[] {
     ...(s.load ? [load_line(s.load)] : []),
     realtime_line(s),
     aggregates_line(s),
-    `connections: attempted ${n.attempted}, failed ${sum(n.failed)}, established ${n.established}, closed ${sum(n.closed)}`,
+    `connections: attempted ${n.attempted}, failed ${sum_of_counts(n.failed)}, established ${n.established}, closed ${sum_of_counts(n.closed)}`,
     `requests: sent ${r.sent}, ok ${r.ok}, wrong ${r.wrong}, timeout ${r.timeout}, aborted ${r.aborted}, noreply ${r.noreply}`,
     `bytes: sent ${s.bytes.sent}, received ${s.bytes.received}`,
     `generator: cpu ${s.generator.cpu.toFixed(2)} cores, memory ${mebibytes(s.generator.rss_bytes)}, lag p99 ${ms(s.generator.lag_p99_ms)} ms`,
@@ -104,10 +105,13 @@ export const ACTION_HEAD = [
   ...['service', 'response'].flatMap((time) => PERCENTILES.map((p) => (p === 'p50' ? `${time} p50` : p))),
 ];
 
+/** Its name in the run, behind its place in its group if it has one. */
+export const numbered = (a: ActionSummary): string => `${a.index < 0 ? '' : `${a.index} `}${text_of(full_name(a))}`;
+
 export function action_row(a: ActionSummary): (string | number)[] {
   return [
-    a.index < 0 ? text_of(full_name(a)) : `${a.index} ${text_of(full_name(a))}`,
-    ...[a.started, a.running, a.ok, sum(a.failed), a.aborted],
+    numbered(a),
+    ...[a.started, a.running, a.ok, sum_of_counts(a.failed), a.aborted],
     ...[a.service_ms, a.response_ms].flatMap((time) => PERCENTILES.map((p) => ms(time[p]))),
   ];
 }
@@ -205,7 +209,7 @@ export function agent_lines(s: Summary): string[] {
   const rows = agents.map((a) => [
     ...[a.id, text_of(a.host), a.health, a.workers, a.capacity, a.share, a.live, a.open],
     ...[a.states.acting, a.states.standby, a.states.backoff, a.states.fatal],
-    ...[sum(a.errors), a.cpu.toFixed(2), `${ms(a.lag_p99_ms)} ms`],
+    ...[sum_of_counts(a.errors), a.cpu.toFixed(2), `${ms(a.lag_p99_ms)} ms`],
     ...[a.offset_ms === null ? '' : `${a.offset_ms} ms`, seconds(a.silent_ms / 1000)],
     ...[text_of(a.swarm), text_of(a.labels.join(','))],
   ]);

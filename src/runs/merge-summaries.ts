@@ -1,7 +1,6 @@
 /** Merges the summaries of segments that ran apart, as if one swarm had held all the clients. Pure. */
 import { SwarmError } from '../foundation/errors.ts';
 import { escape_text } from '../foundation/escape.ts';
-import type { PlayedGroup } from '../metrics/groups.ts';
 import { measured_of, played_of, type Measured } from '../metrics/measured.ts';
 import { MAX_LOST_WORKERS, merge_lost, merge_snapshots, NO_DEAD } from '../metrics/merge-snapshots.ts';
 import type { Summary } from '../metrics/summary.ts';
@@ -36,6 +35,7 @@ export function merge_summaries(parts: readonly SegmentSummary[]): Merged {
   const [first] = all as [Summary];
   const sum = (of: (summary: Summary) => number): number => all.reduce((sum, summary) => sum + of(summary), 0);
   const groups = played_of(first.actions);
+  const rates = rates_of(all);
   const merged = to_summary({
     final: true,
     run: run_of(all, segment),
@@ -43,6 +43,8 @@ export function merge_summaries(parts: readonly SegmentSummary[]): Merged {
     target: sum(({ target }) => target),
     planned: sum(({ planned }) => planned),
     connect_per_s: sum(({ connect_per_s }) => Math.round(connect_per_s * 1e6)) / 1e6,
+    rates,
+    saturated_seconds: sum(({ saturated_seconds = 0 }) => saturated_seconds),
     workers: all.flatMap(({ workers }, i) => workers.map((worker) => ({ ...worker, id: `${i + 1}/${worker.id}` }))),
     limits: limits_of(all),
     peaks: { live: sum(({ clients }) => clients.peak), open: sum(({ connections }) => connections.open_peak) },
@@ -53,7 +55,7 @@ export function merge_summaries(parts: readonly SegmentSummary[]): Merged {
     interval: null,
     histograms: true,
   });
-  const mark = mark_of(all, measured, groups);
+  const mark = mark_of(all, measured, { groups, rates, histograms: true });
   const resolution = Math.max(...all.map(({ latency_resolution = 0 }) => latency_resolution));
   const summary = {
     ...merged,
@@ -117,6 +119,18 @@ function check_parts(parts: readonly SegmentSummary[]): { segment: string | null
   return { segment: cover.together, missing: cover.missing };
 }
 
+/** Of each action the sum. */
+function rates_of(all: readonly Summary[]): Record<string, number> {
+  const rates: Record<string, number> = {};
+  for (const { actions } of all)
+    for (const { group, index, rate_per_s } of actions) {
+      if (rate_per_s === undefined) continue;
+      const key = `${group}.${index}`;
+      rates[key] = Math.round(((rates[key] ?? 0) + rate_per_s) * 1e6) / 1e6;
+    }
+  return rates;
+}
+
 function run_of(all: readonly Summary[], segment: string | null): Summary['run'] {
   const [{ run }] = all as [Summary];
   const { script_sha256, module_sha256, seed } = run;
@@ -157,7 +171,7 @@ function lost_workers_of(all: readonly Summary[]): Summary['lost_workers'] {
 function mark_of(
   all: readonly Summary[],
   measured: readonly Measured[],
-  groups: readonly PlayedGroup[],
+  of_actions: Parameters<typeof summarize_actions>[2],
 ): Summary['mark'] {
   const marks = all.flatMap(({ mark }) => mark ?? []);
   const [first] = marks;
@@ -169,7 +183,7 @@ function mark_of(
     text: first.text,
     at: earliest(marks.map(({ at }) => at)),
     seconds: Math.max(...marks.map(({ seconds }) => seconds)),
-    actions: summarize_actions({ snapshot, lost }, null, groups, true),
+    actions: summarize_actions({ snapshot, lost }, null, of_actions),
   };
 }
 

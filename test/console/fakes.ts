@@ -4,7 +4,7 @@ import { start_console, type Console } from '../../src/console/server.ts';
 import type { Command, Reply } from '../../src/grammar/command.ts';
 import { Events } from '../../src/metrics/events.ts';
 import { Series } from '../../src/metrics/series.ts';
-import type { ActionSummary, Latency, Summary } from '../../src/metrics/summary.ts';
+import type { ActionSummary, Latency, SlotsSummary, Summary } from '../../src/metrics/summary.ts';
 import type { Control } from '../../src/swarm/plan/control.ts';
 
 export const latency = (p50: number, count = 10): Latency => ({
@@ -37,6 +37,22 @@ export function action(index: number, command: string, p50 = 1.5): ActionSummary
     response_ms,
   };
 }
+
+/** One with a rate: 35 slots came, of which 12 started, 20 were dropped, 2 wait and 1 was lost. */
+export const rated_action = (index: number, command: string, change: Partial<SlotsSummary> = {}): ActionSummary => ({
+  ...action(index, command),
+  response_ms: latency(30),
+  rate_per_s: 1.75,
+  slots: {
+    planned: 35,
+    started: 12,
+    waiting: 2,
+    dropped: { no_free_client: 17, backlog: 3, stopped: 0, paused: 0 },
+    lost: 1,
+    late_ms: latency(0.25, 12),
+    ...change,
+  },
+});
 
 export function summary(change: Partial<Summary> = {}): Summary {
   return {

@@ -5,6 +5,7 @@ import { MAIN } from '../../src/metrics/groups.ts';
 import { NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
 import {
   CLOSE_CAUSES,
+  DROP_REASONS,
   type ActionSnapshot,
   type Counts,
   type ErrorKind,
@@ -46,75 +47,90 @@ const action: fc.Arbitrary<ActionSnapshot> = fc
   .record({ running: n, ok: n, failed: codes, aborted: n, service: histograms, response: histograms })
   .map((a) => ({ ...a, started: a.running + a.ok + sum(a.failed) + a.aborted }));
 
+/** one that has a rate: each of its rounds is a slot that was started */
+export const rated: fc.Arbitrary<ActionSnapshot> = fc
+  .record({ action, waiting: n, dropped: by(DROP_REASONS), late: histograms })
+  .map(({ action: one, ...slots }) => ({
+    ...one,
+    slots: { ...slots, planned: one.started + slots.waiting + sum(slots.dropped) },
+  }));
+
 /** often at the same instant */
 const error: fc.Arbitrary<ErrorKind> = fc.record(
   { count: n, last: fc.string(), last_at: fc.oneof(fc.nat(2 ** 41), fc.nat(2)), sample: fc.string() },
   { requiredKeys: ['count', 'last', 'last_at'] },
 );
 
-export const groups: fc.Arbitrary<GroupSnapshot> = fc
-  .record({
-    clients: fc.record({
-      killed: by(['decr', 'stop']),
-      done: n,
-      draining: n,
-      finished: n,
-      peak: n,
-      states: by(STATES),
-      entered: by([...STATES, ...ENDS]),
-    }),
-    connections: fc.record({
-      connecting: n,
-      open: n,
-      open_peak: n,
-      cancelled: n,
-      failed: codes,
-      closed: by(CLOSE_CAUSES),
-      ports_skipped: n,
-      connect: histograms,
-      handshake: histograms,
-    }),
-    requests: fc.record({ in_flight: n, ok: n, wrong: n, timeout: n, aborted: n, noreply: n, unasked_bytes: n }),
-    bytes: by(['sent', 'received']),
-    actions: fc.array(action, { minLength: 2, maxLength: 2 }),
-  })
-  .map((s) => {
-    const established = s.connections.open + sum(s.connections.closed);
-    const { in_flight, ok, wrong, timeout, aborted } = s.requests;
-    const { connecting, open, cancelled } = s.connections;
-    const failed = sum(s.connections.failed);
-    return {
-      ...s,
-      endpoints: {
-        '10.0.0.1:7000': {
-          attempted: established + connecting + failed + cancelled,
-          connecting,
-          established,
-          open,
-          failed,
-          cancelled,
-          closed: sum(s.connections.closed),
-          lost: 0,
-          lost_connecting: 0,
+const group_with = (actions: fc.Arbitrary<ActionSnapshot[]>): fc.Arbitrary<GroupSnapshot> =>
+  fc
+    .record({
+      clients: fc.record({
+        killed: by(['decr', 'stop']),
+        done: n,
+        draining: n,
+        finished: n,
+        peak: n,
+        states: by(STATES),
+        entered: by([...STATES, ...ENDS]),
+      }),
+      connections: fc.record({
+        connecting: n,
+        open: n,
+        open_peak: n,
+        cancelled: n,
+        failed: codes,
+        closed: by(CLOSE_CAUSES),
+        ports_skipped: n,
+        connect: histograms,
+        handshake: histograms,
+      }),
+      requests: fc.record({ in_flight: n, ok: n, wrong: n, timeout: n, aborted: n, noreply: n, unasked_bytes: n }),
+      bytes: by(['sent', 'received']),
+      actions,
+    })
+    .map((s) => {
+      const established = s.connections.open + sum(s.connections.closed);
+      const { in_flight, ok, wrong, timeout, aborted } = s.requests;
+      const { connecting, open, cancelled } = s.connections;
+      const failed = sum(s.connections.failed);
+      return {
+        ...s,
+        endpoints: {
+          '10.0.0.1:7000': {
+            attempted: established + connecting + failed + cancelled,
+            connecting,
+            established,
+            open,
+            failed,
+            cancelled,
+            closed: sum(s.connections.closed),
+            lost: 0,
+            lost_connecting: 0,
+          },
         },
-      },
-      clients: { ...s.clients, created: sum(s.clients.states) + sum(s.clients.killed) + s.clients.done },
-      connections: {
-        ...s.connections,
-        established,
-        attempted: established + connecting + failed + cancelled,
-      },
-      requests: { ...s.requests, sent: in_flight + ok + wrong + timeout + aborted },
-    };
-  });
+        clients: { ...s.clients, created: sum(s.clients.states) + sum(s.clients.killed) + s.clients.done },
+        connections: {
+          ...s.connections,
+          established,
+          attempted: established + connecting + failed + cancelled,
+        },
+        requests: { ...s.requests, sent: in_flight + ok + wrong + timeout + aborted },
+      };
+    });
+
+/** whose first action has a rate */
+export const groups = group_with(fc.tuple(rated, action));
 
 const of_process = {
   errors: fc.dictionary(fc.constantFrom('timeout', 'fatal', 'other'), error),
   generator: by(['cpu_s', 'cpu', 'rss_bytes', 'lag_p99_ms']),
 };
 
-/** of a run without groups */
-export const snapshots: fc.Arbitrary<Snapshot> = fc.record({ groups: fc.record({ [MAIN]: groups }), ...of_process });
+/** of a run without groups and rates */
+export const snapshots: fc.Arbitrary<Snapshot> = fc.record({
+  groups: fc.record({ [MAIN]: group_with(fc.tuple(action, action)) }),
+  ...of_process,
+});
 
 /** the names of groups, in the order in which a run has them */
 export const NAMES = ['talkers', 'main', 'listeners'] as const;

@@ -2,7 +2,8 @@
 import { Histogram } from '../../src/metrics/histogram.ts';
 import { NO_DEAD, whole_of } from '../../src/metrics/merge-snapshots.ts';
 import type { Beat } from '../../src/metrics/series.ts';
-import type { Snapshot } from '../../src/metrics/snapshot.ts';
+import { SlotRecorder } from '../../src/metrics/recorder.ts';
+import type { DropReason, Snapshot } from '../../src/metrics/snapshot.ts';
 import { totals_of, type Totals } from '../../src/metrics/totals.ts';
 import { NOTHING, of_main } from './one-group.ts';
 
@@ -15,13 +16,16 @@ export class FakeRecorder {
     failed: Record<string, number>;
     service: Histogram;
     response: Histogram;
+    slots: SlotRecorder | null;
   }[];
+  readonly #coarse: number;
   connected = 0;
   refused = 0;
   open = 0;
   bytes = 0;
 
   constructor(actions: number, coarse = 0) {
+    this.#coarse = coarse;
     this.#actions = Array.from({ length: actions }, () => ({
       started: 0,
       ok: 0,
@@ -29,7 +33,28 @@ export class FakeRecorder {
       failed: {},
       service: new Histogram(coarse),
       response: new Histogram(coarse),
+      slots: null,
     }));
+  }
+
+  /** of a rated action */
+  slots(action: number): SlotRecorder {
+    return (this.#actions[action]!.slots ??= new SlotRecorder(this.#coarse));
+  }
+
+  /** A slot came, and was started so late. */
+  fire(action: number, late_us: number, us: number): void {
+    const slots = this.slots(action);
+    slots.planned++;
+    slots.late.record(late_us);
+    this.ok(action, us);
+  }
+
+  /** A slot came, and was given up. */
+  drop(action: number, reason: DropReason): void {
+    const slots = this.slots(action);
+    slots.planned++;
+    slots.dropped[reason]++;
   }
 
   ok(action: number, us: number): void {
@@ -65,12 +90,13 @@ export class FakeRecorder {
       },
       requests: { ...none.requests, sent: rounds('started'), ok: rounds('ok') },
       bytes: { sent: this.bytes, received: 2 * this.bytes },
-      actions: this.#actions.map(({ service, response, failed, ...counts }) => ({
+      actions: this.#actions.map(({ service, response, failed, slots, ...counts }) => ({
         ...counts,
         running: 0,
         failed: { ...failed },
         service: service.snapshot(),
         response: response.snapshot(),
+        ...(slots && { slots: slots.snapshot() }),
       })),
     });
   }

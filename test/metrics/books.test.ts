@@ -1,13 +1,18 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { check_books } from '../../src/metrics/books.ts';
-import { bury, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
+import { bury, lose_slots, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
 import { to_summary } from '../../src/metrics/totals.ts';
-import { a_snapshot, INPUT } from './arbitraries.ts';
+import { a_snapshot, INPUT, rated } from './arbitraries.ts';
+import { changed_main } from './one-group.ts';
 
 const DEATH = { worker: 'w2', incarnation: 'i1', at: '2026-01-02T03:04:05Z', silent_ms: 900 };
+const [RATED] = fc.sample(rated, { seed: 1, numRuns: 1 });
+/** its first action has a rate */
+const one = changed_main(a_snapshot(1), ({ actions }) => ({ actions: [RATED!, ...actions.slice(1)] }));
 const balanced = (): Summary =>
-  to_summary({ ...INPUT, members: [a_snapshot(1)], dead: bury(NO_DEAD, a_snapshot(2), DEATH) });
+  to_summary({ ...INPUT, members: [one], dead: lose_slots(bury(NO_DEAD, one, DEATH), 'main', 0, 5) });
 const over = (): Summary => to_summary({ ...INPUT, members: [merge_snapshots([])] });
 
 const endpoint_of = (summary: Summary): { attempted: number; open: number; closed: number } => {
@@ -54,6 +59,15 @@ describe('check_books', () => {
     ['failed rounds', (s) => (s.actions[1]!.failed = { fatal: 1e6 }), /^rounds of connected \(-1\) started: /],
     ['aborted rounds', (s) => s.actions[1]!.aborted++, /^rounds of connected \(-1\) started: /],
     ['lost rounds', (s) => s.actions[1]!.lost++, /^rounds of connected \(-1\) started: /],
+    [
+      'planned',
+      (s) => s.actions[0]!.slots!.planned++,
+      /^slots of heartbeat \(0\) planned: \d+, but started \d+ \+ waiting/,
+    ],
+    ['started slots', (s) => s.actions[0]!.started--, /^slots of heartbeat \(0\) planned: /],
+    ['waiting', (s) => s.actions[0]!.slots!.waiting++, /^slots of heartbeat \(0\) planned: /],
+    ['dropped', (s) => s.actions[0]!.slots!.dropped.backlog++, /^slots of heartbeat .* dropped backlog \d+ /],
+    ['lost slots', (s) => s.actions[0]!.slots!.lost--, /^slots of heartbeat \(0\) planned: /],
     ['a number that is none', (s) => (s.requests.ok = NaN), /^requests sent: /],
   ];
   it.each(breaks)('sees that %s is off', (_, change, said) => {
@@ -122,7 +136,9 @@ describe('check_books', () => {
       },
     ];
     summary.requests = { ...summary.requests, sent: 1, in_flight: 1 };
-    summary.actions[0] = { ...summary.actions[0]!, started: 1, running: 1 };
+    const dropped = { no_free_client: 0, backlog: 0, stopped: 0, paused: 0 };
+    const slots = { planned: 3, started: 1, waiting: 2, dropped, lost: 0, late_ms: summary.actions[0]!.service_ms };
+    summary.actions[0] = { ...summary.actions[0]!, started: 1, running: 1, slots };
     expect(check_books(summary, false)).toEqual([]);
     expect(check_books(summary, true)).toEqual([
       'clients live: 2 at the end, not 0',
@@ -131,6 +147,7 @@ describe('check_books', () => {
       'connections open: 2 at the end, not 0',
       'requests in flight: 1 at the end, not 0',
       'rounds of heartbeat (0) running: 1 at the end, not 0',
+      'slots of heartbeat (0) waiting: 2 at the end, not 0',
     ]);
   });
 });

@@ -6,6 +6,8 @@ import {
   is_idle,
   live_in,
   live_of,
+  lose_slots,
+  merge_actions,
   merge_dead,
   merge_groups,
   merge_snapshots,
@@ -14,7 +16,7 @@ import {
   settle_lost,
   whole_of,
 } from '../../src/metrics/merge-snapshots.ts';
-import type { ErrorKind, GroupSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
+import { DROP_REASONS, type ErrorKind, type GroupSnapshot, type Snapshot } from '../../src/metrics/snapshot.ts';
 import { a_snapshot, grouped, NAMES, recorded, snapshots } from './arbitraries.ts';
 import { changed_main, main_lost, main_of, NOTHING } from './one-group.ts';
 
@@ -171,11 +173,17 @@ describe('settle_lost', () => {
             open: group.connections.open,
             in_flight: group.requests.in_flight,
             running: group.actions.map((action) => action.running),
+            ...(group.actions.some(({ slots }) => slots) && {
+              slots: group.actions.map(({ slots }) => slots?.waiting ?? 0),
+            }),
           });
           const { clients, connections, requests, actions } = snapshot.groups[name]!;
           expect(clients.draining).toBe(0);
           expect([connections.connecting, connections.open, requests.in_flight]).toEqual([0, 0, 0]);
           expect(actions.every((action) => action.running === 0)).toBe(true);
+          expect(actions.map(({ slots }) => slots)).toEqual(
+            group.actions.map(({ slots }) => slots && { ...slots, waiting: 0 }),
+          );
           expect(clients.created).toBe(group.clients.created);
           expect(requests.sent).toBe(group.requests.sent);
           expect(settle_lost(snapshot).lost[name]!.clients).toBe(0);
@@ -204,6 +212,69 @@ describe('bury', () => {
     expect(dead.workers).toHaveLength(100);
     expect(dead.workers.at(-1)).toEqual(worker(150));
     expect(main_lost(dead.lost).open).toBe(150 * main_of(last).connections.open);
+  });
+});
+
+describe('slots', () => {
+  const counts = (group: GroupSnapshot | undefined, i: number): number[] => {
+    const { planned = 0, waiting = 0, dropped } = group?.actions[i]?.slots ?? {};
+    return [planned, waiting, ...DROP_REASONS.map((reason) => dropped?.[reason] ?? 0)];
+  };
+
+  it('are added each for itself, and left out of actions that have none', () => {
+    const property = (list: readonly Snapshot[]): void => {
+      const { groups } = merge_snapshots(list);
+      for (const [name, { actions }] of Object.entries(groups))
+        for (const [i, { slots }] of actions.entries()) {
+          const parts = list.flatMap((one) => one.groups[name]?.actions[i]?.slots ?? []);
+          expect(slots === undefined).toBe(parts.length === 0);
+          const sums = counts(NOTHING, 0);
+          for (const one of list) counts(one.groups[name], i).forEach((count, at) => (sums[at]! += count));
+          expect(counts(groups[name], i)).toEqual(sums);
+          expect(slots?.late.sum ?? 0).toBeCloseTo(
+            parts.reduce((all, { late }) => all + late.sum, 0),
+            3,
+          );
+        }
+    };
+    fc.assert(fc.property(fc.array(grouped, { maxLength: 3 }), property), { numRuns: 50 });
+  });
+
+  it('that nobody made are planned and lost alike, whoever died before', () => {
+    const losses = fc.array(
+      fc.record({ group: fc.constantFrom(...NAMES), action: fc.nat(3), count: fc.oneof(fc.constant(0), fc.nat(1e6)) }),
+      { maxLength: 8 },
+    );
+    const property = (list: { group: string; action: number; count: number }[], last: Snapshot | null): void => {
+      const before = last ? bury(NO_DEAD, last, worker(1)) : NO_DEAD;
+      const dead = list.reduce((so_far, { group, action, count }) => lose_slots(so_far, group, action, count), before);
+      for (const group of NAMES)
+        for (const i of [0, 1, 2, 3]) {
+          const lost = list.filter((one) => one.group === group && one.action === i);
+          const count = lost.reduce((all, one) => all + one.count, 0);
+          const [planned, ...rest] = counts(before.snapshot.groups[group], i);
+          expect(counts(dead.snapshot.groups[group], i)).toEqual([planned! + count, ...rest]);
+          expect(dead.lost[group]?.slots?.[i] ?? 0).toBe((before.lost[group]?.slots?.[i] ?? 0) + count);
+          expect(dead.lost[group]?.running[i] ?? 0).toBe(before.lost[group]?.running[i] ?? 0);
+        }
+      expect(dead.workers).toEqual(before.workers);
+      expect(live_of(dead.snapshot)).toBe(0);
+    };
+    fc.assert(fc.property(losses, fc.option(grouped), property), { numRuns: 50 });
+  });
+
+  it('that none lost change nothing', () => {
+    expect(lose_slots(NO_DEAD, MAIN, 0, 0)).toBe(NO_DEAD);
+  });
+
+  it('that wait are something that goes on', () => {
+    const late = recorded([]);
+    const dropped = { no_free_client: 0, backlog: 0, stopped: 0, paused: 0 };
+    const waits = (waiting: number): Snapshot => {
+      const slots = { planned: waiting, waiting, dropped, late };
+      return { ...merge_snapshots([]), groups: { a: { ...NOTHING, actions: [{ ...merge_actions([]), slots }] } } };
+    };
+    expect([is_idle(waits(0)), is_idle(waits(1))]).toEqual([true, false]);
   });
 });
 
@@ -240,6 +311,12 @@ describe('merge_dead', () => {
       a: { clients: 2, connecting: 4, open: 6, in_flight: 8, running: [6, 6] },
       b: lost,
     });
+    const slots = merge_dead([
+      { ...NO_DEAD, lost: { a: { ...lost, slots: [0, 7] } } },
+      { ...NO_DEAD, lost: { a: lost } },
+      { ...NO_DEAD, lost: { a: { ...lost, slots: [2] } } },
+    ]).lost.a!.slots;
+    expect(slots).toEqual([2, 7]);
   });
 
   it('names the newest 100, wherever they died', () => {

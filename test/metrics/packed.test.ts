@@ -12,8 +12,10 @@ import {
   Packer,
   with_histograms,
 } from '../../src/metrics/packed.ts';
+import { COUNTERS } from '../../src/metrics/snapshot-shape.ts';
 import type { HistogramSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
-import { grouped, histograms, recorded, times } from './arbitraries.ts';
+import { grouped, histograms, rated, recorded, times } from './arbitraries.ts';
+import { of_main } from './one-group.ts';
 
 const unpacked = (bytes: Uint8Array): HistogramSnapshot => {
   const found = checked(HISTOGRAM, bytes);
@@ -174,6 +176,20 @@ it('counters and histograms of a snapshot are the whole of it', () => {
     expect(JSON.stringify(counters_of(one))).not.toContain('indices');
   };
   fc.assert(fc.property(fc.array(grouped, { maxLength: 2 }), property), { numRuns: 20 });
+});
+
+it('slots are read as they were told, and refused with a count that is none', () => {
+  const { slots: good, ...action } = fc.sample(rated, { seed: 1, numRuns: 1 })[0]!;
+  const { late: _, ...slots } = good!;
+  const with_slots = (slots: unknown): unknown => {
+    const told = counters_of(of_main({ actions: [] }));
+    const { service: _, response: __, ...counts } = action;
+    return { ...told, groups: { main: { ...told.groups.main!, actions: [{ ...counts, slots }] } } };
+  };
+  expect(checked(COUNTERS, with_slots(slots))).toMatchObject({ groups: { main: { actions: [{ slots }] } } });
+  const { paused: ___, ...fewer } = slots.dropped;
+  for (const bad of [null, { ...slots, planned: -1 }, { ...slots, waiting: 0.5 }, { ...slots, dropped: fewer }])
+    expect(checked(COUNTERS, with_slots(bad))).toBeInstanceOf(Refused);
 });
 
 it('histograms of groups travel by number: those of one group after another', () => {

@@ -15,12 +15,34 @@ interface Shape {
   actions: number;
   moving: number;
   rounds: number;
+  /** do they have rates? */
+  is_rated?: boolean;
 }
 
-const many = (shape: Shape) => new ManyActions({ Histogram, NO_DEAD, merge_groups }, shape);
+const many = (shape: Shape): Pick<ManyActions, 'names' | 'next'> => {
+  const source = new ManyActions({ Histogram, NO_DEAD, merge_groups }, shape);
+  return shape.is_rated ? { names: source.names, next: () => rated(source.next()) } : source;
+};
+
+/** The same swarm, if all its actions had rates. */
+function rated({ snapshot, lost }: Totals): Totals {
+  const dropped = { no_free_client: 0, backlog: 0, stopped: 0, paused: 0 };
+  const group = snapshot.groups.main!;
+  const actions = group.actions.map((action) => ({
+    ...action,
+    slots: { planned: action.started, waiting: 0, dropped, late: action.service },
+  }));
+  return { snapshot: { ...snapshot, groups: { main: { ...group, actions } } }, lost };
+}
 
 /** A beat each `each_s` until `end_s`. Returns the last totals. */
-function played(series: Series, source: ManyActions, each_s: number, end_s: number, look = (): void => {}): Totals {
+function played(
+  series: Series,
+  source: Pick<ManyActions, 'names' | 'next'>,
+  each_s: number,
+  end_s: number,
+  look = (): void => {},
+): Totals {
   const actions = source.names;
   let totals = source.next();
   for (let second = each_s; second <= end_s; second += each_s) {
@@ -43,6 +65,17 @@ describe('the memory of a series', () => {
     const rows = [...series.rows()];
     expect(rows.reduce((all, { length_s }) => all + length_s, 0)).toBe(DAY_S);
     expect(rows.length).toBeGreaterThan(50);
+  });
+
+  it('stays within its bound with rates too', () => {
+    const series = new Series(3 * MIB);
+    let most = 0;
+    const look = (): void => void (most = Math.max(most, series.bytes));
+    const totals = played(series, many({ actions: 200, moving: 50, rounds: 20, is_rated: true }), 30, DAY_S / 4, look);
+    expect(most).toBeLessThan(3 * MIB);
+    expect(series.adds_up(totals)).toEqual([]);
+    const planned = series.totals()!.slots.reduce((all, slots) => all + slots.planned, 0);
+    expect(planned).toBe(series.totals()!.rounds.started);
   });
 
   it('has fewer fine seconds when there are many actions, and says so', () => {
@@ -79,6 +112,8 @@ describe('the memory of a series', () => {
     for (const shape of [
       { actions: 300, moving: 30, rounds: 10 },
       { actions: 1, moving: 1, rounds: 10 },
+      { actions: 100, moving: 30, rounds: 10, is_rated: true },
+      { actions: 1, moving: 1, rounds: 10, is_rated: true },
     ]) {
       const said = fill(shape);
       const before = used();

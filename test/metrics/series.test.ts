@@ -2,15 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { latency_ms, merge } from '../../src/metrics/histogram.ts';
 import { whole_of } from '../../src/metrics/merge-snapshots.ts';
-import { Series } from '../../src/metrics/series.ts';
+import { Series, type Beat } from '../../src/metrics/series.ts';
 import type { SeriesAction, SeriesRow } from '../../src/metrics/series-row.ts';
-import type { HistogramSnapshot } from '../../src/metrics/snapshot.ts';
+import { DROP_REASONS, type HistogramSnapshot } from '../../src/metrics/snapshot.ts';
 import type { Totals } from '../../src/metrics/totals.ts';
 import { beat, FakeRecorder, names, totals_now } from './beats.ts';
 
 /** Everything that a row counts, as text. */
 function counted(
-  rounds: { row: Pick<SeriesRow, 'counters' | 'connect_failed'>; actions: readonly SeriesAction[] }[],
+  rounds: { row: Pick<SeriesRow, 'counters' | 'connect_failed' | 'slots'>; actions: readonly SeriesAction[] }[],
 ): string[] {
   const counts = new Map<string, number>();
   const add = (what: string, count: number): void => void counts.set(what, (counts.get(what) ?? 0) + count);
@@ -21,6 +21,11 @@ function counted(
   for (const { row, actions } of rounds) {
     for (const [name, count] of Object.entries(row.counters)) add(name, count);
     for (const [code, count] of Object.entries(row.connect_failed)) add(`connect ${code}`, count);
+    for (const { index, planned, dropped, late } of row.slots) {
+      add(`${index} planned`, planned);
+      for (const [reason, count] of Object.entries(dropped)) add(`${index} dropped ${reason}`, count);
+      add_times(`${index} late`, late);
+    }
     for (const { index, started, ok, aborted, failed, service, response } of actions) {
       add(`${index} started`, started);
       add(`${index} ok`, ok);
@@ -57,9 +62,10 @@ const step = fc.record({
     fc.record({
       member: fc.nat(MEMBERS - 1),
       action: fc.nat(ACTIONS - 1),
-      what: fc.constantFrom('ok', 'ok', 'ok', 'fail', 'abort', 'connect', 'refuse'),
+      what: fc.constantFrom('ok', 'ok', 'fire', 'fire', 'drop', 'fail', 'abort', 'connect', 'refuse'),
       code: fc.constantFrom('timeout', 'wrong_reply', '__proto__'),
       us: fc.nat(3_000_000),
+      reason: fc.constantFrom(...DROP_REASONS),
     }),
     { maxLength: 12 },
   ),
@@ -73,9 +79,11 @@ type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
 function act(members: FakeRecorder[], { does, leaves }: Step): void {
   if (leaves !== null) members[leaves] = new FakeRecorder(ACTIONS);
-  for (const { member, action, what, code, us } of does) {
+  for (const { member, action, what, code, us, reason } of does) {
     const one = members[member]!;
     if (what === 'ok') one.ok(action, us);
+    else if (what === 'fire') one.fire(action, us % 20_000, us);
+    else if (what === 'drop') one.drop(action, reason);
     else if (what === 'fail') one.fail(action, code);
     else if (what === 'abort') one.abort(action);
     else if (what === 'refuse') one.refused++;
@@ -122,6 +130,7 @@ describe('the series', () => {
           const totals = totals_now(members);
           const rows = [...series.rows()];
           expect(of_rows([series.totals()!])).toEqual(of_rows(rows));
+          expect(series.totals()!.saturated_s).toBe(series.saturated_s);
           if (steps.at(-1)!.known === ACTIONS) expect(of_rows(rows)).toEqual(of_totals(totals));
           let end = 0;
           for (const row of rows) {
@@ -139,6 +148,11 @@ describe('the series', () => {
             }
             const rounds = row.actions().reduce((all, { started }) => all + started, 0);
             expect(row.rounds.started).toBe(rounds);
+            const saturated = new Set(mine.filter((one) => one.row.saturated_s > 0).map((one) => one.to));
+            const seconds = [...saturated].map((to) => to - (kept.findLast((one) => one.to < to)?.to ?? to - 1));
+            expect(row.saturated_s).toBe(seconds.reduce((all, one) => all + one, 0));
+            const by = new Set(mine.flatMap((one) => one.row.saturated_by));
+            expect(new Set(row.saturated_by)).toEqual(by);
           }
           if (most_bytes === 0) expect(rows.length).toBeLessThanOrEqual(2);
         },
@@ -162,7 +176,7 @@ describe('the series', () => {
     member.open = 1;
     series.beat(beat(2001, totals_now([member])));
     const [row] = series.last(1);
-    const { actions, members, response, ...head } = row!;
+    const { actions, members, response, saturated_by, ...head } = row!;
     expect(head).toEqual({
       n: 2,
       second: 1,
@@ -175,13 +189,83 @@ describe('the series', () => {
       connect_failed: { ECONNREFUSED: 4 },
       rounds: { started: 4, ok: 2, failed: 1, aborted: 1 },
       not_told: {},
+      saturated_s: 0,
+      slots: [],
     });
-    expect(members()).toEqual([]);
+    expect([members(), saturated_by]).toEqual([[], []]);
     expect(latency_ms(response)).toMatchObject({ count: 2, p50: 0.603, max: 2007.039, mean: 1000.3 });
     expect(actions()).toMatchObject([
       { index: 0, started: 1, ok: 0, failed: {}, aborted: 1, response: { count: 0 } },
       { index: 1, started: 3, ok: 2, failed: { timeout: 1 }, aborted: 0, service: { count: 2, sum: 1_000_300 } },
     ]);
+  });
+
+  it('has what became of slots in a second, and only of those that came', () => {
+    const series = new Series();
+    const member = new FakeRecorder(3);
+    member.fire(1, 200, 5000);
+    member.fire(2, 100, 5000);
+    series.beat(beat(1000, totals_now([member])));
+    for (const late_us of [300, 400, 9000]) member.fire(1, late_us, 5000);
+    member.drop(1, 'no_free_client');
+    member.slots(1).planned += 2;
+    member.slots(1).waiting += 2;
+    series.beat(beat(2000, totals_now([member])));
+    member.slots(1).waiting = 0;
+    series.beat(beat(3000, totals_now([member])));
+    const [first, second, third] = series.rows();
+    expect(first!.slots.map(({ name, planned }) => [name, planned])).toEqual([
+      ['say_1', 1],
+      ['say_2', 1],
+    ]);
+    expect(second!.slots).toMatchObject([
+      {
+        ...{ group: 'main', index: 1, name: 'say_1', planned: 6 },
+        dropped: { no_free_client: 1, backlog: 0, stopped: 0, paused: 0 },
+        late: { count: 3, sum: 9700 },
+      },
+    ]);
+    expect(third!.slots).toEqual([]);
+    expect(series.totals()!.slots.map(({ planned, late }) => [planned, late.count])).toEqual([
+      [7, 4],
+      [1, 1],
+    ]);
+    expect(series.adds_up(totals_now([member]))).toEqual([]);
+  });
+
+  it('says which seconds were saturated, by what, and how many there were', () => {
+    const series = new Series();
+    const member = new FakeRecorder(2);
+    const second = (at: number, more: Partial<Beat> = {}): string[] =>
+      series.beat(beat(at * 1000, totals_now([member]), more)).map(({ by }) => by);
+    const busy = { id: 'w1', open: 0, cpu: 0.95, lag_p99_ms: 60 };
+    expect(second(1, { members: [busy] })).toEqual(['cpu', 'lag']);
+    expect(second(2)).toEqual([]);
+    // one that is silent said so before
+    expect(second(3, { members: [busy], not_told: ['w1'] })).toEqual([]);
+    // an agent is as busy as all its processes together
+    const calm = { id: 'a/w1', cpu: 0.6, lag_p99_ms: 1 };
+    expect(second(4, { members: [{ ...busy, cpu: 1.2, lag_p99_ms: 1 }], processes: [calm, calm] })).toEqual([]);
+    member.fire(1, 11_000, 5);
+    expect(second(5)).toEqual(['late']);
+    // again in the same second
+    member.drop(1, 'backlog');
+    expect(second(5.01)).toEqual(['backlog']);
+    member.drop(1, 'no_free_client');
+    expect(second(6)).toEqual([]);
+    // nobody looked for two seconds
+    expect(second(9, { members: [busy] })).toEqual(['cpu', 'lag']);
+    expect([...series.rows()].map((row) => [row.length_s, row.saturated_s, row.saturated_by.join()])).toEqual([
+      [1, 1, 'cpu,lag'],
+      [1, 0, ''],
+      [1, 0, ''],
+      [1, 0, ''],
+      [1, 1, 'late,backlog'],
+      [1, 0, ''],
+      [3, 3, 'cpu,lag'],
+    ]);
+    expect(series.saturated_s).toBe(5);
+    expect(series.totals()).toMatchObject({ saturated_s: 5, saturated_by: ['cpu', 'lag', 'late', 'backlog'] });
   });
 
   it('has percentiles of many seconds as if they were merged', () => {
@@ -244,6 +328,15 @@ describe('the series', () => {
       'main say_1 service, µs together: 0 in the series, 5000 in all',
       'main say_1 response: other times in the series than in all',
       'main say_1 response, µs together: 0 in the series, 10000 in all',
+    ]);
+    series.beat(beat(2000, totals_now([member])));
+    member.drop(1, 'backlog');
+    member.slots(1).late.record(300);
+    expect(series.adds_up(totals_now([member]))).toEqual([
+      'slots of main say_1 planned: 0 in the series, 1 in all',
+      'slots of main say_1 dropped backlog: 0 in the series, 1 in all',
+      'slots of main say_1 late: other times in the series than in all',
+      'slots of main say_1 late, µs together: 0 in the series, 300 in all',
     ]);
     expect(new Series().adds_up(totals_now([]))).toEqual([]);
   });

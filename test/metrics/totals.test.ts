@@ -6,18 +6,34 @@ import { describe, expect, it } from 'vitest';
 import { check_books, check_groups } from '../../src/metrics/books.ts';
 import { encode_hdr } from '../../src/metrics/hdr.ts';
 import { latency_ms } from '../../src/metrics/histogram.ts';
-import { bury, live_of, merge_snapshots, NO_DEAD, open_of, whole_of } from '../../src/metrics/merge-snapshots.ts';
-import type { GroupSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
+import {
+  bury,
+  live_of,
+  lose_slots,
+  merge_actions,
+  merge_snapshots,
+  NO_DEAD,
+  open_of,
+  whole_of,
+} from '../../src/metrics/merge-snapshots.ts';
+import type {
+  ActionSnapshot,
+  GroupSnapshot,
+  HistogramSnapshot,
+  SlotSnapshot,
+  Snapshot,
+} from '../../src/metrics/snapshot.ts';
 import type { AgentSummary, WorkerSummary } from '../../src/metrics/summary.ts';
-import { to_summary, totals_of } from '../../src/metrics/totals.ts';
-import { a_snapshot, grouped, groups as group_snapshots, INPUT, NAMES, recorded } from './arbitraries.ts';
-import { group_playing, main_of, NOTHING, of_main, playing } from './one-group.ts';
+import { to_summary, totals_of, type Totals } from '../../src/metrics/totals.ts';
+import { a_snapshot, grouped, groups as group_snapshots, INPUT, NAMES, rated, recorded } from './arbitraries.ts';
+import { changed_main, group_playing, main_of, NOTHING, of_main, playing } from './one-group.ts';
 
 const SCHEMA = JSON.parse(
   readFileSync(resolve(import.meta.dirname, '../../docs/summary.schema.json'), 'utf8'),
 ) as Record<string, unknown>;
 const validate = new Ajv({ strict: true, allErrors: true, allowUnionTypes: true }).compile(SCHEMA);
 
+const RATED = fc.sample(rated, { seed: 1, numRuns: 1 })[0]! as ActionSnapshot & { slots: SlotSnapshot };
 const DEATH = { worker: 'w2', incarnation: 'i1', at: '2026-01-02T03:04:05Z', silent_ms: 900 };
 
 const row_of = (id: string, snapshot: Snapshot): WorkerSummary => ({
@@ -135,6 +151,76 @@ describe('to_summary', () => {
     expect(to_summary({ ...INPUT, members })).not.toHaveProperty('interval');
   });
 
+  it('has the slots of actions with rates, and none of others', () => {
+    const { slots } = RATED;
+    const members = [changed_main(a_snapshot(1), ({ actions }) => ({ actions: [RATED, actions[1]!] }))];
+    const dead = lose_slots(NO_DEAD, 'main', 0, 7);
+    const rates = { 'main.0': 2.5 };
+    const { actions } = to_summary({ ...INPUT, members, dead, rates, histograms: true });
+    expect(actions[0]).toMatchObject({
+      rate_per_s: 2.5,
+      slots: {
+        planned: slots.planned + 7,
+        started: RATED.started,
+        waiting: slots.waiting,
+        dropped: slots.dropped,
+        lost: 7,
+        late_ms: latency_ms(slots.late),
+      },
+      histograms: { late: encode_hdr(slots.late) },
+    });
+    for (const what of ['slots', 'rate_per_s', 'histograms.late']) expect(actions[1]).not.toHaveProperty(what);
+  });
+
+  it('counts slots since the mark too, one of which nobody knew then', () => {
+    const late = [
+      [10, 20],
+      [10, 20, 30, 5000],
+    ].map(recorded) as [HistogramSnapshot, HistogramSnapshot];
+    const slots = (planned: number, waiting: number, backlog: number, i: 0 | 1): SlotSnapshot => ({
+      planned,
+      waiting,
+      dropped: { no_free_client: 1, backlog, stopped: 0, paused: 0 },
+      late: late[i],
+    });
+    const of = (started: number, one: SlotSnapshot): Snapshot =>
+      of_main({ actions: [{ ...merge_actions([]), started, running: started, slots: one }] });
+    const base = totals_of([of(2, slots(9, 4, 2, 0))], lose_slots(NO_DEAD, 'main', 0, 3));
+    const input = { ...INPUT, groups: playing('say'), members: [of(4, slots(16, 5, 6, 1))] };
+    const dead = lose_slots(NO_DEAD, 'main', 0, 5);
+    const since = (before: Totals) =>
+      to_summary({ ...input, dead, mark: { text: '', at_ms: 0, run_seconds: 0, base: before } }).mark!.actions[0]!
+        .slots;
+    const dropped = { no_free_client: 0, backlog: 4, stopped: 0, paused: 0 };
+    expect(since(base)).toMatchObject({ planned: 9, started: 2, waiting: 5, dropped, lost: 2, late_ms: { count: 2 } });
+    expect(since(base)!.late_ms.min).toBe(0.03);
+    const early = totals_of([of_main({ actions: [merge_actions([])] })], NO_DEAD);
+    expect(since(early)).toMatchObject({ planned: 21, started: 4, lost: 5, late_ms: { count: 4 } });
+  });
+
+  it('shows beside service times response and lateness since the last state line, where there are slots', () => {
+    const of = (service: number[], response: number[], late: number[]): Snapshot => {
+      const slots = { ...RATED.slots, late: recorded(late) };
+      const action = { ...merge_actions([]), service: recorded(service), response: recorded(response), slots };
+      const other = { ...merge_actions([]), service: recorded([]) };
+      return of_main({ actions: [action, other] });
+    };
+    const before = of([10], [900], [800]);
+    const interval = totals_of([before], NO_DEAD);
+    expect(to_summary({ ...INPUT, members: [before, of([20], [500], [400, 7])], interval }).interval).toEqual({
+      p50: 0.02,
+      p99: 0.02,
+      response_p50: 0.5,
+      response_p99: 0.5,
+      late_p99: 0.4,
+    });
+  });
+
+  it('counts the seconds in which swarm was saturated, if there were any', () => {
+    expect(to_summary({ ...INPUT, members: [], saturated_seconds: 3 }).saturated_seconds).toBe(3);
+    expect(to_summary({ ...INPUT, members: [], saturated_seconds: 0 })).not.toHaveProperty('saturated_seconds');
+  });
+
   it('puts the most frequent error first', () => {
     const errors = {
       timeout: { count: 1, last: 'a', last_at: 0 },
@@ -250,7 +336,9 @@ describe('docs/summary.schema.json', () => {
   const members = [a_snapshot(1), a_snapshot(2)];
   const full = to_summary({
     ...INPUT,
-    members,
+    members: [...members, of_main({ actions: [RATED] })],
+    rates: { 'main.0': 0.5 },
+    saturated_seconds: 4,
     workers: members.map((snapshot, i) => row_of(`w${i + 1}`, snapshot)),
     dead: bury(NO_DEAD, a_snapshot(3), DEATH),
     mark: { text: '', at_ms: 0, run_seconds: 0, base: totals_of([a_snapshot(1)], NO_DEAD) },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { LoadSummary } from '../../src/metrics/summary.ts';
 import { final_table, state_line } from '../../src/outputs/render.ts';
-import { action, summary } from '../console/fakes.ts';
+import { action, rated_action, summary } from '../console/fakes.ts';
 
 const error = (count: number): { code: string; count: number; last: string; last_at: string } => ({
   code: 'timeout',
@@ -39,6 +39,31 @@ describe('state_line', () => {
     expect(state_line(now, now, false)[0]).toContain('0.0 messages/s');
   });
 
+  it('has response beside service times, and slots, where an action has a rate', () => {
+    const [slow, fast] = [
+      rated_action(0, 'say', { planned: 35 }),
+      rated_action(0, 'say', { planned: 15, dropped: { no_free_client: 0, backlog: 0, stopped: 0, paused: 0 } }),
+    ];
+    const interval = { p50: 1.25, p99: 7.5, response_p50: 20, response_p99: 900, late_p99: 800 };
+    const later = { ...now, actions: [slow], interval };
+    const earlier = { ...before, actions: [fast] };
+    expect(state_line(later, earlier, false).slice(0, 2)).toEqual([
+      'run 30 s | target 100, live 90, open 88, ready 86 | 110.0 messages/s | 2.0 errors/s | service p50 1.25 p99 7.50, response p50 20.0 p99 900 ms',
+      '  slots: 2.0 planned/s, 0.0 started/s, waiting 2, 2.0 dropped/s, late p99 800 ms',
+    ]);
+    expect(state_line(later, earlier, true)[1]).toMatch(/^ {2}\x1b\[31mslots: /);
+    const { interval: _, ...first } = later;
+    expect(state_line(first, null, false)[0]).toMatch(
+      / \| service p50 1.50 p99 6.00, response p50 30.0 p99 120 ms \(say, since the start\)$/,
+    );
+  });
+
+  it('says how many seconds were saturated since the one before', () => {
+    const later = { ...now, saturated_seconds: 9 };
+    expect(state_line(later, { ...before, saturated_seconds: 6 }, false)[0]).toMatch(/ ms \| saturated 3 s$/);
+    expect(state_line(later, later, false)[0]).not.toContain('saturated');
+  });
+
   it('says where the load is while it is played', () => {
     const load = { step: 2, steps: 4, text: 'hold 5m', seconds: 12, left_seconds: 288, all_left_seconds: 300 } as const;
     expect(state_line({ ...now, load: { ...load, state: 'playing' } }, before, false)[1]).toBe(
@@ -63,6 +88,15 @@ describe('final_table', () => {
     expect(text).toContain('the books balance');
     expect(text).not.toMatch(/Workers|incomplete|NOT/);
     expect(text).not.toContain('\x1b');
+  });
+
+  it('shows slots, and how many seconds were saturated, where there are any', () => {
+    const text = final_table(summary({ final: true, actions: [rated_action(0, 'say')], saturated_seconds: 7 }), false);
+    expect(text).toContain('\nslots: planned 35, started 12, waiting 2, dropped 20 (no_free_client: 17, backlog: 3)');
+    expect(text).toContain('\nSlots of actions with a rate, late in ms\n');
+    expect(text).toMatch(/│ 0 say +│ +1.75 │ +35 │ +12 │ +2 │ +20 │ +1 │ .* │ no_free_client: 17, backlog: 3 │/);
+    expect(text).toContain('\nsaturated: swarm itself was the bottleneck in 7 of these seconds\n');
+    expect(final_table(summary({ final: true }), false)).not.toMatch(/[Ss]lots|saturated|rates:/);
   });
 
   it('says what became of the load', () => {

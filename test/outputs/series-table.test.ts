@@ -59,6 +59,28 @@ describe('series_lines', () => {
     expect([times[0], times.at(-1)]).toEqual(['00:20', '00:48']);
   });
 
+  it('says how late slots were, what was dropped and when swarm was saturated', () => {
+    const series = new Series();
+    const member = new FakeRecorder(2);
+    for (let second = 1; second <= 4; second++) {
+      member.ok(1, 3000);
+      if (second !== 2) for (let i = 0; i < 9; i++) member.fire(0, second === 3 ? 800_000 : 200, 2000);
+      if (second === 3) for (let i = 0; i < 1200; i++) member.drop(0, i < 2 ? 'no_free_client' : 'backlog');
+      const members = second === 4 ? [{ id: 'w1', open: 0, cpu: 0.97, lag_p99_ms: 70 }] : [];
+      series.beat(beat(second * 1000, totals_now([member]), { members }));
+    }
+    const lines = series_lines(series.last(10), 10);
+    expect(lines.slice(0, -2)).toEqual([
+      'each line is one second; rounds of all actions, p50 and p99 of their response times, p99 of how late slots started',
+      ' time  open  ok/s  fail/s  p50 ms  p99 ms  late ms   cpu  note',
+      '00:00     0    10       0    4.01    6.01    0.200  0.00',
+      '00:01     0     1       0    6.01    6.01        -  0.00',
+      '00:02     0    10       0    4.01    6.01      803  0.00  dropped 1200, saturat…',
+      '00:03     0    10       0    4.01    6.01    0.200  0.00  saturated: cpu lag',
+    ]);
+    expect(series_lines(series.last(2), 2)[2]).toContain('saturated');
+  });
+
   it('fits 80 columns whatever the numbers, and stays safe', () => {
     const series = new Series();
     const member = new FakeRecorder(1);

@@ -4,14 +4,24 @@ import { describe, expect, it } from 'vitest';
 import { Refused } from '../../src/foundation/shape.ts';
 import { check_books } from '../../src/metrics/books.ts';
 import { decode_hdr, encode_hdr } from '../../src/metrics/hdr.ts';
-import { latency_ms } from '../../src/metrics/histogram.ts';
-import { bury, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
+import { latency_ms, merge as merge_histograms } from '../../src/metrics/histogram.ts';
+import { bury, merge_actions, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
 import { read_summary } from '../../src/metrics/read-summary.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import type { ActionSummary, Latency, Summary } from '../../src/metrics/summary.ts';
 import { to_summary, totals_of, type SummaryInput } from '../../src/metrics/totals.ts';
 import { merge_summaries, type SegmentSummary } from '../../src/runs/merge-summaries.ts';
-import { a_snapshot, grouped, histograms, INPUT, NAMES, recorded, snapshots, times } from '../metrics/arbitraries.ts';
+import {
+  a_snapshot,
+  grouped,
+  histograms,
+  INPUT,
+  NAMES,
+  rated,
+  recorded,
+  snapshots,
+  times,
+} from '../metrics/arbitraries.ts';
 import { group_playing, main_of, NOTHING, of_main, playing } from '../metrics/one-group.ts';
 
 const DEATH = { worker: 'w2', incarnation: 'i1', at: '2026-01-02T03:04:05Z', silent_ms: 900 };
@@ -103,7 +113,10 @@ describe('merge_summaries', () => {
         expect(merged.balanced).toBe(true);
         for (const key of ['endpoints', 'requests', 'bytes'] as const) expect(merged[key]).toEqual(one[key]);
         const told = (actions: ActionSummary[]) =>
-          actions.map(({ group, started, lost, failed, histograms }) => [group, started, lost, failed, histograms]);
+          actions.map(({ group, started, lost, failed, slots, histograms }) => [
+            ...[group, started, lost, failed, histograms],
+            slots && { ...slots, late_ms: 0 },
+          ]);
         expect(told(merged.actions)).toEqual(told(one.actions));
         expect(told(merged.mark!.actions)).toEqual(told(one.mark!.actions));
       }),
@@ -128,6 +141,27 @@ describe('merge_summaries', () => {
     };
     for (const part of parts) expect(read(part)).toEqual(JSON.parse(JSON.stringify(part)));
     expect(merge(read(parts[0]!), parts[1]!)).toEqual(merge(parts[0]!, parts[1]!));
+  });
+
+  it('adds up slots, their rates and the seconds that were saturated', () => {
+    const { slots } = fc.sample(rated, { seed: 1, numRuns: 1 })[0]!;
+    const last = of_main({ actions: [{ ...merge_actions([]), slots: { ...slots!, planned: 9, waiting: 9 } }] });
+    const groups = playing('say');
+    const more = { groups, rates: { 'main.0': 0.1 } };
+    const merged = merge(
+      final('1/3', last, { ...more, saturated_seconds: 2 }),
+      final('2/3', last, { groups, rates: { 'main.0': 0.2 } }),
+      final('3/3', last, { groups, saturated_seconds: 3 }),
+    );
+    expect(merged.saturated_seconds).toBe(5);
+    expect(merged.actions[0]).toMatchObject({
+      rate_per_s: 0.3,
+      slots: { planned: 27, waiting: 0, lost: 27, dropped: { backlog: 3 * slots!.dropped.backlog } },
+    });
+    same_but_mean(
+      merged.actions[0]!.slots!.late_ms,
+      latency_ms(merge_histograms(slots!.late, slots!.late, slots!.late)),
+    );
   });
 
   it('changes nothing but names about one', () => {
@@ -283,6 +317,11 @@ describe('merge_summaries', () => {
       );
     const { histograms: _, ...action } = good.actions[0]!;
     expect(() => merge({ ...good, actions: [action, good.actions[1]!] })).toThrow(/action heartbeat has no histograms/);
+    const dropped = { no_free_client: 0, backlog: 0, stopped: 0, paused: 0 };
+    const slots = { planned: 0, started: 0, waiting: 0, dropped, lost: 0, late_ms: action.service_ms };
+    expect(() => merge({ ...good, actions: [{ ...good.actions[0]!, slots }] })).toThrow(
+      /action heartbeat has no histograms/,
+    );
     const { histograms: __, ...connections } = good.connections;
     expect(() => merge({ ...good, connections: connections })).toThrow(/connections have no histograms/);
     expect(() => merge({ ...good, run: { ...good.run, started: '2026-99-01T00:00:00Z' } })).toThrow(

@@ -117,6 +117,7 @@ export class Picture {
       actions: this.#actions,
       members: here.map(({ id, open, cpu, lag_p99_ms }) => ({ id, open, cpu, lag_p99_ms })),
       not_told: here.filter(({ silent_ms }) => silent_ms >= NOT_TOLD_MS).map(({ id }) => id),
+      processes: this.#totals().workers.filter(({ silent_ms }) => silent_ms < NOT_TOLD_MS),
     };
   }
 

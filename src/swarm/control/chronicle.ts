@@ -1,6 +1,7 @@
 /** What a coordinator remembers of its run: what the swarm did in each second, and what happened when. */
 import { reason_of } from '../../foundation/errors.ts';
 import { ErrorWatch, Events, MemberWatch } from '../../metrics/events.ts';
+import { SaturationWatch } from '../../metrics/saturation.ts';
 import { Series, type Beat } from '../../metrics/series.ts';
 import type { Summary } from '../../metrics/summary.ts';
 import type { Totals } from '../../metrics/totals.ts';
@@ -27,6 +28,7 @@ export class Chronicle {
   readonly #members: 'worker' | 'agent';
   readonly #errors = new ErrorWatch();
   readonly #states = new MemberWatch();
+  readonly #saturation = new SaturationWatch();
   /** that was said: it would fail in each second */
   #has_failed = false;
 
@@ -49,12 +51,14 @@ export class Chronicle {
   beat(beat: Beat, states: ReadonlyMap<MemberId, string>): readonly { member: MemberId; text: string }[] {
     try {
       const is_late = this.series.newest === 0 && beat.run_ms > LATE_MS;
-      this.series.beat(beat);
+      const { saturated_s } = this.series;
+      const saturation = this.#saturation.look(this.series.beat(beat), saturated_s);
       const errors = this.#errors.look(beat.totals.snapshot.errors);
       const changed = this.#states.look(states);
       if (is_late) return [];
       for (const { code, text } of errors)
         this.events.add('error', `${code}, for the first time: ${text}`, 'coordinator');
+      if (saturation !== null) this.events.add('saturated', saturation, 'coordinator');
       for (const { member, text } of changed) this.events.add(this.#members, text, member);
       return changed;
     } catch (error) {
@@ -64,10 +68,12 @@ export class Chronicle {
   }
 
   /**
-   * A final summary. It is balanced only if all seconds together are `totals`, which are those of the last beat. Never
-   * throws: the run ends in any case.
+   * A final summary, with the seconds that were saturated. It is balanced only if all seconds together are `totals`,
+   * which are those of the last beat. Never throws: the run ends in any case.
    */
-  checked(final: Summary, totals: Totals): Summary {
+  checked(summary: Summary, totals: Totals): Summary {
+    const { saturated_s } = this.series;
+    const final = saturated_s === 0 ? summary : { ...summary, saturated_seconds: saturated_s };
     try {
       const faults = this.series.adds_up(totals);
       if (faults.length === 0) return final;

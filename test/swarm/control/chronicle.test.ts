@@ -29,6 +29,18 @@ describe('a chronicle', () => {
     expect([...chronicle.series.rows()]).toHaveLength(3);
   });
 
+  it('says when swarm is saturated, and how many seconds were in the final summary', () => {
+    const { chronicle, told } = a_chronicle();
+    const totals = totals_now([]);
+    const members = [{ id: 'w1', open: 0, cpu: 0.97, lag_p99_ms: 1 }];
+    const final = summary();
+    chronicle.beat(beat(1000, totals), new Map());
+    expect(chronicle.checked(final, totals)).toBe(final);
+    for (let second = 2; second <= 4; second++) chronicle.beat(beat(second * 1000, totals, { members }), new Map());
+    expect(told()).toEqual(['saturated: w1 used 0.97 of a core (coordinator)']);
+    expect(chronicle.checked(final, totals)).toEqual({ ...final, saturated_seconds: 3 });
+  });
+
   it('lets a summary balance only if all seconds together are what was measured', () => {
     const { chronicle, notes } = a_chronicle();
     const member = new FakeRecorder(1);
