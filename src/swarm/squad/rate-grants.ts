@@ -5,7 +5,7 @@ import type { WantedRates } from '../plan/intent.ts';
 import type { RateOrders } from '../plan/orders.ts';
 import { at_slot, slots_by, type RatePiece } from '../plan/rate-piece.ts';
 import type { MemberId } from '../plan/run-spec.ts';
-import type { Stretch } from '../plan/segment.ts';
+import type { Places } from '../plan/segment.ts';
 
 /**
  * How far behind the last orders began to draw the slots of a Poisson process, ms, and how often they go on to a later
@@ -23,7 +23,7 @@ export interface LostSlots {
 }
 
 export class RateGrants {
-  readonly #whole: Stretch;
+  readonly #whole: Places;
   /** by group and action */
   readonly #all = new Map<string, Tenures>();
   #last_id = 0;
@@ -32,7 +32,7 @@ export class RateGrants {
   #drawn_ms = 0;
 
   /** `whole`: the places of this process, see segment.ts */
-  constructor(whole: Stretch) {
+  constructor(whole: Places) {
     this.#whole = whole;
   }
 

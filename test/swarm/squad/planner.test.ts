@@ -30,7 +30,9 @@ class Bench {
     const nothing = (): void => {};
     const publish = (orders: Orders): void => void this.orders_out.push(orders);
     const hub = { publish, want: nothing, onAccount: nothing, onGone: nothing, close: async () => [] };
-    this.planner = new Planner(hub, this.members, this.traces, run_of({ groups: groups_of(shares) }), MACHINE);
+    this.planner = new Planner(hub, this.members, this.traces, run_of({ groups: groups_of(shares) }), MACHINE, {
+      now: () => 0,
+    });
   }
 
   /** `planned`: how many of them at a moment; all if left out. */
