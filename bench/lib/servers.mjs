@@ -17,17 +17,25 @@ import { free_port, open_files_of, start, temporary_folder } from './processes.m
  * @returns {Promise<Server>} the C echo server
  */
 export async function start_echo() {
-  const child = start(reference('echo_server'), []);
-  return {
-    port: Number(await child.line()),
-    answered: async () => {
-      child.signal('SIGUSR1');
-      return Number(await child.line());
-    },
-    clients: clients_of(child.pid),
-    end: child.end,
-  };
+  return await counting(start(reference('echo_server'), []));
 }
+
+/** @returns {Promise<Server>} a server whose answers take a known time: `delay_us`, and with a stall nothing in the first ms of each period */
+export async function start_delay(delay_us, stall_ms = 0, period_ms = 0) {
+  const stall = period_ms > 0 ? [stall_ms, period_ms] : [];
+  return await counting(start(reference('delay_server'), [delay_us, ...stall].map(String)));
+}
+
+/** One of our own C servers, that says its port first, and on SIGUSR1 how much it has answered. */
+const counting = async (child) => ({
+  port: Number(await child.line()),
+  answered: async () => {
+    child.signal('SIGUSR1');
+    return Number(await child.line());
+  },
+  clients: clients_of(child.pid),
+  end: child.end,
+});
 
 /** @returns {Promise<Server>} a redis-server that keeps nothing; `answered` counts PINGs */
 export async function start_redis() {
