@@ -52,9 +52,8 @@ export const bench = {
       const answered = (await server.answered()) - before.answered;
       const cpu_s = cpu_s_of(swarm.pid) - before.cpu_s;
       const per_s = (answered / (performance.now() - before.ms)) * 1000;
-      const [action] = (await swarm.summary()).actions;
-      const { late_ms } = action.since_mark.slots;
-      const { response_ms } = action.since_mark;
+      const [{ response_ms, slots }] = (await swarm.summary()).mark.actions;
+      const { late_ms } = slots;
       const { balanced } = await swarm.stop();
       if (!balanced) throw new Error('the books do not balance');
       return {
