@@ -1,0 +1,66 @@
+/** Whose the slots of rated actions are, as the planner of one process deals them. */
+import fc from 'fast-check';
+import { describe, expect, it, test } from 'vitest';
+import { after_piece, begin_rate, slots_by, type RatePiece } from '../../../src/swarm/plan/rate-piece.ts';
+import { part_of, WHOLE } from '../../../src/swarm/plan/segment.ts';
+import { RateGrants } from '../../../src/swarm/squad/rate-grants.ts';
+
+/** A rate that rises to `per_s` within a second and then stays. */
+function pieces(per_s: number, poisson = false): RatePiece[] {
+  const { piece } = begin_rate(0, { to_rate: per_s * 1e6, over_us: 1e6, poisson }, 7);
+  return [piece, after_piece(piece)!];
+}
+
+const weights = fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 7 });
+const parts = (all: readonly number[]) => all.map((weight, i) => ({ id: `w${i}`, weight }));
+
+test('the members have all places of each rated action together, whatever each holds, and no place twice', () => {
+  fc.assert(
+    fc.property(weights, weights, (first, second) => {
+      const grants = new RateGrants(WHOLE);
+      grants.deal([{ 1: pieces(50), 3: pieces(5) }, {}], (group) => parts(group === 0 ? first : second), 10);
+      for (const action of [1, 3]) {
+        const tenures = parts(first).flatMap(({ id }) => grants.of(0, id)![action]!.tenures);
+        expect(tenures.reduce((all, one) => all + part_of(one, 10_000), 0)).toBe(10_000);
+        expect(new Set(tenures.map(({ id }) => id)).size).toBe(tenures.length);
+      }
+      expect(grants.of(1, 'w0')).toBeUndefined();
+    }),
+  );
+});
+
+test('of a member that dies, all that was due since it told of its slots is lost, and others go on behind it', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 2, max: 7 }), fc.nat(5000), fc.nat(3000), (members, told_ms, silent_ms) => {
+      const list = pieces(500);
+      const due = (ms: number): number => list.reduce((most, one) => Math.max(most, slots_by(one, ms * 1000)), 0);
+      const grants = new RateGrants(WHOLE);
+      const all = parts(Array.from({ length: members }, () => 10));
+      grants.deal([{ 0: list }], () => all, 0);
+      const [own] = grants.of(0, 'w0')![0]!.tenures;
+      const account = { id: own!.id, at: due(told_ms), closed: null };
+      const now = told_ms + silent_ms;
+      const [lost] = grants.died('w0', [account], now);
+      const slots = part_of(own!, due(now)) - part_of(own!, due(told_ms));
+      expect(lost).toEqual({ group: 0, action: 0, slots });
+      const taken = all.slice(1).flatMap(({ id }) => grants.of(0, id)![0]!.tenures.filter(({ first }) => first > 1));
+      expect(taken.every(({ first }) => first === due(now) + 1)).toBe(true);
+      expect(taken.reduce((sum, { from, to }) => sum + to - from, 0)).toBe(own!.to - own!.from);
+    }),
+  );
+});
+
+describe('what is ordered', () => {
+  it('is the same while nothing changes, but for where the slots of a Poisson process begin to be drawn', () => {
+    for (const poisson of [false, true]) {
+      const rates = [{ 0: pieces(100, poisson) }];
+      const grants = new RateGrants(WHOLE);
+      const seen = new Set<string>();
+      for (let ms = 0; ms < 300_000; ms += 1000) {
+        grants.deal(rates, () => parts([1, 1]), ms);
+        seen.add(JSON.stringify(grants.of(0, 'w0')));
+      }
+      expect(seen.size).toBe(poisson ? 8 : 1);
+    }
+  });
+});
