@@ -282,8 +282,8 @@ class EvenTimes implements SlotTimes {
 
 /** What adds up between slot n − 1 of a Poisson process and slot n. */
 function gap_before(key: number, n: number): number {
-  const [high, low] = philox(n, n / 2 ** 32, key);
-  const unit = ((high >>> 5) * 2 ** 26 + (low >>> 6)) / 2 ** 53;
+  const words = philox(n, (n / 2 ** 32) | 0, key);
+  const unit = ((words[0] >>> 5) * 2 ** 26 + (words[1] >>> 6)) / 2 ** 53;
   return Math.max(1, -Math.log(1 - unit) * SLOT);
 }
 

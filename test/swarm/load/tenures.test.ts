@@ -173,7 +173,7 @@ describe('Tenures', () => {
           check();
         }
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 
