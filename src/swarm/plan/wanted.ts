@@ -9,7 +9,7 @@ import {
   type WantedRates,
 } from './intent.ts';
 import { due_ms, next_step } from './load-play.ts';
-import { after_piece, type PlayedRate, type RatePiece } from './rate-piece.ts';
+import { after_piece, slots_by, type PlayedRate, type RatePiece } from './rate-piece.ts';
 import { rate_key, rated_in } from './rated-actions.ts';
 import { part_of, rate_of, type Segment } from './segment.ts';
 
@@ -49,6 +49,8 @@ const known = new WeakMap<Steered, KnownRates>();
 function rates_ahead(intent: Steered, groups: readonly NamedSharing[], run_ms: number): WantedRates {
   let ahead = known.get(intent) ?? { state: intent, steps: 0, rates: joined([], intent.rates, groups) };
   const has_rates = rated_in(groups).length > 0;
+  // drawn as time passes: nobody has to draw the slots of an hour at once when the rate changes
+  for (const { piece } of Object.values(intent.rates)) if (piece.poisson !== null) slots_by(piece, run_ms * 1000);
   for (;;) {
     const due = has_rates && ahead.steps < MAX_STEPS_AHEAD ? due_ms(ahead.state) : null;
     if (due === null || due > run_ms + AHEAD_MS) break;

@@ -1,12 +1,44 @@
 /** Loads, groups and commands for properties. Times are whole ms, ramps take 2^n of them: halves of a client are exact. */
 import fc from 'fast-check';
-import type { NaiveCommand, NaiveGroup, NaiveStep } from './naive-load.ts';
+import type { NamedSharing } from '../../../src/swarm/plan/intent.ts';
+import type { NaiveCommand, NaiveGroup, NaiveRates, NaiveStep } from './naive-load.ts';
 
 const SHARES = [[1], [1, 1], [1, 9], [3, 0, 2], [0, 1], [7, 1000], [1, 0, 0, 5]] as const;
 
 export const drawn_groups: fc.Arbitrary<NaiveGroup[]> = fc
   .constantFrom(...SHARES)
   .map((shares) => shares.map((share, g) => ({ name: `g${g}`, share })));
+
+const per_s = fc.constantFrom(0, 0.5, 8, 125, 333.333333, 1000, 20_000);
+
+/** By group an action that has a rate, `a0` …, or none of them has. */
+export const drawn_rates = (groups: readonly NaiveGroup[]): fc.Arbitrary<NaiveRates> =>
+  fc
+    .option(fc.array(per_s, { minLength: groups.length, maxLength: groups.length }), { nil: [] })
+    .map((rates) => Object.fromEntries(rates.map((rate, g) => [`a${g}`, rate])));
+
+const in_turn = { index: 0, loop: 'main', name: 'idle', rate: null };
+
+/** Each plays the action of its place at a rate, if there are any. */
+export const with_actions = (groups: readonly NamedSharing[], rates: NaiveRates): NamedSharing[] =>
+  groups.map((group, g) => {
+    const per_s = rates[`a${g}`];
+    if (per_s === undefined) return group;
+    const rate = { to_rate: Math.round(per_s * 1e6), is_poisson: false, draws: 7 };
+    return { ...group, actions: [in_turn, { index: 1, loop: 'main', name: `a${g}`, rate }] };
+  });
+
+const rate_of = (action: string): fc.Arbitrary<NaiveCommand> =>
+  fc.record({
+    ...{ op: fc.constant('rate' as const), action: fc.constant(action), per_s },
+    ramp: fc.constantFrom(0, 1, 2, 4, 8),
+  });
+
+/** Nothing is drawn where there is no rate. */
+const rated = (rates: NaiveRates): { arbitrary: fc.Arbitrary<NaiveCommand>; weight: number }[] => {
+  const names = Object.keys(rates);
+  return names.length === 0 ? [] : [{ arbitrary: fc.constantFrom(...names).chain(rate_of), weight: 3 }];
+};
 
 const over = fc.oneof({ arbitrary: fc.constant(0), weight: 1 }, { arbitrary: fc.nat(6).map((n) => 2 ** n), weight: 2 });
 
@@ -30,15 +62,22 @@ const hold: fc.Arbitrary<NaiveCommand> = fc.nat(40).map((ms) => ({ op: 'hold', m
 
 /** What one command of a step leaves to the others. */
 const thing = (command: NaiveCommand): string =>
-  'over' in command ? `clients ${command.in}` : command.op === 'resume' ? 'pause' : command.op;
+  command.op === 'rate'
+    ? `rate of ${command.action}`
+    : 'over' in command
+      ? `clients ${command.in}`
+      : command.op === 'resume'
+        ? 'pause'
+        : command.op;
 
-const together = (groups: readonly NaiveGroup[]): fc.Arbitrary<NaiveStep> =>
+const together = (groups: readonly NaiveGroup[], rates: NaiveRates): fc.Arbitrary<NaiveStep> =>
   fc
     .uniqueArray(
       fc.oneof(
         { arbitrary: steers(groups), weight: 4 },
         { arbitrary: others, weight: 1 },
         { arbitrary: hold, weight: 1 },
+        ...rated(rates),
       ),
       { minLength: 1, maxLength: 3, selector: thing },
     )
@@ -48,12 +87,16 @@ const together = (groups: readonly NaiveGroup[]): fc.Arbitrary<NaiveStep> =>
 const is_set_of_all = (one: NaiveCommand): boolean => one.op === 'set' && one.in === undefined;
 
 /** `waits`: it has steps that wait */
-export const drawn_steps = (groups: readonly NaiveGroup[], waits = true): fc.Arbitrary<NaiveStep[]> =>
+export const drawn_steps = (
+  groups: readonly NaiveGroup[],
+  waits = true,
+  rates: NaiveRates = {},
+): fc.Arbitrary<NaiveStep[]> =>
   fc
     .tuple(
       fc.array(
         fc.oneof(
-          { arbitrary: together(groups), weight: 8 },
+          { arbitrary: together(groups, rates), weight: 8 },
           { arbitrary: fc.constant<NaiveStep>(waits ? [{ op: 'wait' }] : [{ op: 'hold', ms: 7 }]), weight: 1 },
         ),
         { minLength: 1, maxLength: 8 },
@@ -65,10 +108,11 @@ export const drawn_steps = (groups: readonly NaiveGroup[], waits = true): fc.Arb
 /** What somebody does beside a load. */
 export type ByHand = NaiveCommand | 'load end' | 'pass';
 
-export const drawn_hand = (groups: readonly NaiveGroup[]): fc.Arbitrary<ByHand> =>
+export const drawn_hand = (groups: readonly NaiveGroup[], rates: NaiveRates = {}): fc.Arbitrary<ByHand> =>
   fc.oneof(
     { arbitrary: steers(groups), weight: 6 },
     { arbitrary: others, weight: 4 },
     { arbitrary: fc.constant('pass' as const), weight: 4 },
     { arbitrary: fc.constant('load end' as const), weight: 1 },
+    ...rated(rates),
   );

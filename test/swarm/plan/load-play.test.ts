@@ -26,10 +26,11 @@ import {
   steps_begun,
   upcoming,
 } from '../../../src/swarm/plan/load-play.ts';
+import { rate_at, slots_by, type PlayedRate } from '../../../src/swarm/plan/rate-piece.ts';
 import { WHOLE } from '../../../src/swarm/plan/segment.ts';
 import { command_of } from './by-hand.ts';
-import { drawn_groups, drawn_hand, drawn_steps, type ByHand } from './drawn-loads.ts';
-import { NaiveLoad, text_of, type NaiveStep } from './naive-load.ts';
+import { drawn_groups, drawn_hand, drawn_rates, drawn_steps, with_actions, type ByHand } from './drawn-loads.ts';
+import { NaiveLoad, text_of, type NaiveRates, type NaiveStep } from './naive-load.ts';
 
 const EPOCH_MS = 1_700_000_000_000;
 const PER_S = 1000;
@@ -52,18 +53,25 @@ const as_stored = (intent: Intent): Intent => JSON.parse(JSON.stringify(intent))
 
 interface Scene {
   readonly groups: readonly NamedSharing[];
+  readonly rates: NaiveRates;
   readonly steps: readonly NaiveStep[];
   readonly hand: readonly { readonly at: number; readonly what: ByHand }[];
 }
 
-const scene: fc.Arbitrary<Scene> = drawn_groups.chain((groups) =>
-  fc
-    .record({ steps: drawn_steps(groups), hand: fc.array(fc.tuple(fc.nat(50), drawn_hand(groups)), { maxLength: 6 }) })
-    .map(({ steps, hand }) => {
-      let at = 0;
-      return { groups, steps, hand: hand.map(([after, what]) => ({ at: (at += after), what })) };
-    }),
-);
+const scene: fc.Arbitrary<Scene> = drawn_groups
+  .chain((bare) => fc.tuple(fc.constant(bare), drawn_rates(bare)))
+  .chain(([bare, rates]) =>
+    fc
+      .record({
+        steps: drawn_steps(bare, true, rates),
+        hand: fc.array(fc.tuple(fc.nat(50), drawn_hand(bare, rates)), { maxLength: 6 }),
+      })
+      .map(({ steps, hand }) => {
+        let at = 0;
+        const groups = with_actions(bare, rates);
+        return { groups, rates, steps, hand: hand.map(([after, what]) => ({ at: (at += after), what })) };
+      }),
+  );
 
 /** What is stored after somebody did that at `run_ms`. */
 function stored_after(stored: Intent, what: ByHand, groups: readonly NamedSharing[], run_ms: number): Intent {
@@ -87,8 +95,10 @@ function naive_after(naive: NaiveLoad, what: ByHand): void {
 describe('a load that plays', () => {
   test('asks for what a stop-watch says, with whatever is done by hand', () => {
     fc.assert(
-      fc.property(scene, ({ groups, steps, hand }) => {
-        const naive = new NaiveLoad(groups, PER_S);
+      fc.property(scene, ({ groups, rates, steps, hand }) => {
+        const naive = new NaiveLoad(groups, PER_S, rates);
+        const rate_at_ms = ({ piece, held }: PlayedRate, ms: number): number =>
+          held?.from_rate ?? Math.round(rate_at(piece, ms * 1000));
         naive.begin(steps);
         let stored = carry_out(first_intent(PER_S), command_of(`load ${text_of(steps)}`), facts(groups, 0)).intent;
         const end = (hand.at(-1)?.at ?? 0) + 200;
@@ -105,12 +115,19 @@ describe('a load that plays', () => {
             targets_of(now, groups),
             [now.phase, now.connect_per_s, now.retry_fatal, now.mark?.seq ?? 0, now.mark?.text ?? ''],
             [now.load!.step, step_of(now) !== null && now.phase !== 'drain'],
+            groups.flatMap(({ name }, g) => {
+              const rate = now.rates[`${name}.1`];
+              return rate === undefined ? [] : [[`a${g}`, slots_by(rate.piece, ms * 1000), rate_at_ms(rate, ms) / 1e6]];
+            }),
           ];
           const wanted = [
             naive.planned,
             naive.targets,
             [naive.phase, naive.per_s, naive.retries, naive.marks, naive.mark],
             [naive.step, naive.is_playing],
+            [...naive.rates]
+              .map(([name, { slots, per_s }]) => [name, slots, per_s])
+              .sort(([a], [b]) => (a! < b! ? -1 : 1)),
           ];
           // an expectation for each ms would take ten times as long
           if (JSON.stringify(found) !== JSON.stringify(wanted))

@@ -1,3 +1,5 @@
+import { NaiveRate } from './naive-rate.ts';
+
 /**
  * What a load asks for, as somebody with a stop-watch would find out: millisecond by millisecond, client by client, in
  * whole numbers. An oracle that shares no code with the plan.
@@ -8,11 +10,15 @@ export interface NaiveGroup {
   readonly share: number;
 }
 
+/** By name: actions that have a rate, per second, in the script. */
+export type NaiveRates = Readonly<Record<string, number>>;
+
 /** `over`: whole ms; a command that steers clients, or another */
 export type NaiveCommand =
   | { readonly op: 'incr' | 'decr' | 'set'; readonly count: number; readonly in?: string; readonly over: number }
   | { readonly op: 'hold'; readonly ms: number }
   | { readonly op: 'connect-rate'; readonly per_s: number }
+  | { readonly op: 'rate'; readonly action: string; readonly per_s: number; readonly ramp: number }
   | { readonly op: 'pause' | 'resume' | 'retry fatal' | 'wait' | 'stop' }
   | { readonly op: 'mark'; readonly text: string };
 
@@ -28,6 +34,10 @@ export function command_text(command: NaiveCommand): string {
     return `${op} ${count}${group === undefined ? '' : ` in ${group}`}${over === 0 ? '' : ` over ${over}ms`}`;
   }
   if (command.op === 'hold') return `hold ${command.ms}ms`;
+  if (command.op === 'rate') {
+    const { action, per_s, ramp } = command;
+    return `rate ${action} ${per_s}/s${ramp === 0 ? '' : ` over ${ramp}ms`}`;
+  }
   if (command.op === 'connect-rate') return `connect-rate ${command.per_s}`;
   if (command.op === 'wait') return 'wait within 1h';
   return command.op === 'mark' ? `mark ${command.text}` : command.op;
@@ -60,14 +70,18 @@ export class NaiveLoad {
   /** of the step that goes on: ms of its time that have passed */
   #played = 0;
   is_frozen = false;
+  /** by name, those that have begun */
+  readonly rates = new Map<string, NaiveRate>();
+  readonly #scripted: NaiveRates;
   #base = flat(0);
   #own = new Map<string, Line>();
   readonly #groups: readonly NaiveGroup[];
   /** by n clients: how many of them are of each group */
   readonly #dealt: number[][];
 
-  constructor(groups: readonly NaiveGroup[], per_s: number) {
+  constructor(groups: readonly NaiveGroup[], per_s: number, rates: NaiveRates = {}) {
     this.#groups = groups;
+    this.#scripted = rates;
     this.#dealt = [groups.map(() => 0)];
     this.per_s = per_s;
   }
@@ -105,6 +119,7 @@ export class NaiveLoad {
   }
 
   move(): void {
+    if (this.phase === 'run') for (const rate of this.rates.values()) rate.move();
     if (this.is_frozen) return;
     this.ms++;
     this.#played++;
@@ -120,6 +135,7 @@ export class NaiveLoad {
     const stay = (line: Line): Line => flat(at(line, this.ms));
     this.#base = stay(this.#base);
     this.#own = new Map([...this.#own].map(([name, line]) => [name, stay(line)]));
+    for (const rate of this.rates.values()) rate.stay();
     this.is_ended = true;
     this.is_frozen = false;
   }
@@ -129,6 +145,7 @@ export class NaiveLoad {
     if (command.op === 'pause') this.is_frozen = this.is_playing;
     if (command.op === 'resume') this.is_frozen = false;
     this.#do(command);
+    this.#begin_rates();
   }
 
   /** Begins the steps that are due. */
@@ -138,7 +155,10 @@ export class NaiveLoad {
 
   get #length(): number {
     return Math.max(
-      ...this.#steps[this.step]!.map((one) => ('over' in one ? one.over : one.op === 'hold' ? one.ms : 0)),
+      ...this.#steps[this.step]!.map((one) => {
+        if (one.op === 'hold') return one.ms;
+        return one.op === 'rate' ? one.ramp : 'over' in one ? one.over : 0;
+      }),
     );
   }
 
@@ -146,14 +166,29 @@ export class NaiveLoad {
     this.step++;
     this.#played = 0;
     for (const command of this.#steps[this.step] ?? []) this.#do(command);
+    this.#begin_rates();
+  }
+
+  /** With the first clients that are wanted. */
+  #begin_rates(): void {
+    if (this.phase === 'drain' || this.targets.every((clients) => clients === 0)) return;
+    for (const [name, per_s] of Object.entries(this.#scripted)) if (!this.rates.has(name)) this.#rate(name, per_s, 0);
+  }
+
+  #rate(name: string, per_s: number, ramp: number): void {
+    const rate = this.rates.get(name) ?? new NaiveRate();
+    this.rates.set(name, rate);
+    rate.set(per_s, ramp);
   }
 
   #do(command: NaiveCommand): void {
     if ('over' in command) return this.#aim(command);
+    if (command.op === 'rate') this.#rate(command.action, command.per_s, command.ramp);
     if (command.op === 'connect-rate') this.per_s = command.per_s;
     if (command.op === 'pause') this.phase = 'pause';
     if (command.op === 'resume') this.phase = 'run';
     if (command.op === 'stop') this.phase = 'drain';
+    if (command.op === 'stop') for (const rate of this.rates.values()) rate.set(0, 0);
     if (command.op === 'retry fatal') this.retries++;
     if (command.op === 'mark') [this.mark, this.marks] = [command.text, this.marks + 1];
   }
