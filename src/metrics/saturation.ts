@@ -1,6 +1,6 @@
 /**
- * Whether swarm itself was the bottleneck in a second: then what was measured in it says more about swarm than about the
- * server (docs/summary.md). Pure.
+ * Whether swarm itself was the bottleneck in a second: then what was measured in it says more about swarm than about
+ * the server (docs/summary.md). Pure.
  */
 
 export const SATURATED_BY = ['cpu', 'lag', 'late', 'backlog'] as const;

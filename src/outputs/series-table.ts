@@ -46,9 +46,10 @@ export function series_lines(rows: readonly SeriesRow[], seconds: number): strin
     [is_rated ? RATED_HEAD : HEAD, ...lines.map((line) => line_of(line, is_rated))],
     [is_rated ? 8 : 9],
   );
+  const also = is_rated ? ', p99 of how late slots started' : '';
   const each = step_s === 1 ? 'one second' : `${step_s} seconds`;
   return [
-    `each line is ${each}; rounds of all actions, p50 and p99 of their response times${is_rated ? ', p99 of how late slots started' : ''}`,
+    `each line is ${each}; rounds of all actions, p50 and p99 of their response times${also}`,
     ...table.map((line) => fitted(line)),
     `ok/s    ${spark(points.map((point) => point && point.ok_per_s))}`,
     `p99 ms  ${spark(points.map((point) => point && point.p99_ms))}`,

@@ -1,4 +1,4 @@
-/** What became of the slots of rated actions, and whether swarm itself was the bottleneck, in words and tables. Pure. */
+/** What became of slots, and whether swarm itself was the bottleneck, in words and tables. Pure. */
 import { full_name } from '../metrics/groups.ts';
 import type { ActionSummary, SlotsSummary, Summary } from '../metrics/summary.ts';
 import { aligned, counts_line, ms, numbered, sum_of_counts, text_of } from './tables.ts';
@@ -6,16 +6,16 @@ import { aligned, counts_line, ms, numbered, sum_of_counts, text_of } from './ta
 /** rates that `status` names */
 const MAX_RATES = 5;
 
-type Rated = ActionSummary & { readonly slots: SlotsSummary };
+type WithSlots = ActionSummary & { readonly slots: SlotsSummary };
 
-const rated_of = (actions: readonly ActionSummary[]): Rated[] =>
-  actions.filter((action): action is Rated => action.slots !== undefined);
+const rated_of = (actions: readonly ActionSummary[]): WithSlots[] =>
+  actions.filter((action): action is WithSlots => action.slots !== undefined);
 
-const total = (actions: readonly Rated[], of: (slots: SlotsSummary) => number): number =>
+const total = (actions: readonly WithSlots[], of: (slots: SlotsSummary) => number): number =>
   actions.reduce((all, { slots }) => all + of(slots), 0);
 const dropped_in = ({ dropped }: SlotsSummary): number => sum_of_counts(dropped);
 
-/** The rates in force, all slots together, and how many seconds were saturated so far; empty: nothing of it is known. */
+/** The rates in force, all slots together, how many seconds were saturated so far; empty: nothing of it is known. */
 export function slot_status({ actions, final, saturated_seconds = 0 }: Summary): string[] {
   return [
     ...(final ? [] : rate_lines(actions)),
@@ -35,7 +35,7 @@ function rate_lines(actions: readonly ActionSummary[]): string[] {
   return [`rates: ${rates.slice(0, MAX_RATES).join(', ')}${more}`];
 }
 
-function totals_lines(rated: readonly Rated[]): string[] {
+function totals_lines(rated: readonly WithSlots[]): string[] {
   if (rated.length === 0) return [];
   const dropped: Record<string, number> = {};
   for (const { slots } of rated)
@@ -53,7 +53,7 @@ function totals_lines(rated: readonly Rated[]): string[] {
 }
 
 /** Of the action that is latest, which is named if there are others. */
-function late_part(rated: readonly Rated[]): string {
+function late_part(rated: readonly WithSlots[]): string {
   const latest = rated.reduce((most, one) => (one.slots.late_ms.p99 > most.slots.late_ms.p99 ? one : most));
   const named = rated.length > 1 ? ` (${text_of(full_name(latest))})` : '';
   return `late p99 ${ms(latest.slots.late_ms.p99)} ms${named}`;

@@ -78,7 +78,7 @@ describe('series_lines', () => {
       '00:02     0    10       0    4.01    6.01      803  0.00  dropped 1200, saturat…',
       '00:03     0    10       0    4.01    6.01    0.200  0.00  saturated: cpu lag',
     ]);
-    expect(series_lines(series.last(2), 2)[2]).toContain('saturated');
+    expect(series_lines(series.last(2), 2)[2]).toContain('dropped 1200');
   });
 
   it('fits 80 columns whatever the numbers, and stays safe', () => {

@@ -54,7 +54,7 @@ export class Showing {
   /** The summary of now; the final one once there is one. */
   summary(histograms = false): Summary {
     if (this.#final) return this.#final;
-    const summary = this.#played!.picture.summary({ histograms });
+    const summary = this.chronicle.judged(this.#played!.picture.summary({ histograms }));
     if (this.#away_since === null) return summary;
     const newest = Math.max(...[...this.#view.members.values()].map(({ heard_at }) => heard_at), this.#away_since);
     return { ...summary, engine_away: { since: this.#instant(this.#away_since), figures_of: this.#instant(newest) } };
@@ -73,7 +73,7 @@ export class Showing {
 
   /** The summary for a state line: `interval` is the time since the last call. */
   next_interval(): Summary {
-    return this.#played!.picture.next_interval();
+    return this.chronicle.judged(this.#played!.picture.next_interval());
   }
 
   /** Shows those who watch how it is now. `sampled`: it was looked at for the marks in this second. */

@@ -67,13 +67,18 @@ export class Chronicle {
     }
   }
 
+  /** With the seconds that were saturated so far, if there were any. */
+  judged(summary: Summary): Summary {
+    const { saturated_s } = this.series;
+    return saturated_s === 0 ? summary : { ...summary, saturated_seconds: saturated_s };
+  }
+
   /**
    * A final summary, with the seconds that were saturated. It is balanced only if all seconds together are `totals`,
    * which are those of the last beat. Never throws: the run ends in any case.
    */
   checked(summary: Summary, totals: Totals): Summary {
-    const { saturated_s } = this.series;
-    const final = saturated_s === 0 ? summary : { ...summary, saturated_seconds: saturated_s };
+    const final = this.judged(summary);
     try {
       const faults = this.series.adds_up(totals);
       if (faults.length === 0) return final;

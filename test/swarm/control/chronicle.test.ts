@@ -36,9 +36,11 @@ describe('a chronicle', () => {
     const final = summary();
     chronicle.beat(beat(1000, totals), new Map());
     expect(chronicle.checked(final, totals)).toBe(final);
+    expect(chronicle.judged(final)).toBe(final);
     for (let second = 2; second <= 4; second++) chronicle.beat(beat(second * 1000, totals, { members }), new Map());
     expect(told()).toEqual(['saturated: w1 used 0.97 of a core (coordinator)']);
-    expect(chronicle.checked(final, totals)).toEqual({ ...final, saturated_seconds: 3 });
+    for (const judged of [chronicle.checked(final, totals), chronicle.judged(final)])
+      expect(judged).toEqual({ ...final, saturated_seconds: 3 });
   });
 
   it('lets a summary balance only if all seconds together are what was measured', () => {

@@ -74,6 +74,13 @@ describe('the summaries of a run', () => {
     expect([next!.text, next!.seconds, next!.actions[0]!.ok]).toEqual(['there', 0.5, 1]);
   });
 
+  it('have the rates and the saturated seconds that are known', () => {
+    const maker = new SummaryMaker(RUN, playing('hi', 'ho'));
+    const summary = maker.make({ ...known(1000, measured(1)), rates: { 'main.1': 0.5 }, saturated_seconds: 2 });
+    expect(summary.actions.map(({ rate_per_s }) => rate_per_s)).toEqual([undefined, 0.5]);
+    expect(summary.saturated_seconds).toBe(2);
+  });
+
   it('of state lines say what the time since the last one was like', () => {
     const maker = new SummaryMaker(RUN, playing('hi'));
     expect(maker.next_interval(known(1000, measured(10))).interval).toBeUndefined();
