@@ -16,7 +16,7 @@ import { HOOK_WITHIN_MS, is_stuck, SILENT_AT_END_MS, STOP_WITHIN_MS } from '../p
 import { first_intent, is_ending, type Intent, type NamedSharing, type Wanted } from '../plan/intent.ts';
 import { advance, awaited, give_up, judge_wait, load_summary, pass, step_of, steps_begun } from '../plan/load-play.ts';
 import { to_machine_ms } from '../plan/permit.ts';
-import { groups_in_run } from '../plan/rated-actions.ts';
+import { groups_in_run, rates_now } from '../plan/rated-actions.ts';
 import { measured_groups, type MemberId } from '../plan/run-spec.ts';
 import type { Traces } from '../plan/traces.ts';
 import { wanted_of } from '../plan/wanted.ts';
@@ -376,6 +376,8 @@ export class Coordinator implements Control {
       target,
       planned,
       load: load_summary(this.#intent, this.#run_ms),
+      rates: rates_now(this.#intent.rates, this.#planner.machine.segment, this.#run_ms),
+      saturated_seconds: this.#chronicle.series.saturated_s,
       connect_per_s,
       workers: shown.map((member) => member.summary(now)),
       limits: { capacity, why, bounds, ...this.#options.open_files },

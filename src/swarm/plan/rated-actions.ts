@@ -17,6 +17,7 @@ import {
   type RateChange,
 } from './rate-piece.ts';
 import type { Played } from './run-spec.ts';
+import { rate_of, type Segment } from './segment.ts';
 
 export type RateCommand = Extract<Command, { readonly op: 'rate' }>;
 
@@ -104,6 +105,15 @@ export function find_rated(groups: readonly NamedSharing[], name: string, has_ag
 /** Of the whole swarm, per second; while the swarm is paused: that with which it goes on. */
 export const rate_now = (rate: PlayedRate | undefined, run_ms: number): number =>
   rate === undefined ? 0 : (rate.held?.from_rate ?? Math.round(rate_at(rate.piece, in_us(run_ms)))) / 1e6;
+
+/** In force at `run_ms`, per second, by key: of the clients of a segment. */
+export const rates_now = (rates: Steered['rates'], segment: Segment, run_ms: number): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(rates).map(([key, { piece }]) => [
+      key,
+      rate_of(segment, Math.round(rate_at(piece, in_us(run_ms))) / 1e6),
+    ]),
+  );
 
 /** What a command makes of the rate of an action, at `run_ms`. */
 export function retimed(
