@@ -1,11 +1,11 @@
 /** A population in the test's process: module functions and a script as values, no files, no coordinator. */
-import { Wheel } from '../../src/foundation/clock.ts';
+import { now, Wheel } from '../../src/foundation/clock.ts';
 import { MAIN } from '../../src/metrics/groups.ts';
 import { Recorder } from '../../src/metrics/recorder.ts';
 import type { GroupSnapshot, Snapshot } from '../../src/metrics/snapshot.ts';
 import type { FakeClient } from '../../src/protocols/client.ts';
 import type { ProtocolModule } from '../../src/protocols/module.ts';
-import type { Loop, Range, ThinkTime } from '../../src/script/types.ts';
+import type { Loop, Range, Rated, ThinkTime } from '../../src/script/types.ts';
 import { Endpoints } from '../../src/swarm/client/endpoints.ts';
 import type { GroupShare, Orders } from '../../src/swarm/plan/orders.ts';
 import type { LiveSpec, MachineSpec, RunSpec, Sources } from '../../src/swarm/plan/run-spec.ts';
@@ -16,11 +16,20 @@ import { action_of, group_of, machine_of, run_of, type RunFields } from './specs
 
 export type Command = (client: FakeClient, args: Readonly<Record<string, unknown>>) => unknown;
 
+interface ActionOptions {
+  rounds?: Range;
+  between?: ThinkTime;
+  after?: ThinkTime;
+  args?: Record<string, unknown>;
+  /** its rounds are slots then; share what they are in \`rates\` */
+  rate?: Partial<Rated>;
+}
+
 export interface OneProcessOptions {
   port: number;
   /** in script order; each is played once per iteration with no sleep unless `actions` says otherwise */
   commands: Record<string, Command>;
-  actions?: Record<string, { rounds?: Range; between?: ThinkTime; after?: ThinkTime; args?: Record<string, unknown> }>;
+  actions?: Record<string, ActionOptions>;
   module?: Partial<Omit<ProtocolModule, 'commands'>>;
   run?: Partial<RunFields & MachineSpec & Pick<LiveSpec, 'shared'> & { readonly connect_per_s: number }>;
   /** by name, of `commands` in their order; default: `main` with all of them, without end */
@@ -29,6 +38,8 @@ export interface OneProcessOptions {
   /** over how many clients these are divided */
   among?: number;
   capacity?: number;
+  /** ms of the clock at run time 0; default: when it starts */
+  zero_ms?: number;
   /** besides `main`, which plays the same */
   groups?: readonly string[];
 }
@@ -57,9 +68,11 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
   let index = 0;
   const loops = Object.entries(options.loops ?? { [MAIN]: { commands: names } }).map(([name, loop]): Loop => {
     const actions = loop.commands.map((command) => {
-      const { rounds = [1, 1], between = [0, 0], after = [0, 0], args = {} } = options.actions?.[command] ?? {};
+      const { between = [0, 0], after = [0, 0], args = {}, rate, ...more } = options.actions?.[command] ?? {};
       const sleeps = { sleep_between_rounds: between, sleep_after_action: after };
-      return action_of({ index: index++, command, args: Object.freeze(args), rounds, ...sleeps });
+      const rated = rate === undefined ? null : { per_s: 0, poisson: false, at_once: 1, give_up_ms: null, ...rate };
+      const { rounds = rated ? [0, 0] : [1, 1] } = more;
+      return action_of({ index: index++, command, args: Object.freeze(args), rounds, ...sleeps, rate: rated });
     });
     return { name, actions, iterations: loop.iterations ?? null, sleep_between_iterations: loop.between ?? [0, 0] };
   });
@@ -85,6 +98,7 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
     machine,
     member: 'm1',
     wheel,
+    zero_ms: options.zero_ms ?? now(),
     capacity: () => options.capacity ?? 10_000,
     bug: (error) => bugs.push(error),
     unasked: (text) => void warned.push(text),
@@ -103,7 +117,10 @@ export async function start_one_process(options: OneProcessOptions): Promise<One
     const module = { ...options.module, commands: options.commands };
     population.add(group, { recorder, endpoints: of_group, module, shared: shared?.value });
   }
-  const measured = (): Snapshot => all.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
+  const measured = (): Snapshot => {
+    population.count_slots();
+    return all.snapshot({ cpu_s: 0, cpu: 0, rss_bytes: 0, lag_p99_ms: 0 });
+  };
   const books = (): Books => {
     const { groups, errors } = measured();
     return { ...main_of({ groups }), errors };
@@ -184,5 +201,10 @@ export function imbalances(s: GroupSnapshot): string[] {
   equal('sent', requests.sent, requests.in_flight + requests.ok + requests.wrong + requests.timeout + requests.aborted);
   s.actions.forEach((a, i) => equal(`rounds ${i}`, a.started, a.running + a.ok + sum(a.failed) + a.aborted));
   s.actions.forEach((a, i) => equal(`latencies ${i}`, a.ok, a.service.count));
+  for (const [i, { started, slots }] of s.actions.entries()) {
+    if (slots === undefined) continue;
+    equal(`slots ${i}`, slots.planned, started + slots.waiting + sum(slots.dropped));
+    equal(`late ${i}`, started, slots.late.count);
+  }
   return wrong;
 }

@@ -11,51 +11,65 @@ import { FakeClientHandle, type Calls, type Identity } from './fake-client.ts';
 import { Player, type PlayedLoop, type PlayerRules, type PlayedConnection } from './player.ts';
 import { Client, type RunnerRules } from './runner.ts';
 
-export class LoopsClient extends Client {
-  readonly #players: readonly LoopPlayer[];
-  /** loops that play a round or are about to */
-  #acting = 0;
-  /** the loop whose round closes the connection just now */
-  closing: LoopPlayer | null = null;
+/** What plays rounds beside others on the connection of a client. */
+export interface PartPlayer {
+  readonly client: LoopsClient;
+  /** see {@link Player.calls_done} */
+  calls_done(): boolean;
+  /** Waits for what the other parts do. */
+  rest(): void;
+}
 
-  constructor(id: number, rules: RunnerRules) {
+export class LoopsClient extends Client {
+  protected readonly players: readonly LoopPlayer[];
+  /** parts that play a round or are about to */
+  #acting = 0;
+  /** the part whose round closes the connection just now */
+  closing: PartPlayer | null = null;
+
+  /** `iterations`: of each loop, instead of its own; null: its own. */
+  constructor(id: number, rules: RunnerRules, iterations: number | null = null) {
     super(id, rules);
-    this.#players = rules.loops.map((loop) => new LoopPlayer(this, loop, rules));
+    this.players = rules.loops.map((loop) => new LoopPlayer(this, loop, rules, iterations ?? loop.iterations));
   }
 
   override get in_round(): boolean {
-    return super.in_round || this.#players.some((player) => player.in_round);
+    return super.in_round || this.players.some((player) => player.in_round);
   }
 
   /** The most that one of its loops has left. */
   override get left(): number {
-    return Math.max(...this.#players.map(({ left }) => left));
+    return Math.max(...this.players.map(({ left }) => left));
   }
 
   override get rests(): boolean {
-    return this.state === STANDBY && this.#players.every((player) => player.over || player.at_top);
+    return this.state === STANDBY && this.players.every((player) => player.over || player.at_top);
   }
 
   /** Nothing that it should still play is under way. */
   get is_through(): boolean {
     const { phase } = this.rules;
     if (phase === 'drain' || phase === 'stop') return !this.in_round;
-    return this.#players.every((player) => player.over || (this.draining && player.at_top));
+    return this.players.every((player) => player.over || (this.draining && player.at_top));
   }
 
   override go_on(): void {
     this.parked = false;
-    for (const player of this.#players) if (player.parked) player.go_on();
+    for (const player of this.players) if (player.parked) player.go_on();
   }
 
   override ended(cause: CloseCause | null, code: string, error: unknown): void {
     // the script closed the connection: only the round that did so has come to its end
-    for (const player of this.#players)
-      player.cut(cause === 'script' && player !== this.closing ? 'stop' : cause, code);
+    for (const player of this.players) player.cut(cause === 'script' && player !== this.closing ? 'stop' : cause, code);
     super.ended(cause, code, error);
   }
 
-  /** A loop acts (1) or does not any more (-1). */
+  /** Does the loop, whose next round is due, wait for the round of a slot, to be told to go on after it? */
+  holds(_player: LoopPlayer): boolean {
+    return false;
+  }
+
+  /** A part acts (1) or does not any more (-1). */
   shift(by: 1 | -1): void {
     this.#acting += by;
     if (this.#acting === 0) this.move(STANDBY);
@@ -63,23 +77,24 @@ export class LoopsClient extends Client {
   }
 
   protected override begin(due: number): void {
-    const players = this.#players.filter((player) => !player.over);
+    const players = this.players.filter((player) => !player.over && !player.only_slots);
     this.#acting = players.length;
+    if (players.length === 0) this.move(STANDBY);
     for (const player of players) player.start(this.connection!, due);
   }
 }
 
 /** One loop of a {@link LoopsClient}. */
-class LoopPlayer extends Player<PlayerRules, LoopConnection> {
+export class LoopPlayer extends Player<PlayerRules, LoopConnection> implements PartPlayer {
   readonly client: LoopsClient;
   protected readonly loop: PlayedLoop;
   #left: number;
 
-  constructor(client: LoopsClient, loop: PlayedLoop, rules: RunnerRules) {
+  constructor(client: LoopsClient, loop: PlayedLoop, rules: RunnerRules, iterations: number | null) {
     super(rules);
     this.client = client;
     this.loop = loop;
-    this.#left = loop.iterations ?? Infinity;
+    this.#left = iterations ?? Infinity;
   }
 
   get id(): number {
@@ -88,6 +103,16 @@ class LoopPlayer extends Player<PlayerRules, LoopConnection> {
 
   get left(): number {
     return this.#left;
+  }
+
+  /** It is never begun: each round of a slot is an iteration. */
+  get only_slots(): boolean {
+    return this.loop.only_slots;
+  }
+
+  /** when its next round is due, ms */
+  get next_due(): number {
+    return this.due;
   }
 
   /** All its iterations were played, on this connection or earlier ones. */
@@ -111,20 +136,19 @@ class LoopPlayer extends Player<PlayerRules, LoopConnection> {
     else this.rest();
   }
 
-  /** Waits for what the other loops do. */
   rest(): void {
     if (this.state !== STANDBY) this.move(STANDBY);
   }
 
-  protected override ends_iteration(): boolean {
-    this.#left--;
+  override ends_iteration(): boolean {
+    if (this.#left > 0) this.#left--;
     return this.over || (this.client.draining && this.client.is_through);
   }
 
   protected override next_round(): void {
     // the connection ends with the last round that runs
     if (this.connection!.worn_out !== null) return this.rest();
-    if (!this.at_top || !this.client.draining) return super.next_round();
+    if (!this.at_top || !this.client.draining) return this.client.holds(this) ? undefined : super.next_round();
     if (this.client.is_through) this.client.leave();
     else this.park();
   }
@@ -135,16 +159,16 @@ class LoopPlayer extends Player<PlayerRules, LoopConnection> {
   }
 }
 
-/** A connection as one loop sees it: with the calls of this loop only. */
-class LoopConnection implements PlayedConnection, Calls {
+/** A connection as one loop sees it, or one player of slots: with its own calls only. */
+export class LoopConnection implements PlayedConnection, Calls {
   readonly handle: FakeClient = new FakeClientHandle(this);
   open_calls = 0;
   last_reply: unknown = undefined;
-  readonly #player: LoopPlayer;
+  readonly #player: PartPlayer;
   readonly #connection: Connection;
   #newest: Promise<unknown> | undefined = undefined;
 
-  constructor(player: LoopPlayer, connection: Connection) {
+  constructor(player: PartPlayer, connection: Connection) {
     this.#player = player;
     this.#connection = connection;
   }

@@ -13,7 +13,8 @@ export function played_loops({ loops }: GroupScript, seed: string, once: boolean
     end += actions.length;
     // by name, so that another loop beside it changes nothing of what this one draws
     const draws = make_draws(seed, name === MAIN ? '' : ` ${name}`);
-    return { first, end, iterations: once ? 1 : iterations, sleep_between_iterations, draws };
+    const only_slots = actions.every(({ rate }) => rate !== null);
+    return { first, end, only_slots, iterations: once ? 1 : iterations, sleep_between_iterations, draws };
   });
 }
 

@@ -20,6 +20,8 @@ export interface PlayedLoop {
   /** the indices of its actions in the group: first, first + 1 … end - 1 */
   readonly first: number;
   readonly end: number;
+  /** all its actions are rated: nothing of it is played in turn, and each round of them is an iteration */
+  readonly only_slots: boolean;
   /** how many a client plays; null: without end */
   readonly iterations: number | null;
   readonly sleep_between_iterations: ThinkTime;
@@ -80,14 +82,15 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
 
   protected readonly rules: Rules;
   /** index of the action that is played; that of `connected` is behind the last one */
-  #action = 0;
+  protected action = 0;
+  /** when the round that runs, or that waits for its turn, should start: ms */
+  protected due = 0;
   #rounds_left = 0;
   /** numbers drawn so far */
   #drawn = 0;
   /** a round runs; its function has returned */
   #running = false;
   #returned = false;
-  #due = 0;
   #called = 0;
 
   constructor(rules: Rules) {
@@ -118,7 +121,7 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
   go_on(): void {
     this.parked = false;
     if (this.connection === null || this.#running || this.timer.armed) return;
-    if (this.state === STANDBY) this.#due = now();
+    if (this.state === STANDBY) this.due = now();
     this.next_round();
   }
 
@@ -131,15 +134,15 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
 
   /** Calls `connected`. When that has returned, the loop begins. */
   protected greet(): void {
-    this.#action = this.rules.actions.length;
+    this.action = this.rules.actions.length;
     const at = now();
-    this.#start_round(at, at);
+    this.start_round(at, at);
   }
 
   /** Begins an iteration; its first round is due at `due`, ms. */
   protected begin(due: number): void {
     this.at_top = true;
-    this.#action = this.loop.first - 1;
+    this.action = this.loop.first - 1;
     this.#rounds_left = 0;
     this.#advance(due, 0);
   }
@@ -155,7 +158,7 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
     action.running--;
     if (cause === 'script') {
       this.#count_ok(action);
-      this.#end_with_round();
+      this.end_with_round();
     } else if (cause === 'decr' || cause === 'stop') action.aborted++;
     else action.failed.add(code);
   }
@@ -166,7 +169,7 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
     if (this.rules.phase === 'run') {
       if (this.state !== ACTING) this.move(ACTING);
       this.at_top = false;
-      return this.#start_round(this.#due, at);
+      return this.start_round(this.due, at);
     }
     if (this.rules.phase === 'pause') this.park();
     else this.leave();
@@ -179,7 +182,7 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
   }
 
   get #recorder(): ActionRecorder {
-    return this.rules.recorder.actions[this.#action]!;
+    return this.rules.recorder.actions[this.action]!;
   }
 
   #unit(): number {
@@ -202,41 +205,41 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
     let sleep = sleep_s;
     let passed = 0;
     while (this.#rounds_left === 0) {
-      if (++this.#action === end) {
-        this.#action = first;
+      if (++this.action === end) {
+        this.action = first;
         this.at_top = true;
         // who leaves does so here, without the sleep after the last action
         if (this.ends_iteration()) return this.leave();
         sleep += this.#draw(sleep_between_iterations);
       }
-      const action = actions[this.#action]!;
+      const action = actions[this.action]!;
       this.#rounds_left = this.#draw_rounds(action);
       if (this.#rounds_left === 0 && !once) sleep += this.#draw(action.sleep_after_action);
       // a whole iteration had no round: let other clients have their turn
       if (this.#rounds_left === 0 && ++passed >= end - first) break;
     }
     if (sleep > 0) {
-      this.#due = wheel.align(from + sleep * 1000, sleep * 1000);
+      this.due = wheel.align(from + sleep * 1000, sleep * 1000);
       if (this.state !== STANDBY) this.move(STANDBY);
-      wheel.arm(this.timer, this.#due);
+      wheel.arm(this.timer, this.due);
     } else {
       // later, once the replies that came with this one were read: their times must not include the cost of this send
-      this.#due = from;
+      this.due = from;
       this.rules.yield_turn(this);
     }
   }
 
   /** `due`: when the round should have started; `called`: when its function is called (ms). */
-  #start_round(due: number, called: number): void {
+  protected start_round(due: number, called: number): void {
     const { actions, module, functions } = this.rules;
     const connection = this.connection!;
-    const action = actions[this.#action];
+    const action = actions[this.action];
     const recorder = this.#recorder;
     recorder.started++;
     recorder.running++;
     this.#running = true;
     this.#returned = false;
-    this.#due = due;
+    this.due = due;
     this.#called = called;
     connection.at = called;
     try {
@@ -279,24 +282,24 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
     const ended = now();
     action.ok++;
     action.service.record((ended - this.#called) * 1000);
-    action.response.record((ended - this.#due) * 1000);
+    action.response.record((ended - this.due) * 1000);
     return ended;
   }
 
   /** The connection ends with this round, which went well. If it was the last one of its iteration, that is over. */
-  #end_with_round(): void {
+  protected end_with_round(): void {
     const { end } = this.loop;
-    if (this.#action >= end || this.left === Infinity) return; // after `connected`, or nobody counts
+    if (this.action >= end || this.left === Infinity) return; // after `connected`, or nobody counts
     let rounds = this.#rounds_left - 1;
-    while (rounds === 0 && ++this.#action < end) rounds = this.#draw_rounds(this.rules.actions[this.#action]!);
+    while (rounds === 0 && ++this.action < end) rounds = this.#draw_rounds(this.rules.actions[this.action]!);
     if (rounds > 0) return;
     this.at_top = true;
     this.ends_iteration();
   }
 
   #round_ok(): void {
-    const { actions, once, phase } = this.rules;
-    const index = this.#action;
+    const { actions, phase } = this.rules;
+    const index = this.action;
     const recorder = this.#recorder;
     this.#running = false;
     recorder.running--;
@@ -305,11 +308,17 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
     if (connection !== null) connection.last_reply = undefined;
     if (phase === 'drain' || phase === 'stop') return this.leave();
     if (connection !== null && connection.worn_out !== null) {
-      this.#end_with_round();
+      this.end_with_round();
       return connection.retire();
     }
     const action = actions[index];
-    if (action === undefined) return this.begin(ended);
+    if (action === undefined) this.begin(ended);
+    else this.after_round(action, ended);
+  }
+
+  /** A round has ended, ok, and the player goes on. */
+  protected after_round(action: Action, ended: number): void {
+    const { once } = this.rules;
     let sleep = once ? 0 : this.#draw(action.sleep_between_rounds);
     if (--this.#rounds_left === 0 && !once) sleep += this.#draw(action.sleep_after_action);
     this.#advance(ended, sleep);

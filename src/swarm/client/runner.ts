@@ -26,6 +26,7 @@ import { Connection, TAKEN_AWAY, type ConnectionClient, type ConnectionRules } f
 import type { Trace } from './inbound.ts';
 import { Player, type PlayedLoop, type PlayerRules } from './player.ts';
 import type { TlsSession } from './secure.ts';
+import type { SlotDesk } from './slot-desk.ts';
 
 const NAMES = [...STATES, ...ENDS] as const;
 /** Illegal moves throw in tests only: the check costs a look-up per round. */
@@ -36,6 +37,8 @@ export interface RunnerRules extends ConnectionRules, PlayerRules {
   /** the loops of the group, at least one; `loop` is the first of them */
   readonly loops: readonly PlayedLoop[];
   readonly loop: PlayedLoop;
+  /** of its rated actions, in their order; without `messages` one for all of them */
+  readonly desks: readonly SlotDesk[];
   readonly seed: string;
   readonly shared: unknown;
   /**

@@ -6,7 +6,7 @@ import { now } from '../../foundation/clock.ts';
 import type { Client } from '../client/runner.ts';
 import { MAX_ARREARS_MS, Pacer } from '../load/pacer.ts';
 import type { Permit } from '../plan/permit.ts';
-import { ConnectQueue } from './connect-queue.ts';
+import { LinkedQueue } from './linked-queue.ts';
 
 /**
  * Up to so many members, each opens one connection at a time; with more, half as many as there are members. So the
@@ -29,7 +29,7 @@ interface ConnectTurnsOptions {
 
 export class ConnectTurns {
   readonly #options: ConnectTurnsOptions;
-  readonly #queue = new ConnectQueue();
+  readonly #queue = new LinkedQueue<Client>();
   readonly #pacer = new Pacer(0, now());
   #per_s = 0;
   /** ms that turns are gathered: with many members each opens a few at a time and wakes less often */

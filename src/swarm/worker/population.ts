@@ -12,12 +12,13 @@ import type { ProtocolModule } from '../../protocols/module.ts';
 import { draw_real } from '../../script/range.ts';
 import { actions_of } from '../../script/types.ts';
 import type { Endpoints } from '../client/endpoints.ts';
-import { LoopsClient } from '../client/loops-client.ts';
+import { make_client } from '../client/make-client.ts';
 import { part_of_iterations, played_loops } from '../client/played.ts';
-import { Client, FiniteClient, type RunnerRules } from '../client/runner.ts';
+import type { Client, RunnerRules } from '../client/runner.ts';
 import type { Secure } from '../client/secure.ts';
 import type { Reads } from '../client/socket.ts';
 import { Numbering } from '../plan/numbering.ts';
+import type { TenureAccount } from '../plan/account.ts';
 import type { GroupShare, Orders } from '../plan/orders.ts';
 import type { Permit } from '../plan/permit.ts';
 import type { GroupSpec, MachineSpec, RunSpec } from '../plan/run-spec.ts';
@@ -25,7 +26,9 @@ import { id_at } from '../plan/segment.ts';
 import { IdPool } from '../shares/id-pool.ts';
 import { Ports } from '../shares/ports.ts';
 import type { ConnectTurns } from './connect-turns.ts';
+import { GroupSlots } from './group-slots.ts';
 import { PlayTurns, TURN_BATCH } from './play-turns.ts';
+import type { SlotTurns } from './slot-turns.ts';
 
 /** The order in which `decr` takes clients: fatal ones, then those without a connection, then random connected ones. */
 const FATAL_POOL = 0;
@@ -57,6 +60,7 @@ export interface PopulationOptions {
   /** of the process, which may have several populations */
   readonly permit: Permit;
   readonly turns: ConnectTurns;
+  readonly slot_turns: SlotTurns;
   readonly secure: Secure;
   readonly reads: Reads;
   bug(error: unknown, client: number): void;
@@ -84,6 +88,7 @@ export class Population {
   readonly #random: Random;
   readonly #turns: ConnectTurns;
   readonly #play_turns = new PlayTurns();
+  readonly #slots: GroupSlots;
 
   constructor(options: PopulationOptions) {
     const { run, machine, member, group, module, recorder, wheel } = options;
@@ -102,6 +107,7 @@ export class Population {
     this.#reconnect_delay_ms = how.reconnect_delay_ms;
     const own = group === MAIN ? member : `${member} ${group}`;
     this.#random = make_random(what.seed, text === null ? own : `${text} ${own}`);
+    this.#slots = new GroupSlots({ actions, how, recorder, module, turns: options.slot_turns });
     this.#rules = {
       recorder,
       endpoints: options.endpoints,
@@ -115,6 +121,7 @@ export class Population {
       loops,
       loop: loops[0]!,
       actions,
+      desks: this.#slots.desks,
       module,
       functions: actions.map((action) => module.commands[action.command]!),
       seed: what.seed,
@@ -155,7 +162,13 @@ export class Population {
   /** Takes all clients away for good. */
   async expire(): Promise<void> {
     this.#rules.phase = 'stop';
+    this.#slots.follow(undefined, 'stop');
     await this.#end_all(true);
+  }
+
+  /** How far it is with the slots of its rated actions. */
+  get tenures(): readonly TenureAccount[] {
+    return this.#slots.tenures;
   }
 
   client(id: number): Client | undefined {
@@ -174,6 +187,7 @@ export class Population {
     }
     const before = this.#rules.phase;
     this.#rules.phase = phase;
+    this.#slots.follow(share?.rates, phase);
     if (phase === 'drain' || phase === 'stop') {
       while (this.#free_finished());
       return await this.#end_all(phase === 'stop');
@@ -225,22 +239,20 @@ export class Population {
 
   /** Null: none of the group's iterations is for this client, so it is done and never connects. */
   #make(index: number): Client | null {
-    const id = this.#numbering.id(index);
-    if (this.#rules.loops.length > 1) return new LoopsClient(id, this.#rules);
     const iterations = this.#iterations(index);
-    if (iterations === null) return new Client(id, this.#rules);
-    const client = new FiniteClient(id, this.#rules, iterations);
-    if (iterations > 0) return client;
+    const client = make_client(this.#numbering.id(index), this.#rules, iterations);
+    if (iterations !== 0) return client;
     client.move(DONE);
     this.#recorder.clients.done++;
     this.#keep_place(index);
     return null;
   }
 
-  /** How many iterations a client made now plays; null: without end. */
+  /** How many iterations a client made now plays; null: without end, or as many as each of its loops says. */
   #iterations(index: number): number | null {
     const { script, among } = this.#spec;
-    const { loop, once } = this.#rules;
+    const { loops, loop, once } = this.#rules;
+    if (loops.length > 1) return null;
     if (once || script.iterations_in_all === null) return loop.iterations;
     const left = this.#left.get(index);
     if (left !== undefined) return left;
@@ -311,10 +323,10 @@ export class Population {
 
   #remove(client: Client, end: typeof KILLED | typeof DONE, keeps_place = false): void {
     this.#options.wheel.disarm(client.timer);
-    this.#turns.remove(client);
     if (client.draining) this.#recorder.clients.draining--;
     client.draining = false;
     client.move(end);
+    this.#turns.remove(client);
     this.#unplace(client);
     this.#clients.delete(client.id);
     this.#recorder.clients.live--;

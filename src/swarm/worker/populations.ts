@@ -2,16 +2,18 @@
 import type { Client } from '../client/runner.ts';
 import { Secure } from '../client/secure.ts';
 import { shared_reads } from '../client/socket.ts';
+import type { TenureAccount } from '../plan/account.ts';
 import type { MemberOrders, Orders } from '../plan/orders.ts';
 import { Permit } from '../plan/permit.ts';
 import { ConnectTurns } from './connect-turns.ts';
 import { Population, type PopulationOptions } from './population.ts';
+import { SlotTurns } from './slot-turns.ts';
 
 /** ms: a little longer than a closed connection lingers */
 const CLOSED_WITHIN_MS = 1100;
 
 /** What all populations of a process share. */
-type SharedByPopulations = Pick<PopulationOptions, 'permit' | 'turns' | 'secure' | 'reads' | 'emptied'>;
+type SharedByPopulations = Pick<PopulationOptions, 'permit' | 'turns' | 'slot_turns' | 'secure' | 'reads' | 'emptied'>;
 
 /** What each group has of its own. */
 type OwnOfPopulation = Pick<PopulationOptions, 'recorder' | 'endpoints' | 'module' | 'shared'>;
@@ -20,6 +22,8 @@ interface PopulationsOptions extends Omit<
   PopulationOptions,
   keyof SharedByPopulations | keyof OwnOfPopulation | 'group'
 > {
+  /** ms of this process' clock at run time 0 */
+  readonly zero_ms: number;
   /** most sockets this process can hold */
   readonly capacity: () => number;
   /** the last client of all is gone */
@@ -32,12 +36,13 @@ export class Populations {
   readonly permit = new Permit(() => void this.#expire());
   readonly #options: PopulationsOptions;
   readonly #turns: ConnectTurns;
+  readonly #slot_turns: SlotTurns;
   readonly #shared: SharedByPopulations;
   /** by group */
   readonly #all = new Map<string, Population>();
 
   constructor(options: PopulationsOptions) {
-    const { run, capacity, emptied } = options;
+    const { run, zero_ms, capacity, emptied } = options;
     this.#options = options;
     this.#turns = new ConnectTurns({
       permit: this.permit,
@@ -45,9 +50,11 @@ export class Populations {
       connecting: () => this.#sum((population) => population.connecting),
       room: () => capacity() - this.#sockets,
     });
+    this.#slot_turns = new SlotTurns(this.permit, zero_ms);
     this.#shared = {
       permit: this.permit,
       turns: this.#turns,
+      slot_turns: this.#slot_turns,
       secure: new Secure(run.where.tls),
       reads: shared_reads(run.where.connection_limits?.down_bytes_per_s ?? null),
       emptied: () => {
@@ -67,6 +74,12 @@ export class Populations {
 
   get live(): number {
     return this.#sum((population) => population.live);
+  }
+
+  /** Counts all slots that are due by now. Returns how far it is with each stretch of them. */
+  count_slots(): readonly TenureAccount[] {
+    this.#slot_turns.make();
+    return [...this.#all.values()].flatMap(({ tenures }) => tenures);
   }
 
   client(id: number): Client | undefined {
@@ -104,6 +117,7 @@ export class Populations {
   /** Ends its own timers. Clients must be gone by then. */
   close(): void {
     this.#turns.close();
+    this.#slot_turns.close();
     for (const population of this.#all.values()) population.close();
   }
 

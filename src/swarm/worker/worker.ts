@@ -208,7 +208,7 @@ class Worker {
     this.#set_traces(entry.traces);
   }
 
-  #populate({ run, machine }: Orders, shared: unknown): Populations {
+  #populate({ run, machine, live }: Orders, shared: unknown): Populations {
     // orders from another process are copies and not frozen
     deep_freeze(run.what.groups);
     deep_freeze(shared);
@@ -217,6 +217,7 @@ class Worker {
       machine,
       member: this.#options.member,
       wheel: this.#wheel,
+      zero_ms: from_machine_ms(live.zero_ms),
       capacity: () => this.#capacity.clients,
       bug: (error, client) => this.#bugs.add('fatal', error, `client ${client}`),
       created: (client) => {
@@ -319,6 +320,7 @@ class Worker {
     this.#populations?.permit.check();
     const notes = this.#notes;
     this.#notes = [];
+    const tenures = this.#populations?.count_slots() ?? []; // before the snapshot, which counts them
     this.#options.seat.account({
       incarnation: this.#options.incarnation,
       pid: process.pid,
@@ -330,7 +332,7 @@ class Worker {
       snapshot: this.#recorder.snapshot(this.#health.measure()),
       notes,
       notes_dropped: this.#notes_dropped + this.#guard.dropped(),
-      tenures: [],
+      tenures,
       traces: this.#take_trace_lines(),
       setup: this.#hooks.setup,
       teardown: this.#hooks.teardown,
