@@ -282,22 +282,23 @@ class EvenTimes implements SlotTimes {
 
 /** What adds up between slot n − 1 of a Poisson process and slot n. */
 function gap_before(key: number, n: number): number {
-  const [high, low] = philox(n, n / 2 ** 32, key);
-  const unit = ((high >>> 5) * 2 ** 26 + (low >>> 6)) / 2 ** 53;
+  const words = philox(n, (n / 2 ** 32) | 0, key);
+  const unit = ((words[0] >>> 5) * 2 ** 26 + (words[1] >>> 6)) / 2 ** 53;
   return Math.max(1, -Math.log(1 - unit) * SLOT);
 }
 
 const MAX_MARKS = 64;
+/** slots */
+const MARKS_APART = 1000;
 
-/** Goes forward from slot to slot, and back to marks that it left on its way: at most 64, so they get farther apart. */
+/** Goes forward from slot to slot, and back to marks that it left on its way: the farther back, the farther apart. */
 class PoissonTimes implements SlotTimes {
   readonly #piece: RatePiece;
   readonly #key: number;
   /** what adds up in the whole piece */
   readonly #whole: number;
-  #at: Mark;
-  #marks: Mark[];
-  #apart = 1000;
+  #at: DrawnSlot;
+  readonly #marks: DrawnSlot[];
 
   constructor(piece: RatePiece, key: number) {
     this.#piece = piece;
@@ -336,23 +337,31 @@ class PoissonTimes implements SlotTimes {
     at.n++;
     at.before = at.area;
     at.area += gap_before(this.#key, at.n);
-    if (at.n - this.#marks.at(-1)!.n >= this.#apart) this.#mark();
+    if (at.n - this.#marks.at(-1)!.n >= MARKS_APART) this.#mark();
   }
 
   #mark(): void {
-    this.#marks.push({ ...this.#at });
-    if (this.#marks.length < MAX_MARKS) return;
-    this.#marks = this.#marks.filter((_, i) => i % 2 === 0);
-    this.#apart *= 2;
+    const marks = this.#marks;
+    marks.push({ ...this.#at });
+    if (marks.length <= MAX_MARKS) return;
+    // without which the way back to a slot grows least, by how far back it is
+    let [least, spare] = [Infinity, 1];
+    for (let i = 1; i < marks.length - 1; i++) {
+      const before = marks[i - 1]!.n;
+      const grown = (marks[i + 1]!.n - before) / (this.#at.n - before);
+      if (grown < least) [least, spare] = [grown, i];
+    }
+    marks.splice(spare, 1);
   }
 
-  #go_back(is_early: (mark: Mark) => boolean): void {
-    while (this.#marks.length > 1 && !is_early(this.#marks.at(-1)!)) this.#marks.pop();
-    this.#at = { ...this.#marks.at(-1)! };
+  #go_back(is_early: (mark: DrawnSlot) => boolean): void {
+    const marks = this.#marks;
+    while (marks.length > 1 && !is_early(marks.at(-1)!)) marks.pop();
+    this.#at = { ...marks.at(-1)! };
   }
 }
 
-interface Mark {
+interface DrawnSlot {
   n: number;
   /** what has added up when slot n is due, and when the one before it was */
   area: number;

@@ -13,15 +13,18 @@
  * share within one client, of other targets within a few.
  */
 
-const PLACES = 1_000_000;
+export const PLACES = 1_000_000;
 const MAX_DENOMINATOR = 10_000;
 
-export interface Segment {
-  /** as it was given; null: none was */
-  readonly text: string | null;
-  /** its places, without `to` */
+/** Places, without `to`. */
+export interface Places {
   readonly from: number;
   readonly to: number;
+}
+
+export interface Segment extends Places {
+  /** as it was given; null: none was */
+  readonly text: string | null;
 }
 
 /** All ids: the segment of a swarm without segments. */
@@ -42,8 +45,15 @@ export function parse_segment(text: string): Segment | undefined {
 }
 
 /** How many of the ids 1…n are in it. */
-export function part_of({ from, to }: Segment, n: number): number {
+export function part_of({ from, to }: Places, n: number): number {
   return places_below(to, n) - places_below(from, n);
+}
+
+/** Its first id after n. It looks at one after the other: a few ns for each that is not in it. */
+export function next_id(stretch: Places, n: number): number {
+  let id = n + 1;
+  if (!is_whole(stretch)) while (!holds(stretch, id)) id++;
+  return id;
 }
 
 /** The segment's k-th id, k ≥ 1. */
@@ -109,7 +119,7 @@ export function cover_of(texts: readonly (string | null)[]): Cover | undefined {
   return { overlap: null, together, missing };
 }
 
-const is_whole = ({ from, to }: Segment): boolean => from === 0 && to === PLACES;
+const is_whole = ({ from, to }: Places): boolean => from === 0 && to === PLACES;
 
 /** `1/5`, `2/5` of `2/5`; `1/4`, `1/2` of `1/4:1/2`. */
 function ends_of(text: string): string[] {
@@ -132,7 +142,7 @@ const TURNED = Uint16Array.from({ length: 1000 }, (_, n) => {
   return ((low * 7) % 10) * 100 + ((middle * 7) % 10) * 10 + ((high * 7) % 10);
 });
 
-function holds({ from, to }: Segment, id: number): boolean {
+function holds({ from, to }: Places, id: number): boolean {
   const n = id - 1;
   const place = TURNED[n % 1000]! * 1000 + TURNED[Math.floor(n / 1000) % 1000]!;
   return from <= place && place < to;
