@@ -1,9 +1,9 @@
 /** Looks through a load before it is played. A wait for clients takes no time then: nobody can say how long. Pure. */
 import { MAX_TARGET } from '../../grammar/command.ts';
-import type { LoadStep } from '../../grammar/load-text.ts';
+import { rates_steered, read_load, type LoadStep } from '../../grammar/load-text.ts';
 import type { LoadOutline, StepTime } from '../../outputs/load-table.ts';
 import { first_intent, is_ending, planned_of, type Intent, type NamedSharing } from './intent.ts';
-import { awaited, begin, due_ms, next_step, peaks_of, piece_at, step_of, steps_of } from './load-play.ts';
+import { awaited, begin, due_ms, next_step, peaks_of, piece_at, step_of } from './load-play.ts';
 import { rate_at } from './rate-piece.ts';
 import { find_rated, type RatedAction } from './rated-actions.ts';
 
@@ -68,9 +68,9 @@ export function outline_of(text: string, groups: readonly NamedSharing[], points
 /** Those that it changes, in the order in which it does. */
 function rates_in(text: string, groups: readonly NamedSharing[]): RatedAction[] {
   const found = new Map<string, RatedAction>();
-  for (const command of steps_of({ text }).flatMap(({ commands }) => commands)) {
-    const action = command.op === 'rate' ? find_rated(groups, command.action, false) : null;
-    if (action !== null && 'key' in action) found.set(action.key, action);
+  for (const name of rates_steered(read_load(text))) {
+    const action = find_rated(groups, name, false);
+    if ('key' in action) found.set(action.key, action);
   }
   return [...found.values()];
 }
