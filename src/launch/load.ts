@@ -108,8 +108,8 @@ function check_shared_out(
 }
 
 /** Rates need one machine for now. */
-function check_one_machine(
-  { join, credentials }: OptionsWith<'script'>,
+export function check_one_machine(
+  { join, credentials }: Pick<OptionsWith<'script'>, 'join' | 'credentials'>,
   { script, rest }: ParsedScript,
   file: string,
 ): Fault[] {
