@@ -13,7 +13,11 @@ const seconds = (s: number): Range => [s, s];
 const lines = { messages: line() };
 const past = (): number => now() - 1000;
 /** Replies are taken for those of one client in order. */
-const ask = (client: FakeClient): Promise<unknown> => client.send_for_reply('hi\r\n', match(() => true));
+const ask = (client: FakeClient): Promise<unknown> =>
+  client.send_for_reply(
+    'hi\r\n',
+    match(() => true),
+  );
 
 /** Counts rounds of a command that run, by client. */
 class Running {
