@@ -4,7 +4,7 @@ import { ActionRecorder } from '../../../src/metrics/recorder.ts';
 import type { SlotTaker } from '../../../src/swarm/client/slot-desk.ts';
 import { SlotQueue } from '../../../src/swarm/load/slot-queue.ts';
 import { Permit } from '../../../src/swarm/plan/permit.ts';
-import type { Dispatcher, QueuedAction } from '../../../src/swarm/worker/dispatcher.ts';
+import type { Dispatcher } from '../../../src/swarm/worker/dispatcher.ts';
 import { SlotTurns } from '../../../src/swarm/worker/slot-turns.ts';
 import { until } from '../../patience.ts';
 import { rate_orders, type Rates } from '../rates.ts';
@@ -19,7 +19,8 @@ function start(permit = new Permit(() => {})): { turns: SlotTurns; zero_ms: numb
   return { turns, zero_ms };
 }
 
-function rated(index: number, rates: Rates): QueuedAction {
+/** An action as takers share it. */
+function rated(index: number, rates: Rates): Parameters<SlotTurns['dispatcher']>[0][number] {
   const recorder = new ActionRecorder(0).rated();
   const queue = new SlotQueue(recorder, 1e9, 100_000);
   queue.follow(rate_orders(rates));
