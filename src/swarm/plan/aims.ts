@@ -84,13 +84,15 @@ function had_of(
   all: number,
   forgets: boolean,
 ): number {
+  const in_group = (): number => targets_of(before, groups)[groups.findIndex(({ name }) => name === group)] ?? 0;
   if (on !== undefined) {
     const { labelled } = group === undefined ? before : (before.own[group] ?? NO_CLIENTS);
-    return Object.hasOwn(labelled, on) ? labelled[on]! : 0;
+    const had = Object.hasOwn(labelled, on) ? labelled[on]! : 0;
+    // fewer others may be wanted of the group by now than were taken from it
+    return group === undefined ? had : Math.min(had, in_group());
   }
   if (group === undefined) return forgets ? all : before.target;
-  const position = groups.findIndex(({ name }) => name === group);
-  return position < 0 ? 0 : targets_of(before, groups)[position]!;
+  return in_group();
 }
 
 /** What a sum comes to. No more can be missing of a group than its part of the others. */

@@ -111,3 +111,19 @@ it('one group has as many as one asks for of it, whatever the others do', () => 
   expect(is({ op: 'decr', count: 999 })).toEqual([0, 0, 7]);
   expect(is({ op: 'set', count: 8 })).toEqual([2, 6, 0]);
 });
+
+it('nobody gives up clients with a label that a group does not have any more', () => {
+  const groups = [{ name: 'a', share: 1 }];
+  let state: Steered = first_intent(100);
+  const is = (command: object): readonly [had: number, clients: number] => {
+    const { steered, had } = aim(state, { over_ms: 0, graceful: false, ...command } as never, groups, 0, FREE);
+    state = { ...state, ...steered };
+    return [had, target_of(state, groups)];
+  };
+  expect(is({ op: 'incr', count: 1, on: 'eu' })).toEqual([0, 1]);
+  expect(is({ op: 'decr', count: 1, in: 'a' })).toEqual([1, 0]);
+  expect(is({ op: 'incr', count: 1, in: 'a', on: 'eu' })).toEqual([0, 1]);
+  expect(is({ op: 'set', count: 0, on: 'eu' })).toEqual([1, 0]);
+  expect(is({ op: 'decr', count: 1, in: 'a', on: 'eu' })).toEqual([0, 0]);
+  expect(is({ op: 'incr', count: 1 })).toEqual([0, 1]);
+});
