@@ -32,6 +32,8 @@ export interface OutlinedRate {
   readonly action: string;
   /** the highest rate in each of equal parts of its time, per second */
   readonly course: readonly number[];
+  /** it is that of clients that arrive */
+  readonly arrive?: true;
 }
 
 interface OutlinedStep {
@@ -69,7 +71,7 @@ export function load_table({ groups, steps, played, ms, waits_ms, most, last, st
   const least = waits_ms.length > 0 ? 'at least ' : '';
   const end = stops ? 'then it ends the run' : `then the run goes on with ${many(last, 'client')}`;
   const time = ms === 0 && least === '' ? '' : `${least}${span(ms / 1000)}, `;
-  const about = `load: ${many(played, 'step')}, ${time}at most ${many(most, 'client')}; ${end}`;
+  const about = `load: ${many(played, 'step')}, ${time}at most ${many(most, 'client')}${rates.some(({ arrive }) => arrive) ? ' and those that arrive' : ''}; ${end}`;
   const times = steps.some((step) => step.times > 1);
   const connects = steps.some(({ last: { connect_per_s } }) => connect_per_s !== null);
   const shown = rates.slice(0, MAX_RATES);

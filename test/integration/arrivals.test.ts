@@ -158,6 +158,20 @@ it('a worker is killed: its clients are lost, others go on with its slots', asyn
   expect(arrivals.lost).toBeLessThanOrEqual(600);
 });
 
+it('stopped in the middle, it has done what was due by then', async () => {
+  const swarm = run(1000, ['--workers', '2', '--load', 'arrive 200/s over 20s; hold 1h; stop']);
+  const console = await swarm.console();
+  await arrived(console, 50);
+  await said(console, 'stop');
+  await swarm.exited;
+  await ledger.settled();
+  const final = summary();
+  const { started, lost } = expect_balanced(final);
+  expect(final).toMatchObject({ load: { state: 'stopped' }, clients: { created: started, killed: { stop: started } } });
+  expect([started >= 50, lost]).toEqual([true, 0]);
+  expect(ledger.books().accepted).toBeLessThanOrEqual(started);
+});
+
 const status = async (console: ConsoleClient): Promise<Summary> =>
   JSON.parse((await console.ask('status json'))[0]!.replace(/^OK /, '')) as Summary;
 

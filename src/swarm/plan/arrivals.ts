@@ -55,8 +55,8 @@ export function find_rate(
   groups: readonly NamedSharing[],
   command: RateStep,
   has_agents: boolean,
-): { readonly key: string; readonly called: string } | NoRate | NoArrivals {
+): { readonly key: string; readonly called: string; readonly arrive?: true } | NoRate | NoArrivals {
   if ('action' in command) return find_rated(groups, command.action, has_agents);
   const found = find_arriving(groups, command.in, has_agents);
-  return 'key' in found ? { key: found.key, called: name_in_run(found.group, 'arrivals') } : found;
+  return 'key' in found ? { key: found.key, called: name_in_run(found.group, 'arrivals'), arrive: true } : found;
 }

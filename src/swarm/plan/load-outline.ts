@@ -58,8 +58,9 @@ export function outline_of(text: string, groups: readonly NamedSharing[], points
     last: all_at(state, groups, end_ms),
     stops: is_ending(state),
     course: course_of(slopes, end_ms, points, (at, ms) => all_at(at, groups, ms)),
-    rates: rates.map(({ key, called }) => ({
+    rates: rates.map(({ key, called, arrive }) => ({
       action: called,
+      ...(arrive && { arrive }),
       course: course_of(slopes, end_ms, points, (at, ms) => in_force(at, key, ms)),
     })),
   };
@@ -78,6 +79,8 @@ function rates_of(text: string, groups: readonly NamedSharing[]): CalledRate[] {
 interface CalledRate {
   readonly key: string;
   readonly called: string;
+  /** it is that of clients that arrive */
+  readonly arrive?: true;
 }
 
 /** A rate, per second: 0 in a pause. */

@@ -214,8 +214,9 @@ test('`load end` lets them come as often as at that moment', () => {
 
 test('`swarm check` draws them like a rate, also where there are no other clients', () => {
   const outline = outline_of('arrive 4/s over 2s in visitors; hold 2s; arrive 0/s in visitors; stop', TWO, 4);
-  expect(outline.rates).toEqual([{ action: 'visitors.arrivals', course: [2, 4, 4, 4] }]);
-  const [head] = load_table(outline).slice(1);
+  expect(outline.rates).toEqual([{ action: 'visitors.arrivals', arrive: true, course: [2, 4, 4, 4] }]);
+  const [about, head] = load_table(outline);
+  expect(about).toBe('load: 4 steps, 4 s, at most 0 clients and those that arrive; then it ends the run');
   expect(head).toMatch(/ visitors\.arrivals\/s$/);
   expect(load_chart(outline)).toEqual([
     '0 └────',
