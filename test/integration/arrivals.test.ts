@@ -138,11 +138,15 @@ describe.each([0, 3])('with %i workers', (workers) => {
   });
 });
 
-it('a worker is killed: its clients are lost, others go on with its slots', async () => {
+it.each([
+  ['as many as fit', '', 300, Infinity],
+  ['at most 60', ' at_most 60', 90, 60],
+])('a worker is killed: its clients are lost, others go on with its slots: %s', async (_, bound, seen, most) => {
   const stages = [{ per_s: 200, over_ms: 500, hold_ms: 7000 }];
-  const swarm = run(2, ['--workers', '3', '--load', `${steps_of(stages)}; stop`]);
+  const load = steps_of(stages).replace(';', `${bound};`);
+  const swarm = run(2, ['--workers', '3', '--load', `${load}; stop`]);
   const console = await swarm.console();
-  await arrived(console, 300);
+  await arrived(console, seen);
   const { workers } = await status(console);
   process.kill(workers[1]!.pid, 'SIGKILL');
   await swarm.exited;
@@ -151,6 +155,7 @@ it('a worker is killed: its clients are lost, others go on with its slots', asyn
   const arrivals = expect_balanced(final);
   expect(arrivals.planned).toBe(area(stages));
   expect(final.clients.lost).toBeGreaterThan(0);
+  expect(final.clients.peak).toBeLessThanOrEqual(most);
   expect(final.clients.created).toBe(arrivals.started);
   // what it started since it told of it last is known to the server alone
   expect(arrivals.started).toBeLessThanOrEqual(ledger.books().accepted);
