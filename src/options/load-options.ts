@@ -3,7 +3,7 @@ import { MAX_WORKERS } from '../foundation/open-files.ts';
 import { MAX_TARGET } from '../grammar/command.ts';
 import { MAX_LOAD_TEXT } from '../grammar/load-text.ts';
 import { option, RUNS } from './option-row.ts';
-import { duration, FILE, FOLDER, integer, or_word, rate, SEGMENT, SERVER, words } from './shapes.ts';
+import { duration, FILE, FOLDER, integer, or_word, rate, SEGMENT, SERVER, TRUE_OR_FALSE, words } from './shapes.ts';
 
 const MAX_BACKLOG = 10_000_000;
 
@@ -110,6 +110,15 @@ export const LOAD_OPTIONS = {
     group: 'How many and how fast',
     commands: ['run'],
     shape: integer(1, MAX_BACKLOG),
+  }),
+  strict: option({
+    flags: '--strict',
+    help: 'exit code 98 if the load was not played as planned: swarm was saturated, or slots of a rate were dropped or lost',
+    group: 'How many and how fast',
+    commands: RUNS,
+    fallback: 'false',
+    shape: TRUE_OR_FALSE,
+    is_switch: true,
   }),
   segment: option({
     flags: '--segment <part>',

@@ -29,6 +29,7 @@ const SWARM = [
   'reconnect_delay',
   'drain_timeout',
   'max_lifetime',
+  'strict',
 ] as const;
 
 /** What the code of each command reads. */

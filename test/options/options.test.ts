@@ -44,6 +44,7 @@ describe('parse_options', () => {
         connect_rate: 1000,
         max_connect_rate: null,
         max_backlog: null,
+        strict: false,
         reconnect_delay: [1000, 20_000],
         reply_timeout: 30_000,
         drain_timeout: 10_000,

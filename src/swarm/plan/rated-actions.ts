@@ -31,7 +31,7 @@ import { rate_of, type Segment } from './segment.ts';
 export type RateCommand = Extract<Command, { readonly op: 'rate' }>;
 
 /** One that has a rate. */
-export interface NamedRate extends NonNullable<NamedAction['rate']> {
+export interface RatedAction extends NonNullable<NamedAction['rate']> {
   /** of its rate, in {@link Steered.rates} */
   readonly key: string;
   /** `[group.][loop.]action` */
@@ -82,16 +82,16 @@ const all_in = (groups: readonly NamedSharing[]): Called[] =>
 
 const called = ({ group, action: { loop, name } }: Called): string => full_name({ group, loop, action: name });
 
-const rated = (one: Called): NamedRate[] => {
+const rated = (one: Called): RatedAction[] => {
   const { group, action } = one;
   return action.rate === null ? [] : [{ ...action.rate, key: rate_key(group, action.index), called: called(one) }];
 };
 
 /** All that have a rate, in the order of the script. */
-export const rated_in = (groups: readonly NamedSharing[]): NamedRate[] => all_in(groups).flatMap(rated);
+export const rated_in = (groups: readonly NamedSharing[]): RatedAction[] => all_in(groups).flatMap(rated);
 
 /** A rate that commands can steer. */
-export type SteeredRate = Pick<NamedRate, 'key' | 'draws'>;
+export type SteeredRate = Pick<RatedAction, 'key' | 'draws'>;
 
 /** Those of clients that arrive, of groups where they may. */
 const arrivals_in = (groups: readonly NamedSharing[]): SteeredRate[] =>
@@ -108,7 +108,7 @@ export const rates_in = (groups: readonly NamedSharing[]): SteeredRate[] => [
  * The one whose rate `name` is about, `[group.][loop.]action`. Of several that are called so, those count that have a
  * rate. `has_agents`: it is a swarm of many machines.
  */
-export function find_rated(groups: readonly NamedSharing[], name: string, has_agents: boolean): NamedRate | NoRate {
+export function find_rated(groups: readonly NamedSharing[], name: string, has_agents: boolean): RatedAction | NoRate {
   if (has_agents) return { ok: false, code: 'one_machine', what: '`rate ACTION`' };
   const action = name.slice(name.lastIndexOf('.') + 1);
   const before = name.split('.').slice(0, -1);

@@ -4,6 +4,7 @@
  */
 import { now } from '../../foundation/clock.ts';
 import type { SlotRecorder } from '../../metrics/recorder.ts';
+import { TARDY_MS } from '../../metrics/saturation.ts';
 import type { DropReason } from '../../metrics/snapshot.ts';
 import type { SlotDesk, SlotTaker } from '../client/slot-desk.ts';
 import type { SlotQueue } from '../load/slot-queue.ts';
@@ -22,7 +23,7 @@ export interface SlotSource {
 }
 
 /** A rated action of a group in this process. */
-export interface RatedAction {
+export interface QueuedAction {
   readonly index: number;
   readonly queue: SlotQueue;
   readonly recorder: SlotRecorder;
@@ -30,7 +31,7 @@ export interface RatedAction {
 
 interface DispatcherOptions {
   /** at least one */
-  readonly actions: readonly RatedAction[];
+  readonly actions: readonly QueuedAction[];
   /** ms of {@link now} at run time 0 */
   readonly zero_ms: number;
   /** There may be a slot to start: a taker became free while slots wait, or while no other one was. */
@@ -40,6 +41,8 @@ interface DispatcherOptions {
 export class Dispatcher implements SlotDesk, SlotSource {
   readonly #options: DispatcherOptions;
   readonly #free = new LinkedQueue<SlotTaker>();
+  /** Until then slots waited and nobody was free, ms; before that they are late for want of takers. */
+  #short_until = -Infinity;
   /** What becomes of slots that are due; null: they wait for a taker. */
   dropping: DropReason | null = null;
 
@@ -58,7 +61,9 @@ export class Dispatcher implements SlotDesk, SlotSource {
   }
 
   free(taker: SlotTaker): void {
-    if (this.#free.size === 0 || this.#oldest() !== null) this.#options.wanted();
+    const is_waited_for = this.#oldest() !== null;
+    if (this.#free.size === 0 && is_waited_for) this.#short_until = now();
+    if (this.#free.size === 0 || is_waited_for) this.#options.wanted();
     this.#free.add(taker);
   }
 
@@ -70,7 +75,7 @@ export class Dispatcher implements SlotDesk, SlotSource {
     const action = this.#oldest();
     if (action === null || this.#due_ms(action.queue.oldest_us) >= due) return false;
     if (this.#free.size > (taker.queued ? 1 : 0)) return false;
-    this.#start(action, taker);
+    this.#start(action, taker, Infinity);
     return true;
   }
 
@@ -86,14 +91,16 @@ export class Dispatcher implements SlotDesk, SlotSource {
     let taker = this.#free.take();
     while (taker !== null && !taker.takes_slots) taker = this.#free.take();
     if (taker === null) return false;
-    this.#start(action, taker);
+    this.#start(action, taker, this.#short_until);
     return true;
   }
 
-  #start({ index, queue, recorder }: RatedAction, taker: SlotTaker): void {
+  /** `short_until`: takers were missing until then, ms */
+  #start({ index, queue, recorder }: QueuedAction, taker: SlotTaker, short_until: number): void {
     const due = this.#due_ms(queue.take());
     const at = now();
     recorder.late.record((at - due) * 1000);
+    if (at - Math.max(due, short_until) > TARDY_MS) recorder.tardy++;
     taker.take_slot(index, due, at);
   }
 
@@ -102,8 +109,8 @@ export class Dispatcher implements SlotDesk, SlotSource {
   }
 
   /** The action whose slot waits longest. */
-  #oldest(): RatedAction | null {
-    let oldest: RatedAction | null = null;
+  #oldest(): QueuedAction | null {
+    let oldest: QueuedAction | null = null;
     let at = Infinity;
     for (const action of this.#options.actions) {
       const { oldest_us } = action.queue;

@@ -8,7 +8,7 @@ import type { TenureAccount } from '../plan/account.ts';
 import { ARRIVALS, type GroupShare, type Orders, type RateOrders } from '../plan/orders.ts';
 import type { How } from '../plan/run-spec.ts';
 import { ArrivalSlots } from './arrival-slots.ts';
-import type { Dispatcher, RatedAction } from './dispatcher.ts';
+import type { Dispatcher, QueuedAction } from './dispatcher.ts';
 import type { SlotTurns } from './slot-turns.ts';
 
 const NOTHING: RateOrders = { pieces: [], tenures: [] };
@@ -35,7 +35,7 @@ interface GroupSlotsOptions {
 export class GroupSlots {
   /** of the rated actions, in their order; without `messages` one for all of them */
   readonly desks: readonly Dispatcher[];
-  readonly #rated: readonly RatedAction[];
+  readonly #rated: readonly QueuedAction[];
   /** null: no client ever arrived */
   #arrivals: ArrivalSlots | null = null;
   readonly #options: GroupSlotsOptions;
