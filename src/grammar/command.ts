@@ -20,6 +20,12 @@ export type Command =
    * process, else evenly
    */
   | { op: 'rate'; action: string; per_s: number; over_ms: number; poisson: boolean }
+  /**
+   * How many new clients come per second, beside the target; numbers as of `rate`. Each plays the iterations of its group
+   * and leaves. `at_most`: so many of them may be there at a time; null: as many as fit beside the target. `in` absent: of
+   * the one group that has iterations
+   */
+  | { op: 'arrive'; per_s: number; over_ms: number; poisson: boolean; at_most: number | null; in?: string }
   | { op: 'pause' }
   | { op: 'resume' }
   | { op: 'mark'; text: string }
@@ -110,6 +116,22 @@ export interface Retimed {
   readonly here: Here | null;
 }
 
+/** Clients come to `group` at a rate, as {@link Retimed}. */
+export interface Arriving extends Omit<Retimed, 'op' | 'action'> {
+  readonly op: 'arrive';
+  readonly group: string;
+  readonly at_most: number | null;
+}
+
+/** Why no clients can arrive. */
+export type NoArrivals =
+  | Extract<NoRate, { readonly code: 'one_machine' }>
+  | { readonly ok: false; readonly code: 'no_such_group'; readonly group: string; readonly names: readonly string[] }
+  /** they would never leave. `in_all`: the group has `iterations_in_all` instead; `group` null: no group has iterations */
+  | { readonly ok: false; readonly code: 'no_iterations'; readonly group: string | null; readonly in_all: boolean }
+  /** several groups have iterations: these */
+  | { readonly ok: false; readonly code: 'which_group'; readonly names: readonly string[] };
+
 /** Why no rate can be steered by this name. */
 export type NoRate =
   /** the swarm is one of many machines. `what`: what is not for them yet */
@@ -138,6 +160,7 @@ export type Deed =
   /** `per_s` is less than `asked` where --max-connect-rate bounds it */
   | { readonly op: 'connect_rate'; readonly asked: number; readonly per_s: number; readonly here: Here | null }
   | Retimed
+  | Arriving
   | { readonly op: 'pause' | 'resume' }
   | { readonly op: 'mark'; readonly text: string }
   | { readonly op: 'annotate'; readonly text: string }
@@ -205,7 +228,7 @@ export type Refusal =
   /** `lost`: the engine has forgotten it; else it does not answer. `away_ms`: for so long, null: not known */
   | { readonly ok: false; readonly code: 'unknown'; readonly lost: boolean; readonly away_ms: number | null }
   | { readonly ok: false; readonly code: 'engine_away'; readonly away_ms: number | null }
-  | { readonly ok: false; readonly code: 'no_such_group'; readonly group: string; readonly names: readonly string[] }
+  | NoArrivals
   | NoRate
   /** none plays; one does, and this is its step */
   | { readonly ok: false; readonly code: 'no_load' }

@@ -8,6 +8,7 @@
  */
 import { escape_text } from '../foundation/escape.ts';
 import { nearest } from '../foundation/suggest.ts';
+import type { Command } from './command.ts';
 import { whole, type Row } from './rows.ts';
 import { HOLD, STEP_ROWS, type StepCommand } from './step-rows.ts';
 
@@ -79,20 +80,25 @@ export const unknown_groups = ({ steps }: LoadSteps, names: readonly string[]): 
   return [...found].map(([offset, message]) => ({ offset, message }));
 };
 
+/** A command that steers a rate: of an action, or of clients that arrive. */
+export type RateStep = Extract<Command, { readonly op: 'rate' | 'arrive' }>;
+
+const is_rate = (command: StepCommand): command is RateStep => command.op === 'rate' || command.op === 'arrive';
+
 /**
- * What is wrong with the rates that the load steers. `find` says what a name means: the key of an action, or why there
- * is none.
+ * What is wrong with the rates that the load steers. `find` says which one a command means: its key, or why there is
+ * none.
  */
 export function rate_faults(
   { steps }: LoadSteps,
-  find: (action: string) => { key: string } | { why: string },
+  find: (command: RateStep) => { key: string } | { why: string },
 ): TextFault[] {
   const found = new Map<number, string>();
   for (const { commands, offsets } of steps) {
     const seen = new Set<string>();
     for (const [i, command] of commands.entries()) {
-      if (command.op !== 'rate') continue;
-      const meant = find(command.action);
+      if (!is_rate(command)) continue;
+      const meant = find(command);
       if ('why' in meant) found.set(offsets[i]!, meant.why);
       else if (seen.has(meant.key)) found.set(offsets[i]!, SAME_THING);
       else seen.add(meant.key);
@@ -101,10 +107,13 @@ export function rate_faults(
   return [...found].map(([offset, message]) => ({ offset, message }));
 }
 
-/** The actions whose rates the load steers, as it calls them, in the order in which it does. */
-export const rates_steered = ({ steps }: LoadSteps): string[] => [
-  ...new Set(steps.flatMap(({ commands }) => commands.flatMap((one) => (one.op === 'rate' ? [one.action] : [])))),
-];
+/** Those that steer a rate, of each that means another one the first, in their order. */
+export const rates_steered = ({ steps }: LoadSteps): RateStep[] => {
+  const found = new Map<string, RateStep>();
+  for (const command of steps.flatMap(({ commands }) => commands).filter(is_rate))
+    if (!found.has(thing_of(command))) found.set(thing_of(command), command);
+  return [...found.values()];
+};
 
 /** Where a load waits for clients: it cannot be said beforehand how long. */
 export const barriers_of = ({ steps }: LoadSteps): number[] => [
@@ -326,7 +335,7 @@ class LoadReader {
       seen.add(thing);
       const forgets = command.op === 'set' && command.in === undefined && command.on === undefined;
       const named = (one: StepCommand): boolean =>
-        'over_ms' in one && one.op !== 'rate' && (one.in ?? one.on) !== undefined;
+        'over_ms' in one && !is_rate(one) && (one.in ?? one.on) !== undefined;
       if (forgets && commands.some(named))
         this.#fault(offset, '`set N` forgets what was given by name: put it into a step of its own, before the others');
       if (command.op === 'wait' && command.within_ms === null)
@@ -360,6 +369,7 @@ function duration(command: StepCommand): number {
 /** What a command steers: two of them at once would contradict each other. */
 function thing_of(command: StepCommand): string {
   if (command.op === 'rate') return `rate ${command.action}`;
+  if (command.op === 'arrive') return `arrive ${command.in ?? ''}`;
   if ('over_ms' in command) return `clients ${command.in ?? ''} ${command.on ?? ''}`;
   return command.op === 'resume' ? 'pause' : command.op === 'annotate' ? `annotate ${command.text}` : command.op;
 }

@@ -46,6 +46,7 @@ const LABEL = /^[A-Za-z0-9._=-]{1,64}$/;
 const NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
 /** no object of names takes these */
 const is_own = (word: string): boolean => !(word in {});
+const is_group = (word: string): boolean => NAME.test(word) && is_own(word);
 
 export const COUNT = `a whole number from 1 to ${MAX_TARGET}`;
 export const RAMP = `a ramp takes at most 24h; ${UNITS_TEXT}`;
@@ -103,6 +104,36 @@ export function change(words: readonly string[]): Change | undefined {
   return found;
 }
 
+/** How clients arrive: which of them, and as {@link change} their rate. */
+interface Arrival extends Change {
+  at_most: number | null;
+  in?: string;
+}
+
+/** `[over TIME] [poisson] [at_most N] [in GROUP]` in any order, each once. */
+export function arrival(words: readonly string[]): Arrival | undefined {
+  const found: Omit<Arrival, keyof Change> = { at_most: null };
+  const others: string[] = [];
+  for (let i = 0; i < words.length; i++) {
+    const [word, value = ''] = [words[i]!, words[i + 1]];
+    if (is(word, 'at_most') && found.at_most === null) {
+      const most = clients(value, 1);
+      if (most === undefined) return undefined;
+      found.at_most = most;
+    } else if (is(word, 'in') && found.in === undefined) {
+      if (!is_group(value)) return undefined;
+      found.in = value;
+    } else {
+      others.push(word);
+      if (!is(word, 'over')) continue;
+      others.push(value);
+    }
+    i++;
+  }
+  const how = change(others);
+  return how && { ...how, ...found };
+}
+
 /** What stands behind the number of `incr`, `decr` and `set`. */
 interface Clauses {
   in?: string;
@@ -125,7 +156,7 @@ export function clauses(words: readonly string[]): Clauses | undefined {
     }
     const value = words[++i];
     if (value === undefined) return undefined;
-    if (keyword === 'in' && NAME.test(value) && is_own(value)) found.in = value;
+    if (keyword === 'in' && is_group(value)) found.in = value;
     else if (keyword === 'on') {
       const label = value.replace(/^label=/i, '');
       if (!LABEL.test(label) || !is_own(label)) return undefined;
@@ -142,7 +173,7 @@ export function clauses(words: readonly string[]): Clauses | undefined {
 /** Completion behind the first `least` words: the clauses that are not there yet. */
 export function next_clause(words: readonly string[], all: readonly string[], least = 1): readonly string[] {
   const last = words.at(-1)?.toLowerCase() ?? '';
-  const wants_value = words.length > least && ['in', 'on', 'over'].includes(last);
+  const wants_value = words.length > least && ['in', 'on', 'over', 'at_most'].includes(last);
   if (words.length < least || wants_value) return [];
   return all.filter((keyword) => !words.some((word) => is(word, keyword)));
 }

@@ -2,6 +2,7 @@
 import { slot_rate_text } from '../foundation/rate.ts';
 import type {
   Aimed,
+  Arriving,
   Barrier,
   Command,
   Deed,
@@ -10,9 +11,11 @@ import type {
   Here,
   Missing,
   NextStep,
+  NoArrivals,
   NoRate,
   Refusal,
   Reply,
+  Retimed,
 } from './command.ts';
 
 /** since when one that was heard so lately is called silent, ms */
@@ -44,6 +47,9 @@ export function line_of(command: Command): string {
     connect_rate: ({ per_s }) => `connect-rate ${per_s}`,
     rate: ({ action, per_s, over_ms, poisson }) =>
       `rate ${action} ${slot_rate_text(per_s)}${over(over_ms)}${poisson ? ' poisson' : ''}`,
+    arrive: ({ per_s, over_ms, poisson, at_most, in: group }) =>
+      `arrive ${slot_rate_text(per_s)}${over(over_ms)}${poisson ? ' poisson' : ''}` +
+      `${at_most === null ? '' : ` at_most ${at_most}`}${group === undefined ? '' : ` in ${group}`}`,
     pause: () => 'pause',
     resume: () => 'resume',
     mark: ({ text }) => `mark ${text}`.trimEnd(),
@@ -74,10 +80,11 @@ const SAYS: Says = {
   set: aimed,
   connect_rate: ({ asked, per_s, here }) =>
     `connect rate ${per_s} per second${asked > per_s ? ` (asked ${asked}: --max-connect-rate ${per_s})` : ''}${part(here)}`,
-  rate: ({ action, had, per_s, over_ms, poisson, is_paused, here }) =>
-    `rate of ${action} ${slot_rate_text(per_s)}${poisson ? ', drawn as a Poisson process' : ''}` +
-    `${over_ms === 0 ? '' : `, in ${seconds(over_ms)}`}, was ${slot_rate_text(had)}` +
-    `${is_paused ? '; it stands still until `resume`' : ''}${part(here)}`,
+  rate: (done) => `rate of ${done.action} ${retimed(done)}${still(done)}`,
+  arrive: (done) => {
+    const { group, at_most } = done;
+    return `clients of ${group} arrive at ${retimed(done)}${at_most === null ? '' : `; at most ${at_most} at a time`}${still(done)}`;
+  },
   pause: () => 'paused',
   resume: () => 'running',
   mark: ({ text }) => (text ? `marked ${text}` : 'marked'),
@@ -95,6 +102,13 @@ const SAYS: Says = {
   trace: ({ client, member }) => `trace of client ${client} in ${member ?? 'no agent'}`,
   wait: ({ what, clients }) => `${clients} ${what}`,
 };
+
+const retimed = ({ had, per_s, over_ms, poisson }: Retimed | Arriving): string =>
+  `${slot_rate_text(per_s)}${poisson ? ', drawn as a Poisson process' : ''}` +
+  `${over_ms === 0 ? '' : `, in ${seconds(over_ms)}`}, was ${slot_rate_text(had)}`;
+
+const still = ({ is_paused, here }: Retimed | Arriving): string =>
+  `${is_paused ? '; it stands still until `resume`' : ''}${part(here)}`;
 
 function deed(done: Done): string {
   const say = SAYS[done.op] as (one: Deed) => string;
@@ -174,6 +188,25 @@ export function no_rate(reply: NoRate): string {
   }
 }
 
+/** Why no clients can arrive, in words. */
+function no_arrivals(reply: NoArrivals): string {
+  switch (reply.code) {
+    case 'one_machine':
+      return no_rate(reply);
+    case 'no_such_group':
+      return `no group ${reply.group}, the script has ${reply.names.slice(0, MAX_KNOWN).join(', ')}`;
+    case 'no_iterations': {
+      const { group, in_all } = reply;
+      if (in_all)
+        return `\`iterations_in_all\` of ${group} is divided among the clients of a target: write \`iterations: 1\` instead, or as many as each client that arrives shall play`;
+      const who = group === null ? 'no group has iterations' : `${group} has no iterations`;
+      return `${who}, so clients that arrive would never leave: write \`iterations: 1\` in the script`;
+    }
+    case 'which_group':
+      return `several groups have iterations: say which one, \`in ${reply.names[0] ?? ''}\` or another of ${some(reply.names)}`;
+  }
+}
+
 const some = (names: readonly string[]): string =>
   `${names.slice(0, MAX_KNOWN).join(', ')}${names.length > MAX_KNOWN ? ', …' : ''}`;
 
@@ -198,6 +231,10 @@ function refusal(reply: Refusal): string {
     case 'no_rate':
     case 'ambiguous_action':
       return no_rate(reply);
+    case 'no_such_group':
+    case 'no_iterations':
+    case 'which_group':
+      return no_arrivals(reply);
     case 'no_such_agent':
       return `no agent ${reply.agent}, ${reply.known.length === 0 ? 'none is here' : `known are ${reply.known.slice(0, MAX_KNOWN).join(', ')}`}`;
     case 'no_such_client':
@@ -218,8 +255,6 @@ function refusal(reply: Refusal): string {
       return `${away(reply.away_ms)}: nothing was changed, try again when it is back`;
     case 'not_yet':
       return `${reply.clients} of ${reply.wanted}`;
-    case 'no_such_group':
-      return `no group ${reply.group}, the script has ${reply.names.slice(0, MAX_KNOWN).join(', ')}`;
     case 'no_load':
       return 'no load plays';
     case 'load_plays':

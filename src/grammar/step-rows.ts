@@ -5,6 +5,7 @@ import { parse_rate, parse_slot_rate, SLOT_RATE_TEXT } from '../foundation/rate.
 import type { Command, WaitFor } from './command.ts';
 import {
   action,
+  arrival,
   change,
   clauses,
   clients,
@@ -30,6 +31,7 @@ export type StepCommand =
           | 'set'
           | 'connect_rate'
           | 'rate'
+          | 'arrive'
           | 'pause'
           | 'resume'
           | 'mark'
@@ -126,6 +128,20 @@ export const STEP_ROWS: readonly Row<Exclude<StepCommand, Hold>>[] = [
       return { op: 'rate', action: played, per_s, ...how };
     },
     next: (words) => next_clause(words, ['over', 'poisson'], 2),
+  },
+  {
+    name: 'arrive',
+    usage: 'arrive N/s|N/m [over 30s] [poisson] [at_most N] [in GROUP]',
+    help:
+      'let N new clients come per second (minute), beside the target, at once or getting there evenly in that time; each ' +
+      'plays the iterations of its group and leaves; at_most: so many of them are there at a time, the others do not ' +
+      'come; poisson: with drawn gaps; 0/s ends it',
+    bounds: `a rate is ${SLOT_RATE_TEXT}; N of at_most is ${COUNT}; ${RAMP}`,
+    parse([given = '', ...rest]) {
+      const [per_s, how] = [parse_slot_rate(given), arrival(rest)];
+      return per_s === undefined || how === undefined ? undefined : { op: 'arrive', per_s, ...how };
+    },
+    next: (words) => next_clause(words, ['over', 'poisson', 'at_most', 'in']),
   },
   fixed('pause', 'clients keep or make their connections but start no action', { op: 'pause' }),
   fixed('resume', 'end of the pause', { op: 'resume' }),

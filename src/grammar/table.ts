@@ -33,7 +33,7 @@ const own_load = (name: string, usage: string, help: string, bounds?: string): R
 });
 
 export const COMMANDS: readonly Row[] = [
-  ...steps('incr', 'decr', 'set', 'connect-rate', 'rate', 'pause', 'resume'),
+  ...steps('incr', 'decr', 'set', 'connect-rate', 'rate', 'arrive', 'pause', 'resume'),
   {
     name: 'load',
     usage: 'load [STEPS | end]',

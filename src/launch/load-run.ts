@@ -115,15 +115,19 @@ export function exit_code(summary: Summary, is_played: boolean, strict: boolean,
 }
 
 /** Why the load was not the one that was planned; null: it was. What an end or a pause dropped was to be. */
-export function not_as_planned({ saturated_seconds = 0, actions }: Summary): string | null {
+export function not_as_planned({ saturated_seconds = 0, actions, arrivals = [] }: Summary): string | null {
   const missing = actions.flatMap((action) => {
     if (!action.slots) return [];
     const { planned, dropped, lost } = action.slots;
     const count = dropped.no_free_client + dropped.backlog + lost;
     return count > 0 ? [`${count} of ${planned} slots of ${full_name(action)} were dropped or lost`] : [];
   });
+  const away = arrivals.flatMap(({ group, planned, dropped, lost }) => {
+    const count = dropped.no_room + dropped.backlog + lost;
+    return count > 0 ? [`${count} of ${planned} arrivals in ${group} were dropped or lost`] : [];
+  });
   const saturated = saturated_seconds > 0 ? [`swarm was saturated for ${saturated_seconds} s`] : [];
-  const all = [...saturated, ...missing.slice(0, MAX_NAMED)];
+  const all = [...saturated, ...[...missing, ...away].slice(0, MAX_NAMED)];
   return all.length === 0 ? null : all.join('; ');
 }
 

@@ -1,6 +1,6 @@
 /**
  * The books (docs/summary.md): whatever began, a client, connection, request or round, still goes on or ended in
- * exactly one way. So does every slot.
+ * exactly one way. So does every slot, of actions and of clients that arrive.
  */
 import { full_name } from './groups.ts';
 import { add_lost, live_in, merge_groups, type GroupLost, type Lost } from './merge-snapshots.ts';
@@ -36,7 +36,7 @@ export function booked_counts(group: GroupSnapshot, lost: GroupLost): BookedCoun
  * nothing may still go on either.
  */
 export function check_books(summary: Summary, at_end: boolean): string[] {
-  const { clients, connections, actions, workers } = summary;
+  const { clients, arrivals = [], connections, actions, workers } = summary;
   const faults = [
     ...check_counts(summary),
     ...actions.flatMap((action) =>
@@ -49,6 +49,9 @@ export function check_books(summary: Summary, at_end: boolean): string[] {
       }),
     ),
     ...actions.flatMap((action) => check_slots(action)),
+    ...arrivals.flatMap(({ group, planned, started, dropped, lost }) =>
+      equation(`arrivals in ${group} planned`, planned, { started, ...prefixed('dropped', dropped), lost }),
+    ),
   ];
   if (workers.length > 0) {
     const of_each = (gauge: 'live' | 'open') => Object.fromEntries(workers.map((worker) => [worker.id, worker[gauge]]));
@@ -62,7 +65,8 @@ export function check_books(summary: Summary, at_end: boolean): string[] {
   const waiting = Object.fromEntries(
     actions.map((action) => [`${slots_of(action)} waiting`, action.slots?.waiting ?? 0]),
   );
-  return [...faults, ...not_zero({ ...gauges_of(summary), ...running, ...waiting })];
+  const arrived = Object.fromEntries(arrivals.map(({ group, live }) => [`arrivals in ${group} live`, live]));
+  return [...faults, ...not_zero({ ...gauges_of(summary), ...running, ...waiting, ...arrived })];
 }
 
 /** Each slot whose instant has come was started, waits, or was given up; each round of a rated action is a slot. */

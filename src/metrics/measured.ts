@@ -5,7 +5,7 @@ import { decode_hdr } from './hdr.ts';
 import { HIGHEST, index_of } from './histogram.ts';
 import { add_lost, merge_groups, merge_snapshots, type GroupLost } from './merge-snapshots.ts';
 import type { ActionSnapshot, GroupSnapshot, HistogramSnapshot } from './snapshot.ts';
-import type { ActionSummary, Latency, Summary } from './summary.ts';
+import type { ActionSummary, ArrivalsSummary, Latency, Summary } from './summary.ts';
 import type { Totals } from './totals.ts';
 
 export interface Measured extends Totals {
@@ -15,7 +15,7 @@ export interface Measured extends Totals {
 
 /**
  * Reads a summary that has the shape of its schema. The contents of its histograms and instants are checked here. A
- * summary tells only rounds by group: everything else is counted in its first group.
+ * summary tells only rounds and arrivals by group: everything else is counted in its first group.
  * @throws Error that says what is wrong
  */
 export function measured_of(summary: Summary): Measured {
@@ -27,9 +27,9 @@ export function measured_of(summary: Summary): Measured {
   const { killed, done, created, draining, finished, peak, states, entered } = clients;
   const { attempted, connecting, established, open, open_peak, cancelled, failed, closed, ports_skipped } = connections;
   const { lost: lost_requests, ...calls } = requests;
-  const { snapshot, lost } = rounds_of(actions);
+  const { snapshot, lost } = with_arrivals(rounds_of(actions), summary.arrivals ?? []);
   const [first = MAIN] = Object.keys(snapshot.groups);
-  const counted: Omit<GroupSnapshot, 'actions'> = {
+  const counted: Omit<GroupSnapshot, 'arrivals' | 'actions'> = {
     clients: { created, killed, done, draining, finished, peak, states, entered },
     connections: {
       attempted,
@@ -48,7 +48,7 @@ export function measured_of(summary: Summary): Measured {
     requests: calls,
     bytes,
   };
-  const counted_lost: Omit<GroupLost, 'running' | 'slots'> = {
+  const counted_lost: Omit<GroupLost, 'running' | 'slots' | 'arrivals'> = {
     clients: clients.lost,
     connecting: connections.lost_connecting,
     open: connections.lost,
@@ -96,6 +96,17 @@ function rounds_of(actions: readonly ActionSummary[]): Totals {
     },
     lost: Object.fromEntries(groups.map(([name, list]) => [name, { ...nothing_lost, ...lost_of(list) }])),
   };
+}
+
+function with_arrivals({ snapshot, lost }: Totals, arrivals: readonly ArrivalsSummary[]): Totals {
+  const [groups, losses] = [{ ...snapshot.groups }, { ...lost }];
+  for (const { group, planned, started, live, dropped, late_ms, histograms, lost: missed } of arrivals) {
+    if (!histograms) throw new Error(`the arrivals in ${escape_text(group, 200)} have no histograms`);
+    const late = histogram(histograms.late, late_ms);
+    groups[group] = { ...(groups[group] ?? merge_groups([])), arrivals: { planned, started, live, dropped, late } };
+    losses[group] = { ...(losses[group] ?? add_lost([])), ...(missed > 0 && { arrivals: missed }) };
+  }
+  return { snapshot: { ...snapshot, groups }, lost: losses };
 }
 
 const lost_of = (actions: readonly ActionSummary[]): Pick<GroupLost, 'running' | 'slots'> => ({

@@ -1,6 +1,7 @@
 /** Adds up what several members measured, dead ones included. */
+import { arrival_drops, merge_arrivals } from './arrival-counts.ts';
 import { join_groups, map_groups } from './groups.ts';
-import { merge } from './histogram.ts';
+import { EMPTY, merge } from './histogram.ts';
 import type { Counters, GroupCounters } from './packed.ts';
 import { merge_slots, NO_SLOTS } from './slots.ts';
 import {
@@ -30,6 +31,8 @@ export interface GroupLost {
   readonly running: readonly number[];
   /** slots that waited or that nobody came to make, by action; left out: none of the actions has a rate */
   readonly slots?: readonly number[];
+  /** slots of clients that arrive that nobody came to make; left out: there are none */
+  readonly arrivals?: number;
 }
 
 /** by group */
@@ -106,6 +109,7 @@ function add_groups(list: readonly GroupSnapshot[]): Omit<GroupSnapshot, 'action
       states: record_of(STATES, (state) => sum((s) => s.clients.states[state])),
       entered: merge_counts(list.map((s) => s.clients.entered)),
     },
+    ...merge_arrivals(list),
     connections: {
       attempted: sum((s) => s.connections.attempted),
       connecting: sum((s) => s.connections.connecting),
@@ -163,10 +167,11 @@ export function settle_lost({ groups, errors, generator }: Snapshot): { snapshot
 }
 
 function settle(group: GroupSnapshot): GroupSnapshot {
-  const { clients, connections, endpoints, requests, actions } = group;
+  const { clients, arrivals, connections, endpoints, requests, actions } = group;
   return {
     ...group,
     clients: { ...clients, draining: 0, finished: 0, states: record_of(STATES, () => 0) },
+    ...(arrivals && { arrivals: { ...arrivals, live: 0 } }),
     connections: { ...connections, connecting: 0, open: 0 },
     endpoints: Object.fromEntries(Object.entries(endpoints).map(([name, counts]) => [name, lose(counts)])),
     requests: { ...requests, in_flight: 0 },
@@ -203,6 +208,15 @@ export function lose_slots(dead: Dead, group: string, action: number, count: num
   return merge_dead([dead, { ...NO_DEAD, snapshot, lost: { [group]: lost } }]);
 }
 
+/** The same of clients that should have arrived. */
+export function lose_arrivals(dead: Dead, group: string, count: number): Dead {
+  if (count === 0) return dead;
+  const arrivals = { planned: count, started: 0, live: 0, dropped: arrival_drops(() => 0), late: EMPTY };
+  const snapshot = { ...NO_DEAD.snapshot, groups: { [group]: { ...merge_groups([]), arrivals } } };
+  const lost = { [group]: { ...add_lost([]), arrivals: count } };
+  return merge_dead([dead, { ...NO_DEAD, snapshot, lost }]);
+}
+
 /** The dead of several members in one, which names the newest. */
 export function merge_dead(all: readonly Dead[]): Dead {
   const list = all.filter((dead) => dead !== NO_DEAD);
@@ -227,6 +241,7 @@ export function add_lost(list: readonly GroupLost[]): GroupLost {
       all.reduce((before, counts) => before + (counts[i] ?? 0), 0),
     );
   const slots = list.flatMap((lost) => (lost.slots ? [lost.slots] : []));
+  const arrivals = sum((lost) => lost.arrivals ?? 0);
   return {
     clients: sum((lost) => lost.clients),
     connecting: sum((lost) => lost.connecting),
@@ -234,6 +249,7 @@ export function add_lost(list: readonly GroupLost[]): GroupLost {
     in_flight: sum((lost) => lost.in_flight),
     running: by_action(list.map(({ running }) => running)),
     ...(slots.length > 0 && { slots: by_action(slots) }),
+    ...(arrivals > 0 && { arrivals }),
   };
 }
 

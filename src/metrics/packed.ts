@@ -13,12 +13,20 @@
 import { fault, type Shape } from '../foundation/shape.ts';
 import { map_groups, MAX_ACTIONS, MAX_GROUPS } from './groups.ts';
 import { BUCKETS, coarse_bucket, EMPTY, HIGHEST, index_of, MAX_COARSE } from './histogram.ts';
-import type { ActionSnapshot, GroupSnapshot, HistogramSnapshot, SlotSnapshot, Snapshot } from './snapshot.ts';
+import type {
+  ActionSnapshot,
+  ArrivalSnapshot,
+  GroupSnapshot,
+  HistogramSnapshot,
+  SlotSnapshot,
+  Snapshot,
+} from './snapshot.ts';
 
 /** A snapshot without its histograms. */
 export type Counters = Omit<Snapshot, 'groups'> & { readonly groups: Readonly<Record<string, GroupCounters>> };
-export type GroupCounters = Omit<GroupSnapshot, 'connections' | 'actions'> & {
+export type GroupCounters = Omit<GroupSnapshot, 'connections' | 'arrivals' | 'actions'> & {
   readonly connections: Omit<GroupSnapshot['connections'], 'connect' | 'handshake'>;
+  readonly arrivals?: Omit<ArrivalSnapshot, 'late'>;
   readonly actions: readonly ActionCounters[];
 };
 
@@ -27,11 +35,13 @@ type ActionCounters = Omit<ActionSnapshot, 'service' | 'response' | 'slots'> & {
 };
 
 export function counters_of({ groups, ...rest }: Snapshot): Counters {
-  const counted = ({ connections, actions, ...group }: GroupSnapshot): GroupCounters => {
+  const counted = ({ connections, arrivals, actions, ...group }: GroupSnapshot): GroupCounters => {
     const { connect: _connect, handshake: _handshake, ...counts } = connections;
+    const { late: _late, ...arrived } = arrivals ?? { late: EMPTY };
     return {
       ...group,
       connections: counts,
+      ...('planned' in arrived && { arrivals: arrived }),
       actions: actions.map(({ service: _service, response: _response, slots, ...action }) => {
         if (slots === undefined) return action;
         const { late: _late, ...counted } = slots;
@@ -44,9 +54,10 @@ export function counters_of({ groups, ...rest }: Snapshot): Counters {
 
 /** Of one group after another, in the order in which {@link with_histograms} takes them. */
 export function histograms_of({ groups }: Snapshot): HistogramSnapshot[] {
-  return Object.values(groups).flatMap(({ connections: { connect, handshake }, actions }) => [
+  return Object.values(groups).flatMap(({ connections: { connect, handshake }, arrivals, actions }) => [
     connect,
     handshake,
+    ...(arrivals ? [arrivals.late] : []),
     ...actions.flatMap(({ service, response, slots }) =>
       slots === undefined ? [service, response] : [service, response, slots.late],
     ),
@@ -57,9 +68,10 @@ export function histograms_of({ groups }: Snapshot): HistogramSnapshot[] {
 export function with_histograms({ groups, ...rest }: Counters, list: readonly HistogramSnapshot[]): Snapshot {
   let taken = 0;
   const next = (): HistogramSnapshot => list[taken++] ?? EMPTY;
-  const whole = ({ connections, actions, ...group }: GroupCounters): GroupSnapshot => ({
+  const whole = ({ connections, arrivals, actions, ...group }: GroupCounters): GroupSnapshot => ({
     ...group,
     connections: { ...connections, connect: next(), handshake: next() },
+    ...(arrivals && { arrivals: { ...arrivals, late: next() } }),
     actions: actions.map(({ slots, ...action }) => ({
       ...action,
       service: next(),
@@ -71,7 +83,7 @@ export function with_histograms({ groups, ...rest }: Counters, list: readonly Hi
 }
 
 /** for the most groups and actions that there can be */
-export const MAX_HISTOGRAMS = 2 * MAX_GROUPS + 3 * MAX_ACTIONS;
+export const MAX_HISTOGRAMS = 3 * MAX_GROUPS + 3 * MAX_ACTIONS;
 
 const FIXED = 9;
 const MAX_WORD = 8;

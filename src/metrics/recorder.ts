@@ -4,10 +4,12 @@
  * synchronous turn.
  */
 import { cut } from '../foundation/escape.ts';
+import { arrival_drops } from './arrival-counts.ts';
 import { Histogram } from './histogram.ts';
 import {
   CLOSE_CAUSES,
   type ActionSnapshot,
+  type ArrivalSnapshot,
   type CloseCause,
   type DropReason,
   type ErrorKind,
@@ -65,6 +67,24 @@ export class SlotRecorder {
       tardy: this.tardy,
       late: this.late.snapshot(),
     };
+  }
+}
+
+/** What becomes of the slots of clients that arrive, see ArrivalSnapshot. */
+export class ArrivalRecorder {
+  planned = 0;
+  /** 0 but for the moment in which a slot becomes a client or is dropped */
+  waiting = 0;
+  started = 0;
+  live = 0;
+  /** `no_free_client` stays 0: no slot waits for one */
+  readonly dropped = { no_room: 0, no_free_client: 0, backlog: 0, stopped: 0, paused: 0 };
+  readonly late = new Histogram();
+
+  snapshot(): ArrivalSnapshot {
+    const { planned, started, live } = this;
+    const dropped = arrival_drops((reason) => this.dropped[reason]);
+    return { planned, started, live, dropped, late: this.late.snapshot() };
   }
 }
 
@@ -180,11 +200,18 @@ export class GroupRecorder {
   readonly requests = { sent: 0, in_flight: 0, ok: 0, wrong: 0, timeout: 0, aborted: 0, noreply: 0, unasked_bytes: 0 };
   readonly bytes = { sent: 0, received: 0 };
   readonly actions: readonly ActionRecorder[];
+  /** null: clients never arrived at a rate */
+  arrivals: ArrivalRecorder | null = null;
   readonly #errors: ErrorKinds;
 
   constructor(actions: number, coarse: number, errors: ErrorKinds) {
     this.#errors = errors;
     this.actions = Array.from({ length: actions }, () => new ActionRecorder(coarse));
+  }
+
+  /** Clients arrive at a rate. */
+  arriving(): ArrivalRecorder {
+    return (this.arrivals ??= new ArrivalRecorder());
   }
 
   /** See {@link ErrorKinds}: errors are those of the process. */
@@ -216,6 +243,7 @@ export class GroupRecorder {
         states: Object.fromEntries(STATES.map((state, i) => [state, this.states[i]!])) as Record<State, number>,
         entered: Object.fromEntries([...STATES, ...ENDS].map((state, i) => [state, this.entered[i]!])),
       },
+      ...(this.arrivals && { arrivals: this.arrivals.snapshot() }),
       connections: {
         ...this.connections,
         failed: this.connect_failed.snapshot(),

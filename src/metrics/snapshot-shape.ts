@@ -22,6 +22,7 @@ import { MAX_ACTIONS, MAX_GROUPS } from './groups.ts';
 import { MAX_LOST_WORKERS, type Dead, type GroupLost } from './merge-snapshots.ts';
 import type { Counters, GroupCounters } from './packed.ts';
 import {
+  ARRIVAL_DROPS,
   CLOSE_CAUSES,
   DROP_REASONS,
   type EndpointCounts,
@@ -79,6 +80,14 @@ const GROUP = object<GroupCounters>({
     states: STATE_COUNTS,
     entered: COUNTS,
   }),
+  arrivals: optional(
+    object<NonNullable<GroupCounters['arrivals']>>({
+      planned: COUNT,
+      started: COUNT,
+      live: COUNT,
+      dropped: fields_of(ARRIVAL_DROPS, COUNT),
+    }),
+  ),
   connections: object<GroupCounters['connections']>({
     attempted: COUNT,
     connecting: COUNT,
@@ -144,6 +153,7 @@ export const DEAD = object<DeadCounters>({
       in_flight: COUNT,
       running: list(COUNT, MAX_ACTIONS),
       slots: optional(list(COUNT, MAX_ACTIONS)),
+      arrivals: optional(COUNT),
     }),
     MAX_GROUPS,
   ),

@@ -53,6 +53,22 @@ export interface SlotSnapshot {
   readonly late: HistogramSnapshot;
 }
 
+/** Why a slot brought no client: `no_room`: there were as many as may be, or as fit. */
+export const ARRIVAL_DROPS = ['no_room', 'backlog', 'stopped', 'paused'] as const;
+export type ArrivalDrop = (typeof ARRIVAL_DROPS)[number];
+
+/** What became of the slots of clients that arrive: planned = started + dropped, as none of them waits. */
+export interface ArrivalSnapshot {
+  readonly planned: number;
+  /** clients that came: each is one of those that were created */
+  readonly started: number;
+  /** of these, those that are there: a part of all that live */
+  readonly live: number;
+  readonly dropped: Readonly<Record<ArrivalDrop, number>>;
+  /** from a slot's instant to its client */
+  readonly late: HistogramSnapshot;
+}
+
 export interface ActionSnapshot {
   readonly started: number;
   readonly running: number;
@@ -107,6 +123,8 @@ export interface GroupSnapshot {
     /** how often each state was entered, ends (`killed`, `done`) included */
     readonly entered: Counts;
   };
+  /** left out: clients never arrived at a rate */
+  readonly arrivals?: ArrivalSnapshot;
   readonly connections: {
     readonly attempted: number;
     readonly connecting: number;

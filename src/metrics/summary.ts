@@ -3,7 +3,7 @@
  * sizes `_bytes`, instants RFC 3339. `docs/summary.schema.json` describes it; a test validates real summaries against
  * that.
  */
-import type { CloseCause, Counts, DropReason, EndpointCounts } from './snapshot.ts';
+import type { ArrivalDrop, CloseCause, Counts, DropReason, EndpointCounts } from './snapshot.ts';
 import type { State } from './state.ts';
 
 /** All 0 when `count` is 0. */
@@ -31,6 +31,26 @@ export interface SlotsSummary {
   lost: number;
   /** from a slot's instant to its start, of those that were started */
   late_ms: Latency;
+}
+
+/** Clients of a group that arrive at a rate: planned = started + dropped + lost. They are counted among all clients, too. */
+export interface ArrivalsSummary {
+  group: string;
+  /** slots whose instant has come */
+  planned: number;
+  /** clients that came */
+  started: number;
+  /** clients that are there */
+  live: number;
+  dropped: Record<ArrivalDrop, number>;
+  /** slots that nobody made, as their worker had died */
+  lost: number;
+  /** from a slot's instant to its client */
+  late_ms: Latency;
+  /** as in {@link ActionSummary} */
+  rate_per_s?: number;
+  /** as in {@link ActionSummary} */
+  histograms?: { late: string };
 }
 
 export interface ActionSummary {
@@ -178,6 +198,8 @@ export interface Summary {
     states: Record<State, number>;
     entered: Record<string, number>;
   };
+  /** by group; left out where no clients arrived at a rate */
+  arrivals?: ArrivalsSummary[];
   connections: {
     attempted: number;
     connecting: number;

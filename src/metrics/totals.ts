@@ -7,7 +7,7 @@ import { add_lost, merge_actions, merge_snapshots, whole_of, type Dead, type Los
 import { histograms_of } from './packed.ts';
 import { slots_since } from './slots.ts';
 import type { ActionSnapshot, Counts, HistogramSnapshot, SlotSnapshot, Snapshot } from './snapshot.ts';
-import type { ActionSummary, Latency, LoadSummary, SlotsSummary, Summary } from './summary.ts';
+import type { ActionSummary, ArrivalsSummary, Latency, LoadSummary, SlotsSummary, Summary } from './summary.ts';
 
 /** Everything measured since the start of the run, by members alive and dead. */
 export interface Totals {
@@ -46,7 +46,7 @@ export interface SummaryInput extends Pick<
   /** the peaks of the whole swarm, as the coordinator saw them */
   readonly peaks: { readonly live: number; readonly open: number };
   readonly groups: readonly PlayedGroup[];
-  /** slots per second that are asked for now, by `group.index of the action`; left out: nobody knows */
+  /** slots per second that are asked for now, by `group.index of the action` or `group.arrive`; left out: nobody knows */
   readonly rates?: Readonly<Record<string, number>>;
   /** the newest snapshot of each incarnation that was not buried */
   readonly members: readonly Snapshot[];
@@ -73,6 +73,7 @@ export function to_summary(input: SummaryInput): Summary {
   const { clients, connections, endpoints, requests } = booked_counts(whole, add_lost(Object.values(lost)));
   const { connect, handshake } = whole.connections;
   const actions = summarize_actions(totals, null, input);
+  const arrivals = summarize_arrivals(totals, input);
   const summary: Summary = {
     format: 'swarm-summary/1',
     final: input.final,
@@ -83,6 +84,7 @@ export function to_summary(input: SummaryInput): Summary {
     ...(input.load && { load: input.load }),
     connect_per_s: input.connect_per_s,
     clients: { ...clients, peak: Math.max(input.peaks.live, clients.live) },
+    ...(arrivals.length > 0 && { arrivals }),
     connections: {
       ...connections,
       ready: Math.max(0, connections.open - greeting(actions)),
@@ -159,6 +161,26 @@ export function summarize_actions(
     }),
   );
 }
+
+const summarize_arrivals = (
+  { snapshot, lost }: Totals,
+  { rates = {}, histograms }: Pick<SummaryInput, 'rates' | 'histograms'>,
+): ArrivalsSummary[] =>
+  Object.entries(snapshot.groups).flatMap(([group, { arrivals }]) => {
+    if (!arrivals) return [];
+    const { late, ...counts } = arrivals;
+    const rate_per_s = rates[`${group}.arrive`];
+    return [
+      {
+        group,
+        ...counts,
+        lost: lost[group]?.arrivals ?? 0,
+        late_ms: latency_ms(late),
+        ...(rate_per_s !== undefined && { rate_per_s }),
+        ...(histograms && { histograms: { late: encode_hdr(late) } }),
+      },
+    ];
+  });
 
 const slots_summary = (
   { planned, waiting, dropped, late }: SlotSnapshot,

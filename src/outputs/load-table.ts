@@ -23,15 +23,17 @@ export interface LoadOutline {
   readonly stops: boolean;
   /** the most clients in each of equal parts of its time, of all groups */
   readonly course: readonly number[];
-  /** of the actions whose rates it changes */
+  /** of the actions whose rates it changes, and of clients that arrive */
   readonly rates: readonly OutlinedRate[];
 }
 
 export interface OutlinedRate {
-  /** `[group.][loop.]action` */
+  /** `[group.][loop.]action`, `[group.]arrivals` */
   readonly action: string;
   /** the highest rate in each of equal parts of its time, per second */
   readonly course: readonly number[];
+  /** it is that of clients that arrive */
+  readonly arrive?: true;
 }
 
 interface OutlinedStep {
@@ -69,7 +71,7 @@ export function load_table({ groups, steps, played, ms, waits_ms, most, last, st
   const least = waits_ms.length > 0 ? 'at least ' : '';
   const end = stops ? 'then it ends the run' : `then the run goes on with ${many(last, 'client')}`;
   const time = ms === 0 && least === '' ? '' : `${least}${span(ms / 1000)}, `;
-  const about = `load: ${many(played, 'step')}, ${time}at most ${many(most, 'client')}; ${end}`;
+  const about = `load: ${many(played, 'step')}, ${time}at most ${many(most, 'client')}${rates.some(({ arrive }) => arrive) ? ' and those that arrive' : ''}; ${end}`;
   const times = steps.some((step) => step.times > 1);
   const connects = steps.some(({ last: { connect_per_s } }) => connect_per_s !== null);
   const shown = rates.slice(0, MAX_RATES);
@@ -133,14 +135,15 @@ const BLOCKS = [' ', ...'▁▂▃▄▅▆▇█'];
 const FULL = BLOCKS.length - 1;
 
 /**
- * Eight lines of blocks and two below them, then two for each rate; none if the load takes no time or has no clients.
+ * Eight lines of blocks and two below them, then two for each rate; none if the load takes no time, or has neither clients
+ * nor rates.
  */
 export function load_chart({ course, ms, waits_ms, rates }: LoadOutline): string[] {
   const most = Math.max(0, ...course);
-  if (ms === 0 || most === 0) return [];
+  if (ms === 0 || (most === 0 && rates.length === 0)) return [];
   const shown = rates.slice(0, MAX_RATES).map((rate) => ({ ...rate, top: rate_cell(Math.max(...rate.course)) }));
   const width = Math.max(String(most).length, ...shown.map(({ top }) => top.length));
-  const rows = blocks(course, CHART_ROWS).map((row, i) => `${level(most, i).padStart(width)} │${row}`);
+  const rows = blocks(course, most === 0 ? 0 : CHART_ROWS).map((row, i) => `${level(most, i).padStart(width)} │${row}`);
   const waits = new Set(waits_ms.map((at) => Math.min(course.length - 1, Math.floor((at / ms) * course.length))));
   const axis = course.map((_, i) => (waits.has(i) ? 'w' : '─')).join('');
   const [begin, end] = [clock(0), `${waits.size > 0 ? 'at least ' : ''}${clock(ms)}`];

@@ -1,6 +1,6 @@
-/** What became of slots, and whether swarm itself was the bottleneck, in words and tables. Pure. */
-import { full_name } from '../metrics/groups.ts';
-import type { ActionSummary, SlotsSummary, Summary } from '../metrics/summary.ts';
+/** What became of slots, of actions and of clients that arrive, and whether swarm itself was the bottleneck, in words and tables. Pure. */
+import { full_name, MAIN } from '../metrics/groups.ts';
+import type { ActionSummary, ArrivalsSummary, SlotsSummary, Summary } from '../metrics/summary.ts';
 import { aligned, counts_line, ms, numbered, sum_of_counts, text_of } from './tables.ts';
 
 /** rates that `status` names */
@@ -15,11 +15,12 @@ const total = (actions: readonly WithSlots[], of: (slots: SlotsSummary) => numbe
   actions.reduce((all, { slots }) => all + of(slots), 0);
 const dropped_in = ({ dropped }: SlotsSummary): number => sum_of_counts(dropped);
 
-/** The rates in force, all slots together, how many seconds were saturated so far; empty: nothing of it is known. */
-export function slot_status({ actions, final, saturated_seconds = 0 }: Summary): string[] {
+/** The rates in force, all slots together, the clients that arrive, how many seconds were saturated so far; empty: nothing of it is known. */
+export function slot_status({ actions, arrivals = [], final, saturated_seconds = 0 }: Summary): string[] {
   return [
     ...(final ? [] : rate_lines(actions)),
     ...totals_lines(rated_of(actions)),
+    ...arrivals.map((one) => arrivals_line(one, final)),
     ...(final || saturated_seconds === 0
       ? []
       : [`saturated: swarm itself was the bottleneck for ${saturated_seconds} s so far, see \`events\``]),
@@ -50,6 +51,20 @@ function totals_lines(rated: readonly WithSlots[]): string[] {
     late_part(rated),
   ];
   return [`slots: ${counts.join(', ')}`];
+}
+
+/** `arrivals in talkers: 5/s now, planned 35, started 30, live 4, …` */
+function arrivals_line(arrivals: ArrivalsSummary, final: boolean): string {
+  const { group, planned, started, live, dropped, lost, late_ms, rate_per_s } = arrivals;
+  const all = sum_of_counts(dropped);
+  const counts = [
+    ...(final || rate_per_s === undefined ? [] : [`${rate_per_s}/s now`]),
+    ...[`planned ${planned}`, `started ${started}`, `live ${live}`],
+    `dropped ${all}${all > 0 ? ` (${counts_line(dropped)})` : ''}`,
+    `lost ${lost}`,
+    `late p99 ${ms(late_ms.p99)} ms`,
+  ];
+  return `arrivals${group === MAIN ? '' : ` in ${text_of(group)}`}: ${counts.join(', ')}`;
 }
 
 /** Of the action that is latest, which is named if there are others. */

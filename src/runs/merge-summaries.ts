@@ -119,15 +119,16 @@ function check_parts(parts: readonly SegmentSummary[]): { segment: string | null
   return { segment: cover.together, missing: cover.missing };
 }
 
-/** Of each action the sum. */
+/** Of each action, and of the arrivals in each group, the sum. */
 function rates_of(all: readonly Summary[]): Record<string, number> {
   const rates: Record<string, number> = {};
-  for (const { actions } of all)
-    for (const { group, index, rate_per_s } of actions) {
-      if (rate_per_s === undefined) continue;
-      const key = `${group}.${index}`;
-      rates[key] = Math.round(((rates[key] ?? 0) + rate_per_s) * 1e6) / 1e6;
-    }
+  const add = (key: string, rate_per_s: number | undefined): void => {
+    if (rate_per_s !== undefined) rates[key] = Math.round(((rates[key] ?? 0) + rate_per_s) * 1e6) / 1e6;
+  };
+  for (const { actions, arrivals = [] } of all) {
+    for (const { group, index, rate_per_s } of actions) add(`${group}.${index}`, rate_per_s);
+    for (const { group, rate_per_s } of arrivals) add(`${group}.arrive`, rate_per_s);
+  }
   return rates;
 }
 

@@ -187,6 +187,31 @@ const other = fc.oneof(
         ...{ text, means, thing, ms: over_ms },
       }));
     }),
+  fc
+    .record({
+      rate: fc.constantFrom<[string, number]>(['0/s', 0], ['90/m', 1.5], ['20000/S', 20_000]),
+      over: fc.option(time, { nil: undefined }),
+      poisson: fc.boolean(),
+      at_most: fc.option(fc.integer({ min: 1, max: 10_000_000 }), { nil: null }),
+      group: fc.option(fc.constantFrom('a', 'B_2', 'over', 'in'), { nil: undefined }),
+      order: fc.array(fc.nat(9), { minLength: 4, maxLength: 4 }),
+    })
+    .chain(({ rate: [given, per_s], over, poisson, at_most, group, order }) => {
+      const clauses = [
+        ...(over === undefined ? [] : [[cased('over'), fc.constant(over[0])]]),
+        ...(poisson ? [[cased('poisson')]] : []),
+        ...(at_most === null ? [] : [[cased('at_most'), fc.constant(`${at_most}`)]]),
+        ...(group === undefined ? [] : [[cased('in'), fc.constant(group)]]),
+      ]
+        .map((clause, i) => ({ clause, at: order[i]! }))
+        .sort((a, b) => a.at - b.at)
+        .map(({ clause }) => clause);
+      const over_ms = over?.[1] ?? 0;
+      const means = { op: 'arrive', per_s, over_ms, poisson, at_most, ...(group !== undefined && { in: group }) };
+      return written(cased('arrive'), fc.constant(given), ...clauses.flat()).map((text) => ({
+        ...{ text, means, thing: `arrive ${group}`, ms: over_ms },
+      }));
+    }),
   fc.constantFrom('pause', 'resume').map((op) => ({ text: op, means: { op }, thing: 'pause', ms: 0 })),
   fc.constant({ text: 'retry fatal', means: { op: 'retry_fatal' }, thing: 'retry', ms: 0 }),
   fc

@@ -70,6 +70,14 @@ const OTHERS: fc.Arbitrary<Command> = fc.oneof(
     ...goal,
     poisson: fc.boolean(),
   }),
+  fc
+    .record({
+      per_s: fc.constantFrom(0, 0.000001, 20_000),
+      ...goal,
+      poisson: fc.boolean(),
+      at_most: fc.constantFrom(null, 1, 10_000_000),
+    })
+    .chain((how) => group.map((name) => ({ op: 'arrive' as const, ...how, ...(name && { in: name }) }))),
   fc.record({ op: fc.constantFrom('pause' as const, 'resume' as const, 'retry_fatal' as const, 'rebalance' as const) }),
   fc.record({ op: fc.constant('annotate' as const), text: fc.constantFrom('now', 'ramp is over; or not') }),
   fc.constantFrom<Command>(
@@ -82,6 +90,51 @@ const OTHERS: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ op: fc.constant('drain' as const), agent, off: fc.boolean() }),
   fc.record({ op: fc.constant('evict' as const), agent }),
 );
+
+describe('clients that arrive', () => {
+  const deed: Extract<Reply, { readonly op: 'arrive' }> = {
+    ok: true,
+    op: 'arrive',
+    group: 'visitors',
+    had: 0,
+    per_s: 10,
+    over_ms: 0,
+    poisson: false,
+    at_most: null,
+    is_paused: false,
+    here: null,
+    followers: null,
+  };
+  it.each<[string, Reply]>([
+    ['clients of visitors arrive at 10/s, was 0/s', deed],
+    [
+      'clients of visitors arrive at 0.5/s, drawn as a Poisson process, in 2 s, was 3/s; at most 7 at a time',
+      { ...deed, per_s: 0.5, had: 3, over_ms: 2000, poisson: true, at_most: 7 },
+    ],
+    [
+      'clients of visitors arrive at 10/s, was 0/s; it stands still until `resume` (segment 2/5: 4 here)',
+      { ...deed, is_paused: true, here: { segment: '2/5', part: 4 } },
+    ],
+    ['`arrive` needs a swarm of one machine for now', { ok: false, code: 'one_machine', what: '`arrive`' }],
+    ['no group x, the script has a, b', { ok: false, code: 'no_such_group', group: 'x', names: ['a', 'b'] }],
+    [
+      'a has no iterations, so clients that arrive would never leave: write `iterations: 1` in the script',
+      { ok: false, code: 'no_iterations', group: 'a', in_all: false },
+    ],
+    [
+      'no group has iterations, so clients that arrive would never leave: write `iterations: 1` in the script',
+      { ok: false, code: 'no_iterations', group: null, in_all: false },
+    ],
+    [
+      '`iterations_in_all` of a is divided among the clients of a target: write `iterations: 1` instead, or as many as each client that arrives shall play',
+      { ok: false, code: 'no_iterations', group: 'a', in_all: true },
+    ],
+    [
+      'several groups have iterations: say which one, `in a` or another of a, b',
+      { ok: false, code: 'which_group', names: ['a', 'b'] },
+    ],
+  ])('%s', (text, reply) => expect(sentence(reply)).toBe(text));
+});
 
 describe('a rate', () => {
   const deed: Extract<Reply, { readonly op: 'rate' }> = {
@@ -143,7 +196,7 @@ test('a command is written as it would be typed', () => {
 
 test('what a command means is decided in one place', () => {
   const changing =
-    /\bop === '|\bcase '(incr|decr|set|load|load_end|connect_rate|rate|pause|resume|mark|annotate|retry_fatal|stop|rebalance|drain|evict)'/;
+    /\bop === '|\bcase '(incr|decr|set|load|load_end|connect_rate|rate|arrive|pause|resume|mark|annotate|retry_fatal|stop|rebalance|drain|evict)'/;
   const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   // what only shows is the session's
   const shows = /\bop === '(auth|help|wait|hold|load|status|quit|trace|series|events)'/g;

@@ -69,12 +69,16 @@ describe('--strict', () => {
   const rated = (more: object): Partial<Summary> =>
     ({ actions: [{ ...action, slots: { ...slots, ...more } }] }) as never;
 
+  const arriving = (reasons: object, lost: number): Partial<Summary> =>
+    ({ arrivals: [{ group: 'main', planned: 50, lost, dropped: { ...dropped, no_room: 0, ...reasons } }] }) as never;
+
   it('makes 98 of a run that was saturated, or whose slots were dropped for want of clients or lost', () => {
     for (const [what, why] of [
       [{ saturated_seconds: 3 }, 'swarm was saturated for 3 s'],
       [rated({ dropped: { ...dropped, no_free_client: 7 } }), '7 of 100 slots of say were dropped or lost'],
       [rated({ dropped: { ...dropped, backlog: 1 } }), '1 of 100 slots of say were dropped or lost'],
       [rated({ dropped, lost: 2 }), '2 of 100 slots of say were dropped or lost'],
+      [arriving({ no_room: 3, backlog: 1 }, 2), '6 of 50 arrivals in main were dropped or lost'],
     ] as const) {
       expect(ended(what, true)).toEqual([98, [`--strict: the load was not played as planned: ${why}`]]);
       expect(ended(what, false)).toEqual([0, []]);
@@ -83,6 +87,7 @@ describe('--strict', () => {
 
   it('is 0 when all was played, though some was dropped by a pause and the end', () => {
     expect(ended(rated({ dropped }), true)).toEqual([0, []]);
+    expect(ended(arriving({}, 0), true)).toEqual([0, []]);
     expect(ended({}, true)).toEqual([0, []]);
   });
 });

@@ -4,9 +4,11 @@ import { Histogram } from '../../src/metrics/histogram.ts';
 import { MAIN } from '../../src/metrics/groups.ts';
 import { NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
 import {
+  ARRIVAL_DROPS,
   CLOSE_CAUSES,
   DROP_REASONS,
   type ActionSnapshot,
+  type ArrivalSnapshot,
   type Counts,
   type ErrorKind,
   type GroupSnapshot,
@@ -118,8 +120,15 @@ const group_with = (actions: fc.Arbitrary<ActionSnapshot[]>): fc.Arbitrary<Group
       };
     });
 
-/** whose first action has a rate */
-export const groups = group_with(fc.tuple(rated, action));
+/** of clients that arrive */
+export const arrivals: fc.Arbitrary<ArrivalSnapshot> = fc
+  .record({ started: n, live: n, dropped: by(ARRIVAL_DROPS), late: histograms })
+  .map((one) => ({ ...one, planned: one.started + sum(one.dropped) }));
+
+/** whose first action has a rate, and where clients may arrive */
+export const groups = fc
+  .tuple(group_with(fc.tuple(rated, action)), fc.option(arrivals))
+  .map(([group, some]): GroupSnapshot => (some === null ? group : { ...group, arrivals: some }));
 
 const of_process = {
   errors: fc.dictionary(fc.constantFrom('timeout', 'fatal', 'other'), error),

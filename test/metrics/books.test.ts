@@ -1,18 +1,26 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { check_books } from '../../src/metrics/books.ts';
-import { bury, lose_slots, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
+import { bury, lose_arrivals, lose_slots, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
 import type { Summary } from '../../src/metrics/summary.ts';
 import { to_summary } from '../../src/metrics/totals.ts';
-import { a_snapshot, INPUT, rated } from './arbitraries.ts';
+import { a_snapshot, arrivals, INPUT, rated } from './arbitraries.ts';
 import { changed_main } from './one-group.ts';
 
 const DEATH = { worker: 'w2', incarnation: 'i1', at: '2026-01-02T03:04:05Z', silent_ms: 900 };
 const [RATED] = fc.sample(rated, { seed: 1, numRuns: 1 });
-/** its first action has a rate */
-const one = changed_main(a_snapshot(1), ({ actions }) => ({ actions: [RATED!, ...actions.slice(1)] }));
+const [ARRIVALS] = fc.sample(arrivals, { seed: 1, numRuns: 1 });
+/** its first action has a rate, and clients arrive */
+const one = changed_main(a_snapshot(1), ({ actions }) => ({
+  actions: [RATED!, ...actions.slice(1)],
+  arrivals: ARRIVALS!,
+}));
 const balanced = (): Summary =>
-  to_summary({ ...INPUT, members: [one], dead: lose_slots(bury(NO_DEAD, one, DEATH), 'main', 0, 5) });
+  to_summary({
+    ...INPUT,
+    members: [one],
+    dead: lose_arrivals(lose_slots(bury(NO_DEAD, one, DEATH), 'main', 0, 5), 'main', 7),
+  });
 const over = (): Summary => to_summary({ ...INPUT, members: [merge_snapshots([])] });
 
 const endpoint_of = (summary: Summary): { attempted: number; open: number; closed: number } => {
@@ -67,6 +75,14 @@ describe('check_books', () => {
     ['started slots', (s) => s.actions[0]!.started--, /^slots of heartbeat \(0\) planned: /],
     ['waiting', (s) => s.actions[0]!.slots!.waiting++, /^slots of heartbeat \(0\) planned: /],
     ['dropped', (s) => s.actions[0]!.slots!.dropped.backlog++, /^slots of heartbeat .* dropped backlog \d+ /],
+    [
+      'planned arrivals',
+      (s) => s.arrivals![0]!.planned++,
+      /^arrivals in main planned: \d+, but started \d+ \+ .*dropped no_room \d+ .* lost 7 = \d+$/,
+    ],
+    ['arrivals that started', (s) => s.arrivals![0]!.started++, /^arrivals in main planned: /],
+    ['arrivals without room', (s) => s.arrivals![0]!.dropped.no_room++, /^arrivals in main planned: /],
+    ['lost arrivals', (s) => s.arrivals![0]!.lost--, /^arrivals in main planned: /],
     ['lost slots', (s) => s.actions[0]!.slots!.lost--, /^slots of heartbeat \(0\) planned: /],
     ['a number that is none', (s) => (s.requests.ok = NaN), /^requests sent: /],
   ];

@@ -6,6 +6,7 @@ import {
   is_idle,
   live_in,
   live_of,
+  lose_arrivals,
   lose_slots,
   merge_actions,
   merge_dead,
@@ -16,7 +17,13 @@ import {
   settle_lost,
   whole_of,
 } from '../../src/metrics/merge-snapshots.ts';
-import { DROP_REASONS, type ErrorKind, type GroupSnapshot, type Snapshot } from '../../src/metrics/snapshot.ts';
+import {
+  ARRIVAL_DROPS,
+  DROP_REASONS,
+  type ErrorKind,
+  type GroupSnapshot,
+  type Snapshot,
+} from '../../src/metrics/snapshot.ts';
 import { a_snapshot, grouped, NAMES, recorded, snapshots } from './arbitraries.ts';
 import { changed_main, main_lost, main_of, NOTHING } from './one-group.ts';
 
@@ -275,6 +282,43 @@ describe('slots', () => {
       return { ...merge_snapshots([]), groups: { a: { ...NOTHING, actions: [{ ...merge_actions([]), slots }] } } };
     };
     expect([is_idle(waits(0)), is_idle(waits(1))]).toEqual([true, false]);
+  });
+});
+
+describe('clients that arrive', () => {
+  const counts = (group: GroupSnapshot | undefined): number[] => {
+    const { planned = 0, started = 0, live = 0, dropped, late } = group?.arrivals ?? {};
+    return [planned, started, live, ...ARRIVAL_DROPS.map((reason) => dropped?.[reason] ?? 0), late?.count ?? 0];
+  };
+  const added = (a: readonly number[], b: readonly number[]): number[] => a.map((n, i) => n + b[i]!);
+
+  it('are added up by group, and are nowhere where none ever came', () => {
+    fc.assert(
+      fc.property(grouped, grouped, (a, b) => {
+        const merged = merge_snapshots([a, b]).groups;
+        for (const [name, group] of Object.entries(merged)) {
+          expect(counts(group)).toEqual(added(counts(a.groups[name]), counts(b.groups[name])));
+          const there = [a, b].some(({ groups }) => groups[name]?.arrivals !== undefined);
+          expect('arrivals' in group).toBe(there);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('are there no more when their process died; slots that nobody made are planned and lost', () => {
+    fc.assert(
+      fc.property(grouped, fc.constantFrom(...NAMES), fc.nat(50), (last, name, count) => {
+        const before = bury(NO_DEAD, last, worker(1));
+        const dead = lose_arrivals(before, name, count);
+        const [planned, started, , ...rest] = counts(last.groups[name]);
+        expect(counts(dead.snapshot.groups[name])).toEqual([planned! + count, started, 0, ...rest]);
+        expect(dead.lost[name]?.arrivals ?? 0).toBe(count);
+        expect(dead.lost[name]?.clients ?? 0).toBe(before.lost[name]?.clients ?? 0);
+      }),
+      { numRuns: 50 },
+    );
+    expect(lose_arrivals(NO_DEAD, MAIN, 0)).toBe(NO_DEAD);
   });
 });
 

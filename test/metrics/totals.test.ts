@@ -9,6 +9,7 @@ import { latency_ms } from '../../src/metrics/histogram.ts';
 import {
   bury,
   live_of,
+  lose_arrivals,
   lose_slots,
   merge_actions,
   merge_snapshots,
@@ -25,7 +26,16 @@ import type {
 } from '../../src/metrics/snapshot.ts';
 import type { AgentSummary, WorkerSummary } from '../../src/metrics/summary.ts';
 import { to_summary, totals_of, type Totals } from '../../src/metrics/totals.ts';
-import { a_snapshot, grouped, groups as group_snapshots, INPUT, NAMES, rated, recorded } from './arbitraries.ts';
+import {
+  a_snapshot,
+  arrivals,
+  grouped,
+  groups as group_snapshots,
+  INPUT,
+  NAMES,
+  rated,
+  recorded,
+} from './arbitraries.ts';
 import { changed_main, group_playing, main_of, NOTHING, of_main, playing } from './one-group.ts';
 
 const SCHEMA = JSON.parse(
@@ -233,6 +243,35 @@ describe('to_summary', () => {
       { code: 'fatal', count: 1, last: 'c', last_at: '1970-01-01T00:00:00.000Z' },
       { code: 'timeout', count: 1, last: 'a', last_at: '1970-01-01T00:00:00.000Z' },
     ]);
+  });
+});
+
+describe('to_summary of clients that arrive', () => {
+  const [some] = fc.sample(arrivals, { seed: 1, numRuns: 1 });
+  const member: Snapshot = { ...merge_snapshots([]), groups: { a: NOTHING, b: { ...NOTHING, arrivals: some! } } };
+
+  it('has those of each group, alive and dead, with the rate in force', () => {
+    const dead = lose_arrivals(bury(NO_DEAD, member, DEATH), 'b', 5);
+    const rates = { 'a.0': 1, 'b.arrive': 2.5 };
+    const summary = to_summary({ ...INPUT, members: [member], dead, rates, histograms: true });
+    expect(validate(JSON.parse(JSON.stringify(summary))), JSON.stringify(validate.errors)).toBe(true);
+    const { planned, started, live, dropped, late } = some!;
+    expect(summary.arrivals).toMatchObject([
+      {
+        ...{ group: 'b', planned: 2 * planned + 5, started: 2 * started, live, lost: 5, rate_per_s: 2.5 },
+        dropped: { no_room: 2 * dropped.no_room },
+        late_ms: { count: 2 * late.count },
+      },
+    ]);
+  });
+
+  it('has nothing of them where none ever came', () => {
+    const summary = to_summary({
+      ...INPUT,
+      members: [{ ...member, groups: { a: NOTHING } }],
+      rates: { 'a.arrive': 1 },
+    });
+    expect('arrivals' in summary).toBe(false);
   });
 });
 

@@ -46,6 +46,30 @@ describe('slot_status', () => {
   });
 });
 
+describe('clients that arrive', () => {
+  const arrivals = {
+    group: 'visitors',
+    planned: 40,
+    started: 36,
+    live: 3,
+    dropped: { no_room: 3, backlog: 0, stopped: 0, paused: 1 },
+    lost: 0,
+    late_ms: latency(0.25),
+    rate_per_s: 2.5,
+  };
+  const said = 'planned 40, started 36, live 3, dropped 4 (no_room: 3, paused: 1), lost 0, late p99 1.00 ms';
+
+  it('have a line for each group', () => {
+    const lines = slot_status(summary({ arrivals: [arrivals, { ...arrivals, group: 'main' }] }));
+    expect(lines).toEqual([`arrivals in visitors: 2.5/s now, ${said}`, `arrivals: 2.5/s now, ${said}`]);
+    expect(DOCS).toContain(`\n${lines[0]!}\n`);
+  });
+
+  it('have at the end no rate any more', () => {
+    expect(slot_status(summary({ final: true, arrivals: [arrivals] }))).toEqual([`arrivals in visitors: ${said}`]);
+  });
+});
+
 describe('slot_lines', () => {
   it('are none where no action has a rate', () => {
     expect(slot_lines(summary())).toEqual([]);

@@ -5,7 +5,7 @@ import { Refused } from '../../src/foundation/shape.ts';
 import { check_books } from '../../src/metrics/books.ts';
 import { decode_hdr, encode_hdr } from '../../src/metrics/hdr.ts';
 import { latency_ms, merge as merge_histograms } from '../../src/metrics/histogram.ts';
-import { bury, merge_actions, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
+import { bury, lose_arrivals, merge_actions, merge_snapshots, NO_DEAD } from '../../src/metrics/merge-snapshots.ts';
 import { read_summary } from '../../src/metrics/read-summary.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import type { ActionSummary, Latency, Summary } from '../../src/metrics/summary.ts';
@@ -13,6 +13,7 @@ import { to_summary, totals_of, type SummaryInput } from '../../src/metrics/tota
 import { merge_summaries, type SegmentSummary } from '../../src/runs/merge-summaries.ts';
 import {
   a_snapshot,
+  arrivals,
   grouped,
   histograms,
   INPUT,
@@ -161,6 +162,31 @@ describe('merge_summaries', () => {
     same_but_mean(
       merged.actions[0]!.slots!.late_ms,
       latency_ms(merge_histograms(slots!.late, slots!.late, slots!.late)),
+    );
+  });
+
+  it('adds up clients that arrive, by group', () => {
+    const [some] = fc.sample(arrivals, { seed: 1, numRuns: 1 });
+    const groups = [group_playing('a', 'go'), group_playing('b', 'go')];
+    const last: Snapshot = {
+      ...merge_snapshots([]),
+      groups: { a: NOTHING, b: { ...NOTHING, arrivals: { ...some!, live: 0 } } },
+    };
+    const dead = lose_arrivals(NO_DEAD, 'b', 4);
+    const one = (segment: string, per_s: number): Summary =>
+      final(segment, last, { groups, rates: { 'b.arrive': per_s }, members: [last], dead });
+    const merged = merge(one('1/2', 0.1), one('2/2', 0.2));
+    const { planned, started, dropped, late } = some!;
+    expect(merged.arrivals).toMatchObject([
+      {
+        ...{ group: 'b', planned: 2 * (planned + 4), started: 2 * started, live: 0, lost: 8, rate_per_s: 0.3 },
+        dropped: { no_room: 2 * dropped.no_room },
+      },
+    ]);
+    same_but_mean(merged.arrivals![0]!.late_ms, latency_ms(merge_histograms(late, late)));
+    const { histograms: _, ...bare } = one('1/2', 1).arrivals![0]!;
+    expect(() => merge({ ...one('1/2', 1), arrivals: [bare] }, one('2/2', 1))).toThrow(
+      /arrivals in b have no histograms/,
     );
   });
 

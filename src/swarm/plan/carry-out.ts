@@ -18,9 +18,10 @@ import {
   unknown_groups,
   type TextFault,
 } from '../../grammar/load-text.ts';
-import { no_rate } from '../../grammar/sentences.ts';
+import { sentence } from '../../grammar/sentences.ts';
 import type { Bound } from '../../metrics/summary.ts';
 import { aim, type TargetCommand } from './aims.ts';
+import { arriving, find_arriving, find_rate, type ArriveCommand } from './arrivals.ts';
 import { is_ending, MAX_EVICTED, MAX_LABELS, target_of, targets_of, type Intent, type NamedSharing } from './intent.ts';
 import { advance, begin, end_load, freeze, most_asked, next_of, step_of, steps_of, thaw } from './load-play.ts';
 import { whole_here } from './numbering.ts';
@@ -125,6 +126,8 @@ function changed(before: Intent, command: Command, facts: Facts): Outcome {
     }
     case 'rate':
       return retime(before, command, facts);
+    case 'arrive':
+      return arrive(before, command, facts);
     case 'pause':
       return change({ ...freeze(before, run_ms), phase: 'pause' }, { op: 'pause' });
     case 'resume':
@@ -176,6 +179,22 @@ function retime(before: Intent, command: RateCommand, { groups, segment, run_ms,
     reply: {
       ok: true,
       ...{ op, action: found.called, per_s, over_ms, poisson },
+      had: rate_now(before.rates[found.key], run_ms),
+      is_paused: before.phase === 'pause',
+      here: here_of(segment, (one) => rate_of(one, per_s)),
+    },
+  };
+}
+
+function arrive(before: Intent, command: ArriveCommand, { groups, segment, run_ms, agents }: Facts): Outcome {
+  const { op, per_s, over_ms, poisson, at_most } = command;
+  const found = find_arriving(groups, command.in, agents !== null);
+  if (!('key' in found)) return refused(before, found);
+  return {
+    intent: { ...before, rates: arriving(before.rates, found, command, run_ms) },
+    reply: {
+      ok: true,
+      ...{ op, group: found.group, per_s, over_ms, poisson, at_most },
       had: rate_now(before.rates[found.key], run_ms),
       is_paused: before.phase === 'pause',
       here: here_of(segment, (one) => rate_of(one, per_s)),
@@ -241,9 +260,11 @@ export function load_faults(
         offset,
         message: '`on LABEL` is for a swarm of many machines: leave it out here',
       }));
-  const rates = rate_faults(read, (action) => {
-    const found = find_rated(groups, action, has_agents);
-    return 'key' in found ? found : { why: no_rate(found) };
+  const rates = rate_faults(read, (command) => {
+    const found = find_rate(groups, command, has_agents);
+    if ('key' in found) return found;
+    // an unknown group was said already
+    return found.code === 'no_such_group' ? { key: `unknown ${found.group}` } : { why: sentence(found) };
   });
   const faults = [...read.faults, ...unknown, ...rates, ...alone.map((offset) => ({ offset, message })), ...no_label];
   return faults.sort((a, b) => a.offset - b.offset);

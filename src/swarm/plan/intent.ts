@@ -4,9 +4,9 @@
  * follow it. Pure.
  */
 import { group_targets, type Sharing } from './numbering.ts';
-import type { Orders } from './orders.ts';
+import type { BoundedPiece, Orders } from './orders.ts';
 import { planned_at, type Ramp } from './ramp.ts';
-import type { PlayedRate, RatePiece } from './rate-piece.ts';
+import type { PlayedRate } from './rate-piece.ts';
 
 /** Clients that were asked for together, of the whole swarm. */
 export interface Sum {
@@ -35,11 +35,17 @@ export interface Steered extends Sum {
   readonly mark: { readonly text: string; readonly at_ms: number; readonly seq: number } | null;
   /**
    * Of actions that have a rate: by `group.index`, see `rate_key`. One that has not begun has no entry: those of the
-   * script begin with the first command or step that wants clients, or with a command about it before that
+   * script begin with the first command or step that wants clients, or with a command about it before that. Those of
+   * clients that arrive begin with a command
    */
-  readonly rates: Readonly<Record<string, PlayedRate>>;
+  readonly rates: Readonly<Record<string, KeptRate>>;
   /** null: none was begun */
   readonly load: Play | null;
+}
+
+/** `at_most`: of clients that arrive, how many may be there at a time; left out: as many as fit. */
+export interface KeptRate extends PlayedRate {
+  readonly at_most?: number;
 }
 
 /** A load that plays. */
@@ -113,8 +119,15 @@ export interface NamedAction {
   } | null;
 }
 
-/** A group by name, as far as what is wanted of it goes. `actions` left out: it has no rates. */
-export type NamedSharing = Sharing & { readonly name: string; readonly actions?: readonly NamedAction[] };
+/** How clients may arrive in a group: `draws` as of {@link NamedAction}; or why they may not. */
+export type NamedArrivals = { readonly draws: number | null } | 'no_iterations' | 'iterations_in_all';
+
+/** A group by name, as far as what is wanted of it goes. `actions`, `arrivals` left out: it has no rates. */
+export type NamedSharing = Sharing & {
+  readonly name: string;
+  readonly actions?: readonly NamedAction[];
+  readonly arrivals?: NamedArrivals;
+};
 
 type Clients = Pick<Steered, 'target' | 'ramp' | 'own'> & Partial<Pick<Steered, 'load'>>;
 
@@ -169,11 +182,11 @@ export interface Wanted {
 }
 
 /**
- * When slots are due, by group in the order of the run and by index of the action, of those rates that have begun. In
+ * When slots are due, by group in the order of the run and by index as in orders, of those rates that have begun. In
  * order of time, at least 1 and at most {@link MAX_PIECES}: what goes on, and what comes next as far as it is known.
  * Each holds until the next one begins. The same object as long as nothing of it changes.
  */
-export type WantedRates = readonly Readonly<Record<number, readonly RatePiece[]>>[];
+export type WantedRates = readonly Readonly<Record<number, readonly BoundedPiece[]>>[];
 export const MAX_PIECES = 16;
 
 export const NOTHING_WANTED: Wanted = {

@@ -5,7 +5,7 @@ import type { LoadOutline, StepTime } from '../../outputs/load-table.ts';
 import { first_intent, is_ending, planned_of, type Intent, type NamedSharing } from './intent.ts';
 import { awaited, begin, due_ms, next_step, peaks_of, piece_at, step_of } from './load-play.ts';
 import { rate_at } from './rate-piece.ts';
-import { find_rated, type RatedAction } from './rated-actions.ts';
+import { find_rate } from './arrivals.ts';
 
 /** A time in which the number of clients goes straight. */
 interface Slope {
@@ -21,7 +21,7 @@ const UNSAID = 0;
 export function outline_of(text: string, groups: readonly NamedSharing[], points: number): LoadOutline {
   const load = { text, epoch_ms: 0, most: MAX_TARGET, most_per_s: Infinity };
   const start = begin(first_intent(UNSAID), load, groups, 0);
-  const rates = rates_in(text, groups);
+  const rates = rates_of(text, groups);
   const rows = new Map<number, Repeated>();
   const slopes: Slope[] = [];
   const waits_ms = new Set<number>();
@@ -58,21 +58,29 @@ export function outline_of(text: string, groups: readonly NamedSharing[], points
     last: all_at(state, groups, end_ms),
     stops: is_ending(state),
     course: course_of(slopes, end_ms, points, (at, ms) => all_at(at, groups, ms)),
-    rates: rates.map(({ key, called }) => ({
+    rates: rates.map(({ key, called, arrive }) => ({
       action: called,
+      ...(arrive && { arrive }),
       course: course_of(slopes, end_ms, points, (at, ms) => in_force(at, key, ms)),
     })),
   };
 }
 
 /** Those that it changes, in the order in which it does. */
-function rates_in(text: string, groups: readonly NamedSharing[]): RatedAction[] {
-  const found = new Map<string, RatedAction>();
-  for (const name of rates_steered(read_load(text))) {
-    const action = find_rated(groups, name, false);
-    if ('key' in action) found.set(action.key, action);
+function rates_of(text: string, groups: readonly NamedSharing[]): CalledRate[] {
+  const found = new Map<string, CalledRate>();
+  for (const command of rates_steered(read_load(text))) {
+    const rate = find_rate(groups, command, false);
+    if ('key' in rate) found.set(rate.key, rate);
   }
   return [...found.values()];
+}
+
+interface CalledRate {
+  readonly key: string;
+  readonly called: string;
+  /** it is that of clients that arrive */
+  readonly arrive?: true;
 }
 
 /** A rate, per second: 0 in a pause. */

@@ -22,6 +22,7 @@ import {
   type Sum,
 } from './intent.ts';
 import { planned_at, type Ramp } from './ramp.ts';
+import { arriving, find_arriving, type ArriveCommand } from './arrivals.ts';
 import { find_rated, retimed, steady, with_rates, type RateCommand } from './rated-actions.ts';
 
 const MAX_BEGUN = 100;
@@ -342,6 +343,7 @@ function change_of(
   at_ms: number,
 ): Partial<Steered> {
   if (command.op === 'rate') return { rates: rates_after(state, command, groups, at_ms) };
+  if (command.op === 'arrive') return { rates: arrivals_after(state, command, groups, at_ms) };
   if ('over_ms' in command) {
     const { steered, is_over_labels } = aim(state, command, groups, at_ms, {
       most: load.most,
@@ -372,4 +374,15 @@ function rates_after(
 ): Steered['rates'] {
   const found = find_rated(groups, command.action, false);
   return 'key' in found ? retimed(rates, found, command, at_ms) : rates;
+}
+
+/** Likewise for the group. */
+function arrivals_after(
+  { rates }: Steered,
+  command: ArriveCommand,
+  groups: readonly NamedSharing[],
+  at_ms: number,
+): Steered['rates'] {
+  const found = find_arriving(groups, command.in, false);
+  return 'key' in found ? arriving(rates, found, command, at_ms) : rates;
 }

@@ -18,12 +18,20 @@ export interface TenureOrders {
   readonly closing: boolean;
 }
 
-/** What a member does of a rated action. */
+/** `at_most`: of clients that arrive, how many may be there at a time while it is in force; left out: as many as fit. */
+export interface BoundedPiece extends RatePiece {
+  readonly at_most?: number;
+}
+
+/** What a member does of a rated action, or of the clients that arrive in a group. */
 export interface RateOrders {
-  /** of the whole swarm; in order of time, each goes on where the one before it ends */
-  readonly pieces: readonly RatePiece[];
+  /** of the whole swarm, but for `at_most`; in order of time, each goes on where the one before it ends */
+  readonly pieces: readonly BoundedPiece[];
   readonly tenures: readonly TenureOrders[];
 }
+
+/** The index of the clients that arrive in a group, among its actions that have a rate. */
+export const ARRIVALS = -1;
 
 export interface GroupShare {
   /** how many clients this member shall hold, without draining ones */
@@ -41,7 +49,7 @@ export interface GroupShare {
   readonly rate_parts: number;
   /** how to shrink: true lets clients end their iteration, false ends them at once */
   readonly graceful: boolean;
-  /** by index of the action: those that have a rate */
+  /** by index of the action: those that have a rate; {@link ARRIVALS}: of clients that arrive */
   readonly rates?: Readonly<Record<number, RateOrders>>;
 }
 

@@ -3,8 +3,17 @@ import { nearest } from '../../foundation/suggest.ts';
 import type { Command, NoRate } from '../../grammar/command.ts';
 import { full_name } from '../../metrics/groups.ts';
 import { actions_of, type GroupScript } from '../../script/types.ts';
-import { is_ending, target_of, type NamedAction, type NamedSharing, type Steered } from './intent.ts';
+import {
+  is_ending,
+  target_of,
+  type KeptRate,
+  type NamedAction,
+  type NamedArrivals,
+  type NamedSharing,
+  type Steered,
+} from './intent.ts';
 import type { Sharing } from './numbering.ts';
+import { ARRIVALS } from './orders.ts';
 import {
   begin_rate,
   change_rate,
@@ -29,31 +38,34 @@ export interface RatedAction extends NonNullable<NamedAction['rate']> {
   readonly called: string;
 }
 
-/** The key of a rate. */
-export const rate_key = (group: string, index: number): string => `${group}.${index}`;
+/** The key of a rate: `index` as in orders. */
+export const rate_key = (group: string, index: number): string => `${group}.${index === ARRIVALS ? 'arrive' : index}`;
 
 /**
  * The groups of a script, with what they play. `seed`: of the run; null: the rates are only looked at, and the slots of a
  * Poisson process come evenly.
  */
 export const named_groups = (
-  groups: readonly (Sharing & { readonly name: string } & Pick<GroupScript, 'loops'>)[],
+  groups: readonly (Sharing & { readonly name: string } & Omit<GroupScript, 'protocol'>)[],
   seed: string | null,
 ): NamedSharing[] =>
-  groups.map(({ name: group, share, loops }) => {
+  groups.map(({ name: group, share, loops, iterations_in_all }) => {
+    const key_of = (index: number): number | null => (seed === null ? null : poisson_key(seed, rate_key(group, index)));
     const loop_of = loops.flatMap(({ name, actions }) => actions.map(() => name));
     const actions = actions_of({ loops }).map(({ index, name, rate }, i): NamedAction => {
-      const key = seed === null ? null : poisson_key(seed, rate_key(group, index));
-      const own = rate && { to_rate: millionths(rate.per_s), is_poisson: rate.poisson, draws: key };
+      const own = rate && { to_rate: millionths(rate.per_s), is_poisson: rate.poisson, draws: key_of(index) };
       return { index, loop: loop_of[i]!, name, rate: own };
     });
-    return { name: group, share, actions };
+    const ends = loops.every(({ iterations }) => iterations !== null);
+    const never = iterations_in_all === null ? 'no_iterations' : 'iterations_in_all';
+    const arrivals: NamedArrivals = ends ? { draws: key_of(ARRIVALS) } : never;
+    return { name: group, share, actions, arrivals };
   });
 
 /** Those of a run. */
 export const groups_in_run = ({ groups, seed }: Pick<Played, 'groups' | 'seed'>): NamedSharing[] =>
   named_groups(
-    groups.map(({ name, share, script: { loops } }) => ({ name, share, loops })),
+    groups.map(({ name, share, script }) => ({ ...script, name, share })),
     seed,
   );
 
@@ -77,6 +89,20 @@ const rated = (one: Called): RatedAction[] => {
 
 /** All that have a rate, in the order of the script. */
 export const rated_in = (groups: readonly NamedSharing[]): RatedAction[] => all_in(groups).flatMap(rated);
+
+/** A rate that commands can steer. */
+export type SteeredRate = Pick<RatedAction, 'key' | 'draws'>;
+
+/** Those of clients that arrive, of groups where they may. */
+const arrivals_in = (groups: readonly NamedSharing[]): SteeredRate[] =>
+  groups.flatMap(({ name, arrivals }) =>
+    typeof arrivals === 'object' ? [{ ...arrivals, key: rate_key(name, ARRIVALS) }] : [],
+  );
+
+export const rates_in = (groups: readonly NamedSharing[]): SteeredRate[] => [
+  ...rated_in(groups),
+  ...arrivals_in(groups),
+];
 
 /**
  * The one whose rate `name` is about, `[group.][loop.]action`. Of several that are called so, those count that have a
@@ -115,11 +141,11 @@ export const rates_now = (rates: Steered['rates'], segment: Segment, run_ms: num
     ]),
   );
 
-/** What a command makes of the rate of an action, at `run_ms`. */
+/** What a command makes of a rate, at `run_ms`. */
 export function retimed(
   rates: Steered['rates'],
-  { key, draws }: RatedAction,
-  { per_s, over_ms, poisson }: RateCommand,
+  { key, draws }: SteeredRate,
+  { per_s, over_ms, poisson }: Pick<RateCommand, 'per_s' | 'over_ms' | 'poisson'>,
   run_ms: number,
 ): Steered['rates'] {
   const how = { to_rate: millionths(per_s), over_us: in_us(over_ms), poisson: poisson && draws !== null };
@@ -131,17 +157,17 @@ const changed = (rate: PlayedRate | undefined, how: RateChange, draws: number | 
 
 /** Each rate stays what it is at `run_ms`. */
 export const steady = (rates: Steered['rates'], groups: readonly NamedSharing[], run_ms: number): Steered['rates'] =>
-  rated_in(groups).reduce((all, { key, draws }) => {
+  rates_in(groups).reduce((all, { key, draws }) => {
     const rate = rates[key];
     const is_ramp = rate !== undefined && (rate.held?.over_us ?? (rate.piece.to_us ?? 0) - in_us(run_ms)) > 0;
     if (!is_ramp) return all;
     const how = { to_rate: millionths(rate_now(rate, run_ms)), over_us: 0, poisson: rate.piece.poisson !== null };
-    return { ...all, [key]: changed(rate, how, draws, run_ms) };
+    return { ...all, [key]: { ...rate, ...changed(rate, how, draws, run_ms) } };
   }, rates);
 
 /**
- * What the rates are after a command or a step at `run_ms`: those of the script begin as soon as clients are wanted, in a
- * pause all stand still, and with the end of the run they end.
+ * What the rates are after a command or a step at `run_ms`: those of the script begin as soon as clients are wanted or
+ * arrive, in a pause all stand still, and with the end of the run they end.
  */
 export function with_rates<State extends Steered>(
   state: State,
@@ -149,9 +175,12 @@ export function with_rates<State extends Steered>(
   run_ms: number,
 ): State {
   const actions = rated_in(groups);
-  if (actions.length === 0) return state;
-  const begins = !is_ending(state) && target_of(state, groups) > 0;
-  const rates: Record<string, PlayedRate> = {};
+  const arrivals = arrivals_in(groups).filter(({ key }) => key in state.rates);
+  if (actions.length === 0 && arrivals.length === 0) return state;
+  const begins = !is_ending(state) && (arrivals.length > 0 || target_of(state, groups) > 0);
+  const rates: Record<string, KeptRate> = {};
+  for (const { key } of arrivals)
+    rates[key] = { ...state.rates[key], ...in_phase(state.rates[key]!, state.phase, in_us(run_ms)) };
   for (const { key, to_rate, is_poisson, draws } of actions) {
     const how = { to_rate, over_us: 0, poisson: is_poisson && draws !== null };
     const rate = state.rates[key] ?? (begins ? changed(undefined, how, draws, run_ms) : undefined);

@@ -3,14 +3,16 @@ import {
   MAX_PIECES,
   planned_of,
   targets_of,
+  type KeptRate,
   type NamedSharing,
   type Steered,
   type Wanted,
   type WantedRates,
 } from './intent.ts';
 import { due_ms, next_step } from './load-play.ts';
-import { after_piece, slots_by, type PlayedRate, type RatePiece } from './rate-piece.ts';
-import { rate_key, rated_in } from './rated-actions.ts';
+import { after_piece, slots_by } from './rate-piece.ts';
+import { ARRIVALS, type BoundedPiece } from './orders.ts';
+import { rate_key, rates_in } from './rated-actions.ts';
 import { part_of, rate_of, type Segment } from './segment.ts';
 
 /** What this process has to do of it, whose clients are those of `segment`. */
@@ -48,7 +50,7 @@ const known = new WeakMap<Steered, KnownRates>();
 /** `intent`: as `advance` gave it for `run_ms`. */
 function rates_ahead(intent: Steered, groups: readonly NamedSharing[], run_ms: number): WantedRates {
   let ahead = known.get(intent) ?? { state: intent, steps: 0, rates: joined([], intent.rates, groups) };
-  const has_rates = rated_in(groups).length > 0;
+  const has_rates = rates_in(groups).length > 0;
   // drawn as time passes: nobody has to draw the slots of an hour at once when the rate changes
   for (const { piece } of Object.values(intent.rates)) if (piece.poisson !== null) slots_by(piece, run_ms * 1000);
   for (;;) {
@@ -68,7 +70,7 @@ function joined(before: WantedRates, news: Steered['rates'], groups: readonly Na
   if (Object.keys(news).length === 0) return before;
   return groups.map(({ name, actions = [] }, g) => {
     const lists = { ...before[g] };
-    for (const { index } of actions) {
+    for (const index of [...actions.map((action) => action.index), ARRIVALS]) {
       const rate = news[rate_key(name, index)];
       if (rate !== undefined) lists[index] = behind(lists[index] ?? [], rate);
     }
@@ -77,8 +79,10 @@ function joined(before: WantedRates, news: Steered['rates'], groups: readonly Na
 }
 
 /** What does not begin before `rate` does will not begin. */
-function behind(pieces: readonly RatePiece[], { piece }: PlayedRate): readonly RatePiece[] {
+function behind(pieces: readonly BoundedPiece[], { piece, at_most }: KeptRate): readonly BoundedPiece[] {
   const after = after_piece(piece);
   const earlier = pieces.filter(({ from_us }) => from_us < piece.from_us);
-  return [...earlier, piece, ...(after === null ? [] : [after])].slice(0, MAX_PIECES);
+  const news = after === null ? [piece] : [piece, after];
+  const bounded = at_most === undefined ? news : news.map((one) => ({ ...one, at_most }));
+  return [...earlier, ...bounded].slice(0, MAX_PIECES);
 }

@@ -4,6 +4,7 @@ import {
   bury,
   count_error,
   is_idle,
+  lose_arrivals,
   lose_slots,
   live_in,
   live_of,
@@ -15,6 +16,7 @@ import {
 import type { Snapshot } from '../../metrics/snapshot.ts';
 import type { WorkerSummary } from '../../metrics/summary.ts';
 import type { Account } from '../plan/account.ts';
+import { ARRIVALS } from '../plan/orders.ts';
 import type { MemberId } from '../plan/run-spec.ts';
 import type { Absence, Death } from '../plan/seam.ts';
 import { Outstanding } from './outstanding.ts';
@@ -34,9 +36,11 @@ export const STALLED_AFTER_MS = 3000;
 export class MemberPart {
   /** its part of the planned clients; its orders may lag behind */
   share = 0;
-  /** the clients it needs ids for: its share now or at the end of the ramp, whichever is more */
+  /** the clients it needs ids for: its share now or at the end of the ramp, whichever is more, and those that arrive */
   needs = 0;
   readonly outstanding = new Outstanding();
+  /** of clients that arrive: how many it may hold at a time */
+  readonly arrivals = new Outstanding();
 }
 
 export class Member {
@@ -66,7 +70,7 @@ export class Member {
 
   /** the most clients it could be running */
   get may(): number {
-    return this.parts.reduce((all, { outstanding }) => all + outstanding.may, 0);
+    return this.parts.reduce((all, { outstanding, arrivals }) => all + outstanding.may + arrivals.may, 0);
   }
 
   /** the clients it needs ids for */
@@ -78,6 +82,11 @@ export class Member {
   clear_share(): void {
     this.capacity = 0;
     for (const part of this.parts) part.share = part.needs = 0;
+  }
+
+  /** clients that arrived in a group and are there, as it last said */
+  arrived(group: string): number {
+    return this.account?.snapshot.groups[group]?.arrivals?.live ?? 0;
   }
 
   get live(): number {
@@ -212,7 +221,8 @@ export class Members {
     if (is_new || account.taken >= revision || account.taken > last!.taken) member.answered_at = now;
     if (member.wanted) member.capacity = account.capacity;
     member.capacity_why = account.capacity_why;
-    for (const { outstanding } of member.parts) outstanding.acknowledge(account.revision);
+    for (const part of member.parts)
+      for (const orders of [part.outstanding, part.arrivals]) orders.acknowledge(account.revision);
     this.#raise_peaks(account.snapshot);
     return { capacity: is_new || member.capacity !== capacity, may: member.may < may };
   }
@@ -249,9 +259,10 @@ export class Members {
     raise(this.peaks, whole);
   }
 
-  /** Slots of a rated action, by the name of its group and its index there, that nobody made. */
+  /** Slots that nobody made, by the name of their group and their index in orders. */
   lose_slots(group: string, action: number, slots: number): void {
-    this.#dead = lose_slots(this.#dead, group, action, slots);
+    const dead = this.#dead;
+    this.#dead = action === ARRIVALS ? lose_arrivals(dead, group, slots) : lose_slots(dead, group, action, slots);
   }
 
   /** This process heard nobody for `ms`: that time does not count as silence. */
@@ -297,7 +308,7 @@ export class Members {
     }
     member.account = null;
     member.buried = incarnation;
-    for (const { outstanding } of member.parts) outstanding.clear();
+    for (const part of member.parts) for (const orders of [part.outstanding, part.arrivals]) orders.clear();
     member.absence = absence;
     if (member.is_out) member.clear_share();
   }

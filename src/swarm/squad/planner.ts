@@ -4,7 +4,7 @@ import type { Weighted } from '../load/tenures.ts';
 import type { TenureAccount } from '../plan/account.ts';
 import { NOTHING_WANTED, type Wanted } from '../plan/intent.ts';
 import { place_of } from '../plan/numbering.ts';
-import type { GroupShare, IdRange, MemberOrders, Orders } from '../plan/orders.ts';
+import { ARRIVALS, type GroupShare, type IdRange, type MemberOrders, type Orders } from '../plan/orders.ts';
 import { to_machine_ms } from '../plan/permit.ts';
 import type { LiveSpec, MachineSpec, MemberId, RunSpec } from '../plan/run-spec.ts';
 import type { Hub } from '../plan/seam.ts';
@@ -13,6 +13,7 @@ import { split_rate } from '../shares/allocate.ts';
 import { Ids } from '../shares/ids.ts';
 import { PortGrants } from '../shares/port-grants.ts';
 import { grant_groups, share_groups, type GroupTarget, type Matrix } from '../shares/share-groups.ts';
+import { most_of, share_arrivals, type ArrivalShares } from './arrival-shares.ts';
 import type { Members } from './members.ts';
 import { RateGrants, type LostSlots } from './rate-grants.ts';
 
@@ -42,6 +43,8 @@ export class Planner {
   /** the entries of the last orders as text: equal ones are not published again */
   #ordered = '';
   #is_withholding = false;
+  /** by group: of clients that arrive; empty: none do */
+  #arrivals: readonly (readonly ArrivalShares[])[] = [];
 
   constructor(
     hub: Hub,
@@ -127,6 +130,14 @@ export class Planner {
     return this.planned !== planned || this.#wanted.rates !== rates;
   }
 
+  /** the most clients that may arrive now or soon, beside the target; Infinity: as many as fit */
+  get arriving(): number {
+    return this.#wanted.rates.reduce((all, actions) => {
+      const coming = (actions[ARRIVALS] ?? []).filter(({ from_rate, to_rate }) => from_rate > 0 || to_rate > 0);
+      return all + Math.max(0, ...coming.map(({ at_most = Infinity }) => at_most));
+    }, 0);
+  }
+
   get has_rates(): boolean {
     return !this.#rates.is_empty;
   }
@@ -155,8 +166,11 @@ export class Planner {
     const revision = ++this.revision;
     for (const [id, entry] of Object.entries(entries)) {
       const { parts } = this.#members.get(id)!;
-      for (const [g, { name }] of this.run.what.groups.entries())
+      for (const [g, { name }] of this.run.what.groups.entries()) {
         parts[g]!.outstanding.add(revision, entry.groups[name]!.clients);
+        const arrivals = entry.groups[name]!.rates?.[ARRIVALS]?.pieces ?? [];
+        parts[g]!.arrivals.add(revision, Math.max(0, ...arrivals.map(({ at_most = 0 }) => at_most)));
+      }
     }
     const { phase, retry_fatal } = this.#wanted;
     const { run, machine } = this;
@@ -167,7 +181,10 @@ export class Planner {
     const members = this.#members.all;
     const granted = this.#share();
     const { connect_per_s: rate, graceful } = this.#wanted;
-    const holds = members.map((_, i) => granted.some((row) => row[i]! > 0));
+    const most = this.#arrivals.map((shares) => most_of(shares, this.#run_ms * 1000, members.length));
+    const connects = (g: number, i: number): boolean =>
+      granted[g]![i]! > 0 || most[g]![i]! > 0 || members[i]!.arrived(this.run.what.groups[g]!.name) > 0;
+    const holds = members.map((_, i) => granted.some((_, g) => connects(g, i)));
     const rate_parts = holds.filter(Boolean).length;
     const rates = split_rate(rate, rate_parts);
     const weights = (of: readonly number[]): Weighted[] =>
@@ -175,25 +192,55 @@ export class Planner {
     const capacities = members.map(({ capacity }) => capacity);
     this.#rates.deal(
       this.#wanted.rates,
-      (g) => weights(granted[g]!.some((clients) => clients > 0) ? granted[g]! : capacities),
+      (g, action) => {
+        if (action === ARRIVALS) return weights(most[g]!);
+        return weights(granted[g]!.some((clients) => clients > 0) ? granted[g]! : capacities);
+      },
       this.#run_ms,
     );
     const entries: Record<MemberId, MemberOrders> = {};
     for (const [i, { id, account }] of members.entries()) {
       if (!account) continue;
       const own = holds[i] ? rates.pop()! : 0;
-      const group_rates = split_rate(own, granted.filter((row) => row[i]! > 0).length);
+      const group_rates = split_rate(own, granted.filter((_, g) => connects(g, i)).length);
       const groups: Record<string, GroupShare> = {};
       for (const [g, { name }] of this.run.what.groups.entries()) {
         const clients = granted[g]![i]!;
-        const connect_per_s = clients > 0 ? group_rates.pop()! : 0;
+        const connect_per_s = connects(g, i) ? group_rates.pop()! : 0;
         const [ids, ports] = [this.#indices_of(g, id), this.#ports.of(id, g)];
-        const slots = this.#rates.of(g, id);
+        const slots = this.#slots_of(g, i, id);
         groups[name] = { clients, ids, ports, connect_per_s, rate_parts, graceful, ...(slots && { rates: slots }) };
       }
       entries[id] = { incarnation: account.incarnation, groups, traces: this.#traces.of(id) };
     }
     return entries;
+  }
+
+  #slots_of(group: number, position: number, member: MemberId): GroupShare['rates'] {
+    const slots = this.#rates.of(group, member);
+    const arrivals = slots?.[ARRIVALS];
+    if (arrivals === undefined) return slots;
+    const shares = this.#arrivals[group]!;
+    const pieces = arrivals.pieces.map((piece, k) => ({ ...piece, at_most: shares[k]!.shares[position]! }));
+    return { ...slots, [ARRIVALS]: { ...arrivals, pieces } };
+  }
+
+  /** Adds those that may arrive to what members need ids for. */
+  #share_arrivals(): void {
+    const members = this.#members.all;
+    const free = members.map(({ capacity, needs }) => Math.max(0, capacity - needs));
+    this.#arrivals = this.run.what.groups.map(({ name }, g) => {
+      const pieces = this.#wanted.rates[g]?.[ARRIVALS];
+      if (pieces === undefined) return [];
+      const holders = members.map((member, i) => {
+        const may = Math.max(member.parts[g]!.arrivals.may, member.arrived(name));
+        return { capacity: member.capacity, free: free[i]!, may };
+      });
+      const shares = share_arrivals(pieces, this.machine.segment, holders);
+      const most = most_of(shares, this.#run_ms * 1000, members.length);
+      for (const [i, member] of members.entries()) member.parts[g]!.needs += Math.max(most[i]!, member.arrived(name));
+      return shares;
+    });
   }
 
   #indices_of(group: number, member: MemberId): readonly IdRange[] {
@@ -217,6 +264,7 @@ export class Planner {
         part.share = shares[g]![i]!;
         part.needs = Math.max(part.share, at_end[g]![i]!);
       }
+    this.#share_arrivals();
     const { expected } = this.#members;
     for (const [g, ids] of this.#dealt.entries())
       ids.ensure(expected.map(({ id, parts }) => ({ id, count: parts[g]!.needs })));

@@ -41,13 +41,14 @@ export class RateGrants {
   }
 
   /**
-   * `rates`: what is wanted; `parts`: the members that are up, by group, with the clients that each shall hold.
+   * `rates`: what is wanted; `parts`: the members that are up, by group and action, with the clients that each shall hold.
    * `run_ms`: ms of run time.
    */
-  deal(rates: WantedRates, parts: (group: number) => readonly Weighted[], run_ms: number): void {
+  deal(rates: WantedRates, parts: (group: number, action: number) => readonly Weighted[], run_ms: number): void {
     this.#follow(rates, run_ms);
     for (const [group, actions] of rates.entries())
-      for (const action of Object.keys(actions)) this.#tenures(group, action).deal(parts(group), run_ms);
+      for (const action of Object.keys(actions))
+        this.#tenures(group, action).deal(parts(group, Number(action)), run_ms);
   }
 
   of(group: number, member: MemberId): Record<number, RateOrders> | undefined {

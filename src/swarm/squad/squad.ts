@@ -116,8 +116,8 @@ export class Squad {
 
   /** Starts members until there are enough for what is wanted. */
   grow(): void {
-    const { target, planned, is_ending } = this.planner;
-    if (!is_ending && !this.#is_closing) this.#staff.grow(Math.max(target, planned));
+    const { target, planned, arriving, is_ending } = this.planner;
+    if (!is_ending && !this.#is_closing) this.#staff.grow(Math.max(target, planned), arriving);
   }
 
   /** Members whose acknowledgement to wait for: not those that start, which read the orders as soon as they are up. */

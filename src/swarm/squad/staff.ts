@@ -26,13 +26,13 @@ export class Staff {
     this.#tell();
   }
 
-  /** Starts members until together they can hold the target, or all are started. */
-  grow(target: number): void {
+  /** Starts members until together they can hold the target, and those that arrive beside it, or all are started. */
+  grow(target: number, arriving = 0): void {
     const members = this.#members;
     const per_member = members.per_member;
     const started: Member[] = [];
     for (const member of members.all) {
-      if (members.capacity >= target || per_member === 0) break;
+      if (members.capacity >= target + arriving || per_member === 0) break;
       // a member that is ending can be started once it has ended
       if (member.wanted || member.account) continue;
       members.want(member, per_member);
@@ -40,7 +40,10 @@ export class Staff {
     }
     if (started.length === 0) return;
     for (const { id } of started)
-      this.#on_note(id, { level: 'info', text: `starting: the target of ${target} needs it` });
+      this.#on_note(id, {
+        level: 'info',
+        text: `starting: the target of ${target} ${arriving > 0 ? 'and clients that arrive need it' : 'needs it'}`,
+      });
     this.#tell();
   }
 

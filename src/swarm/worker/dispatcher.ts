@@ -10,6 +10,18 @@ import type { SlotDesk, SlotTaker } from '../client/slot-desk.ts';
 import type { SlotQueue } from '../load/slot-queue.ts';
 import { LinkedQueue } from './linked-queue.ts';
 
+/** What has slots to start. */
+export interface SlotSource {
+  /** when the next slot is due that is not yet, µs of run time; Infinity: none is known */
+  readonly next_us: number;
+  /** when a turn is of use: none is while nobody is free */
+  readonly has_takers: boolean;
+  /** Counts the slots whose instant has come. */
+  make(now_us: number): void;
+  /** Starts a slot that waits. False: there is none, or no taker is free. */
+  start_one(): boolean;
+}
+
 /** A rated action of a group in this process. */
 export interface QueuedAction {
   readonly index: number;
@@ -26,7 +38,7 @@ interface DispatcherOptions {
   wanted(): void;
 }
 
-export class Dispatcher implements SlotDesk {
+export class Dispatcher implements SlotDesk, SlotSource {
   readonly #options: DispatcherOptions;
   readonly #free = new LinkedQueue<SlotTaker>();
   /** Until then slots waited and nobody was free, ms; before that they are late for want of takers. */
@@ -38,14 +50,12 @@ export class Dispatcher implements SlotDesk {
     this.#options = options;
   }
 
-  /** when the next slot is due that is not yet, µs of run time; Infinity: none is known */
   get next_us(): number {
     let next = Infinity;
     for (const { queue } of this.#options.actions) next = Math.min(next, queue.next_us);
     return next;
   }
 
-  /** when a turn is of use: none is while nobody is free */
   get has_takers(): boolean {
     return this.#free.size > 0;
   }
@@ -69,14 +79,12 @@ export class Dispatcher implements SlotDesk {
     return true;
   }
 
-  /** Counts the slots whose instant has come. */
   make(now_us: number): void {
     for (const { queue } of this.#options.actions)
       if (this.dropping !== null) queue.drop_all(this.dropping, now_us);
       else if (queue.next_us <= now_us || queue.waiting > 0) queue.make(now_us);
   }
 
-  /** Starts a slot that waits. False: there is none, or no taker is free. */
   start_one(): boolean {
     const action = this.#oldest();
     if (action === null) return false;

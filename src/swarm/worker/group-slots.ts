@@ -1,12 +1,13 @@
-/** The slots of all rated actions of one group in one process. */
+/** The slots of one group in one process: of all rated actions, and of clients that arrive. */
 import type { GroupRecorder } from '../../metrics/recorder.ts';
 import type { DropReason } from '../../metrics/snapshot.ts';
 import type { ProtocolModule } from '../../protocols/module.ts';
 import type { Action } from '../../script/types.ts';
 import { SlotQueue } from '../load/slot-queue.ts';
 import type { TenureAccount } from '../plan/account.ts';
-import type { GroupShare, Orders, RateOrders } from '../plan/orders.ts';
+import { ARRIVALS, type GroupShare, type Orders, type RateOrders } from '../plan/orders.ts';
 import type { How } from '../plan/run-spec.ts';
+import { ArrivalSlots } from './arrival-slots.ts';
 import type { Dispatcher, QueuedAction } from './dispatcher.ts';
 import type { SlotTurns } from './slot-turns.ts';
 
@@ -27,16 +28,21 @@ interface GroupSlotsOptions {
   readonly recorder: GroupRecorder;
   readonly module: ProtocolModule;
   readonly turns: SlotTurns;
+  /** Makes a client that arrives. False: there is no room, or no id. */
+  arrive(): boolean;
 }
 
 export class GroupSlots {
   /** of the rated actions, in their order; without `messages` one for all of them */
   readonly desks: readonly Dispatcher[];
   readonly #rated: readonly QueuedAction[];
-  readonly #turns: SlotTurns;
+  /** null: no client ever arrived */
+  #arrivals: ArrivalSlots | null = null;
+  readonly #options: GroupSlotsOptions;
 
-  constructor({ actions, how, recorder, module, turns }: GroupSlotsOptions) {
-    this.#turns = turns;
+  constructor(options: GroupSlotsOptions) {
+    const { actions, how, recorder, module, turns } = options;
+    this.#options = options;
     this.#rated = actions.flatMap(({ index, rate }) => {
       if (rate === null) return [];
       const slots = recorder.actions[index]!.rated();
@@ -50,15 +56,26 @@ export class GroupSlots {
 
   /** How far it is with each. */
   get tenures(): readonly TenureAccount[] {
-    return this.#rated.flatMap(({ queue }) => queue.accounts());
+    return [...this.#rated.flatMap(({ queue }) => queue.accounts()), ...(this.#arrivals?.tenures ?? [])];
   }
 
   /** Carries out orders; undefined: there are none, and no slot is its own. */
   follow(rates: GroupShare['rates'], phase: Orders['phase']): void {
-    if (this.#rated.length === 0) return;
+    const arrivals = (this.#arrivals ??= rates?.[ARRIVALS] ? this.#make_arrivals() : null);
+    if (this.#rated.length === 0 && arrivals === null) return;
     for (const { index, queue } of this.#rated) queue.follow(rates?.[index] ?? NOTHING);
-    for (const desk of this.desks) desk.dropping = DROPPING[phase];
-    this.#turns.make();
-    this.#turns.go_on();
+    arrivals?.follow(rates?.[ARRIVALS] ?? NOTHING);
+    for (const source of [...this.desks, ...(arrivals ? [arrivals] : [])]) source.dropping = DROPPING[phase];
+    this.#options.turns.make();
+    this.#options.turns.go_on();
+  }
+
+  #make_arrivals(): ArrivalSlots {
+    const { recorder, how, turns } = this.#options;
+    const { max_backlog } = how;
+    const begin = (): boolean => this.#options.arrive();
+    const arrivals = new ArrivalSlots({ recorder: recorder.arriving(), max_backlog, zero_ms: turns.zero_ms, begin });
+    turns.add(arrivals);
+    return arrivals;
   }
 }

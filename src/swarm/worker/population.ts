@@ -1,12 +1,12 @@
 /**
- * All clients of one group in one process: brings the live count to its share, takes clients away. Every client is in
- * one pool, so that picking a victim costs the same for ten and for a million.
+ * All clients of one group in one process: brings the live count to its share, takes clients away, and lets those play
+ * that arrive at a rate.
  */
 import { now, type Wheel } from '../../foundation/clock.ts';
 import { make_random } from '../../foundation/random.ts';
 import { MAIN } from '../../metrics/groups.ts';
 import type { GroupRecorder } from '../../metrics/recorder.ts';
-import { ACTING, BACKOFF, CONNECT, DONE, FATAL, INITIAL, KILLED, STANDBY } from '../../metrics/state.ts';
+import { ACTING, BACKOFF, DONE, FATAL, KILLED } from '../../metrics/state.ts';
 import type { Random } from '../../protocols/client.ts';
 import type { ProtocolModule } from '../../protocols/module.ts';
 import { draw_real } from '../../script/range.ts';
@@ -24,23 +24,11 @@ import type { GroupSpec, MachineSpec, RunSpec } from '../plan/run-spec.ts';
 import { id_at } from '../plan/segment.ts';
 import { IdPool } from '../shares/id-pool.ts';
 import { Ports } from '../shares/ports.ts';
+import { ClientPools, has_arrived, is_connected } from './client-pools.ts';
 import type { ConnectTurns } from './connect-turns.ts';
 import { GroupSlots } from './group-slots.ts';
 import { PlayTurns, TURN_BATCH } from './play-turns.ts';
 import type { SlotTurns } from './slot-turns.ts';
-
-/** The order in which `decr` takes clients: fatal ones, then those without a connection, then random connected ones. */
-const FATAL_POOL = 0;
-const WAITING_POOL = 1;
-const CONNECTED_POOL = 2;
-const DRAINING_POOL = 3;
-const POOL_OF: readonly number[] = [];
-(POOL_OF as number[])[INITIAL] = WAITING_POOL;
-(POOL_OF as number[])[CONNECT] = WAITING_POOL;
-(POOL_OF as number[])[BACKOFF] = WAITING_POOL;
-(POOL_OF as number[])[ACTING] = CONNECTED_POOL;
-(POOL_OF as number[])[STANDBY] = CONNECTED_POOL;
-(POOL_OF as number[])[FATAL] = FATAL_POOL;
 
 const next_turn = (): Promise<void> => new Promise((done) => setImmediate(done));
 
@@ -62,6 +50,8 @@ export interface PopulationOptions {
   readonly slot_turns: SlotTurns;
   readonly secure: Secure;
   readonly reads: Reads;
+  /** one more client that arrives fits into the process */
+  has_room(): boolean;
   bug(error: unknown, client: number): void;
   unasked(text: string): void;
   /** a client was made and does not connect yet */
@@ -77,7 +67,7 @@ export class Population {
   readonly #spec: GroupSpec;
   readonly #numbering: Numbering;
   readonly #reconnect_delay_ms: readonly [number, number];
-  readonly #pools: Client[][] = [[], [], [], []];
+  readonly #pools = new ClientPools();
   readonly #clients = new Map<number, Client>();
   readonly #ids = new IdPool();
   /** Indices of clients that are done: they have played all they had to. Nobody takes their places. */
@@ -106,7 +96,8 @@ export class Population {
     this.#reconnect_delay_ms = how.reconnect_delay_ms;
     const own = group === MAIN ? member : `${member} ${group}`;
     this.#random = make_random(what.seed, text === null ? own : `${text} ${own}`);
-    this.#slots = new GroupSlots({ actions, how, recorder, module, turns: options.slot_turns });
+    const arrive = (): boolean => this.#arrive();
+    this.#slots = new GroupSlots({ actions, how, recorder, module, turns: options.slot_turns, arrive });
     this.#rules = {
       recorder,
       endpoints: options.endpoints,
@@ -140,7 +131,7 @@ export class Population {
       yield_turn: (player) => this.#play_turns.add(player),
       disconnected: (client, missed) => this.#disconnected(client, missed),
       wants_turn: (client) => this.#turns.add(client),
-      moved: (client) => this.#place(client),
+      moved: (client) => this.#pools.place(client),
       leaves: (client) => this.#leaves(client),
     };
   }
@@ -165,7 +156,12 @@ export class Population {
     await this.#end_all(true);
   }
 
-  /** How far it is with the slots of its rated actions. */
+  /** clients that arrived at a rate and are there: they are in no share */
+  get arrived(): number {
+    return this.#recorder.arrivals?.live ?? 0;
+  }
+
+  /** How far it is with its slots. */
   get tenures(): readonly TenureAccount[] {
     return this.#slots.tenures;
   }
@@ -193,14 +189,15 @@ export class Population {
     }
     if (before === 'pause' && phase === 'run') this.#resume();
     const { draining, finished } = this.#recorder.clients;
-    const change = (share?.clients ?? 0) - (this.live - draining) - finished;
+    const change = (share?.clients ?? 0) - (this.live - this.arrived - draining) - finished;
     if (change > 0) this.#grow(change);
     else if (change < 0) await this.#shrink(-change, share?.graceful ?? false);
   }
 
   /** Fatal clients start anew, each when its turn to connect comes. */
   retry_fatal(): void {
-    for (const client of [...this.#pools[FATAL_POOL]!]) {
+    for (const client of this.#clients.values()) {
+      if (client.state !== FATAL) continue;
       client.move(BACKOFF);
       this.#turns.add(client);
     }
@@ -213,13 +210,13 @@ export class Population {
 
   #grow(count: number): void {
     const { clients } = this.#recorder;
-    const draining = this.#pools[DRAINING_POOL]!;
     let left = count;
-    for (; left > 0 && draining.length > 0; left--) {
-      const client = draining.at(-1)!;
+    for (; left > 0; left--) {
+      const client = this.#pools.last_draining;
+      if (client === undefined) break;
       client.draining = false;
       clients.draining--;
-      this.#place(client);
+      this.#pools.place(client);
       if (client.parked) this.#play_turns.add(client); // it waited for its other loops
     }
     for (; left > 0; left--) {
@@ -227,13 +224,29 @@ export class Population {
       if (index === null) return; // more ids are on their way
       clients.created++;
       const client = this.#make(index);
-      if (client === null) continue;
-      this.#clients.set(client.id, client);
-      this.#options.created(client);
-      if (++clients.live > clients.peak) clients.peak = clients.live;
-      this.#place(client);
-      this.#turns.add(client);
+      if (client !== null) this.#begin(client);
     }
+  }
+
+  /** One more arrives. False: there is no room, or no id. */
+  #arrive(): boolean {
+    const index = this.#options.has_room() ? this.#ids.take() : null;
+    if (index === null) return false;
+    this.#recorder.clients.created++;
+    this.#recorder.arriving().live++;
+    const client = make_client(this.#numbering.id(index), this.#rules, this.#iterations(index));
+    this.#pools.arrived(client);
+    this.#begin(client);
+    return true;
+  }
+
+  #begin(client: Client): void {
+    const { clients } = this.#recorder;
+    this.#clients.set(client.id, client);
+    this.#options.created(client);
+    if (++clients.live > clients.peak) clients.peak = clients.live;
+    this.#pools.place(client);
+    this.#turns.add(client);
   }
 
   /** Null: none of the group's iterations is for this client, so it is done and never connects. */
@@ -262,14 +275,14 @@ export class Population {
     for (let left = count; left > 0; left--) {
       if (left < count && (count - left) % TURN_BATCH === 0) await next_turn();
       if (this.#free_finished()) continue;
-      const victim = this.#victim();
+      const victim = this.#pools.victim(this.#random);
       if (victim === null) return;
       if (!graceful) this.#kill(victim, 'decr', false);
-      else if (victim.pool !== CONNECTED_POOL || victim.rests) this.#drained(victim);
+      else if (!is_connected(victim) || victim.rests) this.#drained(victim);
       else {
         victim.draining = true;
         this.#recorder.clients.draining++;
-        this.#place(victim);
+        this.#pools.place(victim);
       }
     }
   }
@@ -281,12 +294,6 @@ export class Population {
     this.#recorder.clients.finished--;
     this.#ids.free(index);
     return true;
-  }
-
-  #victim(): Client | null {
-    for (const pool of [this.#pools[FATAL_POOL]!, this.#pools[WAITING_POOL]!]) if (pool.length > 0) return pool.at(-1)!;
-    const connected = this.#pools[CONNECTED_POOL]!;
-    return connected.length === 0 ? null : connected[this.#random.int(0, connected.length - 1)]!;
   }
 
   async #end_all(at_once: boolean): Promise<void> {
@@ -313,11 +320,11 @@ export class Population {
     this.#remove(client, DONE);
   }
 
-  /** It has played all that it had to, and keeps its place. */
+  /** It has played all that it had to, and keeps its place, if it has one. */
   #finish(client: Client): void {
     client.connection?.take_away('script', false, 'done: the iteration is over');
     this.#recorder.clients.done++;
-    this.#remove(client, DONE, true);
+    this.#remove(client, DONE, !has_arrived(client));
   }
 
   #remove(client: Client, end: typeof KILLED | typeof DONE, keeps_place = false): void {
@@ -326,14 +333,17 @@ export class Population {
     client.draining = false;
     client.move(end);
     this.#turns.remove(client);
-    this.#unplace(client);
+    const arrived = has_arrived(client);
+    if (arrived) this.#recorder.arriving().live--;
+    this.#pools.remove(client);
     this.#clients.delete(client.id);
     this.#recorder.clients.live--;
     const index = this.#numbering.index(client.id)!;
     if (this.#spec.script.iterations_in_all !== null) this.#left.set(index, client.left);
     if (keeps_place) this.#keep_place(index);
     else this.#ids.free(index);
-    if (this.live === 0) this.#options.emptied();
+    // clients that arrive and leave make a process empty again and again
+    if (this.live === 0 && !(arrived && this.#rules.phase === 'run')) this.#options.emptied();
   }
 
   #keep_place(index: number): void {
@@ -362,24 +372,5 @@ export class Population {
 
   #resume(): void {
     for (const client of this.#clients.values()) if (client.parked) this.#play_turns.add(client);
-  }
-
-  #place(client: Client): void {
-    const pool = client.draining ? DRAINING_POOL : POOL_OF[client.state];
-    if (pool === client.pool || pool === undefined) return; // undefined: the client has ended
-    this.#unplace(client);
-    client.pool = pool;
-    client.slot = this.#pools[pool]!.push(client) - 1;
-  }
-
-  #unplace(client: Client): void {
-    if (client.pool < 0) return;
-    const pool = this.#pools[client.pool]!;
-    const last = pool.pop()!;
-    if (last !== client) {
-      pool[client.slot] = last;
-      last.slot = client.slot;
-    }
-    client.pool = -1;
   }
 }

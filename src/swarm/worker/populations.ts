@@ -3,7 +3,7 @@ import type { Client } from '../client/runner.ts';
 import { Secure } from '../client/secure.ts';
 import { shared_reads } from '../client/socket.ts';
 import type { TenureAccount } from '../plan/account.ts';
-import type { MemberOrders, Orders } from '../plan/orders.ts';
+import { clients_of, type MemberOrders, type Orders } from '../plan/orders.ts';
 import { Permit } from '../plan/permit.ts';
 import { ConnectTurns } from './connect-turns.ts';
 import { Population, type PopulationOptions } from './population.ts';
@@ -13,7 +13,10 @@ import { SlotTurns } from './slot-turns.ts';
 const CLOSED_WITHIN_MS = 1100;
 
 /** What all populations of a process share. */
-type SharedByPopulations = Pick<PopulationOptions, 'permit' | 'turns' | 'slot_turns' | 'secure' | 'reads' | 'emptied'>;
+type SharedByPopulations = Pick<
+  PopulationOptions,
+  'permit' | 'turns' | 'slot_turns' | 'secure' | 'reads' | 'has_room' | 'emptied'
+>;
 
 /** What each group has of its own. */
 type OwnOfPopulation = Pick<PopulationOptions, 'recorder' | 'endpoints' | 'module' | 'shared'>;
@@ -40,6 +43,8 @@ export class Populations {
   readonly #shared: SharedByPopulations;
   /** by group */
   readonly #all = new Map<string, Population>();
+  /** clients that it shall hold, without those that arrive */
+  #ordered = 0;
 
   constructor(options: PopulationsOptions) {
     const { run, zero_ms, capacity, emptied } = options;
@@ -57,6 +62,8 @@ export class Populations {
       slot_turns: this.#slot_turns,
       secure: new Secure(run.where.tls),
       reads: shared_reads(run.where.connection_limits?.down_bytes_per_s ?? null),
+      // what was ordered and is yet to come has its room
+      has_room: () => Math.max(this.live, this.#ordered + this.#sum(({ arrived }) => arrived)) < capacity(),
       emptied: () => {
         if (this.live === 0) emptied();
       },
@@ -99,6 +106,7 @@ export class Populations {
     const per_s = Object.values(groups).reduce((all, { connect_per_s }) => all + connect_per_s, 0);
     const parts = Math.max(1, ...Object.values(groups).map(({ rate_parts }) => rate_parts));
     this.#turns.set_rate(per_s, parts);
+    this.#ordered = clients_of({ groups });
     await Promise.all([...this.#all].map(([group, population]) => population.apply(groups[group] ?? null, phase)));
     this.#turns.go_on();
   }

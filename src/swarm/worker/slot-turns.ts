@@ -1,7 +1,7 @@
 /** When slots start, in all groups of a process: at their instants, and when clients become free for those that wait. */
 import { now } from '../../foundation/clock.ts';
 import type { Permit } from '../plan/permit.ts';
-import { Dispatcher, type QueuedAction } from './dispatcher.ts';
+import { Dispatcher, type QueuedAction, type SlotSource } from './dispatcher.ts';
 import { Pacing } from './pacing.ts';
 
 /** Most slots that start in one turn of the event loop, so that replies are read in between. */
@@ -13,24 +13,28 @@ const BUSY_MS = 20;
 
 export class SlotTurns {
   readonly #permit: Permit;
-  readonly #zero_ms: number;
-  readonly #dispatchers: Dispatcher[] = [];
+  /** ms of {@link now} at run time 0 */
+  readonly zero_ms: number;
+  readonly #sources: SlotSource[] = [];
   readonly #pacing = new Pacing(() => this.#turn());
   #immediate: NodeJS.Immediate | null = null;
   /** which of them begins in the next turn */
   #first = 0;
 
-  /** `zero_ms`: of {@link now} at run time 0 */
   constructor(permit: Permit, zero_ms: number) {
     this.#permit = permit;
-    this.#zero_ms = zero_ms;
+    this.zero_ms = zero_ms;
   }
 
   /** `actions` share their takers. */
   dispatcher(actions: readonly QueuedAction[]): Dispatcher {
-    const dispatcher = new Dispatcher({ actions, zero_ms: this.#zero_ms, wanted: () => this.go_on() });
-    this.#dispatchers.push(dispatcher);
+    const dispatcher = new Dispatcher({ actions, zero_ms: this.zero_ms, wanted: () => this.go_on() });
+    this.#sources.push(dispatcher);
     return dispatcher;
+  }
+
+  add(source: SlotSource): void {
+    this.#sources.push(source);
   }
 
   /** To be called when there may be slots to start, or others are known. */
@@ -40,14 +44,14 @@ export class SlotTurns {
 
   /** Counts all slots that are due by now. */
   make(): void {
-    const us = Math.floor((now() - this.#zero_ms) * 1000);
-    for (const dispatcher of this.#dispatchers) dispatcher.make(us);
+    const us = Math.floor((now() - this.zero_ms) * 1000);
+    for (const source of this.#sources) source.make(us);
   }
 
   close(): void {
     if (this.#immediate !== null) clearImmediate(this.#immediate);
     this.#immediate = null;
-    this.#dispatchers.length = 0;
+    this.#sources.length = 0;
     this.#pacing.rest();
   }
 
@@ -66,11 +70,11 @@ export class SlotTurns {
 
   /** Starts what it can; returns how many more it might have started. */
   #start(): number {
-    const { length } = this.#dispatchers;
+    const { length } = this.#sources;
     let left = SLOT_BATCH;
     for (let i = 0; i < length; i++) {
-      const dispatcher = this.#dispatchers[(this.#first + i) % length]!;
-      while (left > 0 && dispatcher.start_one()) left--;
+      const source = this.#sources[(this.#first + i) % length]!;
+      while (left > 0 && source.start_one()) left--;
     }
     this.#first++;
     return left;
@@ -79,9 +83,9 @@ export class SlotTurns {
   #pace(): void {
     const at = now();
     let next = Infinity;
-    for (const dispatcher of this.#dispatchers) {
-      const due = this.#zero_ms + dispatcher.next_us / 1000;
-      next = Math.min(next, Math.max(due, at + (dispatcher.has_takers ? LEAST_MS : BUSY_MS)));
+    for (const source of this.#sources) {
+      const due = this.zero_ms + source.next_us / 1000;
+      next = Math.min(next, Math.max(due, at + (source.has_takers ? LEAST_MS : BUSY_MS)));
     }
     if (next < Infinity) this.#pacing.wake_at(next);
     else this.#pacing.rest();

@@ -3,8 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { MAIN } from '../../../src/metrics/groups.ts';
 import { NOTHING_WANTED, type Wanted } from '../../../src/swarm/plan/intent.ts';
 import { group_targets } from '../../../src/swarm/plan/numbering.ts';
-import { clients_of, type IdRange, type Orders } from '../../../src/swarm/plan/orders.ts';
+import { ARRIVALS, clients_of, type IdRange, type Orders } from '../../../src/swarm/plan/orders.ts';
+import { SLOT } from '../../../src/swarm/plan/rate-piece.ts';
 import type { MemberId } from '../../../src/swarm/plan/run-spec.ts';
+import { WHOLE } from '../../../src/swarm/plan/segment.ts';
 import { Traces } from '../../../src/swarm/plan/traces.ts';
 import type { Members } from '../../../src/swarm/squad/members.ts';
 import { Planner } from '../../../src/swarm/squad/planner.ts';
@@ -193,6 +195,39 @@ describe('Planner', () => {
     expect(rates).toEqual([250, 250, 250, 250]);
     // id 1 is of main, 2 to 10 are of g2
     expect([1, 2, 3, 11].map((id) => bench.planner.owner(id))).toEqual(['w1', 'w1', 'w2', 'w2']);
+  });
+
+  it('gives members parts of those that arrive, with ids and a part of the connect rate, and lets no slot be of two', () => {
+    const bench = new Bench(['w1', 'w2', 'w3']);
+    const piece = { from_us: 0, to_us: null, from_rate: 1e6, to_rate: 1e6, slots: 0, first: SLOT, poisson: null };
+    const rates = (at_most?: number): Wanted['rates'] => [
+      { [ARRIVALS]: [at_most === undefined ? piece : { ...piece, at_most }] },
+    ];
+    const shares = () => Object.values(bench.orders_out.at(-1)!.members).map(({ groups }) => groups.main!);
+    const bounds = () => shares().map((one) => one.rates![ARRIVALS]!.pieces[0]!.at_most);
+    bench.aim(3, undefined, { rates: rates(10) });
+    expect(bounds()).toEqual([3, 3, 4]);
+    expect(shares().map(({ connect_per_s }) => Math.round(connect_per_s))).toEqual([333, 333, 333]);
+    const numbers = shares().map(({ ids }) => spread(ids));
+    expect(numbers.map(({ length }) => length)).toEqual([4, 4, 5]);
+    expect(new Set(numbers.flat()).size).toBe(13);
+    const tenures = shares().flatMap((one) => one.rates![ARRIVALS]!.tenures);
+    expect(tenures.reduce((all, { from, to }) => all + to - from, 0)).toBe(WHOLE.to - WHOLE.from);
+    // as many as fit: 1000 of each, less the target
+    bench.aim(6, undefined, { rates: rates() });
+    expect(bounds()).toEqual([998, 998, 998]);
+    bench.aim(6, undefined, { rates: [{ [ARRIVALS]: [{ ...piece, from_rate: 0, to_rate: 0 }] }] });
+    expect(bounds()).toEqual([0, 0, 0]);
+  });
+
+  it('connects those that arrive where there are no other clients', () => {
+    const bench = new Bench(['w1', 'w2']);
+    const piece = { from_us: 0, to_us: null, from_rate: 1e6, to_rate: 1e6, slots: 0, first: SLOT, poisson: null };
+    bench.aim(0, undefined, { rates: [{ [ARRIVALS]: [{ ...piece, at_most: 1 }] }] });
+    const [w1, w2] = Object.values(bench.orders_out.at(-1)!.members).map(({ groups }) => groups.main!);
+    expect([w1!.connect_per_s, w2!.connect_per_s]).toEqual([0, 1000]);
+    // who may have none fires no slots
+    expect([w1!, w2!].map((one) => one.rates![ARRIVALS]!.tenures.length)).toEqual([0, 1]);
   });
 
   it('property: never above a target, nor a group above its part, nor an id twice, whatever is acknowledged when', () => {

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { MAIN } from '../../../src/metrics/groups.ts';
 import { FakeSwarm, MACHINE } from '../fake-swarm.ts';
+import { group_of, run_of } from '../specs.ts';
 
 const FIVE = ['w1', 'w2', 'w3', 'w4', 'w5'];
 const auto = (from_start = 2): Promise<FakeSwarm> => FakeSwarm.up(FIVE, { from_start, more_by: '--max-workers' });
@@ -43,6 +45,19 @@ describe('growing', () => {
       'w3 info starting: the target of 3500 needs it',
       'w4 info starting: the target of 3500 needs it',
     ]);
+  });
+
+  it('starts as many as those need that may arrive, all where that is as many as fit', async () => {
+    const loops = [{ name: MAIN, actions: [], iterations: 1, sleep_between_iterations: [0, 0] as const }];
+    const run = run_of({ groups: [group_of({ script: { protocol: 'p', loops, iterations_in_all: null } })] });
+    const up = (): Promise<FakeSwarm> => FakeSwarm.up(FIVE, { from_start: 2, more_by: '--max-workers', run });
+    const arriving = { op: 'arrive', per_s: 1, over_ms: 0, poisson: false } as const;
+    const [bounded, unbounded] = [await up(), await up()];
+    void bounded.coordinator.apply({ ...arriving, at_most: 2500 }, 'me');
+    expect(bounded.wanted).toEqual(['w1', 'w2', 'w3']);
+    expect(bounded.notes.at(-1)).toBe('w3 info starting: the target of 0 and clients that arrive need it');
+    void unbounded.coordinator.apply({ ...arriving, at_most: null }, 'me');
+    expect(unbounded.wanted).toEqual(FIVE);
   });
 
   it('looks at the target, not at what the ramp asks for now', async () => {
