@@ -112,8 +112,6 @@ export interface Retimed {
 
 /** Why no rate can be steered by this name. */
 export type NoRate =
-  /** the swarm is one of many machines. `what`: what is not for them yet */
-  | { readonly ok: false; readonly code: 'one_machine'; readonly what: string }
   /** `near`: what may be meant; null: nothing is near. `rated`: those that have a rate */
   | {
       readonly ok: false;

@@ -157,8 +157,6 @@ const away = (ms: number | null): string =>
 /** Why no rate can be steered by a name, in words. */
 export function no_rate(reply: NoRate): string {
   switch (reply.code) {
-    case 'one_machine':
-      return `${reply.what} needs a swarm of one machine for now`;
     case 'no_such_action': {
       const { action, near, rated } = reply;
       const known = rated.length === 0 ? 'none has a rate' : `those with a rate are ${some(rated)}`;
@@ -193,7 +191,6 @@ function refusal(reply: Refusal): string {
       return 'the wait was given up';
     case 'no_agents':
       return `${reply.what} is for a swarm of many machines (swarm run --join)`;
-    case 'one_machine':
     case 'no_such_action':
     case 'no_rate':
     case 'ambiguous_action':

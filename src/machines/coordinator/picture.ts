@@ -5,7 +5,7 @@
 import type { Clock } from '../../foundation/clock.ts';
 import { endpoint_text } from '../../foundation/endpoint-text.ts';
 import { RESERVED_FILES } from '../../foundation/open-files.ts';
-import { bury, is_idle, merge_counts, merge_dead, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
+import { bury, is_idle, lose_slots, merge_counts, merge_dead, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
 import { action_names, type ActionName } from '../../metrics/counted.ts';
 import { reached_in, type Reached } from '../../metrics/reached.ts';
 import type { Beat } from '../../metrics/series.ts';
@@ -16,7 +16,9 @@ import { NOT_TOLD_MS } from '../../swarm/control/chronicle.ts';
 import { SummaryMaker, type Known } from '../../swarm/control/summary-maker.ts';
 import { planned_of, target_of, type NamedSharing } from '../../swarm/plan/intent.ts';
 import { advancing, load_summary, steps_begun } from '../../swarm/plan/load-play.ts';
+import { groups_in_run, parts_of_key, rates_now } from '../../swarm/plan/rated-actions.ts';
 import { measured_groups, type MemberId } from '../../swarm/plan/run-spec.ts';
+import { WHOLE } from '../../swarm/plan/segment.ts';
 import { sum } from '../../swarm/shares/allocate.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
 import {
@@ -35,6 +37,7 @@ import {
 import { EvolvingPlan } from '../store/evolve.ts';
 import { AgentsHere } from './agents-here.ts';
 import { most_seats, RETURN_MS, unsure_of, type Unsure } from './agent-seats.ts';
+import { lost_slots, planned_in } from './agent-slots.ts';
 import type { HeardAgent } from './heard-agents.ts';
 import { as_seen, named_after, shifted } from './told-results.ts';
 import type { View } from './view.ts';
@@ -69,6 +72,7 @@ export class Picture {
   readonly #groups: readonly NamedSharing[];
   readonly #advanced: (stored: Desired, run_ms: number) => Desired;
   readonly #evolving = new EvolvingPlan();
+  readonly #planned = planned_in((agent, incarnation) => this.#view.results_of(agent, incarnation));
   /** the steps of the load that were told */
   #told: Desired | null = null;
   #added_up: { plan: SwarmPlan | null; heard: number; at: number; value: AddedUp } | null = null;
@@ -83,8 +87,8 @@ export class Picture {
     this.#run = id;
     const measured = measured_groups(groups);
     this.#actions = action_names(measured);
-    this.#groups = groups;
-    this.#advanced = advancing<Desired>(groups);
+    this.#groups = groups_in_run(what);
+    this.#advanced = advancing<Desired>(this.#groups);
     this.#summaries = new SummaryMaker(
       {
         id,
@@ -198,7 +202,11 @@ export class Picture {
     // those that never told anything
     for (const { agent, incarnation } of unsure.values())
       departed = bury(departed, NO_DEAD.snapshot, this.#lost(agent, incarnation, gone_of(agent, incarnation)));
-    const all = merge_dead([...dead, departed]);
+    const nobodys = Object.entries(plan === null ? {} : lost_slots(plan, this.#planned));
+    const all = nobodys.reduce((sum, [key, slots]) => {
+      const { group, action } = parts_of_key(key);
+      return lose_slots(sum, group, action, slots);
+    }, merge_dead([...dead, departed]));
     return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
   }
 
@@ -360,6 +368,7 @@ export class Picture {
       planned: sum(planned_of(desired, this.#groups, this.#run_ms)),
       load: load_summary(desired, this.#run_ms),
       connect_per_s: desired.connect_per_s,
+      rates: rates_now(desired.rates, WHOLE, this.#run_ms),
       workers,
       agents,
       possibly_open: this.unsure(plan).reduce((all, { open }) => all + open, 0),

@@ -167,9 +167,9 @@ function changed(before: Intent, command: Command, facts: Facts): Outcome {
   }
 }
 
-function retime(before: Intent, command: RateCommand, { groups, segment, run_ms, agents }: Facts): Outcome {
+function retime(before: Intent, command: RateCommand, { groups, segment, run_ms }: Facts): Outcome {
   const { op, per_s, over_ms, poisson } = command;
-  const found = find_rated(groups, command.action, agents !== null);
+  const found = find_rated(groups, command.action);
   if (!('key' in found)) return refused(before, found);
   return {
     intent: { ...before, rates: retimed(before.rates, found, command, run_ms) },
@@ -242,7 +242,7 @@ export function load_faults(
         message: '`on LABEL` is for a swarm of many machines: leave it out here',
       }));
   const rates = rate_faults(read, (action) => {
-    const found = find_rated(groups, action, has_agents);
+    const found = find_rated(groups, action);
     return 'key' in found ? found : { why: no_rate(found) };
   });
   const faults = [...read.faults, ...unknown, ...rates, ...alone.map((offset) => ({ offset, message })), ...no_label];

@@ -16,6 +16,8 @@ export interface TenureOrders {
   readonly first: number;
   /** somebody else shall go on: the member ends it at a slot of its own choice and says at which */
   readonly closing: boolean;
+  /** its last slot: the member ends it there by itself; left out: it has none */
+  readonly last?: number;
 }
 
 /** What a member does of a rated action. */

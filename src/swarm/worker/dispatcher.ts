@@ -20,7 +20,7 @@ interface DispatcherOptions {
   /** at least one */
   readonly actions: readonly RatedAction[];
   /** ms of {@link now} at run time 0 */
-  readonly zero_ms: number;
+  zero_ms(): number;
   /** There may be a slot to start: a taker became free while slots wait, or while no other one was. */
   wanted(): void;
 }
@@ -90,7 +90,7 @@ export class Dispatcher implements SlotDesk {
   }
 
   #due_ms(us: number): number {
-    return this.#options.zero_ms + us / 1000;
+    return this.#options.zero_ms() + us / 1000;
   }
 
   /** The action whose slot waits longest. */

@@ -13,22 +13,22 @@ const BUSY_MS = 20;
 
 export class SlotTurns {
   readonly #permit: Permit;
-  readonly #zero_ms: number;
+  /** of {@link now} at run time 0 */
+  zero_ms: number;
   readonly #dispatchers: Dispatcher[] = [];
   readonly #pacing = new Pacing(() => this.#turn());
   #immediate: NodeJS.Immediate | null = null;
   /** which of them begins in the next turn */
   #first = 0;
 
-  /** `zero_ms`: of {@link now} at run time 0 */
   constructor(permit: Permit, zero_ms: number) {
     this.#permit = permit;
-    this.#zero_ms = zero_ms;
+    this.zero_ms = zero_ms;
   }
 
   /** `actions` share their takers. */
   dispatcher(actions: readonly RatedAction[]): Dispatcher {
-    const dispatcher = new Dispatcher({ actions, zero_ms: this.#zero_ms, wanted: () => this.go_on() });
+    const dispatcher = new Dispatcher({ actions, zero_ms: () => this.zero_ms, wanted: () => this.go_on() });
     this.#dispatchers.push(dispatcher);
     return dispatcher;
   }
@@ -38,9 +38,10 @@ export class SlotTurns {
     this.#immediate ??= setImmediate(this.#on_turn);
   }
 
-  /** Counts all slots that are due by now. */
+  /** Counts all slots that are due by now, unless they may be others' by now. */
   make(): void {
-    const us = Math.floor((now() - this.#zero_ms) * 1000);
+    if (this.#permit.has_run_out) return;
+    const us = Math.floor((now() - this.zero_ms) * 1000);
     for (const dispatcher of this.#dispatchers) dispatcher.make(us);
   }
 
@@ -80,7 +81,7 @@ export class SlotTurns {
     const at = now();
     let next = Infinity;
     for (const dispatcher of this.#dispatchers) {
-      const due = this.#zero_ms + dispatcher.next_us / 1000;
+      const due = this.zero_ms + dispatcher.next_us / 1000;
       next = Math.min(next, Math.max(due, at + (dispatcher.has_takers ? LEAST_MS : BUSY_MS)));
     }
     if (next < Infinity) this.#pacing.wake_at(next);

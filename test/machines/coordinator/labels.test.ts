@@ -104,6 +104,7 @@ class Small {
         reassign_ms: 60_000,
         silent_ms: () => 0,
         at: '',
+        planned: () => 0,
       };
       const shares = next_shares(this.plan, this.plan.revision + 1, now);
       this.plan = { ...this.plan, ...shares, revision: this.plan.revision + 1 };

@@ -37,7 +37,7 @@ import { AccountReader } from '../../../src/swarm/plan/account-shape.ts';
 import type { Account } from '../../../src/swarm/plan/account.ts';
 import { GROUPS } from '../../swarm/specs.ts';
 import { main_of, playing } from '../../metrics/one-group.ts';
-import { a_head, A_PART, a_snapshot, BUNDLE, DESIRED, GOOD, HEADER, PLAN, PRESENCE, SHARE } from './good-documents.ts';
+import { a_head, A_PART, a_snapshot, DESIRED, GOOD, HEADER, PLAN, PRESENCE, SHARE } from './good-documents.ts';
 import { mutated } from './mutate.ts';
 
 const READERS = {
@@ -146,8 +146,8 @@ describe('what agents say', () => {
         { id: 'agent-01', presence, silent_ms: 0, known_ms: 0 },
         { id: 'agent-03', presence: { ...PRESENCE, incarnation: 'i3' }, silent_ms: 0, known_ms: 0 },
       ];
-      const times = { run_ms: 15, reassign_ms: 4000, silent_ms: () => 0, at: HEADER.started };
-      const now = { groups: BUNDLE.run.what.groups, desired: DESIRED, agents, ...times };
+      const times = { run_ms: 15, reassign_ms: 4000, silent_ms: () => 0, at: HEADER.started, planned: () => 0 };
+      const now = { groups: PLAN.groups, desired: DESIRED, agents, ...times };
       const next = { ...PLAN, revision: 10, ...next_shares(PLAN, 10, now) };
       expect(why_of(read_plan(plan_text(next)))).toBe(null);
       const most = Object.values(next.members).reduce(
