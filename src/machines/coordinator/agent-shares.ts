@@ -19,7 +19,10 @@ import { departure, seats_of, type AgentSeat, type KnownAgent, type ShareInput }
 const MAX_DEPARTED = 200;
 
 /** What a plan says of its members. */
-export type Shares = Pick<SwarmPlan, 'seeded' | 'members' | 'departed' | 'ids' | 'slots' | 'rebalance' | 'piece_ms' | 'ahead'>;
+export type Shares = Pick<
+  SwarmPlan,
+  'seeded' | 'members' | 'departed' | 'ids' | 'slots' | 'rebalance' | 'piece_ms' | 'ahead'
+>;
 
 /**
  * What the next plan says of its members; `revision` is the one it will have. `old`: as it is at `run_ms`, see

@@ -37,6 +37,8 @@ export function next_slots(
   now: ShareInput,
 ): NextSlots {
   const known = new Map(now.agents.map((agent) => [agent.id, agent]));
+  // what the plan says of tenures is what agents were told
+  const is_told = old.seeded === 0;
   const slots: Record<string, ActionSlots> = {};
   const given = new Map<Departed, Record<string, number>>(gone.map((one) => [one, {}]));
   for (const { name: group, actions = [] } of now.groups)
@@ -46,16 +48,16 @@ export function next_slots(
       if (rate === undefined) continue;
       const due = slots_by(rate.piece, now.run_ms * 1000);
       const before = old.slots[key] ?? NOTHING_GIVEN;
-      const parts = is_sure ? parts_of(before, group, members, old, now.desired.drained, known) : [];
+      const parts = is_told ? parts_of(before, group, members, old, now.desired.drained, known) : [];
       const action = new SlotsOfAction(before, parts);
-      if (old.seeded === 0) for (const [id, word] of words_of(old, key, known)) action.heard(id, word);
+      if (is_told) for (const [id, word] of words_of(old, key, known)) action.heard(id, word);
       for (const one of gone) {
         const own = action.died(one.agent, word_of(one.agent, one.incarnation, key, known), due);
         if (own > 0) given.get(one)![key] = own;
       }
-      if (is_sure && old.seeded > 0) slots[key] = told_anew(action.state, words_of(old, key, known, gone), old, key, due);
+      if (is_sure && !is_told) slots[key] = told_anew(action.state, words_of(old, key, known, gone), old, key, due);
       else {
-        if (is_sure) action.deal(parts, now.run_ms);
+        if (is_told) action.deal(parts, now.run_ms);
         slots[key] = action.state;
       }
     }
@@ -91,7 +93,8 @@ export function lost_slots(
     Math.max(0, own - planned(agent, incarnation, key));
   for (const [key, { lost: before, held, free, ended }] of Object.entries(plan.slots)) {
     let all = before;
-    for (const { agent, incarnation, slots } of plan.departed) all += missing(agent, incarnation, key, slots?.[key] ?? 0);
+    for (const { agent, incarnation, slots } of plan.departed)
+      all += missing(agent, incarnation, key, slots?.[key] ?? 0);
     const piece = plan.rates[key]?.piece;
     if (plan.stage === 'ended' && piece !== undefined) {
       const due = slots_by(piece, plan.run_ms * 1000);

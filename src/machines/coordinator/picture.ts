@@ -5,7 +5,15 @@
 import type { Clock } from '../../foundation/clock.ts';
 import { endpoint_text } from '../../foundation/endpoint-text.ts';
 import { RESERVED_FILES } from '../../foundation/open-files.ts';
-import { bury, is_idle, lose_slots, merge_counts, merge_dead, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
+import {
+  bury,
+  is_idle,
+  lose_slots,
+  merge_counts,
+  merge_dead,
+  NO_DEAD,
+  type Dead,
+} from '../../metrics/merge-snapshots.ts';
 import { action_names, type ActionName } from '../../metrics/counted.ts';
 import { reached_in, type Reached } from '../../metrics/reached.ts';
 import type { Beat } from '../../metrics/series.ts';
@@ -203,10 +211,13 @@ export class Picture {
     for (const { agent, incarnation } of unsure.values())
       departed = bury(departed, NO_DEAD.snapshot, this.#lost(agent, incarnation, gone_of(agent, incarnation)));
     const nobodys = Object.entries(plan === null ? {} : lost_slots(plan, this.#planned));
-    const all = nobodys.reduce((sum, [key, slots]) => {
-      const { group, action } = parts_of_key(key);
-      return lose_slots(sum, group, action, slots);
-    }, merge_dead([...dead, departed]));
+    const all = nobodys.reduce(
+      (sum, [key, slots]) => {
+        const { group, action } = parts_of_key(key);
+        return lose_slots(sum, group, action, slots);
+      },
+      merge_dead([...dead, departed]),
+    );
     return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
   }
 

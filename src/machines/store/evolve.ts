@@ -27,8 +27,7 @@ export class EvolvingPlan {
   }
 }
 
-const the_same_rate = (known: PlayedRate, now: PlayedRate): PlayedRate =>
-  isDeepStrictEqual(known, now) ? known : now;
+const the_same_rate = (known: PlayedRate, now: PlayedRate): PlayedRate => (isDeepStrictEqual(known, now) ? known : now);
 
 /** The same object if nothing has changed. */
 export function evolve(plan: SwarmPlan, run_ms: number): SwarmPlan {

@@ -1,5 +1,16 @@
 /** What is stored about the slots of rated actions: their schedule, who fires which of them, and how far agents are. */
-import { fault, flag, integer, list, nullable, number, object, optional, record, token } from '../../foundation/shape.ts';
+import {
+  fault,
+  flag,
+  integer,
+  list,
+  nullable,
+  number,
+  object,
+  optional,
+  record,
+  token,
+} from '../../foundation/shape.ts';
 import type { Shape } from '../../foundation/shape.ts';
 import type { AssignedPlaces, FreePlaces, HeldTenure, TenuresState } from '../../swarm/load/tenures.ts';
 import type { NamedAction, Steered } from '../../swarm/plan/intent.ts';
@@ -100,10 +111,7 @@ export const SLOTS_OF_ACTIONS: Shape<Readonly<Record<string, ActionSlots>>> = re
 export type SlotsWord = Readonly<Record<string, Pick<StretchesAccount, 'stretches' | 'ended'>>>;
 export const SLOTS_WORD: Shape<SlotsWord> = record(
   object<SlotsWord[string]>({
-    stretches: list(
-      places(object<StretchAccount>({ ...STRETCH, at: SLOTS, closed: nullable(SLOTS) })),
-      MAX_PIECES_OF,
-    ),
+    stretches: list(places(object<StretchAccount>({ ...STRETCH, at: SLOTS, closed: nullable(SLOTS) })), MAX_PIECES_OF),
     ended: SLOTS,
   }),
   MAX_RATES,

@@ -100,8 +100,7 @@ export class Tenures {
   even(last: number, member: MemberId): boolean {
     const late = this.#free.filter(({ first }) => first <= last);
     this.#free = this.#free.filter((one) => !late.includes(one));
-    for (const one of late)
-      this.#held.push({ id: this.#new_id(), ...one, last, owner: member, closing: false });
+    for (const one of late) this.#held.push({ id: this.#new_id(), ...one, last, owner: member, closing: false });
     return late.length === 0;
   }
 
@@ -121,8 +120,7 @@ export class Tenures {
 
   /** What a member says of its tenures. Those that it closed go to their heirs. Returns whether orders changed. */
   closed(member: MemberId, accounts: readonly TenureAccount[]): boolean {
-    for (const { id, at } of accounts)
-      if (this.#held.some((held) => held.id === id)) this.#at = Math.max(this.#at, at);
+    for (const { id, at } of accounts) if (this.#held.some((held) => held.id === id)) this.#at = Math.max(this.#at, at);
     const ends = ends_of(accounts);
     const over = this.#take(({ id, owner }) => owner === member && ends.has(id));
     for (const { id, from, to } of over) this.#free.push({ from, to, first: ends.get(id)! + 1 });

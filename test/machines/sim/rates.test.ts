@@ -38,6 +38,7 @@ function strike(swarm: SimSwarm, { kind, which, for_ms }: Blow): void {
       if (machine.process.alive) swarm.freeze(machine.process, for_ms);
       return;
     case 'cut':
+      swarm.truth.troubled(machine.process, for_ms);
       return machine.process.cut('both', for_ms);
     case 'leader':
       // one must be left that knows what was there
@@ -45,8 +46,10 @@ function strike(swarm: SimSwarm, { kind, which, for_ms }: Blow): void {
       desk.process.crash();
       return void later(() => swarm.restart_desk(desk));
     case 'engine':
+      swarm.truth.troubled(null, 3000);
       return world.stop_engine(Math.min(for_ms, 3000));
     case 'wipe':
+      swarm.truth.troubled(null, 0);
       if (desks.some(({ process, is_playing }) => process.alive && is_playing)) world.wipe_engine();
       return;
     case 'join':

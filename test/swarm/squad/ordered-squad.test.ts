@@ -318,7 +318,12 @@ describe('hooks', () => {
     bench.member('w1').setup = null;
     await bench.order(0, { setup: true, shared: null });
     await bench.order(0, { setup: true, shared: null, retry_fatal: 5 });
-    expect(bench.orders_out.at(-1)!.live).toMatchObject({ shared: null, setup_by: 'w1', teardown_by: null, retry_fatal: 5 });
+    expect(bench.orders_out.at(-1)!.live).toMatchObject({
+      shared: null,
+      setup_by: 'w1',
+      teardown_by: null,
+      retry_fatal: 5,
+    });
     expect(bench.squad.account().setup).toBeNull();
     const { changes } = bench;
     bench.member('w1').die();
