@@ -60,7 +60,7 @@ for (let i = 0; i < count; i++) {
 }
 process.stdout.write('ready\n');
 
-const ACTIONS = [{ group: 'main', command: 'say' }];
+const ACTIONS = [{ group: 'main', name: 'say' }];
 
 /** Holds what it is ordered a moment later. */
 class Crew {

@@ -101,6 +101,11 @@ export function rate_faults(
   return [...found].map(([offset, message]) => ({ offset, message }));
 }
 
+/** The actions whose rates the load steers, as it calls them, in the order in which it does. */
+export const rates_steered = ({ steps }: LoadSteps): string[] => [
+  ...new Set(steps.flatMap(({ commands }) => commands.flatMap((one) => (one.op === 'rate' ? [one.action] : [])))),
+];
+
 /** Where a load waits for clients: it cannot be said beforehand how long. */
 export const barriers_of = ({ steps }: LoadSteps): number[] => [
   ...new Set(steps.flatMap(({ commands, offsets }) => (commands[0]!.op === 'wait' ? [offsets[0]!] : []))),

@@ -4,6 +4,7 @@ import { EXIT_LOAD } from '../foundation/exit.ts';
 import type { Log } from '../foundation/log.ts';
 import { MAX_TARGET, type Command, type Reply } from '../grammar/command.ts';
 import { sentence } from '../grammar/sentences.ts';
+import { full_name } from '../metrics/groups.ts';
 import type { LoadSummary, Summary } from '../metrics/summary.ts';
 import type { OptionsWith } from '../options/options.ts';
 import { position_table, render_faults, type Fault } from '../script/fault.ts';
@@ -58,6 +59,8 @@ export function most_planned(text: string, groups: readonly NamedSharing[]): rea
   return peaks_of(begin(first_intent(1), load, groups, 0), groups).groups;
 }
 
+/** actions that are named, of those that were not played as planned */
+const MAX_NAMED = 5;
 /** Nothing was changed as nobody answered, or nobody knows whether it was. */
 const AGAIN: readonly string[] = ['engine_away', 'unknown'];
 /** for so long an engine that is away is asked again, and how often */
@@ -90,17 +93,38 @@ export async function start_load(
   return false;
 }
 
-/** Of a run whose books balance and that nothing failed in; `is_played`: see {@link start_load}. */
-export function exit_code(summary: Summary, is_played: boolean, log: Log): number {
+/**
+ * Of a run whose books balance and that nothing failed in; `is_played`: see {@link start_load}; `strict`: the load must
+ * have been played as it was planned.
+ */
+export function exit_code(summary: Summary, is_played: boolean, strict: boolean, log: Log): number {
   if (!is_played) return EXIT_LOAD;
   if (summary.load?.state === 'failed') {
     log.error(`the load could not be played to its end: ${summary.load.why ?? ''}`);
+    return EXIT_LOAD;
+  }
+  const otherwise = strict ? not_as_planned(summary) : null;
+  if (otherwise !== null) {
+    log.error(`--strict: the load was not played as planned: ${otherwise}`);
     return EXIT_LOAD;
   }
   const why = nothing_worked(summary);
   if (why === null) return 0;
   log.error(`nothing worked: ${why}`);
   return 1;
+}
+
+/** Why the load was not the one that was planned; null: it was. What an end or a pause dropped was to be. */
+export function not_as_planned({ saturated_seconds = 0, actions }: Summary): string | null {
+  const missing = actions.flatMap((action) => {
+    if (!action.slots) return [];
+    const { planned, dropped, lost } = action.slots;
+    const count = dropped.no_free_client + dropped.backlog + lost;
+    return count > 0 ? [`${count} of ${planned} slots of ${full_name(action)} were dropped or lost`] : [];
+  });
+  const saturated = saturated_seconds > 0 ? [`swarm was saturated for ${saturated_seconds} s`] : [];
+  const all = [...saturated, ...missing.slice(0, MAX_NAMED)];
+  return all.length === 0 ? null : all.join('; ');
 }
 
 /** Why the run shows nothing of the server; null: something worked, or nothing was tried. Aborted rounds do not count. */

@@ -73,10 +73,7 @@ export async function load(options: OptionsWith<'script'>, out_dir: string, colo
   }
   const { script } = parsed;
   const loaded = await load_exports(protocols_of(script.groups), dir, out_dir);
-  const faults = [
-    ...check_modules(parsed.rest, file, loaded),
-    ...check_shared_out(options, parsed, file),
-  ];
+  const faults = [...check_modules(parsed.rest, file, loaded), ...check_shared_out(options, parsed, file)];
   if (faults.length > 0) return refuse(in_file_order(faults));
   return {
     script,

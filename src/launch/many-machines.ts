@@ -130,7 +130,7 @@ function concluded(
     ...possibly_open_text(summary, unsure),
     ...(failed === null ? [] : [failed]),
   ];
-  return conclude(summary, reasons, options.summary, log, io) ? exit_code(summary, is_played, log) : 1;
+  return conclude(summary, reasons, options.summary, log, io) ? exit_code(summary, is_played, options.strict, log) : 1;
 }
 
 async function make_bundle(

@@ -35,7 +35,7 @@ export function new_run(
       reply_timeout_ms: options.reply_timeout,
       drain_timeout_ms: options.drain_timeout,
       max_reply_bytes: options.max_reply,
-      max_backlog: null,
+      max_backlog: options.max_backlog,
     },
   };
 }

@@ -202,6 +202,6 @@ class Daemon {
       ...(teardown_failed === null ? [] : [`teardown of the module failed: ${teardown_failed}`]),
     ];
     const is_well = conclude(summary, reasons, this.#options.summary, this.#log, this.#io);
-    return is_well && this.#failures === 0 ? exit_code(summary, this.#is_played, this.#log) : 1;
+    return is_well && this.#failures === 0 ? exit_code(summary, this.#is_played, this.#options.strict, this.#log) : 1;
   }
 }

@@ -114,7 +114,9 @@ function action_of(action: ActionSummary): ActionSnapshot {
   const rounds = { started, running, ok, failed, aborted, service, response };
   if (!slots) return rounds;
   const { planned, waiting, dropped, late_ms } = slots;
-  return { ...rounds, slots: { planned, waiting, dropped, late: histogram(histograms.late ?? refuse(), late_ms) } };
+  const late = histogram(histograms.late ?? refuse(), late_ms);
+  // those are of interest in their second only
+  return { ...rounds, slots: { planned, waiting, dropped, tardy: 0, late } };
 }
 
 /** The buckets from `text`, and the exact sum, min and max, which the encoding lacks, from the times beside it. */

@@ -50,6 +50,7 @@ export class SlotRecorder {
   planned = 0;
   waiting = 0;
   readonly dropped: Record<DropReason, number> = { no_free_client: 0, backlog: 0, stopped: 0, paused: 0 };
+  tardy = 0;
   readonly late: Histogram;
 
   constructor(coarse: number) {
@@ -61,6 +62,7 @@ export class SlotRecorder {
       planned: this.planned,
       waiting: this.waiting,
       dropped: { ...this.dropped },
+      tardy: this.tardy,
       late: this.late.snapshot(),
     };
   }

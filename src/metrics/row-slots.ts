@@ -12,6 +12,8 @@ export interface SlotData {
   readonly planned: number;
   /** in the order of DROP_REASONS */
   readonly dropped: readonly number[];
+  /** see SlotSnapshot */
+  readonly tardy: number;
   readonly late: Rough;
 }
 
@@ -23,7 +25,7 @@ export interface RowSlots {
   readonly slots: ReadonlyMap<number, SlotData>;
 }
 
-export const NO_SLOT_DATA: SlotData = { planned: 0, dropped: DROP_REASONS.map(() => 0), late: NOTHING };
+export const NO_SLOT_DATA: SlotData = { planned: 0, dropped: DROP_REASONS.map(() => 0), tardy: 0, late: NOTHING };
 const NONE: RowSlots = { saturated_s: 0, saturated_by: [], slots: new Map() };
 
 export const slots_happened = ({ planned, dropped, late }: SlotData): boolean =>
@@ -37,11 +39,12 @@ export function pack_slots({ saturated_s, saturated_by, slots }: RowSlots): Uint
   writer.unsigned(saturated_s);
   writer.unsigned(SATURATED_BY.reduce((bits, by, i) => bits + (saturated_by.includes(by) ? 2 ** i : 0), 0));
   let before = -1;
-  for (const [action, { planned, dropped, late }] of slots) {
+  for (const [action, { planned, dropped, tardy, late }] of slots) {
     writer.unsigned(action - before);
     before = action;
     writer.signed(planned);
     for (const count of dropped) writer.signed(count);
+    writer.signed(tardy);
     write_rough(writer, late);
   }
   return writer.take();
@@ -57,7 +60,8 @@ export function unpack_slots(bytes: Uint8Array | null): RowSlots {
     action += reader.unsigned();
     const planned = reader.signed();
     const dropped = DROP_REASONS.map(() => reader.signed());
-    slots.set(action, { planned, dropped, late: read_rough(reader) });
+    const tardy = reader.signed();
+    slots.set(action, { planned, dropped, tardy, late: read_rough(reader) });
   }
   return { saturated_s, saturated_by: SATURATED_BY.filter((_, i) => bits & (2 ** i)), slots };
 }
@@ -85,5 +89,6 @@ export function plus_slots(a: RowSlots, b: RowSlots): RowSlots {
 const plus_data = (a: SlotData, b: SlotData): SlotData => ({
   planned: a.planned + b.planned,
   dropped: a.dropped.map((count, i) => count + b.dropped[i]!),
+  tardy: a.tardy + b.tardy,
   late: plus(a.late, b.late),
 });

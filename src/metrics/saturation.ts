@@ -3,11 +3,17 @@
  * the server (docs/summary.md). Pure.
  */
 
-export const SATURATED_BY = ['cpu', 'lag', 'late', 'backlog'] as const;
+export const SATURATED_BY = ['cpu', 'lag', 'late'] as const;
 export type SaturatedBy = (typeof SATURATED_BY)[number];
 
-/** Above these it is saturated: a process plays all its clients in one thread. `cpu`: share of one core. */
-const MOST = { cpu: 0.9, lag_p99_ms: 50, late_p99_ms: 10 } as const;
+/** A slot that a free client starts so late, ms, is swarm's own doing: it is tardy. */
+export const TARDY_MS = 10;
+
+/**
+ * Above these it is saturated: a process plays all its clients in one thread. `cpu`: share of one core; `tardy`: of the
+ * slots that were started, see {@link TARDY_MS}.
+ */
+const MOST = { cpu: 0.9, lag_p99_ms: 50, tardy: 0.01 } as const;
 
 /** A process that holds clients, in the last second. */
 export interface Generating {
@@ -22,10 +28,9 @@ export interface Generating {
 export interface SlotsPlayed {
   /** of the action, in the whole run */
   readonly name: string;
-  /** of those that were started: how late they were; 0: none was */
-  readonly late_p99_ms: number;
-  /** dropped because too many others waited */
-  readonly backlog: number;
+  readonly started: number;
+  /** of those, see {@link TARDY_MS} */
+  readonly tardy: number;
 }
 
 export interface Saturation {
@@ -38,8 +43,7 @@ export interface Saturation {
 export function saturation_of(processes: readonly Generating[], slots: readonly SlotsPlayed[]): Saturation[] {
   const busiest = worst(processes, ({ cpu }) => cpu);
   const slowest = worst(processes, ({ lag_p99_ms }) => lag_p99_ms);
-  const latest = worst(slots, ({ late_p99_ms }) => late_p99_ms);
-  const fullest = worst(slots, ({ backlog }) => backlog);
+  const tardiest = worst(slots, tardy_share);
   const said: Saturation[] = [];
   if (busiest && busiest.cpu > MOST.cpu)
     said.push({ by: 'cpu', text: `${busiest.id} used ${busiest.cpu.toFixed(2)} of a core` });
@@ -48,12 +52,15 @@ export function saturation_of(processes: readonly Generating[], slots: readonly 
       by: 'lag',
       text: `the event loop of ${slowest.id} was ${slowest.lag_p99_ms.toFixed(0)} ms late (p99)`,
     });
-  if (latest && latest.late_p99_ms > MOST.late_p99_ms)
-    said.push({ by: 'late', text: `slots of ${latest.name} started ${latest.late_p99_ms.toFixed(1)} ms late (p99)` });
-  if (fullest && fullest.backlog > 0)
-    said.push({ by: 'backlog', text: `${fullest.backlog} slots of ${fullest.name} were dropped for their backlog` });
+  if (tardiest && tardy_share(tardiest) > MOST.tardy) {
+    const { name, started, tardy } = tardiest;
+    const text = `${tardy} of ${started} slots of ${name} started more than ${TARDY_MS} ms late though clients were free`;
+    said.push({ by: 'late', text });
+  }
   return said;
 }
+
+const tardy_share = ({ started, tardy }: SlotsPlayed): number => (started > 0 ? tardy / started : 0);
 
 function worst<T>(list: readonly T[], of: (one: T) => number): T | undefined {
   return list.reduce<T | undefined>((most, one) => (most !== undefined && of(most) >= of(one) ? most : one), undefined);

@@ -147,6 +147,7 @@ function is_empty(counts: Counts): boolean {
 class SeenSlots {
   #planned = 0;
   #dropped = NO_SLOT_DATA.dropped;
+  #tardy = 0;
   readonly #late = new SeenTimes();
 
   get bytes(): number {
@@ -158,8 +159,10 @@ class SeenSlots {
     const news = {
       planned: now.planned - this.#planned,
       dropped: dropped.map((count, i) => count - this.#dropped[i]!),
+      tardy: now.tardy - this.#tardy,
       late: this.#late.advance(now.late, level),
     };
+    this.#tardy = now.tardy;
     this.#planned = now.planned;
     this.#dropped = dropped;
     return news;

@@ -5,7 +5,6 @@
 import { counted_of, places_of, type ActionName, type ActionPlace } from './counted.ts';
 import { differing } from './differing.ts';
 import { name_in_run } from './groups.ts';
-import { quantile } from './histogram.ts';
 import { fold_rows, pack_members, pack_row, unpack_row, type RowData } from './row-data.ts';
 import { fold, RowShelf, type ShelfRow } from './row-shelf.ts';
 import { pack_slots, plus_slots, unpack_slots, type RowSlots } from './row-slots.ts';
@@ -107,9 +106,8 @@ export class Series {
     const told = processes ?? members.filter(({ id }) => !not_told.includes(id));
     const played = [...slots].map(([number, data]) => {
       const place = this.#names.actions.name_of(number);
-      const { late, dropped } = slots_of(place, data, this.#seen.level);
-      const late_p99_ms = late.count > 0 ? quantile(late, 0.99) / 1000 : 0;
-      return { name: name_in_run(place.group, place.name), late_p99_ms, backlog: dropped.backlog };
+      const { late } = slots_of(place, data, this.#seen.level);
+      return { name: name_in_run(place.group, place.name), started: late.count, tardy: data.tardy };
     });
     return saturation_of(told, played);
   }

@@ -59,6 +59,7 @@ const ACTION = object<GroupCounters['actions'][number]>({
       planned: COUNT,
       waiting: COUNT,
       dropped: fields_of(DROP_REASONS, COUNT),
+      tardy: COUNT,
     }),
   ),
 });

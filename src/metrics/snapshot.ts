@@ -47,6 +47,8 @@ export interface SlotSnapshot {
   readonly planned: number;
   readonly waiting: number;
   readonly dropped: Readonly<Record<DropReason, number>>;
+  /** of those that were started: more than 10 ms late although a client was free */
+  readonly tardy: number;
   /** from a slot's instant to its start, of those that were started */
   readonly late: HistogramSnapshot;
 }

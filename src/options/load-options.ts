@@ -3,7 +3,9 @@ import { MAX_WORKERS } from '../foundation/open-files.ts';
 import { MAX_TARGET } from '../grammar/command.ts';
 import { MAX_LOAD_TEXT } from '../grammar/load-text.ts';
 import { option, RUNS } from './option-row.ts';
-import { duration, FILE, FOLDER, integer, or_word, rate, SEGMENT, SERVER, words } from './shapes.ts';
+import { duration, FILE, FOLDER, integer, or_word, rate, SEGMENT, SERVER, TRUE_OR_FALSE, words } from './shapes.ts';
+
+const MAX_BACKLOG = 10_000_000;
 
 export const LOAD_OPTIONS = {
   script: option({
@@ -100,6 +102,23 @@ export const LOAD_OPTIONS = {
     group: 'How many and how fast',
     commands: [...RUNS, 'attach'],
     shape: rate('1000 or 0.5'),
+  }),
+  max_backlog: option({
+    flags: '--max-backlog <n>',
+    help: 'rounds of an action with a rate that wait in a process when no client is free; older ones are dropped',
+    otherwise: 'as many as are due in a second, at least 1000',
+    group: 'How many and how fast',
+    commands: ['run'],
+    shape: integer(1, MAX_BACKLOG),
+  }),
+  strict: option({
+    flags: '--strict',
+    help: 'exit code 98 if the load was not played as planned: swarm was saturated, or slots of a rate were dropped or lost',
+    group: 'How many and how fast',
+    commands: RUNS,
+    fallback: 'false',
+    shape: TRUE_OR_FALSE,
+    is_switch: true,
   }),
   segment: option({
     flags: '--segment <part>',

@@ -1,5 +1,6 @@
-/** What a load will do, for people: its steps as a table, its clients over time as a chart. Pure. */
+/** What a load will do, for people: its steps as a table, its clients and rates over time as a chart. Pure. */
 import { escape_text } from '../foundation/escape.ts';
+import { slot_rate_text } from '../foundation/rate.ts';
 import { span } from './load-lines.ts';
 import { clock_of } from './series-table.ts';
 import { aligned } from './tables.ts';
@@ -21,6 +22,15 @@ export interface LoadOutline {
   /** its last step ends the run */
   readonly stops: boolean;
   /** the most clients in each of equal parts of its time, of all groups */
+  readonly course: readonly number[];
+  /** of the actions whose rates it changes */
+  readonly rates: readonly OutlinedRate[];
+}
+
+export interface OutlinedRate {
+  /** `[group.][loop.]action` */
+  readonly action: string;
+  /** the highest rate in each of equal parts of its time, per second */
   readonly course: readonly number[];
 }
 
@@ -46,24 +56,29 @@ export interface StepTime {
   readonly clients: readonly number[];
   /** per second, at its end; null: no step has said it so far */
   readonly connect_per_s: number | null;
+  /** per second, at its end, in the order of {@link LoadOutline.rates}; empty: the run ends */
+  readonly rates: readonly number[];
 }
 
 const MAX_ROWS = 40;
 const MAX_STEP = 40;
+const MAX_RATES = 8;
 
 /** A line about the whole, then a table of at most forty steps. */
-export function load_table({ groups, steps, played, ms, waits_ms, most, last, stops }: LoadOutline): string[] {
+export function load_table({ groups, steps, played, ms, waits_ms, most, last, stops, rates }: LoadOutline): string[] {
   const least = waits_ms.length > 0 ? 'at least ' : '';
   const end = stops ? 'then it ends the run' : `then the run goes on with ${many(last, 'client')}`;
   const time = ms === 0 && least === '' ? '' : `${least}${span(ms / 1000)}, `;
   const about = `load: ${many(played, 'step')}, ${time}at most ${many(most, 'client')}; ${end}`;
   const times = steps.some((step) => step.times > 1);
-  const rates = steps.some(({ last: { connect_per_s } }) => connect_per_s !== null);
+  const connects = steps.some(({ last: { connect_per_s } }) => connect_per_s !== null);
+  const shown = rates.slice(0, MAX_RATES);
   const several = groups.length > 1;
   const head = [
     ...['', 'step', ...(times ? ['times'] : []), 'begins', 'lasts', 'clients'],
     ...(several ? groups : []),
-    ...(rates ? ['connects/s'] : []),
+    ...(connects ? ['connects/s'] : []),
+    ...shown.map(({ action }) => `${action}/s`),
   ];
   const row = (step: OutlinedStep): string[] => {
     const both = (cell: (time: StepTime) => string | number): string => {
@@ -75,7 +90,8 @@ export function load_table({ groups, steps, played, ms, waits_ms, most, last, st
       ...[both(({ begins_ms }) => clock(begins_ms)), lasting(step)],
       both(({ clients }) => (clients.length === 0 ? '' : sum(clients))),
       ...(several ? groups.map((_, g) => both(({ clients }) => clients[g] ?? '')) : []),
-      ...(rates ? [both(({ connect_per_s }) => connect_per_s ?? '')] : []),
+      ...(connects ? [both(({ connect_per_s }) => connect_per_s ?? '')] : []),
+      ...shown.map((_, i) => both((time) => rate_cell(time.rates[i]))),
     ];
   };
   const rest = steps.length - MAX_ROWS;
@@ -83,8 +99,13 @@ export function load_table({ groups, steps, played, ms, waits_ms, most, last, st
     about,
     ...aligned([head, ...steps.slice(0, MAX_ROWS).map(row)], [1]),
     ...(rest > 0 ? [`and ${rest} more`] : []),
+    ...(rates.length > MAX_RATES ? [`and ${many(rates.length - MAX_RATES, 'more rate')}`] : []),
   ];
 }
+
+/** empty: the run ends */
+const rate_cell = (per_s: number | undefined): string =>
+  per_s === undefined ? '' : slot_rate_text(per_s).replace('/s', '');
 
 const sum = (clients: readonly number[]): number => clients.reduce((all, one) => all + one, 0);
 
@@ -111,19 +132,15 @@ const CHART_ROWS = 8;
 const BLOCKS = [' ', ...'▁▂▃▄▅▆▇█'];
 const FULL = BLOCKS.length - 1;
 
-/** Eight lines of blocks and two below them; none if the load takes no time or has no clients. */
-export function load_chart({ course, ms, waits_ms }: LoadOutline): string[] {
+/**
+ * Eight lines of blocks and two below them, then two for each rate; none if the load takes no time or has no clients.
+ */
+export function load_chart({ course, ms, waits_ms, rates }: LoadOutline): string[] {
   const most = Math.max(0, ...course);
   if (ms === 0 || most === 0) return [];
-  const width = String(most).length;
-  const heights = course.map((clients) =>
-    clients === 0 ? 0 : Math.max(1, Math.round((clients / most) * CHART_ROWS * FULL)),
-  );
-  const rows = Array.from({ length: CHART_ROWS }, (_, from_top) => {
-    const below = (CHART_ROWS - 1 - from_top) * FULL;
-    const blocks = heights.map((height) => BLOCKS[Math.min(FULL, Math.max(0, height - below))]!).join('');
-    return `${level(most, from_top).padStart(width)} │${blocks.trimEnd()}`;
-  });
+  const shown = rates.slice(0, MAX_RATES).map((rate) => ({ ...rate, top: rate_cell(Math.max(...rate.course)) }));
+  const width = Math.max(String(most).length, ...shown.map(({ top }) => top.length));
+  const rows = blocks(course, CHART_ROWS).map((row, i) => `${level(most, i).padStart(width)} │${row}`);
   const waits = new Set(waits_ms.map((at) => Math.min(course.length - 1, Math.floor((at / ms) * course.length))));
   const axis = course.map((_, i) => (waits.has(i) ? 'w' : '─')).join('');
   const [begin, end] = [clock(0), `${waits.size > 0 ? 'at least ' : ''}${clock(ms)}`];
@@ -132,8 +149,25 @@ export function load_chart({ course, ms, waits_ms }: LoadOutline): string[] {
     ...rows,
     `${'0'.padStart(width)} └${axis}`,
     `${' '.repeat(width + 2)}${scale}`,
+    ...shown.flatMap(({ action, top, course: rate }) => [
+      `${' '.repeat(width + 2)}${action}, per second:`,
+      `${top.padStart(width)} │${blocks(rate, 1)[0]}`,
+    ]),
     ...(waits.size > 0 ? [`${' '.repeat(width + 2)}w: a wait for clients, shown as if it took no time`] : []),
   ];
+}
+
+/** So many rows of blocks, the highest value as high as all of them. */
+function blocks(course: readonly number[], rows: number): string[] {
+  const most = Math.max(...course);
+  const heights = course.map((value) => (value === 0 ? 0 : Math.max(1, Math.round((value / most) * rows * FULL))));
+  return Array.from({ length: rows }, (_, from_top) => {
+    const below = (rows - 1 - from_top) * FULL;
+    return heights
+      .map((height) => BLOCKS[Math.min(FULL, Math.max(0, height - below))]!)
+      .join('')
+      .trimEnd();
+  });
 }
 
 /** What the upper edge of a row stands for, where that is said. */

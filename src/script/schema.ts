@@ -71,7 +71,7 @@ export const MAX_ITERATIONS = 1_000_000_000;
 /** Rounds of a rated action that a client may run at a time. */
 export const MAX_AT_ONCE = 1000;
 /** Seconds that a slot may wait for a client: a millisecond to a day. */
-const MIN_GIVE_UP = 0.001;
+export const MIN_GIVE_UP = 0.001;
 export const MAX_GIVE_UP = 86_400;
 
 function range_schema(rule: RangeRule): object {

@@ -171,3 +171,45 @@ const fired = async (console: ConsoleClient, slots: number): Promise<void> => {
 const said = async (console: ConsoleClient, line: string): Promise<void> => {
   expect((await console.ask(line, 180_000))[0]).toMatch(/^OK/);
 };
+
+describe('a generator that is held up says so', () => {
+  const BLOCKING = `${MODULE}
+let calls = 0;
+export const stuck = async (client) => {
+  if (++calls % 200 === 0) for (const end = performance.now() + 400; performance.now() < end;);
+  await ping(client);
+};
+`;
+  const events = async (console: ConsoleClient): Promise<string> => (await console.ask('events 1000')).join('\n');
+
+  it('when its process was stopped', async () => {
+    const swarm = run(SCRIPT, ['--workers', '1']);
+    const console = await swarm.console();
+    for (const line of ['incr 20', 'wait ready within 100s', 'rate ping 200/s']) await said(console, line);
+    await fired(console, 200);
+    const { pid } = (await status(console)).workers[0]!;
+    await until('it is said', async () => {
+      process.kill(pid, 'SIGSTOP');
+      await new Promise((done) => setTimeout(done, 300));
+      process.kill(pid, 'SIGCONT');
+      return / (lag|late)/.test(await events(console));
+    });
+    expect(await events(console)).toMatch(
+      /the event loop of w1 was \d+ ms late|slots of ping started more than 10 ms late/,
+    );
+    expect((await status(console)).saturated_seconds).toBeGreaterThan(0);
+    await said(console, 'stop');
+    await swarm.exited;
+    expect_balanced(summary());
+  });
+
+  it('when a function of the module keeps the process to itself, and --strict makes 98 of it', async () => {
+    place.write('protocols/lines.js', BLOCKING);
+    const script = 'protocol: lines\nactions:\n  - { name: ping, command: stuck, rate: 0/s }\n';
+    const load = 'set 20; wait ready within 100s; rate ping 200/s; hold 5s; stop';
+    const swarm = run(script, ['--strict', '--load', load]);
+    expect(await swarm.exited, swarm.err).toBe(98);
+    expect(swarm.err).toMatch(/--strict: the load was not played as planned: swarm was saturated for \d+ s/);
+    expect(summary().saturated_seconds).toBeGreaterThan(0);
+  });
+});

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Command, Reply } from '../../src/grammar/command.ts';
-import { start_load } from '../../src/launch/load-run.ts';
-import type { LoadSummary } from '../../src/metrics/summary.ts';
+import { exit_code, start_load } from '../../src/launch/load-run.ts';
+import type { LoadSummary, Summary } from '../../src/metrics/summary.ts';
 
 const AWAY: Reply = { ok: false, code: 'engine_away', away_ms: null };
 const LOST: Reply = { ok: false, code: 'unknown', lost: false, away_ms: null };
@@ -54,5 +54,35 @@ describe('a load that nobody answers for', () => {
     const { is_played, asked, said } = await started([{ ok: false, code: 'stopping', has_ended: false }]);
     expect({ is_played, said }).toEqual({ is_played: true, said: [] });
     expect(asked).toHaveLength(1);
+  });
+});
+
+describe('--strict', () => {
+  const slots = { planned: 100, started: 90, waiting: 0, lost: 0, late_ms: {} };
+  const dropped = { no_free_client: 0, backlog: 0, stopped: 6, paused: 4 };
+  const action = { group: 'main', loop: 'main', action: 'say', index: 0, ok: 90, failed: {} };
+  const ended = (more: Partial<Summary>, strict: boolean): readonly [number, string[]] => {
+    const said: string[] = [];
+    const summary = { connections: { attempted: 1, established: 1 }, actions: [action], ...more } as unknown as Summary;
+    return [exit_code(summary, true, strict, { error: (text: string) => said.push(text) } as never), said];
+  };
+  const rated = (more: object): Partial<Summary> =>
+    ({ actions: [{ ...action, slots: { ...slots, ...more } }] }) as never;
+
+  it('makes 98 of a run that was saturated, or whose slots were dropped for want of clients or lost', () => {
+    for (const [what, why] of [
+      [{ saturated_seconds: 3 }, 'swarm was saturated for 3 s'],
+      [rated({ dropped: { ...dropped, no_free_client: 7 } }), '7 of 100 slots of say were dropped or lost'],
+      [rated({ dropped: { ...dropped, backlog: 1 } }), '1 of 100 slots of say were dropped or lost'],
+      [rated({ dropped, lost: 2 }), '2 of 100 slots of say were dropped or lost'],
+    ] as const) {
+      expect(ended(what, true)).toEqual([98, [`--strict: the load was not played as planned: ${why}`]]);
+      expect(ended(what, false)).toEqual([0, []]);
+    }
+  });
+
+  it('is 0 when all was played, though some was dropped by a pause and the end', () => {
+    expect(ended(rated({ dropped }), true)).toEqual([0, []]);
+    expect(ended({}, true)).toEqual([0, []]);
   });
 });

@@ -49,7 +49,7 @@ const action: fc.Arbitrary<ActionSnapshot> = fc
 
 /** one that has a rate: each of its rounds is a slot that was started */
 export const rated: fc.Arbitrary<ActionSnapshot> = fc
-  .record({ action, waiting: n, dropped: by(DROP_REASONS), late: histograms })
+  .record({ action, waiting: n, dropped: by(DROP_REASONS), tardy: n, late: histograms })
   .map(({ action: one, ...slots }) => ({
     ...one,
     slots: { ...slots, planned: one.started + slots.waiting + sum(slots.dropped) },

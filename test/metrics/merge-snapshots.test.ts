@@ -271,7 +271,7 @@ describe('slots', () => {
     const late = recorded([]);
     const dropped = { no_free_client: 0, backlog: 0, stopped: 0, paused: 0 };
     const waits = (waiting: number): Snapshot => {
-      const slots = { planned: waiting, waiting, dropped, late };
+      const slots = { planned: waiting, waiting, dropped, tardy: 0, late };
       return { ...merge_snapshots([]), groups: { a: { ...NOTHING, actions: [{ ...merge_actions([]), slots }] } } };
     };
     expect([is_idle(waits(0)), is_idle(waits(1))]).toEqual([true, false]);

@@ -3,24 +3,26 @@ import { saturation_of, SaturationWatch, type Saturation } from '../../src/metri
 
 describe('saturation_of', () => {
   const process = (id: string, cpu: number, lag_p99_ms: number) => ({ id, cpu, lag_p99_ms });
-  const slots = (name: string, late_p99_ms: number, backlog = 0) => ({ name, late_p99_ms, backlog });
+  const slots = (name: string, started: number, tardy: number) => ({ name, started, tardy });
 
   it('is none up to the bounds', () => {
     expect(saturation_of([], [])).toEqual([]);
-    expect(saturation_of([process('w1', 0.9, 50)], [slots('say', 10)])).toEqual([]);
+    expect(saturation_of([process('w1', 0.9, 50)], [slots('say', 100, 1), slots('none', 0, 0)])).toEqual([]);
   });
 
   it('is by each that exceeds its bound, and names the worst', () => {
     expect(
       saturation_of(
         [process('w1', 0.95, 3), process('w2', 0.99, 312), process('w3', 0.2, 300)],
-        [slots('say', 0.5, 7), slots('talkers.beat.ping', 23.42, 3)],
+        [slots('say', 1000, 11), slots('talkers.beat.ping', 50, 3)],
       ),
     ).toEqual([
       { by: 'cpu', text: 'w2 used 0.99 of a core' },
       { by: 'lag', text: 'the event loop of w2 was 312 ms late (p99)' },
-      { by: 'late', text: 'slots of talkers.beat.ping started 23.4 ms late (p99)' },
-      { by: 'backlog', text: '7 slots of say were dropped for their backlog' },
+      {
+        by: 'late',
+        text: '3 of 50 slots of talkers.beat.ping started more than 10 ms late though clients were free',
+      },
     ]);
   });
 });

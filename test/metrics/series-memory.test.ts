@@ -30,7 +30,7 @@ function rated({ snapshot, lost }: Totals): Totals {
   const group = snapshot.groups.main!;
   const actions = group.actions.map((action) => ({
     ...action,
-    slots: { planned: action.started, waiting: 0, dropped, late: action.service },
+    slots: { planned: action.started, waiting: 0, dropped, tardy: 0, late: action.service },
   }));
   return { snapshot: { ...snapshot, groups: { main: { ...group, actions } } }, lost };
 }

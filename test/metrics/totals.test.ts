@@ -181,6 +181,7 @@ describe('to_summary', () => {
       planned,
       waiting,
       dropped: { no_free_client: 1, backlog, stopped: 0, paused: 0 },
+      tardy: 0,
       late: late[i],
     });
     const of = (started: number, one: SlotSnapshot): Snapshot =>

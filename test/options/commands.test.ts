@@ -29,11 +29,12 @@ const SWARM = [
   'reconnect_delay',
   'drain_timeout',
   'max_lifetime',
+  'strict',
 ] as const;
 
 /** What the code of each command reads. */
 const READ: Record<CommandName, readonly OptionName[]> = {
-  run: [...SWARM, ...MACHINE, 'stall_timeout', 'segment'],
+  run: [...SWARM, ...MACHINE, 'stall_timeout', 'segment', 'max_backlog'],
   'run --join': [...SWARM, ...ENGINE, 'min_agents', 'paused', 'isolation', 'lease'],
   try: [...PLAYED, 'bind'],
   check: [...SCRIPT, 'load', 'log_level'],
@@ -78,6 +79,7 @@ const VALUES: Partial<Record<OptionName, string>> = {
   segment: '1/2',
   max_connections: '5',
   max_connect_rate: '2000',
+  max_backlog: '5000',
   limit_up: '1k',
   limit_down: '1k',
   max_lifetime: '5',

@@ -5,7 +5,7 @@ import { CHART_POINTS, load_chart, load_table, type LoadOutline } from '../../sr
 type Step = LoadOutline['steps'][number];
 
 const step = (number: number, text: string, clients: number[], change: Partial<Step> = {}): Step => {
-  const time = { begins_ms: number * 1000, clients, connect_per_s: null };
+  const time = { begins_ms: number * 1000, clients, connect_per_s: null, rates: [] };
   return { number, times: 1, text, ms: 0, within_ms: null, first: time, last: time, ...change };
 };
 
@@ -19,6 +19,7 @@ const outline = (change: Partial<LoadOutline> = {}): LoadOutline => ({
   last: 10,
   stops: false,
   course: [10],
+  rates: [],
   ...change,
 });
 
@@ -28,7 +29,7 @@ describe('load_table', () => {
       step(1, 'set 1000 over 30s', [1000], { ms: 30_000 }),
       step(2, 'wait within 1m', [1000], { ms: null, within_ms: 60_000 }),
       step(3, 'hold 1500ms', [1000], { ms: 1500 }),
-      step(4, 'stop', [], { ms: null, first: { begins_ms: 3_661_500, clients: [], connect_per_s: null } }),
+      step(4, 'stop', [], { ms: null, first: { begins_ms: 3_661_500, clients: [], connect_per_s: null, rates: [] } }),
     ].map((one) => ({ ...one, last: one.first }));
     const whole = outline({ steps, played: 4, ms: 3_661_500, waits_ms: [30_000], most: 1000, stops: true });
     expect(load_table(whole)).toEqual([
@@ -42,7 +43,7 @@ describe('load_table', () => {
   });
 
   it('has a column for each group where there are several, for times where steps are repeated, for rates that are set', () => {
-    const begin = { begins_ms: 0, clients: [1, 9], connect_per_s: null };
+    const begin = { begins_ms: 0, clients: [1, 9], connect_per_s: null, rates: [] };
     const steps = [
       step(1, 'incr 10', [], { times: 3, first: begin, last: { ...begin, begins_ms: 20_000, clients: [3, 27] } }),
       step(4, 'connect-rate 5', [], { first: begin, last: { ...begin, connect_per_s: 5 } }),
@@ -53,6 +54,22 @@ describe('load_table', () => {
       '   step            times         begins  lasts  clients    few    many  connects/s',
       '1  incr 10           x 3  00:00 … 00:20         10 … 30  1 … 3  9 … 27',
       '4  connect-rate 5                 00:00              10      1       9           5',
+    ]);
+  });
+
+  it('has a column for each rate that the load changes, the first eight', () => {
+    const begin = { begins_ms: 0, clients: [5], connect_per_s: null, rates: Array<number>(10).fill(0) };
+    const steps = [
+      step(1, 'rate a0 0.5/s', [5], { first: begin, last: { ...begin, rates: [0.5, ...begin.rates.slice(1)] } }),
+      step(2, 'stop', [], { first: { ...begin, clients: [], rates: [] } }),
+    ].map((one) => (one.number === 1 ? one : { ...one, last: one.first }));
+    const rates = begin.rates.map((_, i) => ({ action: `a${i}`, course: [0] }));
+    expect(load_table(outline({ steps, played: 2, rates }))).toEqual([
+      'load: 2 steps, 1 min, at most 10 clients; then the run goes on with 10 clients',
+      '   step           begins  lasts  clients     a0/s  a1/s  a2/s  a3/s  a4/s  a5/s  a6/s  a7/s',
+      '1  rate a0 0.5/s   00:00               5  0 … 0.5     0     0     0     0     0     0     0',
+      '2  stop            00:00',
+      'and 2 more rates',
     ]);
   });
 
@@ -84,6 +101,25 @@ describe('load_chart', () => {
       '  0 └w───────w────────w',
       '     00:00at least 01:30.5',
       '     w: a wait for clients, shown as if it took no time',
+    ]);
+  });
+
+  it('draws below them the rates that it changes, each as high as a row', () => {
+    const rates = [
+      { action: 'say', course: [0, 1, 10_000, 20_000] },
+      { action: 'beat.ping', course: [0.5, 0, 0, 0] },
+      { action: 'never', course: [0, 0, 0, 0] },
+    ];
+    expect(load_chart(outline({ course: [5, 5, 5, 5], ms: 4000, rates })).slice(7)).toEqual([
+      '      │████',
+      '    0 └────',
+      '       00:0000:04',
+      '       say, per second:',
+      '20000 │ ▁▄█',
+      '       beat.ping, per second:',
+      '  0.5 │█',
+      '       never, per second:',
+      '    0 │',
     ]);
   });
 

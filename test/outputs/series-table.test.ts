@@ -65,6 +65,7 @@ describe('series_lines', () => {
     for (let second = 1; second <= 4; second++) {
       member.ok(1, 3000);
       if (second !== 2) for (let i = 0; i < 9; i++) member.fire(0, second === 3 ? 800_000 : 200, 2000);
+      if (second === 3) member.slots(0).tardy += 9;
       if (second === 3) for (let i = 0; i < 1200; i++) member.drop(0, i < 2 ? 'no_free_client' : 'backlog');
       const members = second === 4 ? [{ id: 'w1', open: 0, cpu: 0.97, lag_p99_ms: 70 }] : [];
       series.beat(beat(second * 1000, totals_now([member]), { members }));

@@ -8,9 +8,12 @@ import { parse_script } from '../../src/script/parse.ts';
 import {
   DEFAULT_SIGMA,
   MAX_ACTIONS,
+  MAX_AT_ONCE,
+  MAX_GIVE_UP,
   MAX_ITERATIONS,
   MAX_LOOPS,
   MAX_SIGMA,
+  MIN_GIVE_UP,
   RANGES,
   SCRIPT_SCHEMA,
 } from '../../src/script/schema.ts';
@@ -23,13 +26,14 @@ const blocks = (language: string, docs = DOCS): string[] =>
 
 describe('docs/script.md', () => {
   it('has examples that load', () => {
-    const [first, groups, loops, load, merged] = blocks('yaml');
+    const [first, rated, groups, loops, load, merged] = blocks('yaml');
     const played = (text: string): number[] => {
       const parsed = parse_script(text, 'a.yml');
       if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
       return parsed.script.groups.flatMap((group) => group.loops.map(({ actions }) => actions.length));
     };
-    expect([first!, groups!, loops!, load!, `protocol: p\n${merged!}`].map(played)).toEqual([
+    expect([first!, rated!, groups!, loops!, load!, `protocol: p\n${merged!}`].map(played)).toEqual([
+      [2],
       [2],
       [2, 1, 1],
       [1, 1],
@@ -39,7 +43,7 @@ describe('docs/script.md', () => {
   });
 
   it('shows what a bad script is really answered with', () => {
-    const text = blocks('yaml')[5]!;
+    const text = blocks('yaml')[6]!;
     const result = parse_script(text, 'heartbeat.yml');
     expect('faults' in result && render_faults(result.faults, text, false)).toBe(blocks('text')[0]!.trimEnd());
   });
@@ -55,6 +59,9 @@ describe('docs/script.md', () => {
       expect(row(name), name).toMatch(new RegExp(`\\| \`${rule.default}\` \\|$`));
     for (const name of ['rounds', 'sleep_between_rounds'] as const)
       expect(row(name)).toContain(`0 to ${RANGES[name].max}`);
+    for (const name of Object.keys(SCRIPT_SCHEMA.definitions.action.properties)) expect(row(name), name).not.toBe('');
+    expect(row('at_once')).toContain(`1 to ${MAX_AT_ONCE}`);
+    expect(row('give_up')).toContain(`${MIN_GIVE_UP} to ${MAX_GIVE_UP}`);
     expect(row('actions')).toContain(`1 to ${MAX_ACTIONS}`);
     expect(row('groups')).toContain(`1 to ${MAX_GROUPS}`);
     expect(row('loops')).toContain(`1 to ${MAX_LOOPS}`);
@@ -67,15 +74,15 @@ describe('docs/script.md', () => {
 
 describe('docs/load.md', () => {
   it('has loads that can be played', () => {
-    const [first, groups] = blocks('yaml', LOAD_DOCS);
+    const [first, groups, rates] = blocks('yaml', LOAD_DOCS);
     const two =
       'protocol: p\ngroups:\n  talkers: { actions: [{ command: a }] }\n  others: { actions: [{ command: b }] }\n';
-    const steps = [first!, `${two}${groups!}`].map((text) => {
+    const steps = [first!, `${two}${groups!}`, rates!].map((text) => {
       const parsed = parse_script(text, 'a.yml');
       if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
       return read_load(parsed.load!.text).steps.length;
     });
-    expect(steps).toEqual([18, 4]);
+    expect(steps).toEqual([18, 4, 9]);
   });
 
   it('has a row for each step', () => {
@@ -92,13 +99,14 @@ describe('docs/load.md', () => {
     const names = [...STEP_ROWS, HOLD].map(({ name }) => name).join('|');
     const lines = cells
       .flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text]) => text!))
-      .filter((text) => new RegExp(`^(${names}) `).test(text) && !text.includes('ACTION'));
+      .filter((text) => new RegExp(`^(${names}) `).test(text));
     expect(lines.length).toBeGreaterThan(20);
     for (const line of lines) {
       const filled = line
         .replace(/\bN\d?\b/g, '10')
         .replace(/\bD\d?\b/g, '5s')
-        .replace('GROUP', 'buyers');
+        .replace('GROUP', 'buyers')
+        .replaceAll('ACTION', 'say');
       expect(read_load(filled).faults, line).toEqual([]);
     }
   });

@@ -172,7 +172,7 @@ export class PresenceWriter {
       applied,
       may: account?.may ?? {},
       ids_wanted: account?.ids_wanted ?? {},
-      ...(account && Object.keys(account.slots).length > 0 && { slots: account.slots }),
+      slots: account?.slots ?? {},
       results,
       live: account?.live ?? 0,
       open: account?.open ?? 0,

@@ -106,8 +106,8 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
 }
 
 /**
- * Beside a ramp, what others had to give up first is not asked for along the ramp, once it is free: the part of the
- * clients newly granted of a group that nobody is running yet, though so many are wanted by now.
+ * Beside a ramp, what others had to give up first is not asked for along the ramp, once it is free: which part of what
+ * has to grow of a group is wanted by now, and nobody is running it yet.
  */
 function overdue_of(
   start: number,
@@ -123,7 +123,7 @@ function overdue_of(
     const held = ramp === undefined ? 0 : planned_at(ramp, run_ms);
     // one that shrinks may not have heard of it yet
     running += ramp !== undefined && may[i]! > ramp.to ? may[i]! : held;
-    if (ramp?.to !== granted[i]) growth += Math.max(0, granted[i]! - held);
+    growth += Math.max(0, granted[i]! - held);
   }
   return growth > 0 ? Math.min(1, Math.max(0, start - running) / growth) : 0;
 }

@@ -2,6 +2,7 @@
  * The leader's arithmetic of slots: which agent fires which of them, and which were lost with agents that died. All that
  * it goes on from is in the plan, so that any leader can. Pure.
  */
+import { lose_slots, type Dead } from '../../metrics/merge-snapshots.ts';
 import type { Snapshot } from '../../metrics/snapshot.ts';
 import { nobodys, Tenures, type HeldTenure, type Weighted } from '../../swarm/load/tenures.ts';
 import { slots_by } from '../../swarm/plan/rate-piece.ts';
@@ -107,6 +108,14 @@ export function lost_slots(
     lost[key] = counted(all);
   }
   return lost;
+}
+
+/** Adds what was lost with agents to what is dead. */
+export function with_lost_slots(dead: Dead, plan: SwarmPlan | null, planned: PlannedBy): Dead {
+  return Object.entries(plan === null ? {} : lost_slots(plan, planned)).reduce((all, [key, slots]) => {
+    const { group, action } = parts_of_key(key);
+    return lose_slots(all, group, action, slots);
+  }, dead);
 }
 
 /** Adds to what was lost what is known of those whose departure is forgotten. */

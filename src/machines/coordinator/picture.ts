@@ -5,15 +5,7 @@
 import type { Clock } from '../../foundation/clock.ts';
 import { endpoint_text } from '../../foundation/endpoint-text.ts';
 import { RESERVED_FILES } from '../../foundation/open-files.ts';
-import {
-  bury,
-  is_idle,
-  lose_slots,
-  merge_counts,
-  merge_dead,
-  NO_DEAD,
-  type Dead,
-} from '../../metrics/merge-snapshots.ts';
+import { bury, is_idle, merge_counts, merge_dead, NO_DEAD, type Dead } from '../../metrics/merge-snapshots.ts';
 import { action_names, type ActionName } from '../../metrics/counted.ts';
 import { reached_in, type Reached } from '../../metrics/reached.ts';
 import type { Beat } from '../../metrics/series.ts';
@@ -24,7 +16,7 @@ import { NOT_TOLD_MS } from '../../swarm/control/chronicle.ts';
 import { SummaryMaker, type Known } from '../../swarm/control/summary-maker.ts';
 import { planned_of, target_of, type NamedSharing } from '../../swarm/plan/intent.ts';
 import { advancing, load_summary, steps_begun } from '../../swarm/plan/load-play.ts';
-import { groups_in_run, parts_of_key, rates_now } from '../../swarm/plan/rated-actions.ts';
+import { groups_in_run, rates_now } from '../../swarm/plan/rated-actions.ts';
 import { measured_groups, type MemberId } from '../../swarm/plan/run-spec.ts';
 import { WHOLE } from '../../swarm/plan/segment.ts';
 import { sum } from '../../swarm/shares/allocate.ts';
@@ -37,15 +29,14 @@ import {
   type Departed,
   type Desired,
   type MemberShare,
-  type Presence,
   type Results,
   type RunHeader,
   type SwarmPlan,
 } from '../store/documents.ts';
 import { EvolvingPlan } from '../store/evolve.ts';
-import { AgentsHere } from './agents-here.ts';
+import { AgentsHere, unconnected } from './agents-here.ts';
 import { most_seats, RETURN_MS, unsure_of, type Unsure } from './agent-seats.ts';
-import { lost_slots, planned_in } from './agent-slots.ts';
+import { planned_in, with_lost_slots } from './agent-slots.ts';
 import type { HeardAgent } from './heard-agents.ts';
 import { as_seen, named_after, shifted } from './told-results.ts';
 import type { View } from './view.ts';
@@ -210,14 +201,7 @@ export class Picture {
     // those that never told anything
     for (const { agent, incarnation } of unsure.values())
       departed = bury(departed, NO_DEAD.snapshot, this.#lost(agent, incarnation, gone_of(agent, incarnation)));
-    const nobodys = Object.entries(plan === null ? {} : lost_slots(plan, this.#planned));
-    const all = nobodys.reduce(
-      (sum, [key, slots]) => {
-        const { group, action } = parts_of_key(key);
-        return lose_slots(sum, group, action, slots);
-      },
-      merge_dead([...dead, departed]),
-    );
+    const all = with_lost_slots(merge_dead([...dead, departed]), plan, this.#planned);
     return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
   }
 
@@ -398,13 +382,6 @@ export class Picture {
       totals,
     };
   }
-}
-
-/** The server may be out of reach of this machine only. */
-function unconnected({ live, open, states }: Presence, errors: Counts): string {
-  const [most] = Object.entries(errors).sort(([, a], [, b]) => b - a);
-  if (open > 0 || states.backoff === 0 || most === undefined) return '';
-  return `none of its ${live} clients is connected: ${most[0]}, ${most[1]} times`;
 }
 
 const share_of = (entry: MemberShare | undefined): number => (entry ? clients_in(entry) : 0);

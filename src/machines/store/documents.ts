@@ -280,8 +280,8 @@ export interface Presence extends ProcessPlace {
   readonly may: Readonly<Record<string, number>>;
   /** by group: ids that its workers were dealt: they need as many, even if some hold fewer clients now */
   readonly ids_wanted: Readonly<Record<string, number>>;
-  /** how far it is with its slots; left out: no rate has begun */
-  readonly slots?: SlotsWord;
+  /** how far it is with its slots */
+  readonly slots: SlotsWord;
   /** `seq` of the results written before this */
   readonly results: number;
   readonly live: number;

@@ -269,7 +269,7 @@ export const read_presence = reader(
     applied: NUMBER,
     may: BY_GROUP,
     ids_wanted: BY_GROUP,
-    slots: optional(SLOTS_WORD),
+    slots: SLOTS_WORD,
     results: NUMBER,
     live: CLIENTS,
     open: CLIENTS,

@@ -1,7 +1,7 @@
 /** What clients of a group play, as their players need it: made once for all of them. */
 import { make_draws } from '../../foundation/draws.ts';
 import { MAIN } from '../../metrics/groups.ts';
-import type { GroupScript } from '../../script/types.ts';
+import { actions_of, type Action, type GroupScript } from '../../script/types.ts';
 import type { GroupSpec } from '../plan/run-spec.ts';
 import type { PlayedLoop } from './player.ts';
 
@@ -13,9 +13,16 @@ export function played_loops({ loops }: GroupScript, seed: string, once: boolean
     end += actions.length;
     // by name, so that another loop beside it changes nothing of what this one draws
     const draws = make_draws(seed, name === MAIN ? '' : ` ${name}`);
-    const only_slots = actions.every(({ rate }) => rate !== null);
+    const only_slots = !once && actions.every(({ rate }) => rate !== null);
     return { first, end, only_slots, iterations: once ? 1 : iterations, sleep_between_iterations, draws };
   });
+}
+
+/** By their index. `once`: each rated one is played in turn, for one round. */
+export function played_actions(script: GroupScript, once: boolean): readonly Action[] {
+  const actions = actions_of(script);
+  if (!once) return actions;
+  return actions.map((action) => (action.rate === null ? action : { ...action, rounds: [1, 1], rate: null }));
 }
 
 /**

@@ -1,9 +1,11 @@
 /** Looks through a load before it is played. A wait for clients takes no time then: nobody can say how long. Pure. */
 import { MAX_TARGET } from '../../grammar/command.ts';
-import type { LoadStep } from '../../grammar/load-text.ts';
+import { rates_steered, read_load, type LoadStep } from '../../grammar/load-text.ts';
 import type { LoadOutline, StepTime } from '../../outputs/load-table.ts';
 import { first_intent, is_ending, planned_of, type Intent, type NamedSharing } from './intent.ts';
 import { awaited, begin, due_ms, next_step, peaks_of, piece_at, step_of } from './load-play.ts';
+import { rate_at } from './rate-piece.ts';
+import { find_rated, type RatedAction } from './rated-actions.ts';
 
 /** A time in which the number of clients goes straight. */
 interface Slope {
@@ -15,10 +17,11 @@ interface Slope {
 /** no step has said a connect rate */
 const UNSAID = 0;
 
-/** `text`: a load without fault. `points`: of its course, at least 1. */
+/** `text`: a load without fault. `points`: of its course, at least 1. `groups` without a seed: nobody draws slots. */
 export function outline_of(text: string, groups: readonly NamedSharing[], points: number): LoadOutline {
   const load = { text, epoch_ms: 0, most: MAX_TARGET, most_per_s: Infinity };
   const start = begin(first_intent(UNSAID), load, groups, 0);
+  const rates = rates_in(text, groups);
   const rows = new Map<number, Repeated>();
   const slopes: Slope[] = [];
   const waits_ms = new Set<number>();
@@ -36,6 +39,7 @@ export function outline_of(text: string, groups: readonly NamedSharing[], points
       begins_ms,
       clients: is_ending(state) ? [] : planned_of(state, groups, end_ms),
       connect_per_s: state.connect_per_s === UNSAID ? null : state.connect_per_s,
+      rates: is_ending(state) ? [] : rates.map(({ key }) => in_force(state, key, end_ms)),
     };
     const row = rows.get(step.offsets[0]!);
     if (row === undefined) rows.set(step.offsets[0]!, { step, number: played, times: 1, first: time, last: time });
@@ -53,8 +57,28 @@ export function outline_of(text: string, groups: readonly NamedSharing[], points
     most: peaks_of(start, groups).all,
     last: all_at(state, groups, end_ms),
     stops: is_ending(state),
-    course: course_of(slopes, groups, end_ms, points),
+    course: course_of(slopes, end_ms, points, (at, ms) => all_at(at, groups, ms)),
+    rates: rates.map(({ key, called }) => ({
+      action: called,
+      course: course_of(slopes, end_ms, points, (at, ms) => in_force(at, key, ms)),
+    })),
   };
+}
+
+/** Those that it changes, in the order in which it does. */
+function rates_in(text: string, groups: readonly NamedSharing[]): RatedAction[] {
+  const found = new Map<string, RatedAction>();
+  for (const name of rates_steered(read_load(text))) {
+    const action = find_rated(groups, name);
+    if ('key' in action) found.set(action.key, action);
+  }
+  return [...found.values()];
+}
+
+/** A rate, per second: 0 in a pause. */
+function in_force({ rates }: Intent, key: string, ms: number): number {
+  const rate = rates[key];
+  return rate === undefined ? 0 : Math.round(rate_at(rate.piece, ms * 1000)) / 1e6;
 }
 
 interface Repeated {
@@ -81,12 +105,12 @@ function slopes_of(state: Intent, groups: readonly NamedSharing[], end_ms: numbe
   }
 }
 
-/** The most clients in each of `points` equal parts of the time. */
+/** The most there is of something in each of `points` equal parts of the time. In a slope it only grows, or falls. */
 function course_of(
   slopes: readonly Slope[],
-  groups: readonly NamedSharing[],
   end_ms: number,
   points: number,
+  of: (state: Intent, ms: number) => number,
 ): number[] {
   const course = Array.from({ length: points }, () => 0);
   const begin_of = (part: number): number => (part * end_ms) / points;
@@ -97,7 +121,7 @@ function course_of(
       const [from, until] = [Math.max(from_ms, begin_of(part)), Math.min(until_ms, begin_of(part + 1))];
       // the end of a part is the beginning of the next one
       const is_in = from_ms === until_ms ? from === until : from < until;
-      if (is_in) course[part] = Math.max(course[part]!, all_at(state, groups, from), all_at(state, groups, until));
+      if (is_in) course[part] = Math.max(course[part]!, of(state, from), of(state, until));
     }
   }
   return course;

@@ -4,13 +4,14 @@
  */
 import { now } from '../../foundation/clock.ts';
 import type { SlotRecorder } from '../../metrics/recorder.ts';
+import { TARDY_MS } from '../../metrics/saturation.ts';
 import type { DropReason } from '../../metrics/snapshot.ts';
 import type { SlotDesk, SlotTaker } from '../client/slot-desk.ts';
 import type { SlotQueue } from '../load/slot-queue.ts';
 import { LinkedQueue } from './linked-queue.ts';
 
 /** A rated action of a group in this process. */
-export interface RatedAction {
+export interface QueuedAction {
   readonly index: number;
   readonly queue: SlotQueue;
   readonly recorder: SlotRecorder;
@@ -18,7 +19,7 @@ export interface RatedAction {
 
 interface DispatcherOptions {
   /** at least one */
-  readonly actions: readonly RatedAction[];
+  readonly actions: readonly QueuedAction[];
   /** ms of {@link now} at run time 0 */
   zero_ms(): number;
   /** There may be a slot to start: a taker became free while slots wait, or while no other one was. */
@@ -28,6 +29,8 @@ interface DispatcherOptions {
 export class Dispatcher implements SlotDesk {
   readonly #options: DispatcherOptions;
   readonly #free = new LinkedQueue<SlotTaker>();
+  /** Until then slots waited and nobody was free, ms; before that they are late for want of takers. */
+  #short_until = -Infinity;
   /** What becomes of slots that are due; null: they wait for a taker. */
   dropping: DropReason | null = null;
 
@@ -48,7 +51,9 @@ export class Dispatcher implements SlotDesk {
   }
 
   free(taker: SlotTaker): void {
-    if (this.#free.size === 0 || this.#oldest() !== null) this.#options.wanted();
+    const is_waited_for = this.#oldest() !== null;
+    if (this.#free.size === 0 && is_waited_for) this.#short_until = now();
+    if (this.#free.size === 0 || is_waited_for) this.#options.wanted();
     this.#free.add(taker);
   }
 
@@ -60,7 +65,7 @@ export class Dispatcher implements SlotDesk {
     const action = this.#oldest();
     if (action === null || this.#due_ms(action.queue.oldest_us) >= due) return false;
     if (this.#free.size > (taker.queued ? 1 : 0)) return false;
-    this.#start(action, taker);
+    this.#start(action, taker, Infinity);
     return true;
   }
 
@@ -78,14 +83,16 @@ export class Dispatcher implements SlotDesk {
     let taker = this.#free.take();
     while (taker !== null && !taker.takes_slots) taker = this.#free.take();
     if (taker === null) return false;
-    this.#start(action, taker);
+    this.#start(action, taker, this.#short_until);
     return true;
   }
 
-  #start({ index, queue, recorder }: RatedAction, taker: SlotTaker): void {
+  /** `short_until`: takers were missing until then, ms */
+  #start({ index, queue, recorder }: QueuedAction, taker: SlotTaker, short_until: number): void {
     const due = this.#due_ms(queue.take());
     const at = now();
     recorder.late.record((at - due) * 1000);
+    if (at - Math.max(due, short_until) > TARDY_MS) recorder.tardy++;
     taker.take_slot(index, due, at);
   }
 
@@ -94,8 +101,8 @@ export class Dispatcher implements SlotDesk {
   }
 
   /** The action whose slot waits longest. */
-  #oldest(): RatedAction | null {
-    let oldest: RatedAction | null = null;
+  #oldest(): QueuedAction | null {
+    let oldest: QueuedAction | null = null;
     let at = Infinity;
     for (const action of this.#options.actions) {
       const { oldest_us } = action.queue;

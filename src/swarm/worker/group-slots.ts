@@ -7,7 +7,7 @@ import { SlotQueue } from '../load/slot-queue.ts';
 import type { TenureAccount } from '../plan/account.ts';
 import type { GroupShare, Orders, RateOrders } from '../plan/orders.ts';
 import type { How } from '../plan/run-spec.ts';
-import type { Dispatcher, RatedAction } from './dispatcher.ts';
+import type { Dispatcher, QueuedAction } from './dispatcher.ts';
 import type { SlotTurns } from './slot-turns.ts';
 
 const NOTHING: RateOrders = { pieces: [], tenures: [] };
@@ -32,7 +32,7 @@ interface GroupSlotsOptions {
 export class GroupSlots {
   /** of the rated actions, in their order; without `messages` one for all of them */
   readonly desks: readonly Dispatcher[];
-  readonly #rated: readonly RatedAction[];
+  readonly #rated: readonly QueuedAction[];
   readonly #turns: SlotTurns;
 
   constructor({ actions, how, recorder, module, turns }: GroupSlotsOptions) {

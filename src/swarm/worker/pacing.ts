@@ -48,7 +48,7 @@ export class Pacing {
   /** ms of {@link now}; Infinity: not asked */
   #next = Infinity;
 
-  /** `wake` is called once after each time that was asked for, in a turn of its own; it may be a little early. */
+  /** `wake` is called once for each instant that was asked for, in a turn of its own; up to 0.1 ms before it. */
   constructor(wake: () => void) {
     this.#wake = wake;
   }
@@ -63,8 +63,7 @@ export class Pacing {
     if (ms >= this.#next) return;
     this.#next = ms;
     if (this.#thread === null && !this.#failed) this.#thread = new PacingThread(this.#on_wake, this.#on_failed);
-    this.#thread?.wake_at(ms);
-    if (this.#thread?.is_up !== true) this.#set_timer();
+    this.#arm();
   }
 
   /** Nothing is asked for any more: ends the thread. */
@@ -75,8 +74,10 @@ export class Pacing {
     this.#thread = null;
   }
 
-  #set_timer(): void {
+  #arm(): void {
+    this.#thread?.wake_at(this.#next);
     this.#stop_timer();
+    if (this.#thread?.is_up === true) return;
     this.#timer = setTimeout(this.#on_wake, Math.max(1, Math.min(this.#next - now(), MOST_MS)));
   }
 
@@ -88,14 +89,17 @@ export class Pacing {
   readonly #on_wake = (): void => {
     this.#stop_timer();
     if (!this.asked) return;
+    // a timer that was to sleep for too long, or the thread for an instant that the timer was there for
+    if (this.#next - now() > 2 * AHEAD_MS) return this.#arm();
     this.#next = Infinity;
     this.#wake();
   };
 
   readonly #on_failed = (): void => {
     this.#failed = true;
+    this.#thread?.end();
     this.#thread = null;
-    if (this.asked) this.#set_timer();
+    if (this.asked) this.#arm();
   };
 }
 

@@ -10,10 +10,9 @@ import { ACTING, BACKOFF, CONNECT, DONE, FATAL, INITIAL, KILLED, STANDBY } from 
 import type { Random } from '../../protocols/client.ts';
 import type { ProtocolModule } from '../../protocols/module.ts';
 import { draw_real } from '../../script/range.ts';
-import { actions_of } from '../../script/types.ts';
 import type { Endpoints } from '../client/endpoints.ts';
 import { make_client } from '../client/make-client.ts';
-import { part_of_iterations, played_loops } from '../client/played.ts';
+import { part_of_iterations, played_actions, played_loops } from '../client/played.ts';
 import type { Client, RunnerRules } from '../client/runner.ts';
 import type { Secure } from '../client/secure.ts';
 import type { Reads } from '../client/socket.ts';
@@ -102,7 +101,7 @@ export class Population {
     this.#spec = what.groups[position]!;
     const { script } = this.#spec;
     const loops = played_loops(script, what.seed, what.once);
-    const actions = actions_of(script);
+    const actions = played_actions(script, what.once);
     this.#numbering = new Numbering(what.groups, position, machine.segment);
     this.#reconnect_delay_ms = how.reconnect_delay_ms;
     const own = group === MAIN ? member : `${member} ${group}`;

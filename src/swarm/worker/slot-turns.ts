@@ -1,7 +1,7 @@
 /** When slots start, in all groups of a process: at their instants, and when clients become free for those that wait. */
 import { now } from '../../foundation/clock.ts';
 import type { Permit } from '../plan/permit.ts';
-import { Dispatcher, type RatedAction } from './dispatcher.ts';
+import { Dispatcher, type QueuedAction } from './dispatcher.ts';
 import { Pacing } from './pacing.ts';
 
 /** Most slots that start in one turn of the event loop, so that replies are read in between. */
@@ -27,7 +27,7 @@ export class SlotTurns {
   }
 
   /** `actions` share their takers. */
-  dispatcher(actions: readonly RatedAction[]): Dispatcher {
+  dispatcher(actions: readonly QueuedAction[]): Dispatcher {
     const dispatcher = new Dispatcher({ actions, zero_ms: () => this.zero_ms, wanted: () => this.go_on() });
     this.#dispatchers.push(dispatcher);
     return dispatcher;

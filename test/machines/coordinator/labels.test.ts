@@ -47,6 +47,7 @@ const agent = (id: string, labels: string[], more: Partial<Presence> = {}): Know
   presence: {
     incarnation: `${id}1`,
     replaces: [],
+    slots: {},
     seq: 1,
     host: id,
     machine: id,

@@ -85,6 +85,7 @@ export class CrewSlots {
       waiting: sum(({ counts }) => counts.waiting),
       started: sum(({ started }) => started),
       dropped,
+      tardy: 0,
       late: NO_SLOTS.late,
     };
   }

@@ -7,7 +7,9 @@ import { parse_script } from '../../../src/script/parse.ts';
 import { first_intent, planned_of, type NamedSharing } from '../../../src/swarm/plan/intent.ts';
 import { advance, begin } from '../../../src/swarm/plan/load-play.ts';
 import { outline_of } from '../../../src/swarm/plan/load-outline.ts';
+import { named_groups } from '../../../src/swarm/plan/rated-actions.ts';
 import { group_targets } from '../../../src/swarm/plan/numbering.ts';
+import { with_actions } from './drawn-loads.ts';
 
 const ONE: readonly NamedSharing[] = [{ name: 'main', share: 1 }];
 const THREE: readonly NamedSharing[] = [
@@ -84,7 +86,7 @@ describe('an outline', () => {
         let begins_ms = 0;
         const expected = load.map((step) => {
           asked = step.change(asked);
-          const time = { begins_ms, clients: by_group(asked, of), connect_per_s: null };
+          const time = { begins_ms, clients: by_group(asked, of), connect_per_s: null, rates: [] };
           begins_ms += step.ms;
           return time;
         });
@@ -172,12 +174,29 @@ describe('an outline', () => {
     ]);
   });
 
-  it('is what docs/load.md shows of an example', () => {
-    const read = (file: string): string => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8');
-    const parsed = parse_script(read('examples/scripts/chat-load.yml'), 'chat-load.yml');
+  it('has the rates that the load changes: at the end of each step, and the highest of each part of its time', () => {
+    const groups = with_actions(THREE, { a0: 100, a1: 3, a2: 0 });
+    const text =
+      'set 5 & hold 1s; rate a2 8/s over 4s; rate a0 40/s over 2s poisson; pause & hold 1s; resume; rate a2 0/s; stop';
+    const { steps: told, rates } = outline_of(text, groups, 4);
+    expect(told.map(({ last }) => last.rates)).toEqual([[0, 100], [8, 100], [8, 40], [0, 0], [8, 40], [0, 40], []]);
+    // 0 to 2 s, to 4 s, to 6 s, to 8 s
+    expect(rates).toEqual([
+      { action: 'none.a2', course: [2, 6, 8, 8] },
+      { action: 'few.a0', course: [100, 100, 100, 70] },
+    ]);
+  });
+
+  it.each(['chat-load.yml', 'rush-hour.yml'])('is what docs/load.md shows of %s', (file) => {
+    const read = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
+    const parsed = parse_script(read(`examples/scripts/${file}`), file);
     if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
-    const outline = outline_of(parsed.load!.text, parsed.script.groups, CHART_POINTS);
-    const [, shown] = /^OK script .*\n([^]*?)^```/m.exec(read('docs/load.md'))!;
-    expect([...load_table(outline), '', ...load_chart(outline), ''].join('\n')).toBe(shown);
+    const outline = outline_of(parsed.load!.text, named_groups(parsed.script.groups, null), CHART_POINTS);
+    const shown = read('docs/load.md')
+      .split('```')
+      .find((block) => block.includes(`OK script examples/scripts/${file}`))!;
+    expect(shown.slice(shown.indexOf('load: '))).toBe(
+      [...load_table(outline), '', ...load_chart(outline), ''].join('\n'),
+    );
   });
 });

@@ -3,17 +3,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { local_pair } from '../../../src/cluster/local.ts';
+import { now } from '../../../src/foundation/clock.ts';
 import { map_groups } from '../../../src/metrics/groups.ts';
 import { live_in, whole_of } from '../../../src/metrics/merge-snapshots.ts';
 import type { GroupSnapshot } from '../../../src/metrics/snapshot.ts';
 import { MAIN, type Action } from '../../../src/script/types.ts';
 import type { Account } from '../../../src/swarm/plan/account.ts';
 import type { GroupShare, MemberOrders, Orders } from '../../../src/swarm/plan/orders.ts';
+import { to_machine_ms } from '../../../src/swarm/plan/permit.ts';
 import type { GroupSpec, LiveSpec } from '../../../src/swarm/plan/run-spec.ts';
 import type { Hub } from '../../../src/swarm/plan/seam.ts';
 import { start_worker, type RunningWorker } from '../../../src/swarm/worker/worker.ts';
 import { start_ledger, type Ledger } from '../../ledger.ts';
 import { until as wait_until } from '../../patience.ts';
+import { imbalances } from '../one-process.ts';
+import { at_rates } from '../rates.ts';
 import { group_of, LIVE, machine_of, run_of, type RunFields } from '../specs.ts';
 
 const MODULE = `
@@ -263,5 +267,28 @@ describe('a worker', () => {
     await until(
       (r) => r.seq > seq && r.traces.some((t) => t.token === 'a' && t.lines.some((l) => l.includes('reply'))),
     );
+  });
+
+  it('fires the slots of its tenures, and says in each report how far it is', async () => {
+    const rate = { per_s: 200, poisson: false, at_once: 1, give_up_ms: null };
+    const group = group_of({ actions: [{ command: 'hi', rounds: [0, 0], rate }] });
+    const live = { zero_ms: to_machine_ms(now()), shared: { value: { port: 1 } } };
+    const of_main = orders(1, 5).members['w1']!.groups['main']!;
+    const give = (revision: number, phase: Orders['phase']): void => {
+      const main = { ...of_main, ...at_rates({ 0: 200 }) };
+      hub.publish(orders(revision, 5, { run: { groups: [group] }, live, phase, entry: { groups: { main } } }));
+    };
+    give(1, 'run');
+    const slots_in = ({ snapshot }: Pick<Account, 'snapshot'>) => whole_of(snapshot).actions[0]?.slots;
+    await until((r) => (whole_of(r.snapshot).actions[0]?.ok ?? 0) > 50);
+    give(2, 'stop');
+    await until((r) => r.finished);
+    const told = accounts.filter((r) => slots_in(r) !== undefined);
+    expect(told.length).toBeGreaterThan(2);
+    for (const { snapshot, tenures } of told) {
+      expect(imbalances(whole_of(snapshot))).toEqual([]);
+      // all slots are its own
+      expect(tenures).toEqual([{ id: 1, at: slots_in({ snapshot })!.planned, closed: null }]);
+    }
   });
 });
