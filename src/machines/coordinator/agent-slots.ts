@@ -261,10 +261,15 @@ function told_anew(
   const piece = rates[key]?.piece;
   const known = piece === undefined ? 0 : slots_by(piece, run_ms * 1000);
   const free = told.flatMap(({ from, to, closed }) => (closed === null ? [] : [{ from, to, first: closed + 1 }]));
+  // whoever has ended nothing since then has not begun it; of others nobody knows who had it after them
+  const begins = ({ owner, first }: HeldTenure): number => {
+    const word = words.find(([id]) => id === owner)?.[1];
+    return word?.ended === (before.ended[owner] ?? 0) ? first : known + 1;
+  };
   let lost = before.lost;
   for (const gap of gaps_of(told)) {
     free.push({ ...gap, first: last + 1 });
-    for (const one of [...before.held.map((held) => ({ ...held, first: known + 1 })), ...before.free]) {
+    for (const one of [...before.held.map((held) => ({ ...held, first: begins(held) })), ...before.free]) {
       const both = { from: Math.max(gap.from, one.from), to: Math.min(gap.to, one.to) };
       if (both.from < both.to) lost += slots_in(both, one.first, last);
     }
