@@ -125,7 +125,8 @@ export interface Arriving extends Omit<Retimed, 'op' | 'action'> {
 
 /** Why no clients can arrive. */
 export type NoArrivals =
-  | Extract<NoRate, { readonly code: 'one_machine' }>
+  /** the swarm is one of many machines */
+  | { readonly ok: false; readonly code: 'one_machine' }
   | { readonly ok: false; readonly code: 'no_such_group'; readonly group: string; readonly names: readonly string[] }
   /** they would never leave. `in_all`: the group has `iterations_in_all` instead; `group` null: no group has iterations */
   | { readonly ok: false; readonly code: 'no_iterations'; readonly group: string | null; readonly in_all: boolean }
@@ -134,8 +135,6 @@ export type NoArrivals =
 
 /** Why no rate can be steered by this name. */
 export type NoRate =
-  /** the swarm is one of many machines. `what`: what is not for them yet */
-  | { readonly ok: false; readonly code: 'one_machine'; readonly what: string }
   /** `near`: what may be meant; null: nothing is near. `rated`: those that have a rate */
   | {
       readonly ok: false;

@@ -171,8 +171,6 @@ const away = (ms: number | null): string =>
 /** Why no rate can be steered by a name, in words. */
 export function no_rate(reply: NoRate): string {
   switch (reply.code) {
-    case 'one_machine':
-      return `${reply.what} needs a swarm of one machine for now`;
     case 'no_such_action': {
       const { action, near, rated } = reply;
       const known = rated.length === 0 ? 'none has a rate' : `those with a rate are ${some(rated)}`;
@@ -192,7 +190,7 @@ export function no_rate(reply: NoRate): string {
 function no_arrivals(reply: NoArrivals): string {
   switch (reply.code) {
     case 'one_machine':
-      return no_rate(reply);
+      return '`arrive` needs a swarm of one machine for now';
     case 'no_such_group':
       return `no group ${reply.group}, the script has ${reply.names.slice(0, MAX_KNOWN).join(', ')}`;
     case 'no_iterations': {
@@ -226,11 +224,11 @@ function refusal(reply: Refusal): string {
       return 'the wait was given up';
     case 'no_agents':
       return `${reply.what} is for a swarm of many machines (swarm run --join)`;
-    case 'one_machine':
     case 'no_such_action':
     case 'no_rate':
     case 'ambiguous_action':
       return no_rate(reply);
+    case 'one_machine':
     case 'no_such_group':
     case 'no_iterations':
     case 'which_group':

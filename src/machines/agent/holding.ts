@@ -3,9 +3,12 @@ import { reason_of } from '../../foundation/errors.ts';
 import { planned_at } from '../../swarm/plan/ramp.ts';
 import type { Note } from '../../swarm/plan/account.ts';
 import { map_groups } from '../../metrics/groups.ts';
-import type { IdRange } from '../../swarm/plan/orders.ts';
+import type { HeldTenure } from '../../swarm/load/tenures.ts';
+import type { IdRange, TenureOrders } from '../../swarm/plan/orders.ts';
+import { to_machine_ms } from '../../swarm/plan/permit.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
-import type { SquadAccount, SquadOrder } from '../../swarm/squad/ordered-squad.ts';
+import { rates_ahead } from '../../swarm/plan/wanted.ts';
+import type { SlotsOrder, SquadAccount, SquadOrder } from '../../swarm/squad/ordered-squad.ts';
 import { clients_in, type MemberShare, type RunHeader, type SwarmPlan } from '../store/documents.ts';
 import { EvolvingPlan } from '../store/evolve.ts';
 import type { Hearing } from './hearing.ts';
@@ -21,6 +24,8 @@ const PERMIT_MORE_MS = 400;
 /** ms from the order to close all clients until workers that did not are ended */
 const FENCE_WITHIN_MS = 5000;
 const CLOSE_WITHIN_MS = 5000;
+/** of run times */
+const NEARLY_MS = 2;
 
 /** The workers of an agent: all that it needs of an OrderedSquad. */
 export interface Crew {
@@ -67,8 +72,13 @@ export class Holding {
   #applied = 0;
   /** the crew's last order as text, the plan and ids it was made from, and the number of orders so far */
   #told = '';
-  #ordered: { readonly plan: SwarmPlan; readonly clients: string } | null = null;
+  #ordered: (Pick<SlotsOrder, 'rates' | 'zero_ms'> & { readonly plan: SwarmPlan; readonly clients: string }) | null =
+    null;
   #groups: SquadOrder['groups'] = {};
+  /** the tenures of this incarnation, by rate */
+  #stretches: SlotsOrder['stretches'] = {};
+  /** the machine's clock at run time 0, as the crew was told */
+  #zero_ms = -Infinity;
   readonly #evolving = new EvolvingPlan();
   #orders = 0;
   /** it is closing all that it holds */
@@ -156,6 +166,8 @@ export class Holding {
       return void this.fence('the plan was written from an older memory');
     if (!playing && plan.stage !== 'ended' && !this.#is_making && plays) void this.#make(plan.run);
     this.#accepted = plan.revision;
+    // a plan that was written from memory may not know what it has: it goes on, and says so
+    if (plan.seeded === 0) this.#stretches = map_groups(plan.slots, ({ held }) => this.#own(held));
     this.order();
   }
 
@@ -172,13 +184,17 @@ export class Holding {
     const clients = Object.values(groups)
       .map((group) => group.clients)
       .join();
+    const rates = rates_ahead(now, now.groups, run_ms);
     // most steps of a plan change nothing
-    const is_told = this.#ordered?.plan === now && this.#ordered.clients === clients && this.#told !== '';
-    if (is_told && plan.traces.length === 0) return;
-    this.#ordered = { plan: now, clients };
+    const ordered = this.#ordered;
+    const zero_ms = this.#zero();
+    const is_same = ordered?.plan === now && ordered.clients === clients && ordered.rates === rates;
+    if (is_same && ordered.zero_ms === zero_ms && this.#told !== '' && plan.traces.length === 0) return;
+    this.#ordered = { plan: now, clients, rates, zero_ms };
     this.#tell(crew, {
       phase: now.phase,
       groups,
+      slots: rates.length === 0 ? null : { rates, stretches: this.#stretches, zero_ms },
       graceful: now.graceful,
       setup: plan.setup_by === id,
       teardown: plan.teardown_by === id,
@@ -188,6 +204,18 @@ export class Holding {
         return { token, client, until: Math.round(hearing.clock_ms(until_ms)) };
       }),
     });
+  }
+
+  #own(held: readonly HeldTenure[]): TenureOrders[] {
+    const { id } = this.#options;
+    return this.#entry === null ? [] : held.flatMap(({ owner, ...one }) => (owner === id ? [one] : []));
+  }
+
+  /** It is known the better the more often leaders were heard: what is nearly the same is not ordered again. */
+  #zero(): number {
+    const zero_ms = to_machine_ms(this.#options.hearing.clock_ms(0));
+    if (Math.abs(zero_ms - this.#zero_ms) >= NEARLY_MS) this.#zero_ms = zero_ms;
+    return this.#zero_ms;
   }
 
   /** Closes all clients and goes on as a new incarnation. What it held goes to others, or already did. */
@@ -261,6 +289,7 @@ export class Holding {
       this.#accepted = this.#applied = this.#orders = 0;
       this.#told = '';
       this.#groups = {};
+      this.#stretches = {};
     } finally {
       this.#is_fencing = false;
     }
@@ -272,6 +301,7 @@ export class Holding {
     this.#tell(crew, {
       phase: 'stop',
       groups: map_groups(this.#groups, ({ ids }) => ({ clients: 0, target: 0, ids })),
+      slots: null,
       graceful: false,
       setup: false,
       teardown: false,

@@ -172,6 +172,7 @@ export class PresenceWriter {
       applied,
       may: account?.may ?? {},
       ids_wanted: account?.ids_wanted ?? {},
+      slots: account?.slots ?? {},
       results,
       live: account?.live ?? 0,
       open: account?.open ?? 0,

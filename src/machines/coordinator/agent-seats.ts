@@ -40,6 +40,8 @@ export interface ShareInput {
   /** since an incarnation was heard last; of one never heard: since the leader looks */
   readonly silent_ms: (agent: MemberId, incarnation: string) => number;
   readonly at: string;
+  /** how many slots of an action an incarnation said that it planned; by {@link rate_key} */
+  readonly planned: (agent: MemberId, incarnation: string, key: string) => number;
 }
 
 /** A member of the next plan, and what it can take. */
@@ -121,10 +123,15 @@ export function seats_of(
 /** of a plan, which has to fit into the store with a load and what `setup` returned; of an agent's part in a group */
 const MAX_BYTES = 800_000;
 const PART_BYTES = 110;
+/** of an agent's part of a rate: its tenures, most often two or three of a hundred bytes, and its place in the layout */
+const SLOTS_BYTES = 500;
 
 /** How many agents a plan has room for. */
 export const most_seats = (groups: readonly NamedSharing[]): number =>
-  Math.floor(MAX_BYTES / groups.reduce((all, { name }) => all + PART_BYTES + name.length, 0));
+  Math.floor(MAX_BYTES / groups.reduce((all, group) => all + bytes_of(group), 0));
+
+const bytes_of = ({ name, actions = [] }: NamedSharing): number =>
+  PART_BYTES + name.length + SLOTS_BYTES * actions.filter(({ rate }) => rate !== null).length;
 
 /** It is there and will play, but its workers are not up yet. */
 function is_coming(

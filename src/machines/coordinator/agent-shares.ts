@@ -12,13 +12,17 @@ import { Ids } from '../../swarm/shares/ids.ts';
 import { grant_groups, share_groups } from '../../swarm/shares/share-groups.ts';
 import type { AgentShare, Departed, MemberShare, SwarmPlan } from '../store/documents.ts';
 import { courses_of, is_same_ramp, next_ramp } from '../store/evolve.ts';
+import { next_slots, with_forgotten } from './agent-slots.ts';
 import { deal_ahead, NOTHING_AHEAD } from './ahead.ts';
 import { departure, seats_of, type AgentSeat, type KnownAgent, type ShareInput } from './agent-seats.ts';
 
 const MAX_DEPARTED = 200;
 
 /** What a plan says of its members. */
-export type Shares = Pick<SwarmPlan, 'seeded' | 'members' | 'departed' | 'ids' | 'rebalance' | 'piece_ms' | 'ahead'>;
+export type Shares = Pick<
+  SwarmPlan,
+  'seeded' | 'members' | 'departed' | 'ids' | 'slots' | 'rebalance' | 'piece_ms' | 'ahead'
+>;
 
 /**
  * What the next plan says of its members; `revision` is the one it will have. `old`: as it is at `run_ms`, see
@@ -94,7 +98,11 @@ export function next_shares(old: SwarmPlan, revision: number, now: ShareInput): 
   const seeded = is_sure ? 0 : old.seeded;
   const { ahead } = comes;
   const piece_ms = ahead.length > 0 ? piece.until_ms : null;
-  return { seeded, members, departed, ids, rebalance: desired.rebalance, piece_ms, ahead };
+  const dealt_slots = next_slots(old, members, gone, is_sure, now);
+  const all_departed = [...old.departed, ...dealt_slots.gone];
+  const forgotten = all_departed.splice(0, all_departed.length - MAX_DEPARTED);
+  const slots = with_forgotten(dealt_slots.slots, forgotten, now.planned);
+  return { seeded, members, departed: all_departed, ids, slots, rebalance: desired.rebalance, piece_ms, ahead };
 }
 
 /**

@@ -1,11 +1,12 @@
 /** Which agents are there, how they are, and what they can hold. */
 import type { Clock } from '../../foundation/clock.ts';
+import type { Counts } from '../../metrics/snapshot.ts';
 import type { AgentSummary, WaitingClients } from '../../metrics/summary.ts';
 import { bound_you_gave, type Room } from '../../swarm/plan/carry-out.ts';
 import { labels_of } from '../../swarm/plan/intent.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
-import { reassign_ms_of, type Desired } from '../store/documents.ts';
+import { reassign_ms_of, type Desired, type Presence } from '../store/documents.ts';
 import type { HeardAgent } from './heard-agents.ts';
 import type { View } from './view.ts';
 
@@ -91,4 +92,11 @@ export class AgentsHere {
     const health = this.health(id);
     return health === 'ok' || health === 'draining';
   }
+}
+
+/** The server may be out of reach of this machine only. */
+export function unconnected({ live, open, states }: Presence, errors: Counts): string {
+  const [most] = Object.entries(errors).sort(([, a], [, b]) => b - a);
+  if (open > 0 || states.backoff === 0 || most === undefined) return '';
+  return `none of its ${live} clients is connected: ${most[0]}, ${most[1]} times`;
 }

@@ -10,8 +10,10 @@ import { line_of } from '../../grammar/sentences.ts';
 import type { AgentFacts, Carried, Facts } from '../../swarm/plan/carry-out.ts';
 import { ACK_WITHIN_MS, HOOK_WITHIN_MS, STOP_WITHIN_MS } from '../../swarm/plan/deadlines.ts';
 import { followers_of } from '../../swarm/plan/followers.ts';
+import type { NamedSharing } from '../../swarm/plan/intent.ts';
 import { place_within } from '../../swarm/plan/id-map.ts';
-import type { GroupSpec, MemberId } from '../../swarm/plan/run-spec.ts';
+import { groups_in_run } from '../../swarm/plan/rated-actions.ts';
+import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import { WHOLE } from '../../swarm/plan/segment.ts';
 import type { Waits } from '../../swarm/squad/waits.ts';
 import {
@@ -173,13 +175,13 @@ export class Commanding {
   }
 
   /** of the run */
-  get #groups(): readonly GroupSpec[] {
-    return this.#played?.bundle.run.what.groups ?? [];
+  get #groups(): readonly NamedSharing[] {
+    return this.#played === null ? [] : groups_in_run(this.#played.bundle.run.what);
   }
 
   /** The client, by its id, is one of this agent's. */
   #has({ groups }: MemberShare, id: number): boolean {
-    return place_within(id, this.#groups, groups) !== null;
+    return place_within(id, this.#played!.bundle.run.what.groups, groups) !== null;
   }
 
   async #apply(change: DesiredChange, what: string): Promise<Reply> {

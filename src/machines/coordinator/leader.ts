@@ -20,6 +20,7 @@ import {
 import { EvolvingPlan } from '../store/evolve.ts';
 import type { KnownAgent } from './agent-seats.ts';
 import { next_shares } from './agent-shares.ts';
+import { planned_in } from './agent-slots.ts';
 import { traces_at } from './desired.ts';
 import type { HeardAgent } from './heard-agents.ts';
 
@@ -67,7 +68,10 @@ export function first_plan(
     ending_ms: null,
     ...steered_of(desired),
     desired: desired.seq,
-    groups: groups.map(({ name, share }) => ({ name, share })),
+    groups: groups.map(({ name, share, actions = [] }) => {
+      const rated = actions.filter(({ rate }) => rate !== null);
+      return { name, share, ...(rated.length > 0 && { actions: rated }) };
+    }),
     piece_ms: null,
     ahead: [],
     rebalance: 0,
@@ -79,6 +83,7 @@ export function first_plan(
     unconfirmed: [],
     run_ms: 0,
     ids: {},
+    slots: {},
     members: {},
     departed: [],
   };
@@ -151,7 +156,7 @@ export class Leader {
   /** `stored`: the newest plan. Null: nothing changes but what members change by themselves. */
   next(stored: SwarmPlan, known: LeaderInput): SwarmPlan | null {
     if (stored.stage === 'ended') return null;
-    const { run_ms, wall_ms, agents, silent_ms } = known;
+    const { run_ms, wall_ms, agents, silent_ms, results } = known;
     const { term, groups } = this.#options;
     const desired = this.#desired(known.desired, run_ms);
     const seen = { ...known, desired };
@@ -159,7 +164,9 @@ export class Leader {
     const reassign_ms = reassign_ms_of(old.run);
     const revision = old.revision + 1;
     const at = new Date(wall_ms).toISOString();
-    const shares = next_shares(old, revision, { groups, desired, agents, run_ms, reassign_ms, silent_ms, at });
+    const planned = planned_in(results);
+    const now = { groups, desired, agents, run_ms, reassign_ms, silent_ms, at, planned };
+    const shares = next_shares(old, revision, now);
     const { phase: _, ...steered } = steered_of(desired);
     const wanted = { traces: traces_at(desired, run_ms), desired: desired.seq, ...steered };
     const next: SwarmPlan = { ...old, term, revision, run_ms, ...wanted, ...shares, ...this.#stage_after(old, seen) };

@@ -5,10 +5,12 @@
 import type { Clock } from '../../foundation/clock.ts';
 import { reason_of, SwarmError } from '../../foundation/errors.ts';
 import { Refused } from '../../foundation/shape.ts';
+import { map_groups } from '../../metrics/groups.ts';
 import { read_summary } from '../../metrics/read-summary.ts';
 import type { Summary } from '../../metrics/summary.ts';
 import type { Note } from '../../swarm/plan/account.ts';
 import type { NamedSharing } from '../../swarm/plan/intent.ts';
+import { groups_in_run } from '../../swarm/plan/rated-actions.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
 import type { Waits } from '../../swarm/squad/waits.ts';
 import { read_parts, remove_old_runs, store_bundle, write_parts } from '../store/bundles.ts';
@@ -218,19 +220,19 @@ export class Leading {
       // what dead agents measured is told by nobody again
       await this.#view.read_results();
       const { has_setup, has_teardown } = bundle;
-      const { how, what } = bundle.run;
-      const { drain_timeout_ms } = how;
+      const { drain_timeout_ms } = bundle.run.how;
+      const groups = groups_in_run(bundle.run.what);
       this.#thought = { news: -1, at: -Infinity };
-      const options = { term, gather_ms, groups: what.groups, bundle: { has_setup, has_teardown, drain_timeout_ms } };
+      const options = { term, gather_ms, groups, bundle: { has_setup, has_teardown, drain_timeout_ms } };
       const leader = new Leader(options);
       this.#leader = { term, leader };
-      this.#wait = new LoadWait(what.groups);
+      this.#wait = new LoadWait(groups);
       on_note('coordinator', { level: 'info', text: `this coordinator leads (term ${term})` });
     }
     const now = timers.now();
     const why = this.#wait!.judge(desired.doc, run_ms, now, () => picture.reached());
     if (why !== null && plan.doc.stage === 'open')
-      return await this.#decide(decided(desired.doc, why, bundle.run.what.groups, run_ms), desired.revision);
+      return await this.#decide(decided(desired.doc, why, groups_in_run(bundle.run.what), run_ms), desired.revision);
     const { news } = this.#view;
     if (news === this.#thought.news && now - this.#thought.at < THINK_MS && !this.#is_someone_due(plan.doc)) return;
     const next = this.#leader.leader.next(plan.doc, {
@@ -295,7 +297,11 @@ export class Leading {
     const shared = plan.shared && { value: value === undefined ? undefined : JSON.parse(to_text(value)) };
     for (const [id, entry] of Object.entries(plan.members)) {
       const departed = plan.departed.filter(({ agent }) => agent === id);
-      const own: SwarmPlan = { ...plan, shared, members: { [id]: entry }, departed, ids: {}, unconfirmed: [] };
+      const slots = map_groups(plan.slots, (all) => {
+        const held = all.held.filter(({ owner }) => owner === id);
+        return { ...all, held, free: [], layout: [], ended: {} };
+      });
+      const own: SwarmPlan = { ...plan, shared, members: { [id]: entry }, departed, ids: {}, slots, unconfirmed: [] };
       store.nudge(id, plan_text(own));
     }
     // who has no part looks by itself

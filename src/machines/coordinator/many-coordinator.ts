@@ -8,6 +8,7 @@ import type { Events } from '../../metrics/events.ts';
 import type { Series } from '../../metrics/series.ts';
 import type { LoadSummary, Summary } from '../../metrics/summary.ts';
 import type { Control } from '../../swarm/plan/control.ts';
+import { groups_in_run } from '../../swarm/plan/rated-actions.ts';
 import { Waits } from '../../swarm/squad/waits.ts';
 import { plan_name, type Bundle, type RunHeader, type SwarmPlan } from '../store/documents.ts';
 import { LeaseKeeper } from '../store/lease.ts';
@@ -124,7 +125,7 @@ export class ManyCoordinator implements Control {
     is_paused: boolean,
     within_ms: number,
   ): Promise<void> {
-    await this.#leading.start(run, bundle.run.what.groups, connect_per_s, is_paused, within_ms);
+    await this.#leading.start(run, groups_in_run(bundle.run.what), connect_per_s, is_paused, within_ms);
     this.play(run, bundle);
     this.#options.store.nudge(null);
   }

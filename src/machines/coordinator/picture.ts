@@ -16,7 +16,9 @@ import { NOT_TOLD_MS } from '../../swarm/control/chronicle.ts';
 import { SummaryMaker, type Known } from '../../swarm/control/summary-maker.ts';
 import { planned_of, target_of, type NamedSharing } from '../../swarm/plan/intent.ts';
 import { advancing, load_summary, steps_begun } from '../../swarm/plan/load-play.ts';
+import { groups_in_run, rates_now } from '../../swarm/plan/rated-actions.ts';
 import { measured_groups, type MemberId } from '../../swarm/plan/run-spec.ts';
+import { WHOLE } from '../../swarm/plan/segment.ts';
 import { sum } from '../../swarm/shares/allocate.ts';
 import { STALLED_AFTER_MS } from '../../swarm/squad/members.ts';
 import {
@@ -27,14 +29,14 @@ import {
   type Departed,
   type Desired,
   type MemberShare,
-  type Presence,
   type Results,
   type RunHeader,
   type SwarmPlan,
 } from '../store/documents.ts';
 import { EvolvingPlan } from '../store/evolve.ts';
-import { AgentsHere } from './agents-here.ts';
+import { AgentsHere, unconnected } from './agents-here.ts';
 import { most_seats, RETURN_MS, unsure_of, type Unsure } from './agent-seats.ts';
+import { planned_in, with_lost_slots } from './agent-slots.ts';
 import type { HeardAgent } from './heard-agents.ts';
 import { as_seen, named_after, shifted } from './told-results.ts';
 import type { View } from './view.ts';
@@ -69,6 +71,7 @@ export class Picture {
   readonly #groups: readonly NamedSharing[];
   readonly #advanced: (stored: Desired, run_ms: number) => Desired;
   readonly #evolving = new EvolvingPlan();
+  readonly #planned = planned_in((agent, incarnation) => this.#view.results_of(agent, incarnation));
   /** the steps of the load that were told */
   #told: Desired | null = null;
   #added_up: { plan: SwarmPlan | null; heard: number; at: number; value: AddedUp } | null = null;
@@ -83,8 +86,8 @@ export class Picture {
     this.#run = id;
     const measured = measured_groups(groups);
     this.#actions = action_names(measured);
-    this.#groups = groups;
-    this.#advanced = advancing<Desired>(groups);
+    this.#groups = groups_in_run(what);
+    this.#advanced = advancing<Desired>(this.#groups);
     this.#summaries = new SummaryMaker(
       {
         id,
@@ -198,7 +201,7 @@ export class Picture {
     // those that never told anything
     for (const { agent, incarnation } of unsure.values())
       departed = bury(departed, NO_DEAD.snapshot, this.#lost(agent, incarnation, gone_of(agent, incarnation)));
-    const all = merge_dead([...dead, departed]);
+    const all = with_lost_slots(merge_dead([...dead, departed]), plan, this.#planned);
     return { snapshots, dead: all, workers, totals: totals_of(snapshots, all) };
   }
 
@@ -360,6 +363,7 @@ export class Picture {
       planned: sum(planned_of(desired, this.#groups, this.#run_ms)),
       load: load_summary(desired, this.#run_ms),
       connect_per_s: desired.connect_per_s,
+      rates: rates_now(desired.rates, WHOLE, this.#run_ms),
       workers,
       agents,
       possibly_open: this.unsure(plan).reduce((all, { open }) => all + open, 0),
@@ -378,13 +382,6 @@ export class Picture {
       totals,
     };
   }
-}
-
-/** The server may be out of reach of this machine only. */
-function unconnected({ live, open, states }: Presence, errors: Counts): string {
-  const [most] = Object.entries(errors).sort(([, a], [, b]) => b - a);
-  if (open > 0 || states.backoff === 0 || most === undefined) return '';
-  return `none of its ${live} clients is connected: ${most[0]}, ${most[1]} times`;
 }
 
 const share_of = (entry: MemberShare | undefined): number => (entry ? clients_in(entry) : 0);

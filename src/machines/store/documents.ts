@@ -23,6 +23,8 @@ import type { Ramp } from '../../swarm/plan/ramp.ts';
 import type { MemberId, RunSpec } from '../../swarm/plan/run-spec.ts';
 import type { TraceLines } from '../../swarm/squad/ordered-squad.ts';
 
+import type { ActionSlots, SlotsWord } from './slot-documents.ts';
+
 /**
  * Who leads. Renewed by its holder; whoever has seen it unchanged for its whole time may take it over, with the next
  * term.
@@ -194,6 +196,8 @@ export interface Departed {
   /** its process is known to be dead; otherwise it was only silent for too long, and may hold `open` connections yet */
   readonly attested: boolean;
   readonly open: number;
+  /** how many slots were its own, by {@link rate_key}: what it told of less than that is lost; left out: none were */
+  readonly slots?: Readonly<Record<string, number>>;
 }
 
 /** `target`, `ramp` and all else that a load steers are as they were when it was written, see {@link evolve}. */
@@ -217,7 +221,7 @@ export interface SwarmPlan extends Steered {
   readonly ending_ms: number | null;
   /** `seq` of the {@link Desired} it follows */
   readonly desired: number;
-  /** of the run, in their order */
+  /** of the run, in their order, with those of their actions that have a rate */
   readonly groups: readonly NamedSharing[];
   /** ms of run time when the ramps of its members end and others begin, without a new plan; null: there is none to come */
   readonly piece_ms: number | null;
@@ -237,6 +241,8 @@ export interface SwarmPlan extends Steered {
   readonly run_ms: number;
   /** by group: the lowest index of a client that nobody was granted, and those given back */
   readonly ids: Readonly<Record<string, { readonly next: number; readonly free: readonly IdRange[] }>>;
+  /** by {@link rate_key}, of rates that have begun */
+  readonly slots: Readonly<Record<string, ActionSlots>>;
   readonly members: Readonly<Record<MemberId, MemberShare>>;
   /** the newest 200 */
   readonly departed: readonly Departed[];
@@ -274,6 +280,8 @@ export interface Presence extends ProcessPlace {
   readonly may: Readonly<Record<string, number>>;
   /** by group: ids that its workers were dealt: they need as many, even if some hold fewer clients now */
   readonly ids_wanted: Readonly<Record<string, number>>;
+  /** how far it is with its slots */
+  readonly slots: SlotsWord;
   /** `seq` of the results written before this */
   readonly results: number;
   readonly live: number;

@@ -2,9 +2,11 @@
  * What becomes of a plan by itself while a load plays: agents and leader go from one piece of it to the next without a
  * word, at the same run time and to the same numbers. Pure.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { map_groups } from '../../metrics/groups.ts';
 import { is_ending, planned_of, type NamedSharing, type Steered } from '../../swarm/plan/intent.ts';
 import { advance, piece_at, type Piece } from '../../swarm/plan/load-play.ts';
+import type { PlayedRate } from '../../swarm/plan/rate-piece.ts';
 import { planned_at, type Ramp } from '../../swarm/plan/ramp.ts';
 import type { MemberShare, SwarmPlan } from './documents.ts';
 
@@ -15,11 +17,17 @@ export class EvolvingPlan {
 
   /** What `plan` is at `run_ms`, ms of run time, which does not go back. */
   at(plan: SwarmPlan, run_ms: number): SwarmPlan {
-    if (plan !== this.#plan) this.#now = null;
+    if (plan !== this.#plan) {
+      // what is drawn of Poisson slots is kept with their pieces
+      const rates = map_groups(plan.rates, (rate, key) => the_same_rate(this.#now?.rates[key] ?? rate, rate));
+      this.#now = Object.keys(rates).length === 0 ? plan : { ...plan, rates };
+    }
     this.#plan = plan;
-    return (this.#now = evolve(this.#now ?? plan, run_ms));
+    return (this.#now = evolve(this.#now!, run_ms));
   }
 }
+
+const the_same_rate = (known: PlayedRate, now: PlayedRate): PlayedRate => (isDeepStrictEqual(known, now) ? known : now);
 
 /** The same object if nothing has changed. */
 export function evolve(plan: SwarmPlan, run_ms: number): SwarmPlan {

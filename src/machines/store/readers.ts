@@ -32,7 +32,7 @@ import { CORES, COUNT, COUNTERS, DEAD, MS, STATE_COUNTS, WALL_MS, WORKER } from 
 import type { HistogramSnapshot } from '../../metrics/snapshot.ts';
 import type { Ramp } from '../../swarm/plan/ramp.ts';
 import { HOOK_RESULT, LEVEL, NOTE_TEXT, TRACE_LINES } from '../../swarm/plan/account-shape.ts';
-import type { NamedSharing, Play, Steered, Sum } from '../../swarm/plan/intent.ts';
+import type { NamedSharing, Play, Sum } from '../../swarm/plan/intent.ts';
 import { MAX_SHARE } from '../../swarm/plan/numbering.ts';
 import type { IdRange, Orders } from '../../swarm/plan/orders.ts';
 import type { MemberId } from '../../swarm/plan/run-spec.ts';
@@ -56,6 +56,8 @@ import {
   type SwarmPlan,
   type TraceOrder,
 } from './documents.ts';
+
+import { ACTIONS, RATES, SLOTS_GIVEN, SLOTS_OF_ACTIONS, SLOTS_WORD } from './slot-documents.ts';
 
 /** characters of a value: the engine refuses more bytes */
 const MAX_VALUE = 1024 * 1024;
@@ -130,8 +132,6 @@ const PLAY = object<Play>({
   failed: nullable(text(1000)),
   is_ended: flag,
 });
-/** Rates need one machine for now: see `find_rated`. */
-const NO_RATES: Shape<Steered['rates']> = object<Record<string, never>>({});
 /** What a load steers. */
 const STEERED = {
   ...SUM,
@@ -141,7 +141,7 @@ const STEERED = {
   connect_per_s: PER_S,
   retry_fatal: NUMBER,
   mark: nullable(object<NonNullable<Desired['mark']>>({ text: text(MAX_TEXT), at_ms: WALL_MS, seq: NUMBER })),
-  rates: NO_RATES,
+  rates: RATES,
   load: nullable(PLAY),
 };
 
@@ -204,6 +204,7 @@ const DEPARTED = object<Departed>({
   silent_ms: MS,
   attested: flag,
   open: CLIENTS,
+  slots: SLOTS_GIVEN,
 });
 
 type StoredPlan = Omit<SwarmPlan, 'members'> & { readonly members: Readonly<Record<MemberId, StoredMember>> };
@@ -220,7 +221,12 @@ const read_stored_plan = reader(
     ...STEERED,
     desired: NUMBER,
     groups: list(
-      object<Pick<NamedSharing, 'name' | 'share'>>({ name: token, share: integer(0, MAX_SHARE) }),
+      // clients do not arrive here yet
+      object<Omit<NamedSharing, 'arrivals'>>({
+        name: token,
+        share: integer(0, MAX_SHARE),
+        actions: optional(ACTIONS),
+      }),
       MAX_GROUPS,
     ),
     piece_ms: nullable(MS),
@@ -234,6 +240,7 @@ const read_stored_plan = reader(
     unconfirmed: list(token, MAX_AGENTS),
     run_ms: MS,
     ids: record(object<SwarmPlan['ids'][string]>({ next: ID, free: ID_RANGES }), MAX_GROUPS),
+    slots: SLOTS_OF_ACTIONS,
     members: record(SHARE, MAX_AGENTS),
     departed: list(DEPARTED, 500),
   }),
@@ -267,6 +274,7 @@ export const read_presence = reader(
     applied: NUMBER,
     may: BY_GROUP,
     ids_wanted: BY_GROUP,
+    slots: SLOTS_WORD,
     results: NUMBER,
     live: CLIENTS,
     open: CLIENTS,

@@ -114,16 +114,17 @@ export class SlotQueue {
   }
 
   #close(tenure: Tenure): void {
-    if (tenure.closed === Infinity) tenure.closed = Math.max(this.#at, tenure.first - 1);
+    if (tenure.closed === Infinity) tenure.closed = Math.min(Math.max(this.#at, tenure.first - 1), tenure.last);
   }
 
-  #begin({ id, from, to, first, closing }: TenureOrders): void {
+  #begin({ id, from, to, first, closing, last = Infinity }: TenureOrders): void {
     const stretch = { from, to };
     const next = next_id(stretch, first - 1);
     const coming = next_id(stretch, Math.max(this.#at, first - 1));
-    const tenure: Tenure = { id, from, to, first, closed: Infinity, next, coming, is_ordered: true };
-    this.#plan(waiting_in(tenure, this.#at));
+    const tenure: Tenure = { id, from, to, first, last, closed: Infinity, next, coming, is_ordered: true };
+    this.#plan(waiting_in(tenure, Math.min(this.#at, last)));
     if (closing) this.#close(tenure);
+    else if (coming > last) tenure.closed = last;
     this.#tenures.push(tenure);
   }
 
@@ -138,8 +139,9 @@ export class SlotQueue {
     this.#at = Math.max(this.#ahead.by(now_us), this.#first_coming());
     for (const tenure of this.#tenures) {
       if (tenure.closed !== Infinity || tenure.coming > this.#at) continue;
-      this.#plan(part_of(tenure, this.#at) - part_of(tenure, tenure.coming - 1));
+      this.#plan(part_of(tenure, Math.min(this.#at, tenure.last)) - part_of(tenure, tenure.coming - 1));
       tenure.coming = next_id(tenure, this.#at);
+      if (tenure.coming > tenure.last) tenure.closed = tenure.last;
     }
     this.#find_next();
     if (this.#oldest === null) this.#find_oldest();
@@ -212,6 +214,8 @@ export class SlotQueue {
 interface Tenure extends Places {
   readonly id: number;
   readonly first: number;
+  /** its last slot; Infinity: it has none */
+  readonly last: number;
   /** Infinity: it goes on */
   closed: number;
   /** the first slot of it that was neither taken nor dropped */

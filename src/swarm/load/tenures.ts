@@ -20,29 +20,88 @@ export interface Weighted {
   readonly weight: number;
 }
 
+/** Whose the places of a stretch are: all that there is to know, as plain values. */
+export interface TenuresState {
+  readonly held: readonly HeldTenure[];
+  /** nobody's: slots from `first` on */
+  readonly free: readonly FreePlaces[];
+  /** who shall have which places, in their order; empty: there is nobody */
+  readonly layout: readonly AssignedPlaces[];
+  /** when they were dealt last, ms of run time */
+  readonly dealt_ms: number;
+}
+
+/** Before anybody has any of them. `first`: the first slot that is to be made. */
+export const nobodys = ({ from, to }: Places, first = 1): TenuresState => ({
+  held: [],
+  free: [{ from, to, first }],
+  layout: [],
+  dealt_ms: 0,
+});
+
 export class Tenures {
   readonly #whole: Places;
   readonly #new_id: () => number;
-  #held: Held[] = [];
-  /** nobody's: slots from `first` on */
-  #free: Free[];
-  /** who shall have which places, in their order; empty: there is nobody */
-  #layout: readonly Assigned[] = [];
+  #held: Held[];
+  #free: FreePlaces[];
+  #layout: readonly AssignedPlaces[];
   /** the members there are */
   #parts: readonly Weighted[] = [];
-  #dealt_ms = -Infinity;
+  #dealt_ms: number;
+  #at = 0;
 
-  /** `new_id`: of tenures, unique in the run */
-  constructor(whole: Places, new_id: () => number) {
-    this.#whole = whole;
+  /** Goes on from a state, which stays as it is. `new_id`: of tenures, each only once. */
+  constructor({ held, free, layout, dealt_ms }: TenuresState, new_id: () => number) {
+    const all = [...held, ...free];
+    this.#whole = { from: Math.min(...all.map(({ from }) => from)), to: Math.max(...all.map(({ to }) => to)) };
     this.#new_id = new_id;
-    this.#free = [{ from: whole.from, to: whole.to, first: 1 }];
+    this.#held = held.map((one) => ({ ...one }));
+    this.#free = [...free];
+    this.#layout = layout;
+    this.#dealt_ms = dealt_ms;
+  }
+
+  get state(): TenuresState {
+    return { held: this.#held, free: this.#free, layout: this.#layout, dealt_ms: this.#dealt_ms };
+  }
+
+  get whole(): Places {
+    return this.#whole;
+  }
+
+  /** the last slot that any member has seen pass, as far as they said */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** The last slots of those that nobody holds; null: somebody holds some. */
+  get last(): number | null {
+    return this.#held.length > 0 ? null : Math.max(...this.#free.map(({ first }) => first - 1));
   }
 
   of(member: MemberId): TenureOrders[] {
-    return this.#held
-      .filter(({ owner }) => owner === member)
-      .map(({ id, from, to, first, closing }) => ({ id, from, to, first, closing }));
+    return this.#held.filter(({ owner }) => owner === member).map(({ owner: _, ...tenure }) => tenure);
+  }
+
+  /** Who is there: {@link died} gives to them. */
+  set members(parts: readonly Weighted[]) {
+    this.#parts = parts;
+  }
+
+  /** All are asked to close what they hold, and nobody is given any of it. */
+  close(): void {
+    this.#parts = [];
+    this.#lay_out();
+  }
+
+  /**
+   * What nobody holds shall end with one slot: a member makes those that are missing up to there. True: none are.
+   */
+  even(last: number, member: MemberId): boolean {
+    const late = this.#free.filter(({ first }) => first <= last);
+    this.#free = this.#free.filter((one) => !late.includes(one));
+    for (const one of late) this.#held.push({ id: this.#new_id(), ...one, last, owner: member, closing: false });
+    return late.length === 0;
   }
 
   /**
@@ -61,6 +120,7 @@ export class Tenures {
 
   /** What a member says of its tenures. Those that it closed go to their heirs. Returns whether orders changed. */
   closed(member: MemberId, accounts: readonly TenureAccount[]): boolean {
+    for (const { id, at } of accounts) if (this.#held.some((held) => held.id === id)) this.#at = Math.max(this.#at, at);
     const ends = ends_of(accounts);
     const over = this.#take(({ id, owner }) => owner === member && ends.has(id));
     for (const { id, from, to } of over) this.#free.push({ from, to, first: ends.get(id)! + 1 });
@@ -100,7 +160,7 @@ export class Tenures {
       this.#layout.every(({ owner }) => parts.some(({ id }) => id === owner)) &&
       shares_of(parts).every(({ id, weight }) => {
         const part = ((this.#whole.to - this.#whole.from) * weight) / all;
-        return Math.abs((owned.get(id) ?? 0) - part) <= SLACK * part;
+        return Math.abs((owned.get(id) ?? 0) - part) <= Math.max(1, SLACK * part);
       })
     );
   }
@@ -133,19 +193,20 @@ export class Tenures {
   }
 }
 
-interface Assigned extends Places {
+export interface AssignedPlaces extends Places {
   readonly owner: MemberId;
 }
 
-interface Free extends Places {
+export interface FreePlaces extends Places {
   readonly first: number;
 }
 
-interface Held extends Assigned, Free {
-  readonly id: number;
+export interface HeldTenure extends AssignedPlaces, TenureOrders {}
+
+type Held = Omit<HeldTenure, 'closing'> & {
   /** never undone: the owner may have closed it by now */
   closing: boolean;
-}
+};
 
 /** By id: the last slots of those that are closed. */
 const ends_of = (accounts: readonly TenureAccount[]): Map<number, number> =>
@@ -154,9 +215,9 @@ const ends_of = (accounts: readonly TenureAccount[]): Map<number, number> =>
 const shares_of = (parts: readonly Weighted[]): readonly Weighted[] =>
   parts.some(({ weight }) => weight > 0) ? parts : parts.map(({ id }) => ({ id, weight: 1 }));
 
-function layout_of({ from, to }: Places, parts: readonly Weighted[]): Assigned[] {
+function layout_of({ from, to }: Places, parts: readonly Weighted[]): AssignedPlaces[] {
   const all = parts.reduce((sum, { weight }) => sum + weight, 0);
-  const layout: Assigned[] = [];
+  const layout: AssignedPlaces[] = [];
   let [sum, low] = [0, from];
   for (const { id, weight } of parts) {
     sum += weight;
@@ -168,8 +229,8 @@ function layout_of({ from, to }: Places, parts: readonly Weighted[]): Assigned[]
 }
 
 /** Neighbours that begin with the same slot become one. */
-function joined(free: readonly Free[]): Free[] {
-  const all: Free[] = [];
+function joined(free: readonly FreePlaces[]): FreePlaces[] {
+  const all: FreePlaces[] = [];
   for (const one of [...free].sort((a, b) => a.from - b.from)) {
     const last = all.at(-1);
     if (last?.to === one.from && last.first === one.first) all[all.length - 1] = { ...last, to: one.to };

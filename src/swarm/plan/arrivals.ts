@@ -22,7 +22,7 @@ export function find_arriving(
   name: string | undefined,
   has_agents: boolean,
 ): ArrivingGroup | NoArrivals {
-  if (has_agents) return { ok: false, code: 'one_machine', what: '`arrive`' };
+  if (has_agents) return { ok: false, code: 'one_machine' };
   const open = groups.flatMap(({ name: group, arrivals }): ArrivingGroup[] =>
     typeof arrivals === 'object' ? [{ ...arrivals, group, key: rate_key(group, ARRIVALS) }] : [],
   );
@@ -56,7 +56,7 @@ export function find_rate(
   command: RateStep,
   has_agents: boolean,
 ): { readonly key: string; readonly called: string; readonly arrive?: true } | NoRate | NoArrivals {
-  if ('action' in command) return find_rated(groups, command.action, has_agents);
+  if ('action' in command) return find_rated(groups, command.action);
   const found = find_arriving(groups, command.in, has_agents);
   return 'key' in found ? { key: found.key, called: name_in_run(found.group, 'arrivals'), arrive: true } : found;
 }

@@ -170,9 +170,9 @@ function changed(before: Intent, command: Command, facts: Facts): Outcome {
   }
 }
 
-function retime(before: Intent, command: RateCommand, { groups, segment, run_ms, agents }: Facts): Outcome {
+function retime(before: Intent, command: RateCommand, { groups, segment, run_ms }: Facts): Outcome {
   const { op, per_s, over_ms, poisson } = command;
-  const found = find_rated(groups, command.action, agents !== null);
+  const found = find_rated(groups, command.action);
   if (!('key' in found)) return refused(before, found);
   return {
     intent: { ...before, rates: retimed(before.rates, found, command, run_ms) },

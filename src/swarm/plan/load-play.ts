@@ -372,7 +372,7 @@ function rates_after(
   groups: readonly NamedSharing[],
   at_ms: number,
 ): Steered['rates'] {
-  const found = find_rated(groups, command.action, false);
+  const found = find_rated(groups, command.action);
   return 'key' in found ? retimed(rates, found, command, at_ms) : rates;
 }
 

@@ -16,6 +16,8 @@ export interface TenureOrders {
   readonly first: number;
   /** somebody else shall go on: the member ends it at a slot of its own choice and says at which */
   readonly closing: boolean;
+  /** its last slot: the member ends it there by itself; left out: it has none */
+  readonly last?: number;
 }
 
 /** `at_most`: of clients that arrive, how many may be there at a time while it is in force; left out: as many as fit. */

@@ -41,6 +41,11 @@ export interface RatedAction extends NonNullable<NamedAction['rate']> {
 /** The key of a rate: `index` as in orders. */
 export const rate_key = (group: string, index: number): string => `${group}.${index === ARRIVALS ? 'arrive' : index}`;
 
+export function parts_of_key(key: string): { readonly group: string; readonly action: number } {
+  const dot = key.lastIndexOf('.');
+  return { group: key.slice(0, dot), action: Number(key.slice(dot + 1)) };
+}
+
 /**
  * The groups of a script, with what they play. `seed`: of the run; null: the rates are only looked at, and the slots of a
  * Poisson process come evenly.
@@ -106,10 +111,9 @@ export const rates_in = (groups: readonly NamedSharing[]): SteeredRate[] => [
 
 /**
  * The one whose rate `name` is about, `[group.][loop.]action`. Of several that are called so, those count that have a
- * rate. `has_agents`: it is a swarm of many machines.
+ * rate.
  */
-export function find_rated(groups: readonly NamedSharing[], name: string, has_agents: boolean): RatedAction | NoRate {
-  if (has_agents) return { ok: false, code: 'one_machine', what: '`rate ACTION`' };
+export function find_rated(groups: readonly NamedSharing[], name: string): RatedAction | NoRate {
   const action = name.slice(name.lastIndexOf('.') + 1);
   const before = name.split('.').slice(0, -1);
   const meant = all_in(groups).filter((one) => {

@@ -48,7 +48,7 @@ interface KnownRates {
 const known = new WeakMap<Steered, KnownRates>();
 
 /** `intent`: as `advance` gave it for `run_ms`. */
-function rates_ahead(intent: Steered, groups: readonly NamedSharing[], run_ms: number): WantedRates {
+export function rates_ahead(intent: Steered, groups: readonly NamedSharing[], run_ms: number): WantedRates {
   let ahead = known.get(intent) ?? { state: intent, steps: 0, rates: joined([], intent.rates, groups) };
   const has_rates = rates_in(groups).length > 0;
   // drawn as time passes: nobody has to draw the slots of an hour at once when the rate changes

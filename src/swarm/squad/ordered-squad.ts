@@ -6,11 +6,14 @@ import { merge_snapshots, type Dead } from '../../metrics/merge-snapshots.ts';
 import type { ErrorKind, GroupSnapshot, Snapshot } from '../../metrics/snapshot.ts';
 import type { WorkerSummary } from '../../metrics/summary.ts';
 import type { HookResult } from '../plan/account.ts';
+import type { WantedRates } from '../plan/intent.ts';
 import { ids_within, place_within } from '../plan/id-map.ts';
-import type { IdRange, Orders } from '../plan/orders.ts';
+import type { IdRange, Orders, TenureOrders } from '../plan/orders.ts';
 import { to_machine_ms } from '../plan/permit.ts';
+import { rate_key } from '../plan/rated-actions.ts';
 import { measured_groups, type LiveSpec, type MemberId } from '../plan/run-spec.ts';
 import { MAX_TRACE_LINES } from '../plan/traces.ts';
+import type { StretchesAccount } from './rate-grants.ts';
 import { Squad, type SquadOptions } from './squad.ts';
 
 const NOTHING_ORDERED: GroupOrder = { clients: 0, target: 0, ids: [] };
@@ -29,6 +32,15 @@ export interface GroupOrder {
   readonly ids: readonly IdRange[];
 }
 
+/** When slots are due, and which of them are this agent's own. */
+export interface SlotsOrder {
+  readonly rates: WantedRates;
+  /** by {@link rate_key} */
+  readonly stretches: Readonly<Record<string, readonly TenureOrders[]>>;
+  /** ms of the machine's clock at run time 0 */
+  readonly zero_ms: number;
+}
+
 /** What an agent orders of its workers. Absolute: the newest revision wins. */
 export interface SquadOrder {
   /** > 0 */
@@ -39,6 +51,8 @@ export interface SquadOrder {
   readonly shared: LiveSpec['shared'];
   /** by name; of a group that it does not name this agent holds nothing */
   readonly groups: Readonly<Record<string, GroupOrder>>;
+  /** null: no action has a rate */
+  readonly slots: SlotsOrder | null;
   readonly graceful: boolean;
   readonly retry_fatal: number;
   /** a worker, which the squad chooses, shall run the module's hook, once */
@@ -69,6 +83,8 @@ export interface SquadAccount {
    * there ever were clients; clients wait until the agent owns as many ids.
    */
   readonly ids_wanted: Readonly<Record<string, number>>;
+  /** of rates that have begun, by {@link rate_key} */
+  readonly slots: Readonly<Record<string, Pick<StretchesAccount, 'stretches' | 'ended'>>>;
   /** most clients that its workers could be running now */
   readonly may: Readonly<Record<string, number>>;
   /** of all groups of the run; always the same list */
@@ -163,12 +179,15 @@ export class OrderedSquad {
     if (order.revision <= this.#ordered || this.#is_closed) return;
     this.#ordered = order.revision;
     const { planner } = this.#squad;
-    planner.live = { ...planner.live, shared: order.shared };
+    const { slots } = order;
+    planner.live = { ...planner.live, shared: order.shared, ...(slots && { zero_ms: slots.zero_ms }) };
+    planner.stretches = (group, action) =>
+      slots?.stretches[rate_key(planner.run.what.groups[group]!.name, action)] ?? [];
     const groups = planner.run.what.groups.map(({ name }) => order.groups[name] ?? NOTHING_ORDERED);
     planner.to_indices = (group, dealt) => ids_within(dealt, groups[group]!.ids);
     const { phase, graceful, retry_fatal, connect_per_s } = order;
     const aims = groups.map(({ clients, target }) => ({ planned: clients, target }));
-    const wanted = { phase, groups: aims, graceful, retry_fatal, connect_per_s, rates: [] };
+    const wanted = { phase, groups: aims, graceful, retry_fatal, connect_per_s, rates: slots?.rates ?? [] };
     planner.follow(() => wanted, this.#clock.now());
     this.#squad.grow();
     planner.replan(true);
@@ -205,6 +224,12 @@ export class OrderedSquad {
       capacity: room.capacity,
       capacity_why: room.why,
       ids_wanted: this.#by_group((group) => planner.dealt[group]!),
+      slots: Object.fromEntries(
+        planner.slots.map(({ group, action, stretches, ended }) => [
+          rate_key(planner.run.what.groups[group]!.name, action),
+          { stretches, ended },
+        ]),
+      ),
       may: this.#by_group((group) => members.all.reduce((all, { parts }) => all + parts[group]!.outstanding.may, 0)),
       actions: this.#actions,
       snapshot: { ...merged, groups: map_groups(merged.groups, with_peaks) },

@@ -15,7 +15,7 @@ import { PortGrants } from '../shares/port-grants.ts';
 import { grant_groups, share_groups, type GroupTarget, type Matrix } from '../shares/share-groups.ts';
 import { most_of, share_arrivals, type ArrivalShares } from './arrival-shares.ts';
 import type { Members } from './members.ts';
-import { RateGrants, type LostSlots } from './rate-grants.ts';
+import { RateGrants, type LostSlots, type StretchesAccount } from './rate-grants.ts';
 
 export class Planner {
   readonly run: RunSpec;
@@ -140,6 +140,16 @@ export class Planner {
 
   get has_rates(): boolean {
     return !this.#rates.is_empty;
+  }
+
+  /** See {@link RateGrants.stretches}. */
+  set stretches(of: RateGrants['stretches']) {
+    this.#rates.stretches = of;
+  }
+
+  /** How far the members are with their slots, together. */
+  get slots(): readonly StretchesAccount[] {
+    return this.#rates.accounts();
   }
 
   /** What a member says of its slots. Returns whether the caller shall replan. */

@@ -33,7 +33,7 @@ interface DispatcherOptions {
   /** at least one */
   readonly actions: readonly QueuedAction[];
   /** ms of {@link now} at run time 0 */
-  readonly zero_ms: number;
+  zero_ms(): number;
   /** There may be a slot to start: a taker became free while slots wait, or while no other one was. */
   wanted(): void;
 }
@@ -105,7 +105,7 @@ export class Dispatcher implements SlotDesk, SlotSource {
   }
 
   #due_ms(us: number): number {
-    return this.#options.zero_ms + us / 1000;
+    return this.#options.zero_ms() + us / 1000;
   }
 
   /** The action whose slot waits longest. */

@@ -79,6 +79,11 @@ export class Populations {
     this.#all.set(group, new Population({ ...this.#options, ...this.#shared, ...own, group }));
   }
 
+  /** ms of this process' clock at run time 0: of many machines, each learns it better as time passes */
+  set zero_ms(ms: number) {
+    this.#slot_turns.zero_ms = ms;
+  }
+
   get live(): number {
     return this.#sum((population) => population.live);
   }

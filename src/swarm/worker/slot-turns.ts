@@ -13,8 +13,8 @@ const BUSY_MS = 20;
 
 export class SlotTurns {
   readonly #permit: Permit;
-  /** ms of {@link now} at run time 0 */
-  readonly zero_ms: number;
+  /** of {@link now} at run time 0 */
+  zero_ms: number;
   readonly #sources: SlotSource[] = [];
   readonly #pacing = new Pacing(() => this.#turn());
   #immediate: NodeJS.Immediate | null = null;
@@ -28,7 +28,7 @@ export class SlotTurns {
 
   /** `actions` share their takers. */
   dispatcher(actions: readonly QueuedAction[]): Dispatcher {
-    const dispatcher = new Dispatcher({ actions, zero_ms: this.zero_ms, wanted: () => this.go_on() });
+    const dispatcher = new Dispatcher({ actions, zero_ms: () => this.zero_ms, wanted: () => this.go_on() });
     this.#sources.push(dispatcher);
     return dispatcher;
   }
@@ -42,8 +42,9 @@ export class SlotTurns {
     this.#immediate ??= setImmediate(this.#on_turn);
   }
 
-  /** Counts all slots that are due by now. */
+  /** Counts all slots that are due by now, unless they may be others' by now. */
   make(): void {
+    if (this.#permit.has_run_out) return;
     const us = Math.floor((now() - this.zero_ms) * 1000);
     for (const source of this.#sources) source.make(us);
   }

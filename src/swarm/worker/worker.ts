@@ -200,6 +200,7 @@ class Worker {
         const module = this.#modules!.get(protocol)!;
         populations.add(name, { ...parts, module, shared: shared_with(this.#modules!, protocol, live.shared.value) });
       }
+      populations.zero_ms = from_machine_ms(live.zero_ms);
       await populations.apply(entry.groups, phase);
       if (live.retry_fatal > this.#retry_fatal) populations.retry_fatal();
       this.#retry_fatal = live.retry_fatal;

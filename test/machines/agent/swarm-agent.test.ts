@@ -60,6 +60,7 @@ class FakeCrew implements Crew {
       live,
       open: live,
       may: { [MAIN]: live },
+      slots: {},
       killed_at_end: [],
     };
   }

@@ -68,6 +68,7 @@ function next(
     run_ms,
     reassign_ms: 11_000,
     at: '2026-01-01T00:00:01Z',
+    planned: () => 0,
     silent_ms: (id, incarnation) =>
       agents.find((one) => one.id === id && one.presence.incarnation === incarnation)?.silent_ms ?? 0,
   };

@@ -47,6 +47,7 @@ const agent = (id: string, labels: string[], more: Partial<Presence> = {}): Know
   presence: {
     incarnation: `${id}1`,
     replaces: [],
+    slots: {},
     seq: 1,
     host: id,
     machine: id,
@@ -104,6 +105,7 @@ class Small {
         reassign_ms: 60_000,
         silent_ms: () => 0,
         at: '',
+        planned: () => 0,
       };
       const shares = next_shares(this.plan, this.plan.revision + 1, now);
       this.plan = { ...this.plan, ...shares, revision: this.plan.revision + 1 };

@@ -1,11 +1,12 @@
 /** The workers of a simulated agent: they hold what they are ordered a moment later, count while they hold, and say what they may be running. */
 import type { Crew } from '../../../src/machines/agent/holding.ts';
-import { bury, merge_snapshots, NO_DEAD, type Dead } from '../../../src/metrics/merge-snapshots.ts';
-import type { Snapshot } from '../../../src/metrics/snapshot.ts';
+import { bury, merge_actions, merge_snapshots, NO_DEAD, type Dead } from '../../../src/metrics/merge-snapshots.ts';
+import type { GroupSnapshot, Snapshot } from '../../../src/metrics/snapshot.ts';
 import type { HookResult } from '../../../src/swarm/plan/account.ts';
 import type { SquadAccount, SquadOrder } from '../../../src/swarm/squad/ordered-squad.ts';
 import { map_groups } from '../../../src/metrics/groups.ts';
 import { NOTHING, of_main } from '../../metrics/one-group.ts';
+import type { CrewSlots } from './crew-slots.ts';
 import type { Process } from './process.ts';
 
 /** ms from an order to its being carried out: anything up to that */
@@ -21,6 +22,8 @@ export interface CrewOptions {
   /** of the agent now */
   readonly incarnation: () => string;
   readonly capacity: number;
+  /** null: no action has a rate */
+  readonly slots: CrewSlots | null;
   /** it holds another number of clients now; `before`: by group */
   readonly changed: (crew: FakeCrew, before: Readonly<Record<string, number>>) => void;
 }
@@ -55,7 +58,10 @@ export class FakeCrew implements Crew {
   }
 
   /** Its clients live in the process of the agent: they freeze and wake with it. */
-  permit(): void {}
+  permit(until: number): void {
+    const { slots } = this.#options;
+    if (slots && slots.permitted_until >= this.process.clock.now()) slots.permitted_until = until;
+  }
   refresh(): void {}
 
   /** clients that it truly holds */
@@ -78,6 +84,7 @@ export class FakeCrew implements Crew {
     if (this.is_closed || (newest && order.revision <= newest.revision)) return;
     this.incarnation ||= this.#options.incarnation();
     this.#pending.push(order);
+    this.#options.slots?.follow(order.slots);
     const { clock, random } = this.process;
     void clock.sleep(random.int(0, WITHIN_MS)).then(() => this.#apply(order));
     if (order.setup) this.#start_hook('setup');
@@ -91,6 +98,7 @@ export class FakeCrew implements Crew {
       capacity: this.is_closed ? 0 : capacity,
       capacity_why: 'as it was made',
       ids_wanted: this.#most,
+      slots: this.is_closed ? {} : (this.#options.slots?.account ?? {}),
       actions: [],
       snapshot: this.is_closed ? EMPTY : this.#snapshot(),
       dead: this.#dead,
@@ -122,6 +130,7 @@ export class FakeCrew implements Crew {
     if (this.is_closed) return [];
     await this.process.clock.sleep(this.process.random.int(0, WITHIN_MS));
     if (this.is_closed) return [];
+    this.#options.slots?.close();
     const last = this.#snapshot();
     const at = new Date(this.process.clock.wall()).toISOString();
     const lost = { worker: this.agent, incarnation: this.incarnation, at, silent_ms: 0 };
@@ -136,6 +145,7 @@ export class FakeCrew implements Crew {
   crash(): void {
     this.#count();
     this.is_closed = true;
+    this.#options.slots?.close();
     this.#hold({}, null);
   }
 
@@ -217,7 +227,14 @@ export class FakeCrew implements Crew {
         },
       },
       requests: { ...NOTHING.requests, sent: ok, ok },
+      ...this.#actions(),
     });
+  }
+
+  #actions(): Partial<GroupSnapshot> {
+    if (this.#options.slots === null) return {};
+    const { started, ...slots } = this.#options.slots.slots;
+    return { actions: [{ ...merge_actions([]), started, ok: started, slots }] };
   }
 
   #start_hook(hook: 'setup' | 'teardown'): void {

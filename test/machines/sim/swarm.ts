@@ -14,6 +14,7 @@ import { targets_of, type Sum } from '../../../src/swarm/plan/intent.ts';
 import { advance, step_of } from '../../../src/swarm/plan/load-play.ts';
 import type { GroupSpec } from '../../../src/swarm/plan/run-spec.ts';
 import { group_of, run_of } from '../../swarm/specs.ts';
+import { CrewSlots } from './crew-slots.ts';
 import { FakeCrew } from './crew.ts';
 import { ROUGH } from './faults.ts';
 import { parse_once } from './parse-once.ts';
@@ -35,6 +36,8 @@ export interface SwarmOptions {
   readonly has_hooks: boolean;
   /** shares of the groups of the run */
   readonly groups: readonly number[];
+  /** per second, of the only action; null: there is none */
+  readonly rate?: { readonly per_s: number; readonly poisson: boolean } | null;
   /** of wall clocks, up to so much either way */
   readonly skew_ms: number;
 }
@@ -78,7 +81,10 @@ export class SimSwarm {
     this.world = world;
     this.#options = options;
     this.#random = world.random.fork();
-    this.groups = options.groups.map((share, i) => group_of({ name: `g${i + 1}`, share }));
+    const { rate } = options;
+    this.groups = rate
+      ? [group_of({ actions: [{ rate: { ...rate, give_up_ms: null, at_once: 1 } }] })]
+      : options.groups.map((share, i) => group_of({ name: `g${i + 1}`, share }));
     this.truth = new Truth(world, this.groups);
     this.#run = {
       id: 'r1',
@@ -153,6 +159,10 @@ export class SimSwarm {
   crash_machine(machine: Machine): void {
     for (const crew of this.truth.crews_of(machine.process)) this.truth.crash(crew);
     machine.process.crash();
+  }
+
+  add_machine(): void {
+    this.machines.push(this.#start_machine(`a${this.machines.length + 1}`));
   }
 
   restart_machine(machine: Machine): void {
@@ -297,7 +307,10 @@ export class SimSwarm {
       max_connections: null,
       make: async () => {
         await clock.sleep(random.int(20, 400));
+        const made = (slot: number): void => this.truth.made_slot(slot, machine.incarnation);
+        const workers = random.int(1, 3);
         const crew = new FakeCrew({
+          slots: this.#options.rate ? new CrewSlots({ process, workers, key: 'main.0', made }) : null,
           process,
           agent: name,
           capacity,

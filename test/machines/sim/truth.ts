@@ -48,6 +48,8 @@ export class Truth {
   readonly asked: Asked[] = [];
   plan: SwarmPlan | null = null;
   desired: Desired | null = null;
+  /** who planned each slot of the rated action */
+  readonly slots = new Map<number, string>();
   /** when the run time was 0 */
   run_started = 0;
   is_settled = false;
@@ -75,6 +77,13 @@ export class Truth {
   /** @throws with the first thing that is wrong */
   check(): void {
     if (this.#wrong.length > 0) throw new Error(this.#wrong[0]);
+  }
+
+  /** The slot of the rated action was planned by an incarnation: nobody else may have, and nobody may again. */
+  made_slot(slot: number, by: string): void {
+    const owner = this.slots.get(slot);
+    if (owner !== undefined) this.#fail(`slot ${slot} is of ${owner} and of ${by}`);
+    this.slots.set(slot, by);
   }
 
   crews_of(process: Process): FakeCrew[] {

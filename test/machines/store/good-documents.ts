@@ -55,6 +55,13 @@ const LOAD: Play = {
   failed: null,
 };
 
+const RATES: Desired['rates'] = {
+  [`${MAIN}.1`]: {
+    piece: { from_us: 5, to_us: 90_000, from_rate: 0, to_rate: 5e6, slots: 3, first: 1.5e12, poisson: 77 },
+    held: { from_rate: 3, to_rate: 5, over_us: 1000 },
+  },
+};
+
 export const DESIRED: Desired = {
   run: 'r1',
   seq: 4,
@@ -68,7 +75,7 @@ export const DESIRED: Desired = {
   connect_per_s: 1000,
   retry_fatal: 0,
   mark: { text: 'x', at_ms: 1, seq: 1 },
-  rates: {},
+  rates: RATES,
   rebalance: 0,
   drained: ['agent-02'],
   evicted: ['a.i'],
@@ -108,9 +115,15 @@ export const PLAN: SwarmPlan = {
   labelled: {},
   own: {},
   mark: null,
-  rates: {},
+  rates: RATES,
   load: LOAD,
-  groups: [{ name: MAIN, share: 1 }],
+  groups: [
+    {
+      name: MAIN,
+      share: 1,
+      actions: [{ index: 1, loop: MAIN, name: 'say', rate: { to_rate: 5e6, is_poisson: true, draws: 77 } }],
+    },
+  ],
   piece_ms: 21_000,
   ahead: [[50], [53]],
   graceful: false,
@@ -126,8 +139,24 @@ export const PLAN: SwarmPlan = {
   ending_ms: null,
   run_ms: 1234.5,
   ids: { [MAIN]: { next: 101, free: [[2, 100, 2]] } },
+  slots: {
+    [`${MAIN}.1`]: {
+      held: [{ id: 4, from: 0, to: 600_000, first: 12, owner: 'agent-01', closing: true }],
+      free: [{ from: 600_000, to: 1_000_000, first: 20 }],
+      layout: [{ from: 0, to: 1_000_000, owner: 'agent-01' }],
+      dealt_ms: 1000,
+      last_id: 4,
+      ended: { 'agent-01': 11 },
+      lost: 3,
+    },
+  },
   members: { 'agent-01': SHARE },
-  departed: [{ agent: 'agent-02', incarnation: 'i0', at: HEADER.started, silent_ms: 4000, attested: false, open: 3 }],
+  departed: [
+    {
+      ...{ agent: 'agent-02', incarnation: 'i0', at: HEADER.started, silent_ms: 4000, attested: false, open: 3 },
+      slots: { [`${MAIN}.1`]: 7 },
+    },
+  ],
 };
 
 export const PRESENCE: Presence = {
@@ -149,6 +178,9 @@ export const PRESENCE: Presence = {
   applied: 9,
   may: { [MAIN]: 50 },
   ids_wanted: { [MAIN]: 50 },
+  slots: {
+    [`${MAIN}.1`]: { stretches: [{ id: 4, from: 0, to: 600_000, first: 12, at: 15, closed: null }], ended: 11 },
+  },
   results: 12,
   live: 50,
   open: 49,

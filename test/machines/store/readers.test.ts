@@ -35,9 +35,10 @@ import { to_summary } from '../../../src/metrics/totals.ts';
 import type { Loop } from '../../../src/script/types.ts';
 import { AccountReader } from '../../../src/swarm/plan/account-shape.ts';
 import type { Account } from '../../../src/swarm/plan/account.ts';
+import { rate_key } from '../../../src/swarm/plan/rated-actions.ts';
 import { GROUPS } from '../../swarm/specs.ts';
 import { main_of, playing } from '../../metrics/one-group.ts';
-import { a_head, A_PART, a_snapshot, BUNDLE, DESIRED, GOOD, HEADER, PLAN, PRESENCE, SHARE } from './good-documents.ts';
+import { a_head, A_PART, a_snapshot, DESIRED, GOOD, HEADER, PLAN, PRESENCE, SHARE } from './good-documents.ts';
 import { mutated } from './mutate.ts';
 
 const READERS = {
@@ -146,8 +147,8 @@ describe('what agents say', () => {
         { id: 'agent-01', presence, silent_ms: 0, known_ms: 0 },
         { id: 'agent-03', presence: { ...PRESENCE, incarnation: 'i3' }, silent_ms: 0, known_ms: 0 },
       ];
-      const times = { run_ms: 15, reassign_ms: 4000, silent_ms: () => 0, at: HEADER.started };
-      const now = { groups: BUNDLE.run.what.groups, desired: DESIRED, agents, ...times };
+      const times = { run_ms: 15, reassign_ms: 4000, silent_ms: () => 0, at: HEADER.started, planned: () => 0 };
+      const now = { groups: PLAN.groups, desired: DESIRED, agents, ...times };
       const next = { ...PLAN, revision: 10, ...next_shares(PLAN, 10, now) };
       expect(why_of(read_plan(plan_text(next)))).toBe(null);
       const most = Object.values(next.members).reduce(
@@ -375,7 +376,10 @@ describe('a plan as it is stored', () => {
   });
 
   it('fits into the store with as many agents as a run with many groups has room for, on their way', () => {
-    const groups = Array.from({ length: MAX_GROUPS }, (_, g) => ({ ...GROUPS[0]!, name: `group_${g}` }));
+    const groups = Array.from({ length: MAX_GROUPS }, (_, g) => ({
+      ...{ name: `group_${g}`, share: 1 },
+      actions: [{ index: 0, loop: 'main', name: 'say', rate: { to_rate: 1e9, is_poisson: false, draws: 1 } }],
+    }));
     const own = (agent: number): AgentShare => {
       const ids = [[agent + 1, agent + 50_001, 500] as const];
       return {
@@ -393,7 +397,20 @@ describe('a plan as it is stored', () => {
     });
     const names = Array.from({ length: most_seats(groups) }, (_, i) => `agent-${i}`);
     const members = Object.fromEntries(names.map((name, i) => [name, member(i)]));
-    const text = plan_text({ ...PLAN, groups, members });
+    // each has two tenures, one of them on its way to somebody else
+    const places = (i: number) => ({ from: 900_000 + i, to: 900_001 + i });
+    const held = names.flatMap((owner, i) =>
+      [false, true].map((closing) => ({ id: 1e6 + i, ...places(i), first: 1e9, owner, closing })),
+    );
+    const layout = names.map((owner, i) => ({ ...places(i), owner }));
+    const ended = Object.fromEntries(names.map((name) => [name, 1e9]));
+    const slots = Object.fromEntries(
+      groups.map(({ name }) => [
+        rate_key(name, 0),
+        { held, free: [], layout, dealt_ms: 12_345_678.125, last_id: 1e6, ended, lost: 0 },
+      ]),
+    );
+    const text = plan_text({ ...PLAN, groups, members, slots });
     console.log(`measured: a plan of ${names.length} agents and ${MAX_GROUPS} groups has ${text.length} bytes`);
     expect(text.length).toBeLessThan(1024 * 1024);
     expect(read_plan(text)).toMatchObject({ members });

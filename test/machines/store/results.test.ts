@@ -33,6 +33,7 @@ const report_of = (snapshot: Snapshot, dead = NO_DEAD): SquadAccount => ({
   live: 0,
   open: 0,
   may: {},
+  slots: {},
   killed_at_end: [],
 });
 

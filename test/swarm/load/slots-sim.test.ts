@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { make_random } from '../../../src/foundation/random.ts';
 import { SlotRecorder } from '../../../src/metrics/recorder.ts';
 import { SlotQueue } from '../../../src/swarm/load/slot-queue.ts';
-import { Tenures } from '../../../src/swarm/load/tenures.ts';
+import { nobodys, Tenures } from '../../../src/swarm/load/tenures.ts';
 import type { TenureAccount } from '../../../src/swarm/plan/account.ts';
 import type { RateOrders, TenureOrders } from '../../../src/swarm/plan/orders.ts';
 import {
@@ -112,7 +112,7 @@ class Sim {
   readonly #draw: Draw;
   #members: Member[] = [];
   #joined = 0;
-  readonly #tenures = new Tenures({ from: 0, to: 1_000_000 }, () => ++this.#ids);
+  readonly #tenures = new Tenures(nobodys({ from: 0, to: 1_000_000 }), () => ++this.#ids);
   #ids = 0;
   #rate: PlayedRate;
   #pieces: RatePiece[];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Tenures, type Weighted } from '../../../src/swarm/load/tenures.ts';
+import { nobodys, Tenures, type Weighted } from '../../../src/swarm/load/tenures.ts';
 import type { TenureAccount } from '../../../src/swarm/plan/account.ts';
 import type { TenureOrders } from '../../../src/swarm/plan/orders.ts';
 import { is_in } from './naive-slots.ts';
@@ -8,7 +8,7 @@ import { is_in } from './naive-slots.ts';
 const WHOLE = { from: 0, to: 1_000_000 };
 const made = (whole = WHOLE): Tenures => {
   let id = 0;
-  return new Tenures(whole, () => ++id);
+  return new Tenures(nobodys(whole), () => ++id);
 };
 const parts = (...weights: number[]): Weighted[] => weights.map((weight, i) => ({ id: `m${i}`, weight }));
 const places = (tenures: Tenures, member: string): number[][] => tenures.of(member).map(({ from, to }) => [from, to]);

@@ -93,7 +93,7 @@ describe('an action is called', () => {
     ['beat.ping', 'others.2'],
     ['others.ping', 'others.2'],
     ['others.beat.ping', 'others.2'],
-  ])('%s', (name, key) => expect(find_rated(GROUPS, name, false)).toMatchObject({ key }));
+  ])('%s', (name, key) => expect(find_rated(GROUPS, name)).toMatchObject({ key }));
 
   it.each([
     ['say', 'ambiguous_action several actions with a rate are called `say`: say which of talkers.say, others.say'],
@@ -246,14 +246,11 @@ describe('a rate', () => {
     expect([rate_at(drawn, 9e9), drawn.poisson]).toEqual([5e6, poisson_key('seed', 'talkers.2')]);
   });
 
-  it('needs one machine for now', () => {
-    const { intent, says } = typed([[0, 'rate ping 20/s']], { agents: AGENTS });
-    expect(says).toBe('one_machine `rate ACTION` needs a swarm of one machine for now');
-    expect(intent.rates).toEqual({});
-    const many = { groups: GROUPS, segment: WHOLE, has_agents: true };
-    expect(load_faults('set 5; rate ping 20/s', many)).toEqual([
-      { offset: 7, message: '`rate ACTION` needs a swarm of one machine for now' },
-    ]);
+  it('is the same on many machines', () => {
+    const alone = typed([[0, 'rate ping 20/s']]);
+    const many = typed([[0, 'rate ping 20/s']], { agents: AGENTS });
+    expect(many.intent.rates).toEqual(alone.intent.rates);
+    expect(load_faults('set 5; rate ping 20/s', { groups: GROUPS, segment: WHOLE, has_agents: true })).toEqual([]);
   });
 });
 

@@ -22,6 +22,7 @@ const ORDER: SquadOrder = {
   connect_per_s: 1000,
   shared: { value: { room: 7 } },
   groups: {},
+  slots: null,
   graceful: false,
   retry_fatal: 0,
   setup: false,
