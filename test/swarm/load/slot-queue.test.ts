@@ -277,3 +277,42 @@ describe('SlotQueue', () => {
     expect(queue.oldest_us).toBe(Infinity);
   });
 });
+
+describe('a tenure with a last slot', () => {
+  const bounded = (first: number, last: number): TenureOrders => ({ ...WHOLE, from: 0, to: 500_000, first, last });
+
+  it('is ended there by its member, whenever that slot comes, and plans each of its slots once', () => {
+    fc.assert(
+      fc.property(
+        fc.nat(60),
+        fc.integer({ min: 1, max: 40 }),
+        fc.nat(30),
+        fc.array(fc.nat(20), { maxLength: 6 }),
+        (at, first, more, steps) => {
+          const { queue, counts } = made(1e12, null);
+          const last = first + more;
+          const orders = { pieces: [piece_at(10)], tenures: [{ ...WHOLE, id: 9, from: 999_999 }] };
+          queue.follow(orders);
+          queue.make(at * 1e5);
+          queue.follow({ ...orders, tenures: [...orders.tenures, bounded(first, last)] });
+          let now = at;
+          for (const step of [...steps, 200]) queue.make((now += step) * 1e5);
+          expect(queue.accounts().find(({ id }) => id === 1)).toMatchObject({ closed: last });
+          const slots = Array.from({ length: more + 1 }, (_, i) => first + i);
+          expect(counts.planned).toBe(slots.filter((n) => is_in({ from: 0, to: 500_000 }, n)).length);
+          books(counts, 0);
+        },
+      ),
+    );
+  });
+
+  it('is ended earlier if its member is asked to', () => {
+    const { queue } = made(1e12, null);
+    queue.follow({ pieces: [piece_at(10)], tenures: [bounded(1, 90)] });
+    queue.make(1e6);
+    queue.follow({ pieces: [piece_at(10)], tenures: [{ ...bounded(1, 90), closing: true }] });
+    const [account] = queue.accounts();
+    expect(account!.closed).toBe(account!.at);
+    expect(account!.at).toBeLessThan(90);
+  });
+});

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { after_piece, begin_rate, slots_by, type RatePiece } from '../../../src/swarm/plan/rate-piece.ts';
+import type { TenureOrders } from '../../../src/swarm/plan/orders.ts';
 import { part_of, WHOLE } from '../../../src/swarm/plan/segment.ts';
 import { RateGrants } from '../../../src/swarm/squad/rate-grants.ts';
 
@@ -62,5 +63,89 @@ describe('what is ordered', () => {
       }
       expect(seen.size).toBe(poisson ? 8 : 1);
     }
+  });
+});
+
+describe('stretches that a process was given of the whole', () => {
+  const RATES = [{ 0: pieces(500) }];
+  const stretch = (id: number, from: number, to: number, first: number, closing = false): TenureOrders => {
+    return { id, from, to, first, closing };
+  };
+
+  it('are shared among its members, each from its own first slot on', () => {
+    const grants = new RateGrants(WHOLE);
+    grants.stretches = () => [stretch(3, 0, 400_000, 7), stretch(8, 600_000, 800_000, 90)];
+    grants.deal(RATES, () => parts([1, 1]), 0);
+    for (const id of ['w0', 'w1'])
+      expect(grants.of(0, id)![0]!.tenures.map(({ from, to, first }) => [to - from, first])).toEqual([
+        [200_000, 7],
+        [100_000, 90],
+      ]);
+    expect(grants.accounts()).toEqual([
+      {
+        group: 0,
+        action: 0,
+        ended: 0,
+        stretches: [
+          { id: 3, from: 0, to: 400_000, first: 7, at: 6, closed: null },
+          { id: 8, from: 600_000, to: 800_000, first: 90, at: 89, closed: null },
+        ],
+      },
+    ]);
+  });
+
+  it('end with one slot, up to which one member makes what others have not, and are counted when they are gone', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 10, max: 99 }), { minLength: 1, maxLength: 5 }),
+        fc.boolean(),
+        (lasts, dies) => {
+          const grants = new RateGrants(WHOLE);
+          const members = parts(lasts.map(() => 1));
+          let ordered = [stretch(1, 0, 300_000, 5), stretch(2, 500_000, 900_000, 8)];
+          grants.stretches = () => ordered;
+          grants.deal(RATES, () => members, 0);
+          ordered = ordered.map((one) => ({ ...one, closing: true }));
+          grants.deal(RATES, () => members, 100);
+          for (const [i, last] of lasts.entries()) {
+            const id = `w${i}`;
+            const tenures = grants.of(0, id)![0]!.tenures;
+            expect(tenures.every(({ closing }) => closing)).toBe(true);
+            if (dies && i === 0)
+              grants.died(
+                id,
+                tenures.map((one) => ({ id: one.id, at: last, closed: null })),
+                200,
+              );
+            else
+              grants.heard(
+                id,
+                tenures.map((one) => ({ id: one.id, at: last, closed: last })),
+              );
+          }
+          const up = dies ? members.slice(1) : members;
+          const closed = (): (number | null)[] => grants.accounts()[0]!.stretches.map((one) => one.closed);
+          const most = Math.max(...lasts);
+          for (let rounds = 0; rounds < 3 && up.length > 0; rounds++) {
+            grants.deal(RATES, () => up, 300);
+            for (const { id } of up) {
+              const missing = grants.of(0, id)![0]!.tenures;
+              expect(missing.every(({ first, last }) => last === most && first <= most)).toBe(true);
+              grants.heard(
+                id,
+                missing.map((one) => ({ id: one.id, at: 200, closed: one.last! })),
+              );
+            }
+          }
+          expect(closed()).toEqual(up.length > 0 ? [most, most] : [null, null]);
+          ordered = [];
+          grants.deal(RATES, () => up, 400);
+          if (up.length === 0) return;
+          const slots = part_of({ from: 0, to: 300_000 }, most) - part_of({ from: 0, to: 300_000 }, 4);
+          const more = part_of({ from: 500_000, to: 900_000 }, most) - part_of({ from: 500_000, to: 900_000 }, 7);
+          expect(grants.accounts()[0]).toMatchObject({ stretches: [], ended: slots + more });
+        },
+      ),
+    );
   });
 });
