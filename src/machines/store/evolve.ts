@@ -104,7 +104,8 @@ function jumped(held: number, to: number, { before, start, end, overdue }: Group
  * above what the agent may be running: its clock may be ahead of ours, and what it gave up belongs to others.
  */
 export function next_ramp(old: Ramp | undefined, to: number, may: number, course: GroupCourse, run_ms: number): Ramp {
-  const { until_ms } = course;
+  const { until_ms, before, start } = course;
+  if (old && old.to === to && old.end_ms === until_ms && start === before) return old;
   const held = old === undefined ? 0 : Math.min(planned_at(old, run_ms), Math.max(may, to));
   const from = jumped(held, to, course);
   const is_ramping = until_ms !== null && from !== to;
