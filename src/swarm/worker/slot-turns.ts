@@ -44,8 +44,7 @@ export class SlotTurns {
 
   /** Counts all slots that are due by now, unless they may be others' by now. */
   make(): void {
-    if (this.#permit.has_run_out) return;
-    const us = Math.floor((now() - this.zero_ms) * 1000);
+    const us = this.#permit.has_run_out ? -1 : Math.floor((now() - this.zero_ms) * 1000);
     for (const source of this.#sources) source.make(us);
   }
 
