@@ -12,7 +12,7 @@ import { part_of, WHOLE, type Places } from '../../swarm/plan/segment.ts';
 import { sum } from '../../swarm/shares/allocate.ts';
 import type { StretchAccount } from '../../swarm/squad/rate-grants.ts';
 import type { Departed, Results, SwarmPlan } from '../store/documents.ts';
-import type { ActionSlots, SlotsWord } from '../store/slot-documents.ts';
+import { MAX_RATES, type ActionSlots, type SlotsWord } from '../store/slot-documents.ts';
 import type { KnownAgent, ShareInput } from './agent-seats.ts';
 
 /** more tenures than any coordinator can have missed */
@@ -114,7 +114,7 @@ export function lost_slots(
 export function with_lost_slots(dead: Dead, plan: SwarmPlan | null, planned: PlannedBy): Dead {
   return Object.entries(plan === null ? {} : lost_slots(plan, planned)).reduce((all, [key, slots]) => {
     const { group, action } = parts_of_key(key);
-    return lose_slots(all, group, action, slots);
+    return action >= 0 && action < MAX_RATES ? lose_slots(all, group, action, slots) : all;
   }, dead);
 }
 

@@ -32,11 +32,11 @@ export interface ActionSlots extends TenuresState {
 /** of agents: whoever goes on from the highest of them still counts whole numbers */
 const SLOTS = integer(0, 2 ** 51);
 /** of leaders */
-const MANY_SLOTS = integer(0, Number.MAX_SAFE_INTEGER);
+const MANY_SLOTS = integer(0, 2 ** 52);
 const PLACE = integer(0, PLACES);
 const US = integer(0, 1e16);
-/** slots in 10⁶ s: far more than any server answers */
-const RATE = integer(0, 1e13);
+/** slots in 10⁶ s, as commands have them */
+const RATE = integer(0, 1e12);
 const MAX_PIECES_OF = 10_000;
 export const MAX_RATES = 1000;
 
@@ -89,7 +89,7 @@ function places<T extends Places>(shape: Shape<T>): Shape<T> {
   };
 }
 const FROM_TO = { from: PLACE, to: PLACE };
-const FIRST = integer(1, Number.MAX_SAFE_INTEGER);
+const FIRST = integer(1, 2 ** 52);
 const STRETCH = { ...FROM_TO, id: MANY_SLOTS, first: FIRST };
 export const SLOTS_OF_ACTIONS: Shape<Readonly<Record<string, ActionSlots>>> = record(
   object<ActionSlots>({

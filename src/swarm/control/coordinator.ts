@@ -296,6 +296,7 @@ export class Coordinator implements Control {
     const unconfirmed = busy();
     const teardown = this.#has_teardown ? await this.#squad.run_hook('teardown') : null;
     this.#squad.write_off(unconfirmed);
+    this.#squad.lose_unmade();
     this.#squad.finish();
     this.#stop_ticking();
     this.#stop_stepping?.();

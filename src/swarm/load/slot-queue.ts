@@ -27,6 +27,9 @@ export class SlotQueue {
   #at = 0;
   /** when it was made */
   #at_us = -Infinity;
+  /** the last slot that was made before the newest orders, and when */
+  #told = 0;
+  #told_us = -Infinity;
   #next_us = Infinity;
   /** the one with the oldest waiting slot */
   #oldest: Tenure | null = null;
@@ -65,6 +68,7 @@ export class SlotQueue {
    * do not have any more, ends with the last slot that was made; what waits of it stays here.
    */
   follow({ pieces, tenures }: RateOrders): void {
+    if (this.#at > this.#told) [this.#told, this.#told_us] = [this.#at, this.#at_us];
     const ordered = new Map(tenures.map((tenure) => [tenure.id, tenure]));
     for (const tenure of this.#tenures) {
       const now = ordered.get(tenure.id);
@@ -170,7 +174,13 @@ export class SlotQueue {
         if (tenure.next <= Math.min(this.#at, tenure.closed) && tenure.next < (this.#oldest?.next ?? Infinity))
           this.#oldest = tenure;
     // those made before word came that they are due later, or never, were due when they were made
-    this.#oldest_us = this.#oldest === null ? Infinity : Math.min(this.#behind.due(this.#oldest.next), this.#at_us);
+    const next = this.#oldest?.next ?? Infinity;
+    this.#oldest_us = next === Infinity ? Infinity : Math.min(this.#behind.due(next), this.#made_by(next));
+  }
+
+  /** When a slot was made at the latest. */
+  #made_by(slot: number): number {
+    return slot <= this.#told ? this.#told_us : this.#at_us;
   }
 
   /** Drops the waiting slots up to one. */

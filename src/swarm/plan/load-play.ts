@@ -250,16 +250,24 @@ export interface Coming {
   readonly after: number | null;
 }
 
+/** The same as far as clients go: nobody counts slots. */
+const clients_of = (state: Steered, groups: readonly NamedSharing[]): readonly [Steered, NamedSharing[]] => [
+  { ...state, rates: {} },
+  groups.map(({ name, share }) => ({ name, share })),
+];
+
 /**
  * What is wanted at the ends of the pieces to come, the one that goes on first, until a wait: different numbers of
- * clients by group, at most `most` of them. `state`: as {@link advance} gave it for `run_ms`.
+ * clients by group, at most `most` of them. `begun`: as {@link advance} gave it for `run_ms`.
  */
 export function upcoming(
-  state: Steered,
-  groups: readonly NamedSharing[],
+  begun: Steered,
+  all_groups: readonly NamedSharing[],
   run_ms: number,
   most: number,
 ): readonly Coming[] {
+  // the slots of what is far ahead would have to be drawn
+  const [state, groups] = clients_of(begun, all_groups);
   const known = new Map<string, number>();
   const found: Coming[] = [];
   let [now, at_ms] = [state, run_ms];
@@ -282,12 +290,6 @@ export interface MostWanted {
   readonly groups: readonly number[];
   readonly all: number;
 }
-
-/** The same as far as clients go: nobody counts slots. */
-const clients_of = (state: Steered, groups: readonly NamedSharing[]): readonly [Steered, NamedSharing[]] => [
-  { ...state, rates: {} },
-  groups.map(({ name, share }) => ({ name, share })),
-];
 
 /** What the load asks for at most from its step on, to its end. */
 export function peaks_of(begun: Steered, all_groups: readonly NamedSharing[]): MostWanted {

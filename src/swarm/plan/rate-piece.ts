@@ -368,11 +368,20 @@ interface DrawnSlot {
   before: number;
 }
 
-/** So that the functions above do not draw what is before an instant again and again. */
-const drawn = new WeakMap<RatePiece, PoissonTimes>();
+/** pieces */
+const MAX_DRAWN = 256;
+/** So that the functions above do not draw what is before an instant again and again: by what a piece says, newest last. */
+const drawn = new Map<string, PoissonTimes>();
 
 function drawn_times(piece: RatePiece, key: number): PoissonTimes {
-  let times = drawn.get(piece);
-  if (times === undefined) drawn.set(piece, (times = new PoissonTimes(piece, key)));
+  const { from_us, to_us, from_rate, to_rate, slots, first } = piece;
+  const text = [from_us, to_us, from_rate, to_rate, slots, first, key].join(' ');
+  const times = drawn.get(text) ?? new PoissonTimes(piece, key);
+  drawn.delete(text);
+  drawn.set(text, times);
+  for (const oldest of drawn.keys()) {
+    if (drawn.size <= MAX_DRAWN) break;
+    drawn.delete(oldest);
+  }
   return times;
 }

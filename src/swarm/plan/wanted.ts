@@ -80,7 +80,8 @@ function joined(before: WantedRates, news: Steered['rates'], groups: readonly Na
 
 /** What does not begin before `rate` does will not begin. */
 function behind(pieces: readonly BoundedPiece[], { piece, at_most }: KeptRate): readonly BoundedPiece[] {
-  const after = after_piece(piece);
+  // to count the slots of a Poisson process up to its end they would all be drawn; after it they go on at the last rate
+  const after = piece.poisson === null ? after_piece(piece) : null;
   const earlier = pieces.filter(({ from_us }) => from_us < piece.from_us);
   const news = after === null ? [piece] : [piece, after];
   const bounded = at_most === undefined ? news : news.map((one) => ({ ...one, at_most }));

@@ -265,6 +265,15 @@ export class Members {
     this.#dead = action === ARRIVALS ? lose_arrivals(dead, group, slots) : lose_slots(dead, group, action, slots);
   }
 
+  /** How many slots of a rated action, or of arrivals, all members have planned, the dead too, and those that are lost. */
+  planned_slots(group: string, action: number): number {
+    const of = ({ groups }: Snapshot): number => {
+      const slots = action === ARRIVALS ? groups[group]?.arrivals : groups[group]?.actions[action]?.slots;
+      return slots?.planned ?? 0;
+    };
+    return [...this.snapshots, this.#dead.snapshot].reduce((all, snapshot) => all + of(snapshot), 0);
+  }
+
   /** This process heard nobody for `ms`: that time does not count as silence. */
   forgive(ms: number): void {
     for (const member of this.all) member.answered_at += ms;

@@ -187,7 +187,14 @@ export class OrderedSquad {
     planner.to_indices = (group, dealt) => ids_within(dealt, groups[group]!.ids);
     const { phase, graceful, retry_fatal, connect_per_s } = order;
     const aims = groups.map(({ clients, target }) => ({ planned: clients, target }));
-    const wanted = { phase, groups: aims, graceful, retry_fatal, connect_per_s, rates: slots?.rates ?? [] };
+    const wanted = {
+      phase,
+      groups: aims,
+      graceful,
+      retry_fatal,
+      connect_per_s,
+      rates: (slots?.rates ?? []).slice(0, groups.length),
+    };
     planner.follow(() => wanted, this.#clock.now());
     this.#squad.grow();
     planner.replan(true);

@@ -162,6 +162,16 @@ export class Planner {
     return this.#rates.died(member, tenures, this.#run_ms);
   }
 
+  /** The run is over: slots that were due and that nobody planned. `planned`: by group and action. */
+  slots_unmade(planned: (group: number, action: number) => number): LostSlots[] {
+    return this.#rates.unmade(planned, this.#run_ms);
+  }
+
+  /** It fires slots, or could be. */
+  holds_slots(member: MemberId): boolean {
+    return this.#rates.holds(member);
+  }
+
   /** ms of run time */
   get #run_ms(): number {
     return to_machine_ms(this.#clock.now()) - this.live.zero_ms;

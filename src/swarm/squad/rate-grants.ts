@@ -99,6 +99,18 @@ export class RateGrants {
     );
   }
 
+  /** Slots that were due by `run_ms` and that nobody planned: they were on their way from one member to another. */
+  unmade(planned: (group: number, action: number) => number, run_ms: number): LostSlots[] {
+    return this.#rates.flatMap((actions, group) =>
+      Object.entries(actions).map(([name, pieces]): LostSlots => {
+        const action = Number(name);
+        const due = slots_due(pieces, run_ms * 1000);
+        const own = this.stretches(group, action).reduce((all, places) => all + part_of(places, due), 0);
+        return { group, action, slots: Math.max(0, own - planned(group, action)) };
+      }),
+    );
+  }
+
   /** Of all rates that have begun. */
   accounts(): StretchesAccount[] {
     return this.#rates.flatMap((actions, group) =>

@@ -15,6 +15,7 @@ import type { Absence, Death, Hub } from '../plan/seam.ts';
 import { Traces } from '../plan/traces.ts';
 import { Members, type Member } from './members.ts';
 import { Planner } from './planner.ts';
+import type { LostSlots } from './rate-grants.ts';
 import { Staff } from './staff.ts';
 import { Waits } from './waits.ts';
 
@@ -229,8 +230,21 @@ export class Squad {
     const is_its = member.account?.incarnation === incarnation;
     const lost = is_its ? this.planner.slots_lost(member.id, member.account!.tenures) : [];
     this.members.depart(member, incarnation, absence, this.#clock.now(), this.#clock.wall(), death);
-    for (const { group, action, slots } of lost)
-      this.members.lose_slots(this.planner.run.what.groups[group]!.name, action, slots);
+    this.#lose(lost);
+  }
+
+  /** The run is over: slots that were due and that nobody planned are lost. */
+  lose_unmade(): void {
+    const planned = (group: number, action: number): number => this.members.planned_slots(this.#name(group), action);
+    this.#lose(this.planner.slots_unmade(planned));
+  }
+
+  #lose(lost: readonly LostSlots[]): void {
+    for (const { group, action, slots } of lost) this.members.lose_slots(this.#name(group), action, slots);
+  }
+
+  #name(group: number): string {
+    return this.planner.run.what.groups[group]!.name;
   }
 
   /** Kills members that are silent for too long: in phase stop sooner, but not for silence before the end began. */
@@ -268,7 +282,7 @@ export class Squad {
     const expired = this.traces.expire(now, this.planner.revision + 1);
     if (stepped || expired) this.planner.replan(expired);
     if (is_due(SHRINK_MS) && !this.planner.is_ending) {
-      this.#staff.shrink(now);
+      this.#staff.shrink(now, (id) => this.planner.holds_slots(id));
       // whoever has too few or too many of the slots by now
       if (this.planner.has_rates) this.#replan();
     }

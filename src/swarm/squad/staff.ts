@@ -47,9 +47,13 @@ export class Staff {
     this.#tell();
   }
 
-  /** Ends members beyond the first `from_start` that had no clients for {@link IDLE_MS}. Call about once a second. */
-  shrink(now: number): void {
-    const ended = this.#members.all.slice(this.#from_start).filter((member) => this.#is_idle_long(member, now));
+  /**
+   * Ends members beyond the first `from_start` that had no clients for {@link IDLE_MS}, unless one `holds` slots of a
+   * rate. Call about once a second.
+   */
+  shrink(now: number, holds: (member: MemberId) => boolean = () => false): void {
+    const idle = this.#members.all.slice(this.#from_start).filter((member) => this.#is_idle_long(member, now));
+    const ended = idle.filter(({ id }) => !holds(id));
     for (const member of ended) {
       this.#idle.delete(member.id);
       this.#members.dismiss(member);

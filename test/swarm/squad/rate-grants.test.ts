@@ -34,7 +34,7 @@ test('of a member that dies, all that was due since it told of its slots is lost
   fc.assert(
     fc.property(fc.integer({ min: 2, max: 7 }), fc.nat(5000), fc.nat(3000), (members, told_ms, silent_ms) => {
       const list = pieces(500);
-      const due = (ms: number): number => list.reduce((most, one) => Math.max(most, slots_by(one, ms * 1000)), 0);
+      const due = (ms: number): number => slots_by(list[0]!, ms * 1000);
       const grants = new RateGrants(WHOLE);
       const all = parts(Array.from({ length: members }, () => 10));
       grants.deal([{ 0: list }], () => all, 0);
@@ -47,6 +47,21 @@ test('of a member that dies, all that was due since it told of its slots is lost
       const taken = all.slice(1).flatMap(({ id }) => grants.of(0, id)![0]!.tenures.filter(({ first }) => first > 1));
       expect(taken.every(({ first }) => first === due(now) + 1)).toBe(true);
       expect(taken.reduce((sum, { from, to }) => sum + to - from, 0)).toBe(own!.to - own!.from);
+    }),
+  );
+});
+
+test('what was due at the end and nobody planned is told apart', () => {
+  fc.assert(
+    fc.property(fc.nat(5000), fc.nat(3000), (run_ms, planned) => {
+      const grants = new RateGrants({ from: 250_000, to: 600_000 });
+      const list = pieces(500);
+      grants.deal([{ 0: list }], () => parts([1, 1]), 0);
+      const due = slots_by(list[0]!, run_ms * 1000);
+      const own = part_of({ from: 250_000, to: 600_000 }, due);
+      expect(grants.unmade(() => planned, run_ms)).toEqual([
+        { group: 0, action: 0, slots: Math.max(0, own - planned) },
+      ]);
     }),
   );
 });
