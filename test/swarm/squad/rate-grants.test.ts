@@ -32,22 +32,27 @@ test('the members have all places of each rated action together, whatever each h
 
 test('of a member that dies, all that was due since it told of its slots is lost, and others go on behind it', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 2, max: 7 }), fc.nat(5000), fc.nat(3000), (members, told_ms, silent_ms) => {
-      const list = pieces(500);
-      const due = (ms: number): number => slots_by(list[0]!, ms * 1000);
-      const grants = new RateGrants(WHOLE);
-      const all = parts(Array.from({ length: members }, () => 10));
-      grants.deal([{ 0: list }], () => all, 0);
-      const [own] = grants.of(0, 'w0')![0]!.tenures;
-      const account = { id: own!.id, at: due(told_ms), closed: null };
-      const now = told_ms + silent_ms;
-      const [lost] = grants.died('w0', [account], now);
-      const slots = part_of(own!, due(now)) - part_of(own!, due(told_ms));
-      expect(lost).toEqual({ group: 0, action: 0, slots });
-      const taken = all.slice(1).flatMap(({ id }) => grants.of(0, id)![0]!.tenures.filter(({ first }) => first > 1));
-      expect(taken.every(({ first }) => first === due(now) + 1)).toBe(true);
-      expect(taken.reduce((sum, { from, to }) => sum + to - from, 0)).toBe(own!.to - own!.from);
-    }),
+    fc.property(
+      fc.integer({ min: 2, max: 7 }),
+      fc.integer({ min: 200, max: 5000 }),
+      fc.nat(3000),
+      (members, told_ms, silent_ms) => {
+        const list = pieces(500);
+        const due = (ms: number): number => slots_by(list[0]!, ms * 1000);
+        const grants = new RateGrants(WHOLE);
+        const all = parts(Array.from({ length: members }, () => 10));
+        grants.deal([{ 0: list }], () => all, 0);
+        const [own] = grants.of(0, 'w0')![0]!.tenures;
+        const account = { id: own!.id, at: due(told_ms), closed: null };
+        const now = told_ms + silent_ms;
+        const [lost] = grants.died('w0', [account], now);
+        const slots = part_of(own!, due(now)) - part_of(own!, due(told_ms));
+        expect(lost).toEqual({ group: 0, action: 0, slots });
+        const taken = all.slice(1).flatMap(({ id }) => grants.of(0, id)![0]!.tenures.filter(({ first }) => first > 1));
+        expect(taken.every(({ first }) => first === due(now) + 1)).toBe(true);
+        expect(taken.reduce((sum, { from, to }) => sum + to - from, 0)).toBe(own!.to - own!.from);
+      },
+    ),
   );
 });
 
