@@ -308,9 +308,9 @@ export class SimSwarm {
       make: async () => {
         await clock.sleep(random.int(20, 400));
         const made = (slot: number): void => this.truth.made_slot(slot, machine.incarnation);
-        const workers = random.int(1, 3);
+        const slots = (): CrewSlots => new CrewSlots({ process, workers: random.int(1, 3), key: 'main.0', made });
         const crew = new FakeCrew({
-          slots: this.#options.rate ? new CrewSlots({ process, workers, key: 'main.0', made }) : null,
+          slots: this.#options.rate ? slots() : null,
           process,
           agent: name,
           capacity,
