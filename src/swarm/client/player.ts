@@ -297,8 +297,11 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
     this.ends_iteration();
   }
 
+  /** The round of a slot has ended, ok, and the player goes on. */
+  protected after_slot(): void {}
+
   #round_ok(): void {
-    const { actions, phase } = this.rules;
+    const { actions, once, phase } = this.rules;
     const index = this.action;
     const recorder = this.#recorder;
     this.#running = false;
@@ -312,13 +315,8 @@ export abstract class Player<Rules extends PlayerRules, On extends PlayedConnect
       return connection.retire();
     }
     const action = actions[index];
-    if (action === undefined) this.begin(ended);
-    else this.after_round(action, ended);
-  }
-
-  /** A round has ended, ok, and the player goes on. */
-  protected after_round(action: Action, ended: number): void {
-    const { once } = this.rules;
+    if (action === undefined) return this.begin(ended);
+    if (action.rate !== null) return this.after_slot();
     let sleep = once ? 0 : this.#draw(action.sleep_between_rounds);
     if (--this.#rounds_left === 0 && !once) sleep += this.#draw(action.sleep_after_action);
     this.#advance(ended, sleep);

@@ -4,7 +4,6 @@
  */
 import { now } from '../../foundation/clock.ts';
 import { ACTING, STANDBY } from '../../metrics/state.ts';
-import type { Action } from '../../script/types.ts';
 import { FiniteClient, type RunnerRules } from './runner.ts';
 import type { SlotDesk, SlotTaker } from './slot-desk.ts';
 
@@ -56,8 +55,7 @@ export class RatedClient extends FiniteClient implements SlotTaker {
     if (this.rules.phase !== 'run' || !this.#desk.goes_first(this, this.due)) super.next_round();
   }
 
-  protected override after_round(action: Action, ended: number): void {
-    if (action.rate === null) return super.after_round(action, ended);
+  protected override after_slot(): void {
     if (this.loop.only_slots) return this.ends_iteration() ? this.leave() : this.#rest();
     this.action = this.#loop_action;
     this.due = this.#loop_due;

@@ -216,7 +216,7 @@ class SlotPlayer extends Player<RunnerRules, LoopConnection> implements PartPlay
     this.#part.ended();
   }
 
-  protected override after_round(): void {
+  protected override after_slot(): void {
     this.end_with_round();
     this.rest();
   }
